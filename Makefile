@@ -1,0 +1,183 @@
+# GNU make. `make help` lists what there is.
+#
+# make                  builds for the Lua that is there and leaves ssocket.so here as well
+# make LUA=lua5.3       builds build/lua5.3/ssocket.so   (lua5.1 luajit lua5.2 lua5.3 lua5.4 ...)
+# make LUA=lua5.4 SANITIZE=1      build/asan-lua5.4/ssocket.so with AddressSanitizer and UBSan
+# make WERROR=1         warnings are errors, as in CI
+#
+# Usual variables: CC CPPFLAGS CFLAGS LDFLAGS LDLIBS PREFIX DESTDIR LUA_CMOD INSTALL PKG_CONFIG.
+# CFLAGS replaces the optimisation below, never what the module needs to work.
+
+CFLAGS ?= -O2 -g
+INSTALL ?= install
+PKG_CONFIG ?= pkg-config
+BUILD ?= build
+
+# --- which Lua -------------------------------------------------------------------------------------
+
+# Only a plain `make` leaves a copy in the root: with LUA= given one works on several at a time.
+ifeq ($(strip $(LUA)),)
+ROOT_COPY := ssocket.so
+endif
+
+FACTS := $(shell script/lua-info facts $(LUA))
+override LUA := $(word 1,$(FACTS))
+LUA_NAME := $(word 2,$(FACTS))
+LUA_VERSION := $(word 3,$(FACTS))
+LUA_PKG := $(word 4,$(FACTS))
+
+# As system headers, so that the warnings below are about our code.
+LUA_CPPFLAGS := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(LUA_PKG) 2>/dev/null))
+LUA_LDLIBS = $(shell $(PKG_CONFIG) --libs $(LUA_PKG))
+
+# With PREFIX the caller decides, without it the Lua does: it is asked where it looks.
+ifdef PREFIX
+LUA_CMOD ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
+else
+LUA_CMOD ?= $(shell script/lua-info cmod $(LUA) $(LUA_PKG))
+endif
+
+# --- flags -----------------------------------------------------------------------------------------
+
+WARNINGS ?= -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+ifdef WERROR
+WARNINGS += -Werror
+endif
+
+SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+ifdef SANITIZE
+SAN := $(SAN_FLAGS)
+VARIANT := asan-
+endif
+
+ifeq ($(shell uname -s),Darwin)
+MODULE_LDFLAGS := -bundle -undefined dynamic_lookup
+else
+MODULE_LDFLAGS := -shared
+HOST_LDFLAGS := -Wl,-E # a module finds Lua in the program that loads it
+LDLIBS_DL := -ldl
+endif
+
+# Hidden by default: nothing but luaopen_* leaves the module (script/check-exports).
+NEEDED_CFLAGS := -std=c99 -fPIC -fvisibility=hidden -pthread -MMD -MP
+COMPILE = $(CC) -Isrc -D_GNU_SOURCE $(1) $(CPPFLAGS) $(NEEDED_CFLAGS) $(WARNINGS) $(CFLAGS) $(2) -c -o $@ $<
+LINK = $(CC) $(CFLAGS) -pthread $(1) $(LDFLAGS) -o $@ $(filter %.o,$^) $(2) $(LDLIBS)
+
+# --- what is built ---------------------------------------------------------------------------------
+
+DIR := $(BUILD)/$(VARIANT)$(LUA_NAME)
+MODULE := $(DIR)/ssocket.so
+SOURCES := $(wildcard src/*/*.c)
+OBJECTS := $(SOURCES:src/%.c=$(DIR)/obj/%.o)
+
+# Helper modules of the specs, and programs that hold a Lua and are cruel to the module in it.
+HELPERS := $(patsubst test/support/%.c,$(DIR)/%.so,$(wildcard test/support/*.c))
+HOSTS := $(patsubst test/host/%.c,$(DIR)/host_%,$(wildcard test/host/*.c))
+
+# Unit tests know no Lua. One program a test_*.c; the other files there are linked to each of them.
+UNIT_DIR := $(BUILD)/unit
+UNIT_SAN ?= $(SAN_FLAGS)
+UNIT_TESTS := $(patsubst test/unit/%.c,$(UNIT_DIR)/%,$(wildcard test/unit/test_*.c))
+UNIT_SOURCES := $(wildcard src/core/*.c src/os/*.c src/run/*.c) \
+	$(filter-out test/unit/test_%,$(wildcard test/unit/*.c))
+UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(UNIT_DIR)/obj/%.o)
+
+all: $(MODULE) $(ROOT_COPY) ## build the module (default)
+helpers: $(HELPERS)
+unit-programs: $(UNIT_TESTS)
+hosts: $(HOSTS) ## build the host programs of the specs
+
+$(MODULE): $(OBJECTS)
+	$(call LINK,$(MODULE_LDFLAGS) $(SAN))
+$(DIR)/obj/%.o: src/%.c Makefile | need-lua
+	@mkdir -p $(@D)
+	$(call COMPILE,$(LUA_CPPFLAGS),$(SAN))
+ssocket.so: $(MODULE)
+	$(INSTALL) -m 755 $< $@
+
+$(HELPERS): $(DIR)/%.so: $(DIR)/obj/support/%.o
+	$(call LINK,$(MODULE_LDFLAGS) $(SAN))
+$(HOSTS): $(DIR)/host_%: $(DIR)/obj/host/%.o
+	$(call LINK,$(HOST_LDFLAGS) $(SAN),$(LUA_LDLIBS) -lm $(LDLIBS_DL))
+$(DIR)/obj/support/%.o: test/support/%.c Makefile | need-lua
+	@mkdir -p $(@D)
+	$(call COMPILE,$(LUA_CPPFLAGS),$(SAN))
+$(DIR)/obj/host/%.o: test/host/%.c Makefile | need-lua
+	@mkdir -p $(@D)
+	$(call COMPILE,$(LUA_CPPFLAGS),$(SAN))
+
+$(UNIT_TESTS): $(UNIT_DIR)/%: $(UNIT_DIR)/obj/test/unit/%.o $(UNIT_OBJECTS)
+	$(call LINK,$(UNIT_SAN))
+$(UNIT_DIR)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call COMPILE,-Itest/unit,$(UNIT_SAN))
+
+need-lua:
+	@[ '$(LUA_PKG)' != none ] || { echo 'make: no Lua with headers here (LUA=$(LUA)); script/setup demo installs one'; exit 1; } >&2
+
+-include $(wildcard $(DIR)/obj/*/*.d $(UNIT_DIR)/obj/*/*/*.d)
+.SECONDARY: # objects are kept
+
+# --- install ---------------------------------------------------------------------------------------
+
+install: $(MODULE) ## install where that Lua looks for modules; PREFIX, DESTDIR and LUA_CMOD as usual
+	$(INSTALL) -d '$(DESTDIR)$(LUA_CMOD)'
+	$(INSTALL) -m 755 $(MODULE) '$(DESTDIR)$(LUA_CMOD)/ssocket.so'
+
+uninstall: ## remove what install laid there
+	rm -f '$(DESTDIR)$(LUA_CMOD)/ssocket.so'
+
+# --- tests -----------------------------------------------------------------------------------------
+
+# These two may install packages (script/setup) and thereby change which Lua there is, hence the second make.
+check: ## install what is missing, then all tests on every Lua installed
+	@MAKE="$(MAKE)" script/check
+demo: ## install what is missing, then show the module at work; TO=host:port fetches a page from there
+	@script/setup demo
+	@$(MAKE) --no-print-directory run-demo
+test: check
+
+run-demo: all
+	@LUA_CPATH='$(CURDIR)/$(DIR)/?.so;;' $(LUA) examples/demo.lua $(TO)
+unit: $(UNIT_TESTS) ## C tests of the layers below Lua, under the sanitizers
+	@script/unit $(UNIT_TESTS)
+spec: $(MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua; SPECS='spec/a_spec.lua ...' for some of them
+	@script/spec $(LUA) $(DIR) $(SPECS)
+examples: $(MODULE) $(HELPERS) ## run the examples as tests
+	@script/spec $(LUA) $(DIR) spec/examples_spec.lua
+bench: ## measure, and write docs/benchmarks.md
+	@bench/run
+bench-counts: ## count system calls and instructions, which depend on no machine
+	@bench/run counts
+
+# --- keeping it tidy -------------------------------------------------------------------------------
+
+C_FILES := $(wildcard src/*/*.[ch] test/*/*.[ch] bench/*.[ch] .ci/*.c)
+LUA_DIRS := $(wildcard spec examples docs types script bench)
+SH_FILES = .ci/run $(shell grep -lE '^\#!.*[/ ](ba)?sh' script/* bench/* 2>/dev/null)
+
+lint: lint-layers lint-sources lint-docs lint-format lint-lua lint-sh ## all checks that run nothing
+lint-layers:
+	@script/check-layers
+lint-sources:
+	@script/check-sources
+lint-docs:
+	@$(LUA) script/gen-docs.lua --check
+lint-format:
+	@clang-format --dry-run -Werror $(C_FILES)
+lint-lua:
+	@luacheck --quiet --no-color $(LUA_DIRS) $(wildcard *.rockspec)
+lint-sh:
+	@shellcheck $(SH_FILES)
+docs: ## write docs/reference.md and types/ssocket.lua from docs/api.lua
+	$(LUA) script/gen-docs.lua
+format: ## lay out the C files
+	clang-format -i $(C_FILES)
+clean: ## remove what was built
+	rm -rf $(BUILD) ssocket.so
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		awk -F'|' '{ printf "  %-18s %s\n", $$1, $$2 }'
+
+.PHONY: all helpers hosts unit-programs need-lua install uninstall check test demo run-demo unit spec examples bench \
+	bench-counts lint lint-layers lint-sources lint-docs lint-format lint-lua lint-sh docs format clean help

@@ -1,0 +1,1217 @@
+-- Every public call of ssocket, described once. script/gen-docs.lua makes docs/reference.md,
+-- types/ssocket.lua and the table of calls in README.md from it, and checks that the module has
+-- exactly these calls and constants.
+--
+-- An entry says: call (signatures), text, takes, gives, errors, raises, partial, waits, by (what
+-- decides), example. A parameter of type "address" stands for the three ways to give one. Text is
+-- Markdown; line breaks in it mean nothing, an empty line ends a paragraph.
+
+local closed = { "ERROR_CLOSED", "the socket has no descriptor: never opened, or closed" }
+local timeout = { "ERROR_TIMEOUT", "the deadline passed, or the kernel gave up (`ETIMEDOUT`)" }
+local reset = { "ERROR_RESET", "the peer reset the connection" }
+
+local resolving = {
+    { "ERROR_NOTFOUND", "the host has no address, or is no well-formed host" },
+    { "gai_strerror", "any other failure of the name look-up" },
+}
+
+local function errors(...)
+    local list = {}
+    for _, group in ipairs { ... } do
+        if type(group[1]) == "table" then
+            for _, row in ipairs(group) do
+                list[#list + 1] = row
+            end
+        else
+            list[#list + 1] = group
+        end
+    end
+    return list
+end
+
+local api = {}
+
+api.text = [[
+    What every call takes, gives and does, how it fails, and which document decides. Square brackets mark
+    parameters that may be left out. `address...` stands for any of the forms under
+    [Addresses](#addresses). Manual pages are named with their section: recv(2), tcp(7).]]
+
+api.rules = {
+    {
+        id = "failures",
+        title = "Failures and misuse",
+        text = [[
+            What the network, the system or the peer can cause is a result: `nil` in every place up to
+            that of `err`, then a string. What only a faulty program can cause (a wrong type, a negative or
+            fractional size, a port outside 0..65535, an unknown option, a method called on another kind of
+            socket) raises a Lua argument error that names the argument, before anything has been sent, read
+            or changed.
+
+            An error string is either the value of one of the [`ERROR_` constants](#errors), which never
+            changes, or the text that strerror(3) or gai_strerror(3) has for it in the C locale.
+            "Text of `EINVAL`" below means the latter. Every call can also fail with the text of a system
+            error that is not listed with it, such as `EMFILE` or `ENOMEM`.
+
+            Sizes and ports may be given as integers, as floats with an integral value, or as numerals;
+            numbers are taken as data wherever a string is.]],
+    },
+    {
+        id = "deadlines",
+        title = "Deadlines",
+        text = [[
+            [`settimeout`](#sock-settimeout) bounds each later call as a whole, all of its system calls
+            together, on the monotonic clock. A call that is interrupted by a signal goes on within the same
+            deadline. With a timeout of 0 a call does what can be done without waiting and then fails with
+            `ERROR_TIMEOUT`; [`select`](#socket-select) tells when to repeat it: the reading calls and
+            `accept` wait for their socket to be readable, the writing calls for it to be writable.
+
+            The deadline does not reach into the system's name look-up: a look-up that has begun runs to its
+            end. Numeric hosts and paths are never looked up.]],
+    },
+    {
+        id = "bytes",
+        title = "No byte is lost",
+        text = [[
+            What arrived and is not part of a result is either in the `partial` that came with the error, or
+            still in the socket and there for the next call. What `write` did not send is told by `sent`.
+            Data and delimiters hold any bytes, NUL included.]],
+    },
+    {
+        id = "descriptors",
+        title = "Descriptors",
+        text = [[
+            `socket.tcp()` and `socket.udp()` open nothing: the descriptor comes when the address family is
+            known, with `connect`, `bind`, `sendto` or `join`. It is close-on-exec, and closed by `close`, by
+            the garbage collector and, in Lua 5.4, at the end of the block of a `local s <close>`.
+
+            A closed socket is as a new one, its timeout and options kept, and can be opened again. On a
+            socket that is not open every call that needs a descriptor fails with `ERROR_CLOSED`.]],
+    },
+    {
+        id = "signals",
+        title = "Signals",
+        text = [[
+            Writing to a peer that is gone gives `ERROR_CLOSED` or `ERROR_RESET` and never raises SIGPIPE.
+            The module changes no signal's disposition and no signal mask, and prints nothing.]],
+    },
+}
+
+-- ---- address values --------------------------------------------------------------------------------
+
+api.address = {
+    text = [[
+        A call that takes an address takes one of three forms: `host, port`; a string for a Unix socket; or one
+        address value that this module returned, so that `sendto(data, addr)` and `connect(addr)` work with
+        what `recvfrom` and `getsockname` gave.]],
+    forms = {
+        {
+            "`host`",
+            [[a name, an IPv4 literal, or an IPv6 literal (`"::1"`, `"fe80::1%eth0"`, also in brackets).
+            Numeric hosts are taken in their strict form only: `"127.1"`, `"127.0.0.01"` and hosts with blanks are
+            `ERROR_NOTFOUND`. In `bind`, `"*"` is every local address, IPv4 and IPv6 where the system has
+            both. A NUL is an argument error]],
+        },
+        { "`port`", "integer, 0..65535; 0 in `bind` lets the system choose" },
+        {
+            '`"unix:/path"`',
+            [[a Unix socket; any single string with a `/` in it is taken as a path as well. A path
+            that does not fit into the system's address (107 bytes on Linux) fails with the text of
+            `ENAMETOOLONG`]],
+        },
+        { '`"unix:@name"`', "a name in Linux's abstract namespace; it may hold any bytes and leaves no file" },
+        { '`"unix:"`', "an unnamed socket; in `bind` Linux chooses an abstract name" },
+    },
+    returned = [[
+        Returned addresses are tables for IP, and for Unix sockets strings as above (`"unix:/path"`, `"unix:@name"`,
+        `"unix:"`).
+        `tostring(addr)` is `"127.0.0.1:80"` or `"[::1]:80"`. An IPv4 peer of a socket that serves both
+        families is shown as IPv4.]],
+    fields = {
+        { "1", "string", "the host in numeric form" },
+        { "2", "integer", "the port, 0..65535" },
+        { "family", '"inet"|"inet6"', "the address family" },
+    },
+    by = {
+        "inet_pton(3)",
+        "ip(7)",
+        "ipv6(7)",
+        "unix(7), Address format",
+        "RFC 4007 section 11 (zones)",
+        "RFC 4291 section 2.5.5.2 (IPv4-mapped)",
+        "RFC 3986 section 3.2.2 (brackets)",
+    },
+}
+
+local address = { name = "address", type = "address", text = "see [Addresses](#addresses)" }
+local optional_address = { name = "address", type = "address", optional = true, text = address.text }
+
+-- ---- constants -------------------------------------------------------------------------------------
+
+api.version = { name = "_VERSION", value = "ssocket 1.0.0", text = "name and version of the module" }
+
+api.errors = {
+    { "ERROR_TIMEOUT", "Operation timed out", "the deadline passed, or the kernel gave up (`ETIMEDOUT`)" },
+    {
+        "ERROR_CLOSED",
+        "Connection closed",
+        "the socket is not open, the peer ended the stream, or the peer is gone (`EPIPE`)",
+    },
+    { "ERROR_REFUSED", "Connection refused", "nobody listens there (`ECONNREFUSED`)" },
+    { "ERROR_RESET", "Connection reset by peer", "the peer broke the connection off (`ECONNRESET`)" },
+    { "ERROR_INUSE", "Address already in use", "the local address is taken (`EADDRINUSE`)" },
+    { "ERROR_UNREACHABLE", "Network is unreachable", "there is no way to there (`ENETUNREACH`, `EHOSTUNREACH`)" },
+    { "ERROR_NOTFOUND", "Name or service not known", "the host does not resolve (`EAI_NONAME`)" },
+    { "ERROR_TOOBIG", "Message too long", "the datagram is too long to be sent (`EMSGSIZE`)" },
+    { "ERROR_TRUNCATED", "Datagram truncated", "the datagram was longer than the size asked for" },
+    { "ERROR_ACCESS", "Permission denied", "the system forbids it (`EACCES`)" },
+    { "ERROR_LIMIT", "Limit exceeded", "more bytes than the `max` of `readuntil` or `readall`" },
+}
+
+api.shutdowns = {
+    { "SHUT_RD", "reading ends" },
+    { "SHUT_WR", "writing ends: the peer sees the end of the stream" },
+    { "SHUT_RDWR", "both" },
+}
+
+api.options_text = [[
+    For [`setopt`](#sock-setopt) and [`getopt`](#sock-getopt). A system that lacks an option lacks its constant.
+    A socket of the Unix family passes over options of TCP and IP that were set before it was opened.]]
+
+-- name, value, type, sockets ("tcp", "udp", "both"), unit and meaning, what decides
+api.options = {
+    {
+        "OPT_TCP_NODELAY",
+        "tcp_nodelay",
+        "boolean",
+        "tcp",
+        "send small pieces at once instead of gathering them (Nagle's algorithm off)",
+        "tcp(7); RFC 9293 section 3.7.4",
+    },
+    {
+        "OPT_TCP_KEEPALIVE",
+        "tcp_keepalive",
+        "boolean",
+        "tcp",
+        "probe a silent peer (`SO_KEEPALIVE`)",
+        "socket(7); RFC 9293 section 3.8.4",
+    },
+    {
+        "OPT_TCP_REUSEADDR",
+        "tcp_reuseaddr",
+        "boolean",
+        "both",
+        "`bind` to an address that an earlier connection still occupies (`SO_REUSEADDR`); set it before `bind`",
+        "socket(7)",
+    },
+    {
+        "OPT_REUSEPORT",
+        "reuseport",
+        "boolean",
+        "both",
+        "several sockets of one user share a port, and the system shares out what arrives; set it before `bind`",
+        "socket(7)",
+    },
+    {
+        "OPT_IPV6_V6ONLY",
+        "ipv6_v6only",
+        "boolean",
+        "both",
+        "an IPv6 socket serves IPv6 alone; set it before `bind`",
+        "ipv6(7); RFC 3493 section 5.3",
+    },
+    { "OPT_RCVBUF", "rcvbuf", "integer", "both", "receive buffer, bytes; Linux doubles what is set", "socket(7)" },
+    { "OPT_SNDBUF", "sndbuf", "integer", "both", "send buffer, bytes; Linux doubles what is set", "socket(7)" },
+    {
+        "OPT_LINGER",
+        "linger",
+        "integer|false",
+        "both",
+        [[seconds for which `close` waits until unsent data is delivered; 0 drops the data and resets the connection;
+        `false`, the default, leaves delivery to the system]],
+        "socket(7)",
+    },
+    {
+        "OPT_TCP_KEEPIDLE",
+        "tcp_keepidle",
+        "integer",
+        "tcp",
+        "seconds of silence before the first keep-alive probe",
+        "tcp(7)",
+    },
+    { "OPT_TCP_KEEPINTVL", "tcp_keepintvl", "integer", "tcp", "seconds between keep-alive probes", "tcp(7)" },
+    {
+        "OPT_TCP_KEEPCNT",
+        "tcp_keepcnt",
+        "integer",
+        "tcp",
+        "unanswered probes after which the connection is given up",
+        "tcp(7)",
+    },
+    {
+        "OPT_TCP_USER_TIMEOUT",
+        "tcp_user_timeout",
+        "integer",
+        "tcp",
+        "milliseconds that sent data may stay unacknowledged; 0 is the system's own limit",
+        "tcp(7); RFC 5482",
+    },
+    {
+        "OPT_TCP_CORK",
+        "tcp_cork",
+        "boolean",
+        "tcp",
+        "hold partial segments back until it is switched off (on the BSDs `TCP_NOPUSH`)",
+        "tcp(7)",
+    },
+    {
+        "OPT_TCP_FASTOPEN",
+        "tcp_fastopen",
+        "integer",
+        "tcp",
+        "on a listener: how many fast-open requests may be pending",
+        "tcp(7); RFC 7413",
+    },
+    {
+        "OPT_TCP_DEFER_ACCEPT",
+        "tcp_defer_accept",
+        "integer",
+        "tcp",
+        "on a listener: seconds to wait for first data before `accept` is told of a connection",
+        "tcp(7)",
+    },
+    {
+        "OPT_ERROR",
+        "error",
+        "integer",
+        "both",
+        "read only: the pending error as an errno(3) number, 0 for none; reading clears it",
+        "socket(7), `SO_ERROR`",
+    },
+    { "OPT_BROADCAST", "broadcast", "boolean", "udp", "datagrams may go to broadcast addresses", "socket(7)" },
+    {
+        "OPT_IP_TTL",
+        "ip_ttl",
+        "integer",
+        "both",
+        "hops that a packet may make, 1..255; the unicast hop limit on IPv6",
+        "ip(7); ipv6(7)",
+    },
+    {
+        "OPT_IP_MULTICAST_TTL",
+        "ip_multicast_ttl",
+        "integer",
+        "udp",
+        "hops that a multicast datagram may make, 0..255",
+        "ip(7); ipv6(7); RFC 3493 section 5.2",
+    },
+    {
+        "OPT_IP_MULTICAST_LOOP",
+        "ip_multicast_loop",
+        "boolean",
+        "udp",
+        "multicast datagrams reach listeners on this machine too",
+        "ip(7); ipv6(7); RFC 3493 section 5.2",
+    },
+}
+
+-- ---- the module ------------------------------------------------------------------------------------
+
+local module = {
+    id = "socket",
+    title = "Module functions",
+    class = "ssocket",
+    prefix = "socket.",
+    text = [[
+        ```lua
+        local socket = require "ssocket"
+        ```
+
+        `require` sets no global. All that the module holds is listed here and under [Constants](#constants).]],
+    entries = {
+        {
+            name = "tcp",
+            call = { "tcpsock = socket.tcp()" },
+            brief = "a stream socket",
+            text = "A stream socket, for TCP or a Unix socket: the address with which it is opened decides.",
+            takes = {},
+            gives = { { "tcpsock", "tcpsock", "not open yet" } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never; no system call is made",
+        },
+        {
+            name = "udp",
+            call = { "udpsock = socket.udp()" },
+            brief = "a datagram socket",
+            text = "A datagram socket, for UDP or a Unix socket: the address with which it is opened decides.",
+            takes = {},
+            gives = { { "udpsock", "udpsock", "not open yet" } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never; no system call is made",
+        },
+        {
+            name = "select",
+            call = { "readfds, writefds, err = socket.select(readfds, writefds[, timeout])" },
+            brief = "wait for many sockets",
+            text = [[
+                Waits until at least one of the listed sockets can be read or written without waiting, and tells
+                which. A stream whose input buffer holds bytes is readable, also when it is listed by its number;
+                a listening socket is readable when `accept` would not wait; a socket with a pending error or
+                hang-up is ready in whichever list it stands. Neither the number nor the value of descriptors
+                is limited.]],
+            takes = {
+                {
+                    name = "readfds",
+                    type = "(tcpsock|udpsock|integer)[]|nil",
+                    text = "sockets and descriptor numbers to read from",
+                },
+                {
+                    name = "writefds",
+                    type = "(tcpsock|udpsock|integer)[]|nil",
+                    text = "likewise, to write to",
+                },
+                {
+                    name = "timeout",
+                    type = "number",
+                    optional = true,
+                    unit = "seconds",
+                    default = "-1",
+                    text = "negative or `math.huge`: no limit; 0: only look",
+                },
+            },
+            gives = {
+                {
+                    "readfds",
+                    "(tcpsock|udpsock|integer)[]?",
+                    "the elements that are ready, in the order passed; may be empty",
+                },
+                { "writefds", "(tcpsock|udpsock|integer)[]?", "likewise" },
+            },
+            errors = {
+                { "ERROR_TIMEOUT", "nothing became ready in time" },
+                { "EBADF", "an element is a closed socket or the number of no open descriptor" },
+            },
+            raises = "an element of a wrong type, named by list and index; a timeout that is no number, or NaN",
+            waits = "up to `timeout`; the sockets' own timeouts play no part",
+            by = { "poll(2)", "POSIX.1-2017 poll()" },
+            example = [[
+                local ready = socket.select({ a, b }, nil, 1.5)
+                for _, s in ipairs(ready or {}) do print(s:readsome(4096)) end]],
+        },
+        {
+            name = "pair",
+            call = { "a, b = socket.pair()" },
+            brief = "two connected stream sockets",
+            text = "Two stream sockets that are connected to each other. They have no names: both addresses are `\"unix:\"`.",
+            takes = {},
+            gives = { { "a", "tcpsock?", "one end" }, { "b", "tcpsock|string", "the other end, or `err`" } },
+            errors = { { "EMFILE", "the process has no descriptor left" } },
+            bare = true,
+            raises = "nothing",
+            waits = "never",
+            by = { "socketpair(2)", "unix(7)" },
+        },
+        {
+            name = "fromfd",
+            call = { "sock, err = socket.fromfd(fd)" },
+            brief = "take over an open descriptor",
+            text = [[
+                A socket that owns an open descriptor from now on, made close-on-exec: one inherited from
+                systemd, inetd or a parent, or given away by [`detach`](#sock-detach). Kind and family are
+                asked of the system. On failure the descriptor stays the caller's.]],
+            takes = {
+                { name = "fd", type = "integer", range = "0 or more", text = "the descriptor" },
+            },
+            gives = { { "sock", "tcpsock|udpsock|nil", "a tcpsock for a stream, a udpsock for datagrams" } },
+            errors = {
+                { "EBADF", "no open descriptor has this number" },
+                { "ENOTSOCK", "the descriptor is no socket" },
+                { "EBUSY", "a socket of this Lua state owns it already" },
+                { "EPROTOTYPE", "neither a stream nor a datagram socket" },
+                { "EAFNOSUPPORT", "neither IP nor Unix" },
+            },
+            raises = "a negative or fractional number; no number",
+            waits = "never",
+            by = { "getsockopt(2)", "socket(7), `SO_TYPE`, `SO_DOMAIN`", "fcntl(2), `FD_CLOEXEC`" },
+            example = [[
+                local listener = assert(socket.fromfd(3)) -- systemd: SD_LISTEN_FDS_START]],
+        },
+        {
+            name = "sleep",
+            call = { "ok = socket.sleep(seconds)" },
+            brief = "wait for a time",
+            text = "Waits. A negative time or 0 returns at once; a signal does not end it early.",
+            takes = { { name = "seconds", type = "number", unit = "seconds", text = "fractions count" } },
+            gives = { { "ok", "true", "always" } },
+            raises = "no number; NaN",
+            waits = "for the time given, on the monotonic clock",
+            by = { "clock_gettime(2), `CLOCK_MONOTONIC`" },
+        },
+        {
+            name = "now",
+            call = { "seconds = socket.now()" },
+            brief = "monotonic time",
+            text = "The monotonic clock, for measuring and for deadlines of one's own. Only differences mean something.",
+            takes = {},
+            gives = { { "seconds", "number", "with fractions; never goes back" } },
+            raises = "nothing",
+            waits = "never",
+            by = { "clock_gettime(2), `CLOCK_MONOTONIC`", "POSIX.1-2017 clock_gettime()" },
+        },
+        {
+            name = "resolve",
+            call = { "addresses, err = socket.resolve(host[, port[, timeout]])" },
+            brief = "look a name up",
+            text = "All addresses of a host, in the order in which the system wants them tried.",
+            takes = {
+                { name = "host", type = "string", text = "a name or a numeric host, as in [Addresses](#addresses)" },
+                {
+                    name = "port",
+                    type = "integer",
+                    optional = true,
+                    range = "0..65535",
+                    default = "0",
+                    text = "put into each address",
+                },
+                {
+                    name = "timeout",
+                    type = "number",
+                    optional = true,
+                    unit = "seconds",
+                    default = "-1",
+                    text = "negative: no limit",
+                },
+            },
+            gives = { { "addresses", "ssocket.address[]?", "one or more" } },
+            errors = errors(resolving, { "ERROR_TIMEOUT", "the look-up took longer than `timeout`" }),
+            raises = "a wrong type; a port out of range; a NUL in the host; a timeout of NaN",
+            waits = "for the system's name look-up, which can take longer than `timeout` and is not cut short",
+            by = { "getaddrinfo(3)", "gai.conf(5)", "RFC 6724 (order)" },
+            example = [[
+                for _, addr in ipairs(assert(socket.resolve("localhost", 80))) do print(addr) end]],
+        },
+    },
+}
+
+-- ---- both kinds of socket --------------------------------------------------------------------------
+
+local both = {
+    id = "sock",
+    title = "Calls of both kinds of socket",
+    class = "ssocket.socket",
+    prefix = "sock:",
+    text = [[
+        These work the same on a tcpsock and a udpsock. `tostring(sock)` is `<tcpsock: FD>` or
+        `<udpsock: FD>` with the descriptor, or -1. `getmetatable(sock)` is the name of its kind.]],
+    entries = {
+        {
+            name = "bind",
+            call = { "ok, err = sock:bind(address...)" },
+            brief = "choose the local address",
+            text = [[
+                Gives the socket its local address, and its descriptor if it has none. A failed `bind` leaves
+                the socket as it was. A path is a file that stays after `close`; whoever made it removes it.]],
+            takes = { address },
+            gives = { { "ok", "true?", "bound" } },
+            errors = errors({ { "ERROR_INUSE", "the address is taken" } }, resolving, {
+                { "ERROR_ACCESS", "a port or a directory that this user may not use" },
+                { "EADDRNOTAVAIL", "the host is no address of this machine" },
+                { "ENAMETOOLONG", "the path is too long" },
+                { "EINVAL", "the socket is bound already" },
+                { "ERROR_TIMEOUT", "the look-up of a name took longer than the timeout" },
+            }),
+            raises = "a malformed address; a port out of range",
+            waits = "for a name look-up only",
+            by = { "bind(2)", "ip(7)", "ipv6(7), `IPV6_V6ONLY`", "unix(7)" },
+        },
+        {
+            name = "close",
+            call = { "ok, err = sock:close()" },
+            brief = "give the descriptor back",
+            text = [[
+                Closes the descriptor. The socket is then as a new one, with its timeout and options. Closing a
+                socket that is not open is a success.]],
+            takes = {},
+            gives = { { "ok", "1?", "closed" } },
+            errors = { { "EIO", "or another error that the system reports; the socket is closed all the same" } },
+            raises = "nothing",
+            partial = "bytes that were received and not read are dropped; what was written is still delivered",
+            waits = "never, unless `OPT_LINGER` is set to more than 0",
+            by = { "close(2)", "socket(7), `SO_LINGER`" },
+        },
+        {
+            name = "detach",
+            call = { "fd, err = sock:detach()" },
+            brief = "hand the descriptor out",
+            text = [[
+                Gives the open descriptor to the caller, who closes it from then on. The socket is afterwards as
+                a new one. [`fromfd`](#socket-fromfd) is the way back.]],
+            takes = {},
+            gives = { { "fd", "integer?", "the descriptor" } },
+            errors = {
+                closed,
+                { '"Unread bytes are pending"', "the input buffer holds bytes; read them first" },
+            },
+            raises = "nothing",
+            waits = "never",
+        },
+        {
+            name = "fileno",
+            call = { "fd = sock:fileno()" },
+            brief = "the descriptor's number",
+            text = "The number of the descriptor, which stays the socket's.",
+            takes = {},
+            gives = { { "fd", "integer", "the descriptor, or -1 when the socket is not open" } },
+            raises = "nothing",
+            waits = "never",
+        },
+        {
+            name = "settimeout",
+            call = { "sock:settimeout(seconds)" },
+            brief = "set the deadline of later calls",
+            text = "Bounds each later call on this socket as a whole, to about a millisecond. See [Deadlines](#deadlines).",
+            takes = {
+                {
+                    name = "seconds",
+                    type = "number",
+                    unit = "seconds",
+                    text = "fractions count; negative (the default) or `math.huge`: no limit; 0: do not wait",
+                },
+            },
+            gives = {},
+            raises = "no number; NaN",
+            waits = "never",
+        },
+        {
+            name = "gettimeout",
+            call = { "seconds = sock:gettimeout()" },
+            brief = "the timeout",
+            text = "The timeout as it was set.",
+            takes = {},
+            gives = { { "seconds", "number", "-1 at first" } },
+            raises = "nothing",
+            waits = "never",
+        },
+        {
+            name = "setopt",
+            call = { "ok, err = sock:setopt(opt, value)", "ok, err = sock:setopt(level, opt, value)" },
+            brief = "set an option",
+            text = [[
+                Sets an [option](#options), by name or, for any other integer option of the system, by its two
+                numbers. On a socket that is not open the value is noted and applied when the descriptor is
+                made; if the system refuses it then, that call fails. Set options outlive `close`.]],
+            takes = {
+                { name = "opt", type = "ssocket.option", text = "one of the `OPT_` constants; with `level` an integer" },
+                {
+                    name = "value",
+                    type = "boolean|integer",
+                    text = "flags take booleans, the others integers, `OPT_LINGER` an integer or `false`",
+                },
+                {
+                    name = "level",
+                    type = "integer",
+                    optional = true,
+                    text = "a protocol level of the system, such as `IPPROTO_TCP`",
+                },
+            },
+            gives = { { "ok", "true?", "set" } },
+            errors = {
+                { "ENOPROTOOPT", "the system or this kind of socket does not know the option" },
+                { "EINVAL", "the system does not take the value" },
+                { "ERROR_ACCESS", "the option needs a privilege (or text of `EPERM`)" },
+            },
+            raises = "an unknown option; one of the other kind of socket; `OPT_ERROR`; a value of a wrong type, or none",
+            waits = "never",
+            by = { "setsockopt(2)", "the page named in the [table of options](#options)" },
+            example = [[
+                sock:setopt(socket.OPT_TCP_NODELAY, true)]],
+            overload = "fun(self: ssocket.socket, level: integer, opt: integer, value: integer): true?, string?",
+            annotated = { "opt", "value" },
+        },
+        {
+            name = "getopt",
+            call = { "value, err = sock:getopt(opt)", "value, err = sock:getopt(level, opt)" },
+            brief = "read an option",
+            text = [[
+                Reads an [option](#options), by name or by its two numbers. On an open socket the system
+                answers; on one that is not open, what was set.]],
+            takes = {
+                { name = "opt", type = "ssocket.option", text = "one of the `OPT_` constants; with `level` an integer" },
+                {
+                    name = "level",
+                    type = "integer",
+                    optional = true,
+                    text = "a protocol level of the system, such as `IPPROTO_TCP`",
+                },
+            },
+            gives = { { "value", "boolean|integer|nil", "of the option's type; an integer with `level`" } },
+            errors = {
+                { "ERROR_CLOSED", "the socket is not open and the option was not set" },
+                { "ENOPROTOOPT", "the system or this kind of socket does not know the option" },
+            },
+            raises = "an unknown option; one of the other kind of socket",
+            waits = "never",
+            by = { "getsockopt(2)", "the page named in the [table of options](#options)" },
+            overload = "fun(self: ssocket.socket, level: integer, opt: integer): integer?, string?",
+            annotated = { "opt" },
+        },
+        {
+            name = "getsockname",
+            call = { "addr, err = sock:getsockname()" },
+            brief = "the local address",
+            text = "The local address: after `bind` to port 0 the way to learn the port.",
+            takes = {},
+            gives = { { "addr", "ssocket.address|string|nil", "see [Addresses](#addresses)" } },
+            errors = { closed },
+            raises = "nothing",
+            waits = "never",
+            by = { "getsockname(2)", "POSIX.1-2017 getsockname()" },
+        },
+        {
+            name = "getpeername",
+            call = { "addr, err = sock:getpeername()" },
+            brief = "the peer's address",
+            text = "The address to which the socket is connected.",
+            takes = {},
+            gives = { { "addr", "ssocket.address|string|nil", "see [Addresses](#addresses)" } },
+            errors = { closed, { "ENOTCONN", "the socket is not connected" } },
+            raises = "nothing",
+            waits = "never",
+            by = { "getpeername(2)", "POSIX.1-2017 getpeername()" },
+        },
+    },
+}
+
+-- ---- streams ---------------------------------------------------------------------------------------
+
+local reading = errors(timeout, reset, { "ENOTCONN", "the socket is open and not connected" })
+
+local tcp = {
+    id = "tcpsock",
+    title = "Stream sockets",
+    class = "tcpsock",
+    prefix = "tcpsock:",
+    text = "What `socket.tcp()`, `accept` and `pair` return: TCP over IPv4 or IPv6, and stream Unix sockets.",
+    entries = {
+        {
+            name = "connect",
+            call = { "ok, err = tcpsock:connect(address...)" },
+            brief = "open a connection",
+            text = [[
+                Opens a connection. When a name has several addresses they are tried in the system's order, IPv6 and
+                IPv4 in turn, the next one when the last has failed or has not answered for 250 ms; the first to answer
+                is taken, and if none does the most telling error is the result. A socket that is bound
+                connects from its local address. After a failure the socket can connect again.
+
+                A connection that is not made within the deadline is given up. With a timeout of 0 only a peer on
+                the same machine can be reached.]],
+            takes = { address },
+            gives = { { "ok", "true?", "connected" } },
+            errors = errors(
+                { { "ERROR_REFUSED", "nobody listens there" } },
+                timeout,
+                { { "ERROR_UNREACHABLE", "there is no way to there" } },
+                resolving,
+                {
+                    { "EISCONN", "the socket is connected already" },
+                    { "ENOENT", "there is no such path" },
+                    { "ENAMETOOLONG", "the path is too long" },
+                    { "EAFNOSUPPORT", "a bound socket and an address of another family" },
+                }
+            ),
+            raises = "a malformed address; a port out of range",
+            partial = "nothing has been sent",
+            waits = "for the name look-up and the peer's answer, within the deadline; see [Deadlines](#deadlines)",
+            by = { "connect(2)", "tcp(7)", "unix(7)", "getaddrinfo(3)", "RFC 9293 section 3.10.1", "RFC 6724 (order)", "RFC 8305 section 5" },
+            example = [[
+                assert(tcpsock:connect("localhost", 8080))
+                assert(tcpsock:connect("unix:/run/app.sock"))]],
+        },
+        {
+            name = "listen",
+            call = { "ok, err = tcpsock:listen([backlog])" },
+            brief = "begin to take connections",
+            text = "Makes a bound socket one that takes connections.",
+            takes = {
+                {
+                    name = "backlog",
+                    type = "integer",
+                    optional = true,
+                    default = "the system's maximum",
+                    text = "connections that may wait for `accept`; a negative number counts as 0",
+                },
+            },
+            gives = { { "ok", "true?", "listening" } },
+            errors = {
+                closed,
+                { "ERROR_INUSE", "another socket listens on the port" },
+                { "EINVAL", "the socket is connected" },
+            },
+            raises = "a fractional number; no number",
+            waits = "never",
+            by = { "listen(2)", "POSIX.1-2017 listen()" },
+        },
+        {
+            name = "accept",
+            call = { "tcpsock, err = tcpsock:accept()" },
+            brief = "take a connection",
+            text = [[
+                Takes the next connection. Its socket has no timeout and nothing pending; options are those that the
+                system hands down from the listener. Connections that break off while they wait in the queue are
+                passed over.]],
+            takes = {},
+            gives = { { "tcpsock", "tcpsock?", "the connection" } },
+            errors = {
+                { "ERROR_TIMEOUT", "none came before the deadline" },
+                closed,
+                { "EINVAL", "the socket does not listen" },
+                { "EMFILE", "the process has no descriptor left; the connection stays in the queue" },
+            },
+            raises = "nothing",
+            waits = "for a connection, within the deadline; readable in `select` when it would not wait",
+            by = { "accept(2)", "POSIX.1-2017 accept(), `ECONNABORTED`" },
+        },
+        {
+            name = "write",
+            call = { "bytes, err, sent = tcpsock:write(data)" },
+            brief = "send all of it",
+            text = [[
+                Sends all of the data. An array is sent in order as one, gathered by the system and not copied
+                together first. Empty data is 0 bytes sent.]],
+            takes = {
+                {
+                    name = "data",
+                    type = "string|number|(string|number)[]",
+                    unit = "bytes",
+                    text = "a string, or an array of strings and numbers",
+                },
+            },
+            gives = {
+                { "bytes", "integer?", "the length of the data" },
+                { "err", "string?", "" },
+                { "sent", "integer?", "with an error: bytes of the data that the system took" },
+            },
+            errors = {
+                { "ERROR_TIMEOUT", "the peer did not take all of it before the deadline" },
+                { "ERROR_CLOSED", "the socket is not open, or the peer is gone (`EPIPE`)" },
+                reset,
+                { "ENOTCONN", "a Unix socket that is not connected; one of TCP gives `ERROR_CLOSED`" },
+            },
+            raises = "another type; a wrong element of an array, by its index, before anything is sent",
+            partial = "the first `sent` bytes are sent, the rest is not; go on with `data:sub(sent + 1)`",
+            waits = "for room in the system's send buffer, within the deadline; success does not mean that the peer has read it",
+            by = { "sendmsg(2), `MSG_NOSIGNAL`", "POSIX.1-2017 sendmsg()", "RFC 9293 section 3.10.2" },
+            example = [[
+                assert(tcpsock:write { "HELO ", name, "\r\n" })]],
+        },
+        {
+            name = "read",
+            call = { "data, err, partial = tcpsock:read(size)" },
+            brief = "exactly so many bytes",
+            text = "Exactly `size` bytes, waiting for all of them. `read(0)` is `\"\"` on an open socket.",
+            takes = { { name = "size", type = "integer", range = "0 or more", unit = "bytes", text = "how many" } },
+            gives = {
+                { "data", "string?", "of length `size`" },
+                { "err", "string?", "" },
+                { "partial", "string?", "with an error: the bytes that did arrive" },
+            },
+            errors = errors(
+                reading,
+                { "ERROR_CLOSED", "the stream ended before `size` bytes, or the socket is not open (`partial` is `\"\"`)" }
+            ),
+            raises = "a negative or fractional size; no number",
+            partial = "`partial` is handed out and no longer in the socket; later calls go on behind it",
+            waits = "for all of the bytes, within the deadline",
+            by = { "recv(2)", "POSIX.1-2017 recv()", "RFC 9293 section 3.10.3" },
+            example = [[
+                local data, err, partial = tcpsock:read(1024)
+                if err == socket.ERROR_TIMEOUT then data = partial end]],
+        },
+        {
+            name = "readuntil",
+            call = { "iterator = tcpsock:readuntil(pattern[, inclusive[, max]])" },
+            brief = "an iterator over records",
+            text = [[
+                A function that gives, with each call, the bytes up to the next occurrence of `pattern`,
+                wherever it stands, also across the pieces in which data arrives. Nothing is read before
+                the first call. Iterators and the other reading calls share one buffer and may be mixed.
+                An iterator keeps its socket alive; one of a closed socket gives `nil, ERROR_CLOSED, ""`.]],
+            takes = {
+                {
+                    name = "pattern",
+                    type = "string",
+                    range = "1 byte or more",
+                    text = "the delimiter, plain text and no Lua pattern",
+                },
+                {
+                    name = "inclusive",
+                    type = "boolean",
+                    optional = true,
+                    default = "false",
+                    text = "whether results end with the delimiter",
+                },
+                {
+                    name = "max",
+                    type = "integer",
+                    optional = true,
+                    range = "1 or more",
+                    unit = "bytes",
+                    default = "no limit",
+                    text = "longest run of bytes before a delimiter; set it where the peer is not trusted",
+                },
+            },
+            gives = { { "iterator", "ssocket.iterator", "see [Iterators](#iterator)" } },
+            bare = true,
+            raises = "an empty pattern; a `max` that is below 1 or fractional; a wrong type",
+            waits = "never; the iterator does",
+            example = [[
+                for line in tcpsock:readuntil("\r\n", false, 8192) do
+                    print(line)
+                end]],
+        },
+        {
+            name = "readsome",
+            call = { "data, err = tcpsock:readsome(max)" },
+            brief = "what is there",
+            text = "The bytes that are there, at most `max`; when there are none it waits for the first.",
+            takes = { { name = "max", type = "integer", range = "1 or more", unit = "bytes", text = "at most so many" } },
+            gives = { { "data", "string?", "1 to `max` bytes" } },
+            errors = errors(reading, { "ERROR_CLOSED", "the stream ended, or the socket is not open" }),
+            raises = "a size below 1 or fractional; no number",
+            partial = "there is none: an error means that nothing was taken",
+            waits = "for the first byte, within the deadline",
+            by = { "recv(2)", "POSIX.1-2017 recv()" },
+        },
+        {
+            name = "readall",
+            call = { "data, err, partial = tcpsock:readall([max])" },
+            brief = "all until the peer ends",
+            text = [[
+                Everything until the peer ends the stream, whose end is the success. At the end of the
+                stream it gives `""`, each time.]],
+            takes = {
+                {
+                    name = "max",
+                    type = "integer",
+                    optional = true,
+                    range = "0 or more",
+                    unit = "bytes",
+                    default = "no limit",
+                    text = "most that is accepted; set it where the peer is not trusted",
+                },
+            },
+            gives = {
+                { "data", "string?", "all of it" },
+                { "err", "string?", "" },
+                { "partial", "string?", "with an error: what did arrive" },
+            },
+            errors = errors(
+                { "ERROR_LIMIT", "more than `max` bytes came: `partial` is the first `max`, the rest stays in the socket" },
+                reading,
+                { "ERROR_CLOSED", "the socket is not open (`partial` is `\"\"`)" }
+            ),
+            raises = "a negative or fractional `max`",
+            partial = "`partial` is handed out and no longer in the socket; later calls go on behind it",
+            waits = "for the end of the stream, within the deadline",
+            by = { "recv(2)", "RFC 9293 section 3.6" },
+        },
+        {
+            name = "pending",
+            call = { "bytes = tcpsock:pending()" },
+            brief = "bytes in the input buffer",
+            text = [[
+                How many bytes wait in the module's own buffer, having been received and not yet read. More may
+                wait in the system.]],
+            takes = {},
+            gives = { { "bytes", "integer", "0 also when the socket is not open" } },
+            raises = "nothing",
+            waits = "never; no system call is made",
+        },
+        {
+            name = "shutdown",
+            call = { "ok, err = tcpsock:shutdown(how)" },
+            brief = "end one direction",
+            text = [[
+                Ends one direction of the connection, or both, and leaves the descriptor open. After `SHUT_WR`
+                the peer reads to the end of the stream while this side can still read.]],
+            takes = {
+                {
+                    name = "how",
+                    type = "ssocket.shutdown",
+                    text = "`SHUT_RD`, `SHUT_WR` or `SHUT_RDWR`",
+                },
+            },
+            gives = { { "ok", "true?", "done" } },
+            errors = { closed, { "ENOTCONN", "the socket is not connected, or the peer has reset it" } },
+            raises = "any other value",
+            partial = "bytes in the input buffer stay readable",
+            waits = "never",
+            by = { "shutdown(2)", "RFC 9293 section 3.6.1 (half-closed connections)" },
+        },
+    },
+}
+
+api.iterator = {
+    text = [[
+        What [`readuntil`](#tcpsock-readuntil) returns. It takes no arguments; each call gives the next record.
+        As it gives `nil` on any error it works in a `for` loop, which cannot tell one error from another:
+        call it by hand where that matters.]],
+    call = { "data, err, partial = iterator()" },
+    gives = {
+        { "data", "string?", "the bytes before the delimiter, with it if `inclusive`; `\"\"` between two delimiters" },
+        { "err", "string?", "" },
+        { "partial", "string?", "with an error: the bytes of a record that is not complete" },
+    },
+    errors = errors(
+        timeout,
+        {
+            { "ERROR_CLOSED", "the stream ended; `partial` is the last record, which had no delimiter, or `\"\"`" },
+            reset,
+            { "ERROR_LIMIT", "more than `max` bytes stand before any delimiter; `partial` is the first `max` of them" },
+        }
+    ),
+    partial = [[
+        `partial` is handed out and no longer in the socket. After a time-out, bytes that may be the beginning of the
+        delimiter stay behind, so that a delimiter split by a pause is still found; after `ERROR_LIMIT` the
+        rest stays; after any other error `partial` is all that was left. All results, partials and delimiters put end to end
+        are the stream.]],
+    waits = [[
+        for the delimiter, within the socket's deadline. While bytes stay behind, `select` calls the
+        socket readable; with a delimiter of one byte none ever do]],
+    by = { "recv(2)", "POSIX.1-2017 recv()" },
+}
+
+-- ---- datagrams -------------------------------------------------------------------------------------
+
+local sending = {
+    timeout,
+    { "ERROR_TOOBIG", "the datagram is too long for the protocol; nothing was sent" },
+    { "ERROR_REFUSED", "an earlier datagram was refused: nobody has that port" },
+    { "ERROR_UNREACHABLE", "there is no way to there" },
+    { "ERROR_ACCESS", "a broadcast address without `OPT_BROADCAST`" },
+}
+
+local size = {
+    name = "size",
+    type = "integer",
+    optional = true,
+    range = "1 or more",
+    unit = "bytes",
+    default = "65535",
+    text = "most of a datagram that is wanted",
+}
+
+local function group_call(name, brief, text, errs)
+    return {
+        name = name,
+        call = { ("ok, err = udpsock:%s(group[, interface])"):format(name) },
+        brief = brief,
+        text = text,
+        takes = {
+            { name = "group", type = "string", text = "a numeric IPv4 or IPv6 multicast address" },
+            {
+                name = "interface",
+                type = "string|integer",
+                optional = true,
+                default = "the system's choice",
+                text = 'name (`"eth0"`) or index of a network interface',
+            },
+        },
+        gives = { { "ok", "true?", "done" } },
+        errors = errors({ { "ERROR_NOTFOUND", "`group` is no numeric address" } }, errs),
+        raises = "a wrong type; a NUL in a string",
+        waits = "never",
+        by = {
+            "ip(7)",
+            "ipv6(7)",
+            "if_nametoindex(3)",
+            "RFC 3678 section 5.1",
+        },
+    }
+end
+
+local udp = {
+    id = "udpsock",
+    title = "Datagram sockets",
+    class = "udpsock",
+    prefix = "udpsock:",
+    text = [[
+        What `socket.udp()` returns: UDP over IPv4 or IPv6, and datagram Unix sockets. One send is one
+        datagram, which arrives as a whole or not at all. An empty datagram is data, `""`, not an end.]],
+    entries = {
+        {
+            name = "connect",
+            call = { "ok, err = udpsock:connect(address...)", "ok, err = udpsock:connect()" },
+            brief = "set, change or dissolve the peer",
+            text = [[
+                Sets the peer: `send` goes there, `recv` hears it alone, and its refusals are reported.
+                It may be called again at any time to change the peer; without an address it dissolves it.
+                No packet is sent.]],
+            takes = { optional_address },
+            gives = { { "ok", "true?", "done" } },
+            errors = errors(
+                resolving,
+                { { "ERROR_CLOSED", "there is no address given and the socket is not open" } },
+                { { "ERROR_UNREACHABLE", "there is no way to there" } },
+                { { "ENOENT", "there is no such path" }, { "ENAMETOOLONG", "the path is too long" } },
+                { { "EAFNOSUPPORT", "a bound socket and an address of another family" } },
+                { { "ERROR_TIMEOUT", "the look-up of a name took longer than the timeout" } }
+            ),
+            raises = "a malformed address; a port out of range",
+            waits = "for a name look-up only",
+            by = { "connect(2), `AF_UNSPEC`", "udp(7)", "unix(7)", "POSIX.1-2017 connect()" },
+        },
+        {
+            name = "send",
+            call = { "ok, err = udpsock:send(data)", "ok, err = udpsock:send(data, address...)" },
+            brief = "send to the peer",
+            text = "Sends one datagram to the peer. With an address it is [`sendto`](#udpsock-sendto).",
+            takes = {
+                { name = "data", type = "string|number", unit = "bytes", range = "0 or more", text = "the datagram" },
+                optional_address,
+            },
+            gives = { { "ok", "true?", "handed to the system" } },
+            errors = errors(sending, closed, { "EDESTADDRREQ", "the socket has no peer" }),
+            raises = "a wrong type; a malformed address",
+            partial = "a datagram is sent whole or not at all",
+            waits = "for room in the system's send buffer, within the deadline",
+            by = { "send(2)", "udp(7)", "RFC 768", "RFC 1122 section 4.1.3.3 (refusals)" },
+        },
+        {
+            name = "sendto",
+            call = { "ok, err = udpsock:sendto(data, address...)" },
+            brief = "send to an address",
+            text = "Sends one datagram to an address. A socket that is not open is opened in the address's family.",
+            takes = {
+                { name = "data", type = "string|number", unit = "bytes", range = "0 or more", text = "the datagram" },
+                address,
+            },
+            gives = { { "ok", "true?", "handed to the system" } },
+            errors = errors(sending, resolving, {
+                { "EAFNOSUPPORT", "the socket is of another family" },
+                { "ENOENT", "there is no such path" },
+                { "ENAMETOOLONG", "the path is too long" },
+            }),
+            raises = "a wrong type; no address; a malformed one; a port out of range",
+            partial = "a datagram is sent whole or not at all",
+            waits = "for a name look-up and for room in the system's send buffer",
+            by = { "sendto(2)", "udp(7)", "unix(7)", "RFC 768" },
+        },
+        {
+            name = "recv",
+            call = { "data, err = udpsock:recv([size])" },
+            brief = "receive a datagram",
+            text = [[
+                Receives one datagram. One that is longer than `size` gives its first `size` bytes and, in the
+                place of `err`, `ERROR_TRUNCATED`.]],
+            takes = { size },
+            gives = { { "data", "string?", "the datagram, which may be `\"\"`" } },
+            errors = {
+                { "ERROR_TIMEOUT", "none came before the deadline" },
+                { "ERROR_TRUNCATED", "with `data`: the rest of the datagram is gone" },
+                { "ERROR_REFUSED", "the peer's host refused what was sent" },
+                closed,
+            },
+            raises = "a size below 1 or fractional; no number",
+            partial = "there is none: a datagram comes in one piece",
+            waits = "for a datagram, within the deadline",
+            by = { "recv(2), `MSG_TRUNC`", "udp(7)", "RFC 768", "RFC 1122 section 4.1.3.3 (refusals)" },
+        },
+        {
+            name = "recvfrom",
+            call = { "data, addr, err = udpsock:recvfrom([size])" },
+            brief = "receive, with the sender",
+            text = "As [`recv`](#udpsock-recv), and tells who sent it.",
+            takes = { size },
+            gives = {
+                { "data", "string?", "the datagram, which may be `\"\"`" },
+                { "addr", "ssocket.address|string|nil", "the sender, see [Addresses](#addresses)" },
+                { "err", "string?", "" },
+            },
+            errors = {
+                { "ERROR_TIMEOUT", "none came before the deadline" },
+                { "ERROR_TRUNCATED", "with `data` and `addr`: the rest of the datagram is gone" },
+                { "ERROR_REFUSED", "the peer's host refused what was sent" },
+                closed,
+            },
+            raises = "a size below 1 or fractional; no number",
+            partial = "there is none: a datagram comes in one piece",
+            waits = "for a datagram, within the deadline",
+            by = { "recvfrom(2)", "udp(7)", "RFC 768" },
+        },
+        {
+            name = "recvmany",
+            call = { "datas, addrs, err = udpsock:recvmany(count, size)" },
+            brief = "receive what is there",
+            text = [[
+                Receives up to `count` datagrams in as few system calls as the system allows: it waits for the
+                first and then takes those that are there. A call takes at most 1024 datagrams and about 1 MiB.]],
+            takes = {
+                { name = "count", type = "integer", range = "1 or more", text = "most datagrams wanted" },
+                {
+                    name = "size",
+                    type = "integer",
+                    range = "1 or more",
+                    unit = "bytes",
+                    text = "most of each datagram that is wanted",
+                },
+            },
+            gives = {
+                { "datas", "string[]?", "one datagram or more" },
+                { "addrs", "(ssocket.address|string)[]|nil", "their senders, in the same order" },
+                { "err", "string?", "" },
+            },
+            errors = {
+                { "ERROR_TIMEOUT", "none came before the deadline" },
+                { "ERROR_TRUNCATED", "with `datas` and `addrs`: at least one datagram was longer than `size`" },
+                { "ERROR_REFUSED", "the peer's host refused what was sent" },
+                closed,
+            },
+            raises = "a number below 1 or fractional; no number",
+            partial = "there is none: an error without `datas` means that nothing was taken",
+            waits = "for the first datagram, within the deadline",
+            by = { "recvmmsg(2)", "udp(7)" },
+        },
+        {
+            name = "sendmany",
+            call = { "count, err, sent = udpsock:sendmany(array[, address...])" },
+            brief = "send many datagrams",
+            text = [[
+                Sends the datagrams of an array in order, to the address or else to the peer, in as few system calls as the
+                system allows. An empty array is 0 sent.]],
+            takes = {
+                { name = "array", type = "(string|number)[]", text = "the datagrams" },
+                optional_address,
+            },
+            gives = {
+                { "count", "integer?", "how many were sent, which is all of them" },
+                { "err", "string?", "" },
+                { "sent", "integer?", "with an error: how many were sent before it" },
+            },
+            errors = errors(sending, closed, { "EDESTADDRREQ", "the socket has no peer and there is no address" }, resolving),
+            raises = "a wrong type; a wrong element, by its index, before anything is sent; a malformed address",
+            partial = "the first `sent` datagrams are sent, the others are not",
+            waits = "for a name look-up and for room in the system's send buffer",
+            by = { "sendmmsg(2)", "udp(7)" },
+        },
+        group_call(
+            "join",
+            "join a multicast group",
+            [[Joins a multicast group: datagrams that are sent to it arrive, on the port to which the socket is bound. A
+            socket that is not open is opened in the group's family.]],
+            {
+                { "ENODEV", "there is no such interface, or none for multicast" },
+                { "ERROR_INUSE", "the socket has joined it already" },
+                { "EINVAL", "`group` is no multicast address" },
+            }
+        ),
+        group_call("leave", "leave a multicast group", "Leaves a multicast group.", {
+            closed,
+            { "ENODEV", "there is no such interface" },
+            { "EADDRNOTAVAIL", "the socket has not joined it" },
+        }),
+    },
+}
+
+api.sections = { module, both, tcp, udp }
+
+return api

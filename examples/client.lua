@@ -1,0 +1,23 @@
+-- Asks a web server for a page and prints what arrives within a second, 1024 bytes at most.
+--
+--   lua examples/client.lua [host [port]]
+
+local socket = require "ssocket"
+
+local host, port = arg[1] or "example.com", arg[2] or 80
+
+local tcpsock = socket.tcp()
+local ok, err = tcpsock:connect(host, port)
+if not ok then
+    io.stderr:write(host, ": ", err, "\n")
+    os.exit(1)
+end
+assert(tcpsock:write("GET / HTTP/1.0\r\n"))
+assert(tcpsock:write { "Host: ", host, "\r\n\r\n" })
+tcpsock:settimeout(1)
+local data, why, partial = tcpsock:read(1024)
+if why == socket.ERROR_TIMEOUT or why == socket.ERROR_CLOSED then
+    data = partial -- fewer bytes than asked for, and that is fine here
+end
+io.output():write(assert(data, why))
+tcpsock:close()

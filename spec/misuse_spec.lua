@@ -1,0 +1,174 @@
+-- What only a faulty program does: each call of each class with each argument wrong. It must raise Lua's argument
+-- error that names the argument, and neither send, read nor change anything.
+
+local t = require "support.t"
+local t2 = require "support.t2"
+local generated = require "support.kinds"
+
+local socket = t.socket
+local calls, each_wrong = generated.calls, generated.each_wrong
+
+-- Names of the calls, of those only that take something if `taking`.
+local function sorted_names(of, taking)
+    local names = {}
+    for name, signature in pairs(of) do
+        if not taking or signature ~= "" then
+            names[#names + 1] = name
+        end
+    end
+    table.sort(names)
+    return names
+end
+
+-- What a call may not change.
+local function state_of(s)
+    return {
+        fd = s:fileno(), timeout = s:gettimeout(), name = tostring((s:getsockname())),
+        peer = tostring((s:getpeername())), pending = s.pending and s:pending() or 0,
+        reuse = s:getopt(socket.OPT_TCP_REUSEADDR),
+    }
+end
+
+-- A stream socket with 4 bytes in its buffer and one line at the other end's disposal.
+local function stream_in_use()
+    local s, peer = socket.pair()
+    s:settimeout(5)
+    peer:settimeout(5)
+    assert(peer:write "line\nrest")
+    assert(s:readuntil "\n"() == "line" and s:pending() == 4)
+    return s, function()
+        assert(s:read(4) == "rest" and s:write "!" == 1 and peer:readsome(9) == "!")
+        s:close()
+        peer:close()
+    end
+end
+
+-- A datagram socket with one datagram waiting and a peer.
+local function datagrams_in_use()
+    local s, peer = socket.udp(), socket.udp()
+    assert(s:bind("127.0.0.1", 0) and peer:bind("127.0.0.1", 0))
+    assert(s:connect(peer:getsockname()) and peer:connect(s:getsockname()))
+    s:settimeout(5)
+    peer:settimeout(5)
+    assert(peer:send "waiting")
+    return s, function()
+        assert(s:recv() == "waiting" and s:send "!" and peer:recv() == "!")
+        s:close()
+        peer:close()
+    end
+end
+
+local function fresh(class)
+    return function()
+        local s = class()
+        return s, function()
+            assert(s:fileno() == -1)
+        end
+    end
+end
+
+local function used(make)
+    return function()
+        local s, finish = make()
+        finish()
+        return s, function()
+            assert(s:fileno() == -1)
+        end
+    end
+end
+
+local function listening()
+    local s = t.listener()
+    return s, function()
+        s:close()
+    end
+end
+
+local states = {
+    tcpsock = {
+        { "fresh", fresh(socket.tcp) }, { "connected", stream_in_use }, { "closed", used(stream_in_use) },
+        { "listening", listening },
+    },
+    udpsock = {
+        { "fresh", fresh(socket.udp) }, { "connected", datagrams_in_use }, { "closed", used(datagrams_in_use) },
+    },
+}
+
+for class, methods in pairs { tcpsock = calls.tcpsock, udpsock = calls.udpsock } do
+    for _, state in ipairs(states[class]) do
+        describe("a wrong argument to a " .. state[1] .. " " .. class, function()
+            t.guard()
+            for _, name in ipairs(sorted_names(methods, true)) do
+                it("is refused by " .. name .. " and changes nothing", function()
+                    local s, finish = state[2]()
+                    local before, fds = state_of(s), t.fds()
+                    each_wrong(methods[name], function(position, args)
+                        t2.misuse(t2.method, s, name, position, args)
+                    end)
+                    assert.same(before, state_of(s))
+                    assert.equal(fds, t.fds())
+                    finish()
+                end)
+            end
+        end)
+    end
+end
+
+describe("a wrong argument to a function of the module", function()
+    t.guard()
+    for _, name in ipairs(sorted_names(calls.socket, true)) do
+        it("is refused by " .. name, function()
+            local fds = t.fds()
+            each_wrong(calls.socket[name], function(position, args)
+                t2.misuse(t2.field, socket, name, position, args)
+            end)
+            assert.equal(fds, t.fds())
+        end)
+    end
+end)
+
+describe("a method taken to something else", function()
+    t.guard()
+
+    local other = { tcpsock = socket.udp, udpsock = socket.tcp }
+
+    for class, methods in pairs { tcpsock = calls.tcpsock, udpsock = calls.udpsock } do
+        local function strangers()
+            return { nil, true, 1, "x", {}, print, io.stdout, coroutine.create(print), other[class](),
+                setmetatable({}, { __name = class }), n = 10 }
+        end
+
+        -- pitfall: `sock.fileno("x")` crashes; a TCP method taken on a UDP object
+        it("raises an error that says " .. class .. " was expected", function()
+            local s = class == "tcpsock" and socket.tcp() or socket.udp()
+            for _, name in ipairs(sorted_names(methods)) do
+                local all = strangers()
+                for i = 1, all.n do
+                    t2.misuse(t2.field, s, name, 1, { n = 2, all[i], 1 }, class .. " expected")
+                end
+                t2.misuse(t2.field, s, name, 1, { n = 0 }, class .. " expected")
+            end
+        end)
+
+        -- pitfall: a metatable that is its own index and open
+        it("can not be had from the metatable of a " .. class, function()
+            local s = class == "tcpsock" and socket.tcp() or socket.udp()
+            assert.equal(class, getmetatable(s))
+            for _, event in ipairs { "__gc", "__close", "__index", "__tostring", "__name", "__metatable", "nothing" } do
+                assert.is_nil(s[event])
+            end
+            assert.is_false(pcall(setmetatable, s, {}))
+            assert.is_false(pcall(function()
+                s.field = 1
+            end))
+        end)
+    end
+
+    it("is among those that this spec knows", function()
+        for class, s in pairs { tcpsock = socket.tcp(), udpsock = socket.udp() } do
+            for name in pairs(calls[class]) do
+                assert.is_function(s[name], class .. ":" .. name)
+            end
+        end
+    end)
+end)

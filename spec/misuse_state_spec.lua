@@ -1,0 +1,184 @@
+-- Calls at the wrong time, and any calls at all in any order: a documented failure or an argument error, never a crash,
+-- a leaked descriptor or a wait without end.
+
+local t = require "support.t"
+local t2 = require "support.t2"
+local calls = require "support.kinds".calls
+
+local socket = t.socket
+local CLOSED = socket.ERROR_CLOSED
+
+-- What each call gives on a socket without a descriptor.
+local without_descriptor = {
+    tcpsock = {
+        { "listen", {}, { nil, CLOSED, n = 2 } },
+        { "accept", {}, { nil, CLOSED, n = 2 } },
+        { "write", { "x" }, { nil, CLOSED, 0, n = 3 } },
+        { "write", { { "x", "y" } }, { nil, CLOSED, 0, n = 3 } },
+        { "read", { 1 }, { nil, CLOSED, "", n = 3 } },
+        { "read", { 0 }, { nil, CLOSED, "", n = 3 } },
+        { "readall", {}, { nil, CLOSED, "", n = 3 } },
+        { "shutdown", { socket.SHUT_WR }, { nil, CLOSED, n = 2 } },
+        { "detach", {}, { nil, CLOSED, n = 2 } },
+        { "getopt", { socket.OPT_TCP_KEEPALIVE }, { nil, CLOSED, n = 2 } },
+        { "getopt", { t.sys.SOL_SOCKET, t.sys.SO_TYPE }, { nil, CLOSED, n = 2 } },
+        { "getpeername", {}, { nil, CLOSED, n = 2 } },
+        { "getsockname", {}, { nil, CLOSED, n = 2 } },
+        { "pending", {}, { 0, n = 1 } },
+        { "fileno", {}, { -1, n = 1 } },
+        { "gettimeout", {}, { -1, n = 1 } },
+        { "close", {}, { 1, n = 1 } },
+    },
+    udpsock = {
+        { "connect", {}, { nil, CLOSED, n = 2 } },
+        { "send", { "x" }, { nil, CLOSED, n = 2 } },
+        { "recv", {}, { nil, CLOSED, n = 2 } },
+        { "recvfrom", {}, { nil, nil, CLOSED, n = 3 } },
+        { "recvmany", { 1, 1 }, { nil, nil, CLOSED, n = 3 } },
+        { "sendmany", { { "x" } }, { nil, CLOSED, 0, n = 3 } },
+        { "leave", { "224.0.0.251" }, { nil, CLOSED, n = 2 } },
+        { "detach", {}, { nil, CLOSED, n = 2 } },
+        { "getopt", { socket.OPT_BROADCAST }, { nil, CLOSED, n = 2 } },
+        { "getpeername", {}, { nil, CLOSED, n = 2 } },
+        { "getsockname", {}, { nil, CLOSED, n = 2 } },
+        { "fileno", {}, { -1, n = 1 } },
+        { "gettimeout", {}, { -1, n = 1 } },
+        { "close", {}, { 1, n = 1 } },
+    },
+}
+
+local makers = { tcpsock = socket.tcp, udpsock = socket.udp }
+
+local function used(class)
+    local s = makers[class]()
+    assert(s:bind("127.0.0.1", 0))
+    assert.equal(1, s:close())
+    return s
+end
+
+for class, cases in pairs(without_descriptor) do
+    describe("a " .. class .. " without a descriptor", function()
+        t.guard()
+        for _, case in ipairs(cases) do
+            local name, args, results = case[1], case[2], case[3]
+            it(("answers %s as documented, before and after"):format(t2.show(name, args)), function()
+                for _, s in ipairs { makers[class](), used(class) } do
+                    assert.same(results, t2.pack(s[name](s, t2.unpack(args))))
+                end
+            end)
+        end
+    end)
+end
+
+describe("a stream socket without a descriptor", function()
+    t.guard()
+    it("has nothing for readuntil and readsome", function()
+        for _, s in ipairs { socket.tcp(), used "tcpsock" } do
+            assert.same({ nil, CLOSED, "", n = 3 }, t2.pack(s:readuntil "\n"()))
+            assert.same({ nil, CLOSED }, { s:readsome(1) })
+        end
+    end)
+end)
+
+-- ---- anything goes ----
+
+local nan, inf = t2.nan, math.huge
+
+-- Hosts that are not looked up, values of every type, numbers of every size.
+local addresses = { "127.0.0.1", "::1", "1.5", "unix:", "unix:@", "/nowhere/at/all", "unix:/nowhere/at/all", {}, { "::1", 9 } }
+local values = { nil, true, false, "", "x", "\0", "unix:", 0, 1, 2, -1, 1.5, 16, 65535, 65536, 2 ^ 31, 2 ^ 40, 2 ^ 53,
+    2 ^ 63, -2 ^ 63, 1e300, nan, inf, -inf, {}, { 1 }, { "a", "b" }, { {} }, print, io.stdout, coroutine.create(print),
+    socket.tcp(), socket.udp(), socket.OPT_TCP_NODELAY, socket.OPT_LINGER, socket.OPT_RCVBUF, socket.OPT_ERROR, n = 37 }
+local takes_address = { connect = 1, bind = 1, sendto = 2, send = 2, sendmany = 2, join = 1, leave = 1 }
+
+-- The same numbers in each run (Lehmer); 1..n
+local seed = 20
+local function pick(n)
+    seed = seed * 16807 % 2147483647
+    return seed % n + 1
+end
+
+local function random_args(name)
+    local args = { n = pick(4) - 1 }
+    for i = 1, args.n do
+        if takes_address[name] == i then
+            args[i] = addresses[pick(#addresses)]
+        else
+            args[i] = values[pick(values.n)]
+        end
+    end
+    return args
+end
+
+local function is_documented(ok, result, err)
+    if not ok then
+        return tostring(result):find "bad argument" ~= nil
+    end
+    return result ~= nil or err == nil or type(err) == "string"
+end
+
+-- One call with anything; descriptors that it gives away are closed.
+local function random_call(s, name)
+    local args = random_args(name)
+    s:settimeout(0)
+    local ok, result, err = pcall(t2.method, s, name, t2.unpack(args, 1, args.n))
+    assert(is_documented(ok, result, err), t2.show(name, args) .. " gives " .. tostring(result))
+    if name == "detach" and ok and result then
+        t.sys.close(result)
+    elseif name == "readuntil" and ok then
+        result()
+    end
+end
+
+local starts = {
+    tcpsock = {
+        function()
+            return socket.tcp()
+        end,
+        function()
+            return socket.pair()
+        end,
+        function()
+            return t.connected()
+        end,
+        function()
+            return t.listener()
+        end,
+    },
+    udpsock = {
+        function()
+            return socket.udp()
+        end,
+        function()
+            local u = socket.udp()
+            assert(u:bind("127.0.0.1", 0))
+            return u
+        end,
+    },
+}
+
+describe("any calls with any arguments in any order", function()
+    t.guard()
+    for class, methods in pairs(calls) do
+        for number, start in ipairs(starts[class] or {}) do
+            it(("leave a %s (%d) in order"):format(class, number), function()
+                local names = {}
+                for name in pairs(methods) do
+                    names[#names + 1] = name
+                end
+                table.sort(names)
+                for _ = 1, 40 do
+                    local s, peer = start()
+                    for _ = 1, 40 do
+                        random_call(s, names[pick(#names)])
+                    end
+                    assert.equal(1, s:close())
+                    assert.equal(-1, s:fileno())
+                    if peer then
+                        peer:close()
+                    end
+                end
+            end)
+        end
+    end
+end)

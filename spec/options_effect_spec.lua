@@ -1,0 +1,242 @@
+-- What options do, beyond being set: REUSEADDR, REUSEPORT, LINGER, ERROR, numeric levels, and names that are none.
+
+local t = require "support.t"
+local t2 = require "support.t2"
+
+local socket, sys = t.socket, t.sys
+
+local function close_all(...)
+    for _, s in ipairs { ... } do
+        s:close()
+    end
+end
+
+-- Every class of socket, fresh and with a descriptor.
+local function each_socket(f)
+    for _, make in ipairs { socket.tcp, socket.udp } do
+        local fresh, bound = make(), make()
+        assert(bound:bind("127.0.0.1", 0))
+        f(fresh)
+        f(bound)
+        bound:close()
+    end
+end
+
+describe("OPT_TCP_REUSEADDR", function()
+    t.guard()
+
+    -- A local address on which a connection was closed from our side not long ago.
+    local function address_in_time_wait()
+        local listener, addr = t.listener()
+        local p = t.python("s = connect(argv[0]); say(drain(s)); s.close(); say('closed')", addr[2])
+        listener:settimeout(5)
+        local accepted = assert(listener:accept())
+        accepted:close()
+        listener:close()
+        p:await "closed"
+        p:finish()
+        return addr
+    end
+
+    -- pitfall: options that can not be set between creation and bind, so REUSEADDR never does its work
+    it("set before bind lets a server start again while old connections linger", function()
+        local addr = address_in_time_wait()
+        local s = socket.tcp()
+        assert.same({ nil, socket.ERROR_INUSE }, { s:bind(addr) })
+        assert.is_true(s:setopt(socket.OPT_TCP_REUSEADDR, true))
+        assert.is_true(s:bind(addr))
+        assert.is_true(s:listen())
+        s:close()
+    end)
+
+    it("does not let two servers listen at one address", function()
+        local first, second = socket.tcp(), socket.tcp()
+        for _, s in ipairs { first, second } do
+            assert(s:setopt(socket.OPT_TCP_REUSEADDR, true))
+        end
+        assert(first:bind("127.0.0.1", 0))
+        assert(first:listen())
+        local ok, err = second:bind(first:getsockname())
+        if ok then
+            ok, err = second:listen()
+        end
+        assert.same({ nil, socket.ERROR_INUSE }, { ok, err })
+        close_all(first, second)
+    end)
+end)
+
+describe("OPT_REUSEPORT", function()
+    t.guard()
+    it("set on both lets two sockets have one address", function()
+        for _, make in ipairs { socket.tcp, socket.udp } do
+            for _, reuse in ipairs { false, true } do
+                local first, second = make(), make()
+                assert(first:setopt(socket.OPT_REUSEPORT, reuse) and second:setopt(socket.OPT_REUSEPORT, reuse))
+                assert(first:bind("127.0.0.1", 0))
+                local ok, err = second:bind(first:getsockname())
+                assert.same({ reuse or nil, not reuse and socket.ERROR_INUSE or nil }, { ok, err })
+                close_all(first, second)
+            end
+        end
+    end)
+end)
+
+describe("OPT_LINGER", function()
+    t.guard()
+
+    it("is seconds or false, with and without a descriptor", function()
+        each_socket(function(s)
+            for _, value in ipairs { 0, 5, false, 17.0, 1 } do
+                assert.is_true(s:setopt(socket.OPT_LINGER, value))
+                local got = s:getopt(socket.OPT_LINGER)
+                assert.equal(value, got)
+                assert.is_true(got == false or t2.is_integer(got))
+            end
+            for _, wrong in ipairs { true, -1, 1.5, t2.nan, math.huge, "x", {}, print } do
+                t2.misuse(t2.method, s, "setopt", 2, { socket.OPT_LINGER, wrong })
+            end
+            t2.misuse(t2.method, s, "setopt", 2, { socket.OPT_LINGER })
+            assert.equal(1, s:getopt(socket.OPT_LINGER))
+        end)
+    end)
+
+    it("is false before anybody sets it", function()
+        local s = socket.tcp()
+        assert(s:bind("127.0.0.1", 0))
+        assert.is_false(s:getopt(socket.OPT_LINGER))
+        s:close()
+    end)
+
+    it("of 0 makes close reset the connection", function()
+        local s, p = t.with_python [[
+            say("ready")
+            try: say(s.recv(9))
+            except ConnectionResetError: say("reset")
+        ]]
+        assert.equal("ready", p:line())
+        assert.is_true(s:setopt(socket.OPT_LINGER, 0))
+        s:close()
+        assert.equal("reset", p:line())
+        p:finish()
+    end)
+end)
+
+describe("OPT_ERROR", function()
+    t.guard()
+
+    it("is the pending error's number, once, then 0", function()
+        local gone, u = socket.udp(), socket.udp()
+        assert(gone:bind("127.0.0.1", 0))
+        assert(u:connect(gone:getsockname()))
+        gone:close()
+        assert(u:send "anybody?")
+        local first = u:getopt(socket.OPT_ERROR)
+        assert.is_true(t2.is_integer(first))
+        assert.equal(sys.ECONNREFUSED, first)
+        assert.equal(0, u:getopt(socket.OPT_ERROR))
+        u:close()
+    end)
+
+    it("is read only", function()
+        each_socket(function(s)
+            for _, value in ipairs { 0, 1, true, false } do
+                t2.misuse(t2.method, s, "setopt", nil, { socket.OPT_ERROR, value })
+            end
+        end)
+        assert.same({ nil, socket.ERROR_CLOSED }, { socket.tcp():getopt(socket.OPT_ERROR) })
+    end)
+end)
+
+describe("an option by numbers", function()
+    t.guard()
+
+    it("is any integer option of the system", function()
+        local s = socket.tcp()
+        assert(s:bind("127.0.0.1", 0))
+        assert.equal(sys.SOCK_STREAM, s:getopt(sys.SOL_SOCKET, sys.SO_TYPE))
+        assert.is_true(s:setopt(sys.SOL_SOCKET, sys.SO_KEEPALIVE, 1))
+        assert.is_true(s:getopt(sys.SOL_SOCKET, sys.SO_KEEPALIVE) ~= 0)
+        assert.is_true(s:getopt(socket.OPT_TCP_KEEPALIVE))
+        assert.is_true(s:setopt(sys.SOL_SOCKET, sys.SO_KEEPALIVE, 0))
+        assert.is_false(s:getopt(socket.OPT_TCP_KEEPALIVE))
+        s:close()
+    end)
+
+    it("that the system does not have is the system's text", function()
+        each_socket(function(s)
+            if s:fileno() >= 0 then
+                assert.same({ nil, t.text "ENOPROTOOPT" }, { s:getopt(sys.SOL_SOCKET, 9999) })
+                assert.same({ nil, t.text "ENOPROTOOPT" }, { s:setopt(sys.SOL_SOCKET, 9999, 1) })
+                assert.is_nil((s:getopt(-1, -1)))
+                assert.is_string((select(2, s:setopt(-1, -1, -1))))
+            end
+        end)
+    end)
+
+    it("takes integers only", function()
+        each_socket(function(s)
+            for _, wrong in ipairs { 1.5, t2.nan, math.huge, {}, true, "x", socket.OPT_TCP_NODELAY } do
+                t2.misuse(t2.method, s, "getopt", 2, { sys.SOL_SOCKET, wrong })
+                t2.misuse(t2.method, s, "setopt", 2, { sys.SOL_SOCKET, wrong, 1 })
+                t2.misuse(t2.method, s, "setopt", 3, { sys.SOL_SOCKET, sys.SO_KEEPALIVE, wrong ~= true and wrong or print })
+            end
+            t2.misuse(t2.method, s, "getopt", 2, { sys.SOL_SOCKET })
+            t2.misuse(t2.method, s, "setopt", nil, { sys.SOL_SOCKET, sys.SO_KEEPALIVE })
+            t2.misuse(t2.method, s, "getopt", nil, { 1.5 })
+            t2.misuse(t2.method, s, "getopt", nil, { t2.nan, 1 })
+        end)
+    end)
+end)
+
+describe("an option by name", function()
+    t.guard()
+
+    it("that is none is misuse", function()
+        local none = { "", "nodelay", "TCP_NODELAY", "OPT_TCP_NODELAY", "tcp_nodelay ", "tcp_nodelay\0", ("x"):rep(1e5) }
+        each_socket(function(s)
+            for _, name in ipairs(none) do
+                t2.misuse(t2.method, s, "getopt", 1, { name })
+                t2.misuse(t2.method, s, "setopt", 1, { name, true })
+            end
+        end)
+    end)
+
+    it("may be written as the string that the constant is", function()
+        local s = socket.tcp()
+        assert.is_true(s:setopt("tcp_nodelay", true))
+        assert.is_true(s:getopt "tcp_nodelay")
+    end)
+end)
+
+describe("options kept for a Unix socket", function()
+    t.guard()
+    it("are applied as far as they are not TCP's or IP's, and none hinders", function()
+        for _, make in ipairs { socket.tcp, socket.udp } do
+            local s = make()
+            assert(s:setopt(socket.OPT_IPV6_V6ONLY, true))
+            assert(make == socket.udp or s:setopt(socket.OPT_TCP_NODELAY, true))
+            assert(make == socket.tcp or s:setopt(socket.OPT_IP_MULTICAST_TTL, 3))
+            assert(s:setopt(socket.OPT_SNDBUF, 30000))
+            assert.is_true(s:bind("unix:" .. t.tmpdir() .. "/s"))
+            assert.is_true(s:getopt(socket.OPT_SNDBUF) >= 30000)
+            s:close()
+            assert.is_true(s:getopt(socket.OPT_IPV6_V6ONLY))
+        end
+    end)
+end)
+
+describe("a failed call", function()
+    t.guard()
+    it("keeps the options for the next try", function()
+        local s, gone = socket.tcp(), t.listener()
+        local addr = gone:getsockname()
+        gone:close()
+        assert(s:setopt(socket.OPT_TCP_NODELAY, true))
+        assert.same({ nil, socket.ERROR_REFUSED }, { s:connect(addr) })
+        assert.is_true(s:getopt(socket.OPT_TCP_NODELAY))
+        local listener, here = t.listener()
+        assert(s:connect(here))
+        assert.is_true(s:getopt(socket.OPT_TCP_NODELAY))
+        close_all(s, listener)
+    end)
+end)

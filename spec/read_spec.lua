@@ -1,0 +1,191 @@
+local t = require "support.t"
+local socket = t.socket
+
+local MIB = 1024 * 1024
+
+-- A socket that times out at once and the bare other end.
+local function polled_wire()
+    local s, wire = t.wire()
+    s:settimeout(0)
+    return s, wire
+end
+
+describe("read", function()
+    t.guard()
+
+    it("returns exactly the size asked for and leaves the rest", function()
+        local s, wire = t.wire()
+        wire:send "abcdefghij"
+        assert.equal("abc", s:read(3))
+        assert.equal("d", s:read(1))
+        assert.equal("efghij", s:read(6))
+        wire:close()
+        s:close()
+    end)
+
+    it("waits until all pieces have come", function()
+        local s, p = t.with_python [[
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for c in b"abcdef": s.sendall(bytes([c])); time.sleep(0.01)
+        ]]
+        assert.equal("abc", s:read(3))
+        assert.equal("def", s:read(3))
+        p:finish()
+        s:close()
+    end)
+
+    it("takes any bytes, NUL included", function()
+        local all = {}
+        for i = 0, 255 do
+            all[#all + 1] = string.char(i)
+        end
+        local bytes = table.concat(all)
+        local s, wire = t.wire()
+        wire:send(bytes)
+        assert.equal(t.hex(bytes), t.hex(s:read(256)))
+        wire:close()
+        s:close()
+    end)
+
+    for _, size in ipairs { 1, 4095, 4096, 4097, 65536, 1000003, 8 * MIB } do
+        it("returns " .. size .. " bytes as they were sent, after a line", function()
+            local s, p = t.with_python(
+                [[
+                data = os.urandom(int(argv[0])); say(digest(data))
+                s.sendall(b"line\n" + data + b"the end"); s.close()
+                ]],
+                size
+            )
+            assert.equal("line", s:readuntil "\n"())
+            local data = assert(s:read(size))
+            assert.equal(size, #data)
+            local check = t.python "say(digest(sys.stdin.buffer.read()))"
+            check:send(data)
+            check:eof()
+            assert.equal(p:line(), check:line())
+            t.fails(socket.ERROR_CLOSED, "the end", s:read(8))
+            p:finish()
+            check:finish()
+            s:close()
+        end)
+    end
+
+    it("of 0 bytes is an empty string, also at the end of the stream", function()
+        local s, wire = polled_wire()
+        assert.equal("", s:read(0))
+        wire:send "x"
+        assert.equal("", s:read(0))
+        wire:close()
+        assert.equal("x", s:read(1))
+        assert.equal("", s:read(0))
+        t.fails(socket.ERROR_CLOSED, "", s:read(1))
+        assert.equal("", s:read(0))
+        s:close()
+        t.fails(socket.ERROR_CLOSED, "", s:read(0))
+    end)
+
+    it("gives what was left when the peer has closed, then nothing", function()
+        local s, wire = t.wire()
+        wire:send "left"
+        wire:close()
+        t.fails(socket.ERROR_CLOSED, "left", s:read(5))
+        t.fails(socket.ERROR_CLOSED, "", s:read(5))
+        t.fails(socket.ERROR_CLOSED, "", s:read(1))
+        s:close()
+    end)
+
+    it("gives the exact rest before it reports the end", function()
+        local s, wire = t.wire()
+        wire:send "exact"
+        wire:close()
+        assert.equal("exact", s:read(5))
+        t.fails(socket.ERROR_CLOSED, "", s:read(5))
+        s:close()
+    end)
+
+    it("gives what had come when the time is up, and goes on after it", function()
+        local s, wire = polled_wire()
+        wire:send "abc"
+        t.fails(socket.ERROR_TIMEOUT, "abc", s:read(5))
+        t.fails(socket.ERROR_TIMEOUT, "", s:read(5))
+        wire:send "defgh"
+        assert.equal("defgh", s:read(5))
+        wire:close()
+        s:close()
+    end)
+
+    it("gives buffered and new bytes in order when the time is up", function()
+        local s, wire = polled_wire()
+        wire:send "line\nabc"
+        assert.equal("line", s:readuntil "\n"())
+        assert.equal(3, s:pending())
+        wire:send "def"
+        t.fails(socket.ERROR_TIMEOUT, "abcdef", s:read(100000))
+        wire:close()
+        s:close()
+    end)
+
+    it("gives what had come before a reset", function()
+        local s, p = t.with_python "s.sendall(b'abc'); say('sent'); hear(); reset(s)"
+        assert.equal("sent", p:line())
+        s:settimeout(0.05)
+        t.fails(socket.ERROR_TIMEOUT, "abc", s:read(4))
+        s:settimeout(10)
+        p:say "now"
+        t.fails(socket.ERROR_RESET, "", s:read(4))
+        p:finish()
+        s:close()
+    end)
+
+    it("gives the bytes that stood before a reset with it", function()
+        local s, p = t.with_python "s.sendall(b'abc'); say('sent'); reset(s)"
+        assert.equal("sent", p:line())
+        p:finish()
+        t.fails(socket.ERROR_RESET, "abc", s:read(4))
+        s:close()
+    end)
+
+    it("fails on a fresh, a closed and a listening socket", function()
+        t.fails(socket.ERROR_CLOSED, "", socket.tcp():read(1))
+        local s, wire = t.wire()
+        wire:send "never read"
+        s:close()
+        t.fails(socket.ERROR_CLOSED, "", s:read(1))
+        local listener = t.listener()
+        t.fails(t.text "ENOTCONN", "", listener:read(1))
+        listener:close()
+        wire:close()
+    end)
+
+    it("fails as closed after our own shutdown of the receiving side", function()
+        local s, wire = t.wire()
+        assert.is_true(s:shutdown(socket.SHUT_RD))
+        t.fails(socket.ERROR_CLOSED, "", s:read(1))
+        wire:close()
+        s:close()
+    end)
+
+    for name, size in pairs { ["an integral float"] = 3.0, ["a numeral"] = "3" } do
+        it("takes a size that is " .. name, function()
+            local s, wire = t.wire()
+            wire:send "abcdef"
+            assert.equal("abc", s:read(size))
+            wire:close()
+            s:close()
+        end)
+    end
+
+    -- A number that is only announced costs nothing.
+    for _, size in ipairs { 2 ^ 31 - 1, 2 ^ 31, 2 ^ 32, 2 ^ 32 + 4, 2 ^ 40, 2 ^ 53 } do
+        it(("of %.0f bytes takes memory for those that come, not for those that are asked"):format(size), function()
+            local s, wire = polled_wire()
+            wire:send "abcdefgh"
+            local before = t.status "VmPeak"
+            t.fails(socket.ERROR_TIMEOUT, "abcdefgh", s:read(size))
+            assert.is_true(t.status "VmPeak" - before < 64 * 1024)
+            wire:close()
+            t.fails(socket.ERROR_CLOSED, "", s:read(size))
+            s:close()
+        end)
+    end
+end)

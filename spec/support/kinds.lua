@@ -1,0 +1,174 @@
+-- What each call takes, and what it must not be given. `calls` names the kinds of the parameters in order, "[kind]" one
+-- that may be left out; `kinds` gives each kind a good value and bad ones.
+local t = require "support.t"
+local t2 = require "support.t2"
+
+local socket = t.socket
+local nan, inf = t2.nan, math.huge
+local thread = coroutine.create(print)
+
+local kinds = {}
+
+kinds.number = {
+    good = 0,
+    bad = { nil, "x", "", true, {}, print, thread, nan, n = 8 },
+}
+kinds.seconds = kinds.number
+kinds.integer = {
+    good = 1,
+    bad = { "x", true, {}, print, nan, inf, -inf, 1.5, 1e300, n = 9 },
+}
+kinds.size = {
+    good = 1,
+    bad = { nil, "x", true, {}, print, nan, inf, -inf, -1, -0.5, 1.5, -2 ^ 63, 2 ^ 63, 1e300, n = 14 },
+}
+kinds.count = { -- a size of one or more
+    good = 1,
+    bad = { nil, "x", true, {}, print, nan, inf, -inf, 0, -1, 0.5, 1.5, -2 ^ 53, 2 ^ 63, 1e300, n = 15 },
+}
+kinds.text = {
+    good = "x",
+    bad = { nil, true, {}, print, thread, n = 5 },
+}
+kinds.pieces = { -- what a stream writes
+    good = "x",
+    bad = { nil, true, print, thread, { true }, { "x", {} }, { "x", print }, { {} }, n = 8 },
+}
+kinds.datagrams = {
+    good = {},
+    bad = { nil, true, "x", 1, print, { true }, { "x", {} }, { {} }, n = 8 },
+}
+kinds.pattern = {
+    good = "\n",
+    bad = { nil, "", true, {}, print, n = 5 },
+}
+kinds.anything = { good = false, bad = { n = 0 } } -- a Lua truth value
+kinds.how = {
+    good = socket.SHUT_WR,
+    bad = { nil, "x", true, {}, -1, 3, 1.5, nan, 1e300, "SHUT_RD", n = 10 },
+}
+kinds.option = {
+    good = socket.OPT_TCP_REUSEADDR,
+    bad = { nil, "", "nodelay", "tcp_nodelay\0", "TCP_NODELAY", true, {}, print, n = 8 },
+}
+kinds.flag = {
+    good = true,
+    bad = { nil, 0, 1, "true", "", {}, print, n = 7 },
+}
+kinds.descriptor = {
+    good = 1e6,
+    bad = { nil, "x", true, {}, print, -1, 1.5, nan, inf, 1e300, n = 10 },
+}
+kinds.list = {
+    good = {},
+    bad = { true, "x", 1, print, { true }, { "x" }, { {} }, { 1.5 }, { nan }, { print }, { 1e300 }, n = 11 },
+}
+kinds.group = {
+    good = "224.0.0.251",
+    bad = { nil, true, {}, print, "224.0.0.251\0", n = 5 },
+}
+kinds.interface = {
+    good = "lo",
+    bad = { true, {}, print, 1.5, nan, 1e300, n = 6 },
+}
+kinds.host = {
+    good = "127.0.0.1",
+    bad = { nil, true, {}, print, "127.0.0.1\0.evil", "\0", n = 6 },
+}
+kinds.port = {
+    good = 0,
+    bad = { "x", "", "80x", "80.5", true, {}, print, 65536, 70000, -1, 80.5, nan, inf, -inf, 2 ^ 32 + 80, 1e300, n = 16 },
+}
+
+-- Tables that are no address.
+local function garbage()
+    local quarrelsome = setmetatable({}, { __tostring = error, __len = error })
+    return { {}, { "127.0.0.1" }, { "127.0.0.1", "x" }, { "127.0.0.1", 70000 }, { "127.0.0.1", 80.5 },
+        { "127.0.0.1\0.evil", 80 }, { {}, 80 }, { true, true }, { nil, 80 }, { 80, "127.0.0.1" }, quarrelsome }
+end
+
+kinds.address = { bad = {} } -- each with the number of the argument at fault, nil when it may be any
+
+local function bad_address(position, ...)
+    local bad = kinds.address.bad
+    bad[#bad + 1] = { position = position, args = t2.pack(...) }
+end
+
+bad_address(1, true)
+bad_address(1, print)
+bad_address(1, thread)
+bad_address(1, nil, 80)
+bad_address(1, socket.tcp())
+bad_address(1, "127.0.0.1\0.evil", 80)
+bad_address(nil, "127.0.0.1")
+bad_address(nil, "")
+bad_address(nil, 80)
+bad_address(nil, "@name")
+bad_address(nil, "unix")
+bad_address(nil, "unix:/nowhere/at/all", 80)
+bad_address(1, "unix:/nowhere/at\0evil")
+bad_address(1, "/nowhere/at\0evil")
+for _, port in ipairs(kinds.port.bad) do
+    bad_address(2, "127.0.0.1", port)
+end
+for _, table_of_garbage in ipairs(garbage()) do
+    bad_address(1, table_of_garbage)
+end
+
+local calls = {
+    tcpsock = {
+        connect = "address", bind = "address", listen = "[integer]", accept = "", write = "pieces", read = "size",
+        readuntil = "pattern [anything] [count]", readsome = "count", readall = "[count]", pending = "", detach = "",
+        close = "", shutdown = "how", fileno = "", setopt = "option flag", getopt = "option",
+        settimeout = "number", gettimeout = "", getpeername = "", getsockname = "",
+    },
+    udpsock = {
+        connect = "[address]", bind = "address", send = "text [address]", sendto = "text address", recv = "[count]",
+        recvfrom = "[count]", recvmany = "count count", sendmany = "datagrams [address]", join = "group [interface]",
+        leave = "group [interface]", detach = "", close = "", fileno = "", setopt = "option flag", getopt = "option",
+        settimeout = "number", gettimeout = "", getpeername = "", getsockname = "",
+    },
+    socket = {
+        tcp = "", udp = "", select = "[list] [list] [seconds]", pair = "", fromfd = "descriptor", sleep = "number",
+        now = "", resolve = "host [port] [seconds]",
+    },
+}
+
+-- The wrong lists of arguments for one parameter, after the right ones in `before`.
+local function wrong_values(kind, optional, before, visit)
+    for i = 1, kind.bad.n do
+        local args = { n = #before + 1, t2.unpack(before) }
+        args[args.n] = kind.bad[i]
+        if kind.bad[i] ~= nil then
+            visit(args.n, args)
+        elseif not optional then
+            visit(args.n, args)
+            visit(args.n, { n = #before, t2.unpack(before) })
+        end
+    end
+end
+
+local function wrong_addresses(before, visit)
+    for _, bad in ipairs(kinds.address.bad) do
+        local args = { n = #before + bad.args.n, t2.unpack(before) }
+        for k = 1, bad.args.n do
+            args[#before + k] = bad.args[k]
+        end
+        visit(bad.position and bad.position + #before, args)
+    end
+end
+
+-- Right arguments but for one: calls visit(position, args) for each such list; a position of nil is any.
+local function each_wrong(signature, visit)
+    local before = {}
+    for bracket, name in signature:gmatch "(%[?)(%w+)" do
+        if name == "address" then
+            wrong_addresses(before, visit)
+        else
+            wrong_values(kinds[name], bracket == "[", before, visit)
+            before[#before + 1] = kinds[name].good
+        end
+    end
+end
+
+return { calls = calls, each_wrong = each_wrong }

@@ -1,0 +1,170 @@
+-- Datagrams over Unix sockets, with paths and abstract names, against Python and socat.
+
+local t = require "support.t"
+local t2 = require "support.t2"
+
+local socket = t.socket
+
+local function bound(spec)
+    local u = socket.udp()
+    assert(u:bind(spec or "unix:" .. t.tmpdir() .. "/socket"))
+    u:settimeout(5)
+    return u
+end
+
+local function close_all(...)
+    for _, s in ipairs { ... } do
+        s:close()
+    end
+end
+
+local places = {
+    path = function()
+        return "unix:" .. t.tmpdir() .. "/socket"
+    end,
+    ["abstract name"] = t2.on_linux and t.abstract or nil,
+}
+
+-- Binds where told (hexadecimal, as sockaddr has it), says so, and sends each datagram back until "end".
+local ECHO = [[
+    u = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    u.bind(bytes.fromhex(argv[0])); say("bound")
+    while True:
+            data, peer = u.recvfrom(1 << 20)
+            if data == b"end": break
+            u.sendto(data, peer)
+]]
+
+local function raw_name(spec)
+    return t.hex((spec:gsub("^unix:", ""):gsub("^@", "\0")))
+end
+
+for kind, place in pairs(places) do
+    describe("Unix datagrams over a " .. kind, function()
+        t.guard()
+
+        it("come back from Python as they were sent", function()
+            local spec = place()
+            local p = t.python(ECHO, raw_name(spec))
+            assert.equal("bound", p:line())
+            local u = bound(spec .. "-mine")
+            for _, data in ipairs { "hello", "", "\0\255", t.random(100000) } do
+                assert.is_true(u:sendto(data, spec))
+                local back, from, err = u:recvfrom(100000)
+                assert.same({ spec, nil }, { from, err })
+                assert.is_true(back == data)
+            end
+            assert.is_true(u:connect(spec))
+            assert.same({ spec, spec .. "-mine" }, { u:getpeername(), (u:getsockname()) })
+            assert(u:send "to my peer")
+            assert.equal("to my peer", (u:recv()))
+            assert(u:send "end")
+            p:finish()
+            u:close()
+        end)
+
+        it("are refused where nobody is bound any more, and go on elsewhere", function()
+            local gone, here, u = bound(place()), bound(place()), socket.udp()
+            local spec = gone:getsockname()
+            assert(u:connect(spec))
+            gone:close()
+            assert.same({ nil, socket.ERROR_REFUSED }, { u:send "x" })
+            assert.same({ nil, socket.ERROR_REFUSED }, { socket.udp():sendto("x", spec) })
+            assert.is_true(u:sendto("here", (here:getsockname())))
+            assert.equal("here", (here:recv()))
+            close_all(here, u)
+        end)
+
+        it("wait for room at the receiver until the deadline", function()
+            local receiver, u = bound(place()), socket.udp()
+            assert(u:connect((receiver:getsockname())))
+            u:settimeout(0)
+            local sent = 0
+            local ok, err
+            repeat
+                ok, err = u:send(tostring(sent + 1))
+                sent = sent + (ok and 1 or 0)
+            until not ok or sent > 100000
+            assert.same({ nil, socket.ERROR_TIMEOUT }, { ok, err })
+            u:settimeout(0.05)
+            assert.same({ nil, socket.ERROR_TIMEOUT }, { t.takes(0.05, u.send, u, "late") })
+            for i = 1, sent do
+                assert.equal(tostring(i), (receiver:recv()))
+            end
+            assert(u:send "room again")
+            assert.equal("room again", (receiver:recv()))
+            close_all(receiver, u)
+        end)
+    end)
+end
+
+describe("Unix datagrams", function()
+    t.guard()
+
+    it("reach socat", function()
+        local path = t.tmpdir() .. "/socat"
+        local p = t.spawn({ "socat", "-u", "-d", "-d", "UNIX-RECV:" .. path, "STDOUT" }, true)
+        p:await "starting data transfer"
+        local u = socket.udp()
+        assert(u:sendto("hello socat\n", "unix:" .. path))
+        p:await "hello socat"
+        p:kill()
+        u:close()
+    end)
+
+    it("come from socat", function()
+        local u = bound()
+        local p = t.socat("-u", "STDIN", "UNIX-SENDTO:" .. u:getsockname():gsub("^unix:", ""))
+        p:send "from socat"
+        p:eof()
+        assert.same({ "from socat", "unix:" }, { u:recvfrom() })
+        p:finish()
+        u:close()
+    end)
+
+    it("need a place that exists", function()
+        local u = socket.udp()
+        assert.same({ nil, t.text "ENOENT" }, { u:sendto("x", "unix:" .. t.tmpdir() .. "/none") })
+        assert.same({ nil, t.text "ENOENT" }, { u:bind("unix:" .. t.tmpdir() .. "/none/none") })
+        u:close()
+        assert.equal(-1, u:fileno())
+    end)
+
+    it("can not be sent to a stream socket", function()
+        local listener, spec = t.listener "unix"
+        assert.same({ nil, t.text "EPROTOTYPE" }, { socket.udp():connect(spec) })
+        listener:close()
+    end)
+
+    it("come only from the peer once there is one, until it is dissolved", function()
+        local u, friend, stranger = bound(), bound(), bound()
+        assert(u:connect((friend:getsockname())))
+        assert(friend:sendto("yes", (u:getsockname())))
+        assert.is_nil((stranger:sendto("no", (u:getsockname()))))
+        assert.equal("yes", (u:recv()))
+        assert.is_true(u:connect())
+        assert.is_true(stranger:sendto("now", (u:getsockname())))
+        assert.equal("now", (u:recv()))
+        close_all(u, friend, stranger)
+    end)
+
+    it("longer than asked for are said to be cut", function()
+        local receiver, sender = bound(), socket.udp()
+        local spec = receiver:getsockname()
+        assert(sender:sendto("0123456789", spec) and sender:sendto("0123456789", spec) and sender:sendto("whole", spec))
+        assert.same({ "01234", socket.ERROR_TRUNCATED }, { receiver:recv(5) })
+        assert.same({ "012", "unix:", socket.ERROR_TRUNCATED }, { receiver:recvfrom(3) })
+        assert.same({ "whole", "unix:" }, { receiver:recvfrom(5) })
+        close_all(receiver, sender)
+    end)
+
+    it("leave the file when the socket is closed, and a second bind to it is ERROR_INUSE", function()
+        local u = bound()
+        local spec = u:getsockname()
+        u:close()
+        assert.same({ nil, socket.ERROR_INUSE }, { socket.udp():bind(spec) })
+        assert.is_truthy(os.remove((spec:gsub("^unix:", ""))))
+        assert.is_true(u:bind(spec))
+        u:close()
+    end)
+end)

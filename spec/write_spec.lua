@@ -1,0 +1,231 @@
+local t = require "support.t"
+local socket = t.socket
+
+local MIB = 1024 * 1024
+
+-- A Python peer that takes everything and says how much and what it was.
+local function sink()
+    return t.with_python "data = drain(s); say(len(data), digest(data))"
+end
+
+-- What such a peer would say of data, computed by another one.
+local function described(data)
+    local p = t.python "data = sys.stdin.buffer.read(); say(len(data), digest(data))"
+    p:send(data)
+    p:eof()
+    return p:finish()
+end
+
+describe("write", function()
+    t.guard()
+
+    for _, size in ipairs { 1, 100, 4096, 65537, 5 * MIB + 1 } do
+        it("sends a string of " .. size .. " bytes whole and counts them", function()
+            local data = t.random(size)
+            local s, p = sink()
+            assert.equal(size, s:write(data))
+            s:close()
+            assert.equal(described(data), p:finish())
+        end)
+    end
+
+    for _, count in ipairs { 1, 2, 63, 64, 65, 1023, 1024, 1025, 5000 } do
+        it("sends an array of " .. count .. " pieces in order as one", function()
+            local pieces = {}
+            for i = 1, count do
+                pieces[i] = t.random(i % 97, i) -- some are empty
+            end
+            local whole = table.concat(pieces)
+            local s, p = sink()
+            assert.equal(#whole, s:write(pieces))
+            s:close()
+            assert.equal(described(whole), p:finish())
+        end)
+    end
+
+    it("sends an array of large and small pieces", function()
+        local pieces = {}
+        for i = 1, 40 do
+            pieces[i] = t.random(i % 2 == 0 and i or i * 30011, i)
+        end
+        local whole = table.concat(pieces)
+        local s, p = sink()
+        assert.equal(#whole, s:write(pieces))
+        s:close()
+        assert.equal(described(whole), p:finish())
+    end)
+
+    it("takes numbers where it takes strings", function()
+        local s, wire = t.wire()
+        assert.equal(2, s:write(42))
+        assert.equal("42", wire:receive())
+        local array = { "a", 1, 2.5, -3, "z" }
+        local text = "a" .. 1 .. 2.5 .. -3 .. "z"
+        assert.equal(#text, s:write(array))
+        assert.equal(text, wire:receive())
+        assert.same({ "a", 1, 2.5, -3, "z" }, array)
+        wire:close()
+        s:close()
+    end)
+
+    it("of nothing returns 0 on an open socket", function()
+        local s, wire = t.wire()
+        for _, nothing in ipairs { "", {}, { "" }, { "", "" } } do
+            assert.equal(0, s:write(nothing))
+        end
+        wire:close()
+        s:close()
+    end)
+
+    for name, data in pairs {
+        ["nothing"] = { n = 0 },
+        ["nil"] = { n = 1 },
+        ["a boolean"] = { n = 1, true },
+        ["a function"] = { n = 1, print },
+        ["an array with a table in it"] = { n = 1, { "a", {}, "b" }, index = 2 },
+        ["an array with a boolean at its end"] = { n = 1, { "a", "b", true }, index = 3 },
+    } do
+        it("raises an argument error for " .. name .. ", before anything is sent", function()
+            local s, wire = t.wire()
+            local text = t.rejects(s.write, s, (table.unpack or unpack)(data, 1, data.n)) -- luacheck: globals unpack
+            if data.index then
+                assert.matches("%f[%d]" .. data.index .. "%f[%D]", (text:gsub("bad argument #%d+", "")))
+            end
+            assert.equal(2, s:write "ok")
+            assert.equal("ok", wire:receive())
+            wire:close()
+            s:close()
+        end)
+    end
+
+    local forms = {
+        ["a string"] = function(data)
+            return data
+        end,
+        ["an array"] = function(data)
+            local pieces = {}
+            for at = 1, #data, 77777 do
+                pieces[#pieces + 1] = data:sub(at, at + 77776)
+            end
+            return pieces
+        end,
+    }
+    for name, form in pairs(forms) do
+        for _, timeout in ipairs { 0, 0.1 } do
+            it(("of %s that times out after %g s tells how far it got, exactly"):format(name, timeout), function()
+                local data = t.random(16 * MIB)
+                local s, p = t.with_python "hear(); data = drain(s); say(len(data), digest(data))"
+                s:settimeout(timeout)
+                local ok, err, sent = t.takes(timeout, s.write, s, form(data))
+                assert.is_nil(ok)
+                assert.equal(socket.ERROR_TIMEOUT, err)
+                assert.is_true(sent > 0 and sent < #data)
+                p:say "read now"
+                s:settimeout(10)
+                assert.equal(#data - sent, s:write(form(data:sub(sent + 1))))
+                s:close()
+                assert.equal(described(data), p:finish())
+            end)
+        end
+    end
+
+    it("with time-out 0 sends what there is room for", function()
+        local s, wire = t.wire()
+        s:settimeout(0)
+        assert.equal(5, s:write "hello")
+        assert.equal("hello", wire:receive())
+        wire:close()
+        s:close()
+    end)
+
+    it("goes on after the peer has closed its sending side", function()
+        local s, p = t.with_python "s.shutdown(socket.SHUT_WR); say(drain(s).decode())"
+        t.fails(socket.ERROR_CLOSED, "", s:read(1))
+        assert.equal(5, s:write "still")
+        s:close()
+        assert.equal("still\n", p:finish())
+    end)
+
+    it("fails on a fresh and on a closed socket, with nothing sent", function()
+        local s, wire = t.wire()
+        s:close()
+        wire:close()
+        for _, data in ipairs { "x", "", { "x" }, {} } do
+            t.fails(socket.ERROR_CLOSED, 0, s:write(data))
+            t.fails(socket.ERROR_CLOSED, 0, socket.tcp():write(data))
+        end
+    end)
+
+    it("fails after our own shutdown of the sending side", function()
+        local s, wire = t.wire()
+        assert(s:shutdown(socket.SHUT_WR))
+        t.fails(socket.ERROR_CLOSED, 0, s:write "x")
+        wire:close()
+        s:close()
+    end)
+end)
+
+describe("write to a peer that is gone", function()
+    t.guard()
+
+    local disposition
+    before_each(function()
+        disposition = t.sys.disposition(t.sys.SIGPIPE)
+    end)
+    after_each(function()
+        t.sys.disposition(t.sys.SIGPIPE, disposition == "ignore" and "ignore" or "default")
+    end)
+
+    -- What SIGPIPE does, and what the program finds it doing afterwards.
+    for as, found in pairs { default = "default", ignore = "ignore", count = "handler" } do
+        it("raises no signal where SIGPIPE is set to " .. as .. ", and leaves that as it is", function()
+            t.sys.disposition(t.sys.SIGPIPE, as)
+            t.sys.caught()
+            local s, wire = t.wire()
+            wire:close()
+            t.fails(socket.ERROR_CLOSED, 0, s:write "x")
+            t.fails(socket.ERROR_CLOSED, 0, s:write { "x", "y" })
+            assert.equal(0, t.sys.caught())
+            assert.equal(found, t.sys.disposition(t.sys.SIGPIPE))
+            assert.is_false(t.sys.blocked(t.sys.SIGPIPE))
+            s:close()
+        end)
+    end
+
+    it("over TCP fails as closed or reset, and tells what was sent before", function()
+        t.sys.disposition(t.sys.SIGPIPE, "default")
+        local s, p = t.with_python "take(s, 1000000); s.close(); say('closed'); hear()"
+        s:settimeout(10)
+        local ok, err, sent = s:write(("x"):rep(64 * MIB))
+        assert.is_nil(ok)
+        assert.is_true(err == socket.ERROR_CLOSED or err == socket.ERROR_RESET, err)
+        assert.is_true(sent >= 1000000 and sent < 64 * MIB)
+        p:kill()
+        s:close()
+    end)
+
+    it("fails as closed once the reset has been seen", function()
+        local s, p = t.with_python "reset(s)"
+        p:finish()
+        t.fails(socket.ERROR_RESET, "", s:read(1))
+        t.fails(socket.ERROR_CLOSED, 0, s:write "x")
+        s:close()
+    end)
+
+    it("fails as reset when the reset is seen first by the write", function()
+        local s, p = t.with_python "reset(s)"
+        p:finish()
+        t.fails(socket.ERROR_RESET, 0, s:write "x")
+        s:close()
+    end)
+
+    it("does not lose what the peer had sent before", function()
+        local s, wire = t.wire()
+        wire:send "last words"
+        wire:close()
+        t.fails(socket.ERROR_CLOSED, 0, s:write "x")
+        assert.equal("last words", s:read(10))
+        t.fails(socket.ERROR_CLOSED, "", s:read(1))
+        s:close()
+    end)
+end)

@@ -1,0 +1,48 @@
+/* Bytes that have been received and not yet been handed out. One piece of memory, lent by the pool while
+ * it holds anything; handing out moves an index. */
+#ifndef SS_CORE_INBUF_H
+#define SS_CORE_INBUF_H
+
+#include "core/io.h"
+#include "core/pool.h"
+
+#pragma GCC visibility push(hidden)
+
+struct ss_inbuf {
+    struct ss_pool *pool;
+    unsigned char *block; /* NULL: empty */
+    size_t size;
+    size_t start, end; /* what waits stands in [start, end) */
+    size_t used;       /* the largest `end` since the block was lent */
+};
+
+static inline size_t ss_inbuf_len(const struct ss_inbuf *in)
+{
+    return in->end - in->start;
+}
+
+/* The first byte that waits; not NULL, also when none does. Good until the next call that changes `in`. */
+static inline const unsigned char *ss_inbuf_data(const struct ss_inbuf *in)
+{
+    return in->block ? in->block + in->start : (const unsigned char *)"";
+}
+
+/* Receives once behind what is there, as much as fits. `need`: how many bytes the caller knows it must have
+ * still (1: it can't know). The memory grows with what has arrived, never with `need` alone. */
+enum ss_status ss_inbuf_fill(struct ss_inbuf *in, struct ss_io *io, size_t need, struct ss_error *err);
+
+/* An empty buffer with a block of at least `size` bytes, to be used by the caller as it likes. */
+enum ss_status ss_inbuf_borrow(struct ss_inbuf *in, size_t size, struct ss_error *err);
+
+/* Hands out the first `n` bytes. */
+void ss_inbuf_consume(struct ss_inbuf *in, size_t n);
+
+/* Moves what waits into memory of its own size, for a socket that will be idle for an unknown time. */
+void ss_inbuf_settle(struct ss_inbuf *in);
+
+/* Forgets everything. */
+void ss_inbuf_clear(struct ss_inbuf *in);
+
+#pragma GCC visibility pop
+
+#endif

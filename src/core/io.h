@@ -1,0 +1,53 @@
+/* The transport under the stream operations: two functions, and the permission to wait inside them. */
+#ifndef SS_CORE_IO_H
+#define SS_CORE_IO_H
+
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stddef.h> /* size_t */
+#include <stdint.h>
+#include <sys/uio.h> /* struct iovec */
+
+#pragma GCC visibility push(hidden)
+
+/* What the driver lets the next system call of a step do. */
+enum ss_turn {
+    SS_HOLD, /* make no call: finish from memory or say SS_WANT */
+    SS_TRY,  /* do what can be done without waiting */
+    SS_ONCE, /* one call may wait in the kernel, which keeps the time; then as SS_TRY */
+    SS_FREE  /* every call may wait: there is no deadline */
+};
+
+struct ss_io;
+
+struct ss_transport {
+    /* Up to `len` bytes, at least one; `all`: a call that may wait should wait for all of them.
+     * SS_OK and *got | SS_EOF | SS_WANT | SS_ERROR. */
+    enum ss_status (*recv)(struct ss_io *io, void *buf, size_t len, bool all, size_t *got, struct ss_error *err);
+    /* Some of the bytes of `n` buffers, in order. SS_OK and *sent | SS_WANT | SS_ERROR. */
+    enum ss_status (*send)(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err);
+};
+
+struct ss_io {
+    const struct ss_transport *via;
+    int fd; /* -1: none */
+    enum ss_turn turn;
+    int64_t patience_ns; /* how long a call may wait in the kernel; 0: without end */
+};
+
+/* The permission for the call that comes now; it is used up by asking. */
+static inline enum ss_turn ss_io_turn(struct ss_io *io)
+{
+    enum ss_turn turn = io->turn;
+    if (turn == SS_ONCE)
+        io->turn = SS_TRY;
+    return turn;
+}
+
+/* A plain descriptor as transport. */
+extern const struct ss_transport ss_fd_transport;
+
+#pragma GCC visibility pop
+
+#endif

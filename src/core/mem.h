@@ -1,0 +1,24 @@
+/* Memory comes from the host's allocator, so that its limits and its accounts include ours. */
+#ifndef SS_CORE_MEM_H
+#define SS_CORE_MEM_H
+
+#include <stddef.h> /* size_t */
+
+/* Has the shape of lua_Alloc: new_size 0 frees, NULL means that there is no memory and `ptr` is as it was. */
+struct ss_mem {
+    void *(*resize)(void *ud, void *ptr, size_t old_size, size_t new_size);
+    void *ud;
+};
+
+static inline void *ss_mem_resize(const struct ss_mem *mem, void *ptr, size_t old_size, size_t new_size)
+{
+    return mem->resize(mem->ud, ptr, old_size, new_size);
+}
+
+static inline void ss_mem_free(const struct ss_mem *mem, void *ptr, size_t size)
+{
+    if (ptr)
+        mem->resize(mem->ud, ptr, size, 0);
+}
+
+#endif

@@ -1,0 +1,54 @@
+/* An operation: progress as data, and a step that pushes it as far as it goes.
+ *
+ * A step never waits by itself (unless the turn of its io lets the kernel do it), never asks the time
+ * and never touches Lua. When it says SS_WANT, it has filled in what it wants; whoever runs it (a driver, see
+ * run/) waits for that and steps again. Steps may be made more often than needed. */
+#ifndef SS_CORE_OP_H
+#define SS_CORE_OP_H
+
+#include "core/io.h"
+#include "core/status.h"
+
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+enum { SS_READABLE = 1, SS_WRITABLE = 2 };
+
+/* A descriptor and what to wait for on it. */
+struct ss_interest {
+    int fd;
+    int events; /* SS_READABLE | SS_WRITABLE; 0: nothing, only the timer counts */
+};
+
+/* Which of the kernel's own timeouts bounds the operation's calls. */
+enum ss_patience {
+    SS_BY_RECV, /* SO_RCVTIMEO */
+    SS_BY_SEND, /* SO_SNDTIMEO */
+    SS_BY_OWN,  /* it makes its own descriptors, and sets SO_SNDTIMEO to io->patience_ns on them */
+    SS_BY_POLL  /* none: its calls must not wait */
+};
+
+struct ss_op {
+    enum ss_status (*step)(struct ss_op *op);
+    struct ss_io *io;
+    struct ss_error error;
+    const struct ss_interest *wants; /* after SS_WANT: several (`nwants` of them) that the operation owns, or NULL: */
+    struct ss_interest want;         /* this one */
+    uint8_t nwants;
+    uint8_t patience;  /* enum ss_patience */
+    bool due;          /* set by the driver: after_us has passed since the last step */
+    uint32_t after_us; /* 0, or: step again so many microseconds after this step, whatever happens */
+};
+
+/* The common end of a step that must wait for its own descriptor. */
+static inline enum ss_status ss_op_want(struct ss_op *op, int events)
+{
+    op->want.fd = op->io->fd;
+    op->want.events = events;
+    return SS_WANT;
+}
+
+#pragma GCC visibility pop
+
+#endif

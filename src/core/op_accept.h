@@ -1,0 +1,21 @@
+/* Taking the next connection from a listening socket. */
+#ifndef SS_CORE_OP_ACCEPT_H
+#define SS_CORE_OP_ACCEPT_H
+
+#include "core/op.h"
+#include "core/sock.h"
+
+#pragma GCC visibility push(hidden)
+
+struct ss_accept {
+    struct ss_op op;
+    struct ss_sock *listener;
+    struct ss_sock *into; /* a new socket, which has the connection after SS_OK */
+};
+
+/* SS_OK | SS_WANT | SS_ERROR. */
+enum ss_status ss_accept_step(struct ss_op *op);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,176 @@
+/* Connecting a stream: a race of addresses (RFC 8305). */
+#include "core/op_named.h"
+#include "os/os_net.h"
+
+#include <errno.h>
+
+enum {
+    ATTEMPT_DELAY_US = 250000, /* RFC 8305 section 5, "Connection Attempt Delay" */
+    QUEUE_RETRY_US = 2000      /* the queue of a Unix listener is full: nothing tells when it is not */
+};
+
+/* How much an error tells: an answer from the peer's host more than a failure on the way there. */
+static int rank_of(const struct ss_error *err)
+{
+    switch (err->code) {
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case EAFNOSUPPORT:
+    case EADDRNOTAVAIL:
+    case EPROTONOSUPPORT:
+        return 1;
+    case ECONNREFUSED:
+    case ECONNRESET:
+        return 3;
+    default:
+        return 2;
+    }
+}
+
+static void note(struct ss_named *op, const struct ss_error *err)
+{
+    int rank = rank_of(err);
+    if (rank > op->rank) {
+        op->op.error = *err;
+        op->rank = rank;
+    }
+}
+
+static enum ss_status win(struct ss_named *op, int fd, int family)
+{
+    struct ss_sock *s = op->sock;
+    if (!op->own) {
+        enum ss_status st = ss_sock_adopt(s, fd, family, op->nonblock, &op->op.error);
+        if (st != SS_OK)
+            return st;
+        s->kernel_ns[1] = op->bounded_ns;
+    }
+    return ss_sock_mode(s, false, &op->op.error);
+}
+
+/* The socket's own descriptor stays, whatever becomes of the attempt. */
+static void discard(const struct ss_named *op, int fd)
+{
+    struct ss_error ignored;
+    if (!op->own)
+        os_close(fd, &ignored);
+}
+
+static void launch(struct ss_named *op, int fd, int family)
+{
+    op->families[op->nflights] = family;
+    op->flights[op->nflights++] = (struct ss_interest){ .fd = fd, .events = SS_WRITABLE };
+}
+
+static void land(struct ss_named *op, unsigned i)
+{
+    op->nflights--;
+    op->flights[i] = op->flights[op->nflights];
+    op->families[i] = op->families[op->nflights];
+}
+
+/* Looks after the attempts that are under way. SS_OK: one has arrived (the rest is closed by ss_named_fini).
+ * SS_WANT: none has. */
+static enum ss_status watch(struct ss_named *op, bool *failed)
+{
+    struct ss_error err;
+    for (unsigned i = op->nflights; i-- > 0;) {
+        int fd = op->flights[i].fd, family = op->families[i];
+        enum ss_status st = os_connected(fd, &err);
+        if (st == SS_WANT)
+            continue;
+        land(op, i);
+        if (st == SS_OK)
+            return win(op, fd, family);
+        note(op, &err);
+        discard(op, fd);
+        *failed = true;
+    }
+    return SS_WANT;
+}
+
+/* A descriptor for the next attempt. */
+static enum ss_status prepare(struct ss_named *op, int *fd, struct ss_error *err)
+{
+    struct ss_sock *s = op->sock;
+    if (!op->own)
+        return ss_sock_make(s, op->latest.sa.any.sa_family, op->nonblock, fd, err);
+    *fd = s->io.fd;
+    if (ss_addr_fit(&op->latest, s->family))
+        return ss_sock_mode(s, op->nonblock, err);
+    *err = (struct ss_error){ SS_SYSTEM, EAFNOSUPPORT };
+    return SS_ERROR;
+}
+
+/* Lets the kernel keep the deadline of a connect that may wait there. */
+static enum ss_status set_bound(struct ss_named *op, int fd, struct ss_error *err)
+{
+    int64_t ns = op->op.io->patience_ns;
+    int64_t *is = op->own ? &op->sock->kernel_ns[1] : &op->bounded_ns;
+    if (op->nonblock || *is == ns)
+        return SS_OK;
+    enum ss_status st = os_kernel_timeout(fd, true, ns, err);
+    if (st == SS_OK)
+        *is = ns;
+    return st;
+}
+
+static enum ss_status start(struct ss_named *op, int fd, struct ss_error *err)
+{
+    enum ss_status st = set_bound(op, fd, err);
+    if (st == SS_OK)
+        st = os_connect(fd, &op->latest, &op->retry, err);
+    /* On the same machine it may be done already. */
+    return st == SS_WANT && !op->retry ? os_connected(fd, err) : st;
+}
+
+/* Tries op->latest. SS_OK: connected. SS_WANT: under way, or op->retry. SS_ERROR: noted. */
+static enum ss_status attempt(struct ss_named *op)
+{
+    int fd, family = op->latest.sa.any.sa_family;
+    struct ss_error err;
+    op->retry = false;
+    op->nonblock = !op->single || ss_io_turn(op->op.io) == SS_TRY;
+    enum ss_status st = prepare(op, &fd, &err);
+    if (st != SS_OK) {
+        note(op, &err);
+        return st;
+    }
+    st = start(op, fd, &err);
+    if (st == SS_OK)
+        return win(op, fd, family);
+    if (st == SS_WANT && !op->retry) {
+        launch(op, fd, family);
+        return st;
+    }
+    if (st == SS_ERROR)
+        note(op, &err);
+    discard(op, fd);
+    return st;
+}
+
+/* Attempts one address after another until one is under way. SS_ERROR: there are no more. */
+static enum ss_status attempt_next(struct ss_named *op)
+{
+    enum ss_status st = SS_ERROR;
+    while (st == SS_ERROR && (op->retry || ss_named_next(op, &op->latest)))
+        st = attempt(op);
+    return st;
+}
+
+enum ss_status ss_named_connect(struct ss_named *op)
+{
+    bool next = op->nflights == 0 || op->op.due;
+    bool more = true;
+    enum ss_status st = watch(op, &next);
+    if (st == SS_WANT && next && op->nflights < SS_FLIGHTS && !(op->own && op->nflights > 0)) {
+        st = attempt_next(op);
+        more = st != SS_ERROR;
+        if (!more && op->nflights > 0)
+            st = SS_WANT;
+    }
+    op->op.wants = op->flights;
+    op->op.nwants = (uint8_t)op->nflights;
+    op->op.after_us = op->retry ? QUEUE_RETRY_US : more && !op->single && !op->own ? ATTEMPT_DELAY_US : 0;
+    return st;
+}

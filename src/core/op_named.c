@@ -1,0 +1,179 @@
+#include "core/op_named.h"
+#include "core/codes.h"
+#include "os/os_name.h"
+#include "os/os_net.h"
+
+#include <errno.h> /* EAFNOSUPPORT */
+
+void ss_named_init(struct ss_named *op, struct ss_sock *sock, const struct ss_target *target,
+                   enum ss_status (*then)(struct ss_named *op))
+{
+    *op = (struct ss_named){ .sock = sock, .target = *target, .then = then };
+    op->op.step = ss_named_step;
+    op->op.io = sock ? &sock->io : &op->io;
+    op->op.patience = sock && os_kernel_bounds_connections ? SS_BY_OWN : SS_BY_POLL;
+    op->found = op->one_left = op->single = target->addr.len > 0;
+    op->own = sock && sock->io.fd >= 0;
+}
+
+/* A resolver may answer with nothing that can be used. */
+static enum ss_status survey(struct ss_named *op)
+{
+    struct ss_addr addr;
+    const struct addrinfo *cursor = op->names;
+    if (!os_names_next(&cursor, 0, &addr)) {
+        op->op.error = ss_not_found;
+        return SS_ERROR;
+    }
+    op->family = addr.sa.any.sa_family;
+    op->single = !os_names_next(&cursor, 0, &addr);
+    op->next[0] = op->next[1] = op->names;
+    op->found = true;
+    return SS_OK;
+}
+
+static enum ss_status look_up(struct ss_named *op)
+{
+    enum ss_status st = os_names(op->target.host, &op->names, &op->op.error);
+    return st == SS_OK ? survey(op) : st;
+}
+
+enum ss_status ss_named_step(struct ss_op *base)
+{
+    struct ss_named *op = (struct ss_named *)base;
+    if (base->io->turn == SS_HOLD)
+        return SS_WANT;
+    if (!op->found && !op->target.any) {
+        enum ss_status st = look_up(op);
+        if (st != SS_OK)
+            return st;
+    }
+    return op->then(op);
+}
+
+/* The next address of the first's family (which = 0) or of the other one (1). */
+static bool next_of(struct ss_named *op, unsigned which, struct ss_addr *addr)
+{
+    while (os_names_next(&op->next[which], op->target.port, addr))
+        if ((addr->sa.any.sa_family == op->family) == (which == 0))
+            return true;
+    return false;
+}
+
+bool ss_named_next(struct ss_named *op, struct ss_addr *addr)
+{
+    if (op->one_left) {
+        op->one_left = false;
+        *addr = op->target.addr;
+        return true;
+    }
+    if (!op->sock) /* a mere look-up tells the resolver's order */
+        return os_names_next(&op->next[0], op->target.port, addr);
+    unsigned which = op->turn++ % 2;
+    return next_of(op, which, addr) || next_of(op, 1 - which, addr);
+}
+
+void ss_named_fini(struct ss_named *op)
+{
+    struct ss_error ignored;
+    while (op->nflights > 0) {
+        int fd = op->flights[--op->nflights].fd;
+        if (op->own)
+            os_disconnect(fd, &ignored);
+        else
+            os_close(fd, &ignored);
+    }
+    if (op->own)
+        ss_sock_mode(op->sock, false, &ignored);
+    op->own = false;
+    if (op->names)
+        os_names_free(op->names);
+    op->names = NULL;
+}
+
+enum ss_status ss_named_found(struct ss_named *op)
+{
+    (void)op;
+    return SS_OK;
+}
+
+enum ss_status ss_named_bind(struct ss_named *op)
+{
+    struct ss_addr addr;
+    enum ss_status st = SS_ERROR;
+    if (op->target.any)
+        return ss_sock_bind_any(op->sock, op->target.port, &op->op.error);
+    while (st == SS_ERROR && ss_named_next(op, &addr))
+        st = ss_sock_bind(op->sock, &addr, &op->op.error);
+    return st;
+}
+
+static enum ss_status wrong_family(struct ss_error *err)
+{
+    *err = (struct ss_error){ SS_SYSTEM, EAFNOSUPPORT };
+    return SS_ERROR;
+}
+
+/* A descriptor of another family cannot be turned; unless the program bound it, a new one takes its place. */
+static enum ss_status move_peer(struct ss_sock *s, struct ss_addr *addr, struct ss_error *err)
+{
+    int fd, family = addr->sa.any.sa_family;
+    bool later;
+    struct ss_error ignored;
+    enum ss_status st = ss_sock_make(s, family, false, &fd, err);
+    if (st != SS_OK)
+        return st;
+    st = os_connect(fd, addr, &later, err);
+    if (st != SS_OK) {
+        os_close(fd, &ignored);
+        return st;
+    }
+    ss_sock_close(s, &ignored);
+    return ss_sock_adopt(s, fd, family, false, err);
+}
+
+static enum ss_status set_peer(struct ss_sock *s, struct ss_addr *addr, struct ss_error *err)
+{
+    bool later;
+    if (s->io.fd < 0 || (!s->named && s->family != addr->sa.any.sa_family))
+        return move_peer(s, addr, err);
+    if (!ss_addr_fit(addr, s->family))
+        return wrong_family(err);
+    return os_connect(s->io.fd, addr, &later, err);
+}
+
+enum ss_status ss_named_set_peer(struct ss_named *op)
+{
+    struct ss_addr addr;
+    enum ss_status st = SS_ERROR;
+    while (st == SS_ERROR && ss_named_next(op, &addr))
+        st = set_peer(op->sock, &addr, &op->op.error);
+    return st;
+}
+
+/* The first address that the socket's family can reach. */
+static enum ss_status choose(struct ss_named *op)
+{
+    while (ss_named_next(op, &op->latest)) {
+        if (op->sock->io.fd < 0)
+            return ss_sock_open(op->sock, op->latest.sa.any.sa_family, &op->op.error);
+        if (ss_addr_fit(&op->latest, op->sock->family))
+            return SS_OK;
+    }
+    return wrong_family(&op->op.error);
+}
+
+enum ss_status ss_named_send(struct ss_named *op)
+{
+    enum ss_status st = op->chosen ? SS_OK : choose(op);
+    if (st != SS_OK)
+        return st;
+    op->chosen = true;
+    *op->to = &op->latest;
+    st = op->send->step(op->send);
+    op->op.want = op->send->want;
+    op->op.after_us = op->send->after_us;
+    if (st == SS_ERROR)
+        op->op.error = op->send->error;
+    return st;
+}

@@ -1,0 +1,76 @@
+#include "core/op_read.h"
+
+static enum ss_status fill(struct ss_op *op, struct ss_inbuf *in, size_t need)
+{
+    enum ss_status st = ss_inbuf_fill(in, op->io, need, &op->error);
+    return st == SS_WANT ? ss_op_want(op, SS_READABLE) : st;
+}
+
+enum ss_status ss_readn_step(struct ss_op *base)
+{
+    struct ss_read *op = (struct ss_read *)base;
+    while (ss_inbuf_len(op->in) < op->want) {
+        enum ss_status st = fill(base, op->in, op->want - ss_inbuf_len(op->in));
+        if (st != SS_OK)
+            return st;
+    }
+    op->len = op->want;
+    return SS_OK;
+}
+
+enum ss_status ss_readsome_step(struct ss_op *base)
+{
+    struct ss_read *op = (struct ss_read *)base;
+    if (ss_inbuf_len(op->in) == 0) {
+        enum ss_status st = fill(base, op->in, 1);
+        if (st != SS_OK)
+            return st;
+    }
+    size_t len = ss_inbuf_len(op->in);
+    op->len = len < op->want ? len : op->want;
+    return SS_OK;
+}
+
+enum ss_status ss_readall_step(struct ss_op *base)
+{
+    struct ss_read *op = (struct ss_read *)base;
+    while (ss_inbuf_len(op->in) <= op->want) {
+        enum ss_status st = fill(base, op->in, 1);
+        if (st == SS_EOF) {
+            op->len = ss_inbuf_len(op->in);
+            return SS_OK;
+        }
+        if (st != SS_OK)
+            return st;
+    }
+    op->len = op->want;
+    return SS_LIMIT;
+}
+
+static enum ss_status limit(struct ss_until *op)
+{
+    op->len = op->max;
+    return SS_LIMIT;
+}
+
+enum ss_status ss_until_step(struct ss_op *base)
+{
+    struct ss_until *op = (struct ss_until *)base;
+    for (;;) {
+        const unsigned char *data = ss_inbuf_data(op->in);
+        if (ss_find_next(op->find, &op->scan, data, ss_inbuf_len(op->in), &op->len))
+            return op->len > op->max ? limit(op) : SS_OK;
+        if (ss_until_partial(op) > op->max)
+            return limit(op);
+        enum ss_status st = fill(base, op->in, 1);
+        if (st == SS_EOF && ss_inbuf_len(op->in) > op->max)
+            return limit(op); /* no delimiter comes any more */
+        if (st != SS_OK)
+            return st;
+    }
+}
+
+size_t ss_until_partial(const struct ss_until *op)
+{
+    return op->scan.seen - op->scan.match;
+}

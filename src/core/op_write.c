@@ -1,0 +1,32 @@
+#include "core/op_write.h"
+
+/* Steps over `sent` bytes and over buffers that are empty. */
+static void advance(struct ss_write *op, size_t sent)
+{
+    op->sent += sent;
+    while (op->n > 0 && sent >= op->iov->iov_len) {
+        sent -= op->iov->iov_len;
+        op->iov++;
+        op->n--;
+    }
+    if (op->n > 0) {
+        op->iov->iov_base = (char *)op->iov->iov_base + sent;
+        op->iov->iov_len -= sent;
+    }
+}
+
+enum ss_status ss_write_step(struct ss_op *base)
+{
+    struct ss_write *op = (struct ss_write *)base;
+    advance(op, 0);
+    while (op->n > 0) {
+        size_t sent = 0;
+        enum ss_status st = base->io->via->send(base->io, op->iov, op->n, &sent, &base->error);
+        if (st == SS_WANT)
+            return ss_op_want(base, SS_WRITABLE);
+        if (st != SS_OK)
+            return st;
+        advance(op, sent);
+    }
+    return SS_OK;
+}

@@ -1,0 +1,44 @@
+/* Options that a program has set on a socket: kept for the descriptor that the socket does not have yet,
+ * or gets next. */
+#ifndef SS_CORE_OPTLIST_H
+#define SS_CORE_OPTLIST_H
+
+#include "core/mem.h"
+#include "core/status.h"
+
+#pragma GCC visibility push(hidden)
+
+struct os_opt;
+
+struct ss_setting {
+    const struct os_opt *opt; /* by name, or NULL: by the numbers that follow */
+    int level, number;
+    int value;
+};
+
+struct ss_optlist {
+    struct ss_setting *items; /* in the order in which they were first set */
+    unsigned n, room;
+};
+
+/* Notes a setting, in place of an earlier one of the same option. SS_ERROR: no memory. */
+enum ss_status ss_optlist_put(struct ss_optlist *list, const struct ss_mem *mem, const struct ss_setting *setting,
+                              struct ss_error *err);
+
+/* Forgets the latest new option. */
+void ss_optlist_undo(struct ss_optlist *list);
+
+/* The noted setting of an option (its value is not looked at), or NULL. */
+const struct ss_setting *ss_optlist_get(const struct ss_optlist *list, const struct ss_setting *option);
+
+/* Sets one option on a descriptor. */
+enum ss_status ss_setting_apply(const struct ss_setting *setting, int fd, int family, struct ss_error *err);
+
+/* Sets all that a socket of that family has. */
+enum ss_status ss_optlist_apply(const struct ss_optlist *list, int fd, int family, struct ss_error *err);
+
+void ss_optlist_fini(struct ss_optlist *list, const struct ss_mem *mem);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,226 @@
+#include "core/sock.h"
+#include "os/os_net.h"
+#include "os/os_opt.h"
+
+#include <errno.h> /* ENOMEM, EAFNOSUPPORT */
+
+void ss_env_init(struct ss_env *env, struct ss_mem mem)
+{
+    ss_pool_init(&env->pool, mem);
+    env->by_fd = NULL;
+    env->nfds = 0;
+}
+
+void ss_env_fini(struct ss_env *env)
+{
+    ss_mem_free(&env->pool.mem, env->by_fd, env->nfds * sizeof(struct ss_sock *));
+    env->by_fd = NULL;
+    env->nfds = 0;
+    ss_pool_fini(&env->pool);
+}
+
+struct ss_sock *ss_env_find(const struct ss_env *env, int fd)
+{
+    return fd >= 0 && (size_t)fd < env->nfds ? env->by_fd[fd] : NULL;
+}
+
+static bool grow_table(struct ss_env *env, size_t n)
+{
+    if (n <= env->nfds)
+        return true;
+    if (n < 2 * env->nfds)
+        n = 2 * env->nfds;
+    struct ss_sock **table = ss_mem_resize(&env->pool.mem, env->by_fd, env->nfds * sizeof *table, n * sizeof *table);
+    if (!table)
+        return false;
+    for (size_t i = env->nfds; i < n; i++)
+        table[i] = NULL;
+    env->by_fd = table;
+    env->nfds = n;
+    return true;
+}
+
+static enum ss_status no_memory(struct ss_error *err)
+{
+    *err = (struct ss_error){ SS_SYSTEM, ENOMEM };
+    return SS_ERROR;
+}
+
+void ss_sock_init(struct ss_sock *s, struct ss_env *env, int type)
+{
+    *s = (struct ss_sock){ .env = env, .type = type };
+    s->io = (struct ss_io){ .via = &ss_fd_transport, .fd = -1 };
+    s->in.pool = &env->pool;
+}
+
+static void close_quietly(int fd)
+{
+    struct ss_error ignored;
+    os_close(fd, &ignored);
+}
+
+enum ss_status ss_sock_make(const struct ss_sock *s, int family, bool nonblock, int *fd, struct ss_error *err)
+{
+    enum ss_status st = os_socket(family, s->type, nonblock, fd, err);
+    if (st != SS_OK)
+        return st;
+    st = ss_optlist_apply(&s->opts, *fd, family, err);
+    if (st != SS_OK)
+        close_quietly(*fd);
+    return st;
+}
+
+static void enter(struct ss_sock *s, int fd, int family)
+{
+    s->env->by_fd[fd] = s;
+    s->io.fd = fd;
+    s->family = family;
+}
+
+enum ss_status ss_sock_adopt(struct ss_sock *s, int fd, int family, bool nonblock, struct ss_error *err)
+{
+    if (!grow_table(s->env, (size_t)fd + 1)) {
+        close_quietly(fd);
+        return no_memory(err);
+    }
+    enter(s, fd, family);
+    s->nonblock = nonblock;
+    s->kernel_ns[0] = s->kernel_ns[1] = 0;
+    return SS_OK;
+}
+
+enum ss_status ss_sock_take(struct ss_sock *s, int fd, const struct os_kind *kind, struct ss_error *err)
+{
+    if (!grow_table(s->env, (size_t)fd + 1))
+        return no_memory(err);
+    enter(s, fd, kind->family);
+    s->kernel_ns[0] = s->kernel_ns[1] = -1; /* unknown */
+    s->listening = kind->listening;
+    s->named = true;
+    return SS_OK;
+}
+
+enum ss_status ss_sock_open(struct ss_sock *s, int family, struct ss_error *err)
+{
+    int fd;
+    enum ss_status st = ss_sock_make(s, family, false, &fd, err);
+    return st == SS_OK ? ss_sock_adopt(s, fd, family, false, err) : st;
+}
+
+enum ss_status ss_sock_mode(struct ss_sock *s, bool nonblock, struct ss_error *err)
+{
+    if (s->nonblock == nonblock)
+        return SS_OK;
+    enum ss_status st = os_nonblock(s->io.fd, nonblock, err);
+    if (st == SS_OK)
+        s->nonblock = nonblock;
+    return st;
+}
+
+int ss_sock_release(struct ss_sock *s)
+{
+    int fd = s->io.fd;
+    if (fd >= 0)
+        s->env->by_fd[fd] = NULL;
+    s->io.fd = -1;
+    s->family = 0;
+    s->named = s->listening = s->nonblock = false;
+    ss_inbuf_clear(&s->in);
+    return fd;
+}
+
+enum ss_status ss_sock_close(struct ss_sock *s, struct ss_error *err)
+{
+    int fd = ss_sock_release(s);
+    return fd >= 0 ? os_close(fd, err) : SS_OK;
+}
+
+void ss_sock_fini(struct ss_sock *s)
+{
+    struct ss_error ignored;
+    ss_sock_close(s, &ignored);
+    ss_optlist_fini(&s->opts, &s->env->pool.mem);
+}
+
+/* On a socket that was opened just for this call, a failure leaves nothing behind. */
+static enum ss_status bind_at(struct ss_sock *s, struct ss_addr *addr, bool opened, struct ss_error *err)
+{
+    enum ss_status st = os_bind(s->io.fd, addr, err);
+    struct ss_error ignored;
+    if (st == SS_OK)
+        s->named = true;
+    else if (opened)
+        ss_sock_close(s, &ignored);
+    return st;
+}
+
+enum ss_status ss_sock_bind(struct ss_sock *s, struct ss_addr *addr, struct ss_error *err)
+{
+    bool fresh = s->io.fd < 0;
+    if (fresh) {
+        enum ss_status st = ss_sock_open(s, addr->sa.any.sa_family, err);
+        if (st != SS_OK)
+            return st;
+    }
+    if (!ss_addr_fit(addr, s->family)) {
+        *err = (struct ss_error){ SS_SYSTEM, EAFNOSUPPORT };
+        return SS_ERROR;
+    }
+    return bind_at(s, addr, fresh, err);
+}
+
+/* IPv4 as well, unless the program has said what it wants. Systems that can't do that say so, and it stays IPv6. */
+static void open_both(struct ss_sock *s)
+{
+    const struct ss_setting both = { .opt = os_opt_find("ipv6_v6only"), .value = 0 };
+    struct ss_error ignored;
+    if (!ss_optlist_get(&s->opts, &both))
+        ss_setting_apply(&both, s->io.fd, AF_INET6, &ignored);
+}
+
+static enum ss_status open_any(struct ss_sock *s, int family, struct ss_error *err)
+{
+    enum ss_status st = ss_sock_open(s, family, err);
+    if (st == SS_OK && family == AF_INET6)
+        open_both(s);
+    return st;
+}
+
+static enum ss_status bind_any_at(struct ss_sock *s, int family, uint16_t port, bool opened, struct ss_error *err)
+{
+    struct ss_addr addr;
+    ss_addr_any(&addr, family, port);
+    return bind_at(s, &addr, opened, err);
+}
+
+enum ss_status ss_sock_bind_any(struct ss_sock *s, uint16_t port, struct ss_error *err)
+{
+    if (s->io.fd >= 0)
+        return bind_any_at(s, s->family, port, false, err);
+    enum ss_status st = open_any(s, AF_INET6, err);
+    if (st == SS_OK)
+        st = bind_any_at(s, AF_INET6, port, true, err);
+    /* A system without IPv6, or with IPv6 switched off. */
+    if (st == SS_OK || (err->code != EAFNOSUPPORT && err->code != EADDRNOTAVAIL))
+        return st;
+    st = open_any(s, AF_INET, err);
+    return st == SS_OK ? bind_any_at(s, AF_INET, port, true, err) : st;
+}
+
+enum ss_status ss_sock_set(struct ss_sock *s, const struct ss_setting *setting, struct ss_error *err)
+{
+    const struct ss_setting *noted = ss_optlist_get(&s->opts, setting);
+    const struct ss_setting before = noted ? *noted : *setting;
+    enum ss_status st = ss_optlist_put(&s->opts, &s->env->pool.mem, setting, err);
+    if (st != SS_OK || s->io.fd < 0)
+        return st;
+    st = ss_setting_apply(setting, s->io.fd, s->family, err);
+    if (st == SS_OK)
+        return st;
+    struct ss_error ignored;
+    if (noted)
+        ss_optlist_put(&s->opts, &s->env->pool.mem, &before, &ignored);
+    else
+        ss_optlist_undo(&s->opts);
+    return st;
+}

@@ -1,0 +1,76 @@
+/* A socket: a descriptor, when it has one, and what outlives it. */
+#ifndef SS_CORE_SOCK_H
+#define SS_CORE_SOCK_H
+
+#include "core/addr.h"
+#include "core/inbuf.h"
+#include "core/io.h"
+#include "core/optlist.h"
+
+#pragma GCC visibility push(hidden)
+
+/* What all sockets of one Lua state share. */
+struct ss_env {
+    struct ss_pool pool;
+    struct ss_sock **by_fd; /* the open socket with that descriptor, or NULL; [0, nfds) */
+    size_t nfds;
+};
+
+void ss_env_init(struct ss_env *env, struct ss_mem mem);
+void ss_env_fini(struct ss_env *env);
+
+/* The socket of this state that has the descriptor, or NULL. */
+struct ss_sock *ss_env_find(const struct ss_env *env, int fd);
+
+struct ss_sock {
+    struct ss_env *env;
+    struct ss_io io;        /* io.fd: the descriptor, or -1 */
+    struct ss_inbuf in;     /* streams: bytes that wait; datagrams: where one is received */
+    struct ss_optlist opts; /* kept over close */
+    int64_t kernel_ns[2];   /* SO_RCVTIMEO, SO_SNDTIMEO as they are; -1: unknown */
+    int type;               /* SOCK_STREAM or SOCK_DGRAM */
+    int family;             /* of the descriptor; 0: none */
+    bool named;             /* the program bound it: it keeps its descriptor when a connect fails */
+    bool listening;
+    bool nonblock; /* O_NONBLOCK, as set by us */
+};
+
+void ss_sock_init(struct ss_sock *s, struct ss_env *env, int type);
+
+/* A new descriptor with the kept options, that is not the socket's yet. */
+enum ss_status ss_sock_make(const struct ss_sock *s, int family, bool nonblock, int *fd, struct ss_error *err);
+
+/* Makes `fd` the socket's own; on failure (memory) it is closed. */
+enum ss_status ss_sock_adopt(struct ss_sock *s, int fd, int family, bool nonblock, struct ss_error *err);
+
+/* Makes a descriptor the socket's own of which only its kind is known; on failure (memory) it stays the caller's. */
+struct os_kind;
+enum ss_status ss_sock_take(struct ss_sock *s, int fd, const struct os_kind *kind, struct ss_error *err);
+
+/* Gives an unopened socket a descriptor of that family. */
+enum ss_status ss_sock_open(struct ss_sock *s, int family, struct ss_error *err);
+
+/* Puts the descriptor in the mode in which a call waits in the kernel, or not. */
+enum ss_status ss_sock_mode(struct ss_sock *s, bool nonblock, struct ss_error *err);
+
+/* Back to the state of a new socket, options kept; the descriptor is returned, not closed (-1: there was none). */
+int ss_sock_release(struct ss_sock *s);
+
+/* SS_OK also when there is nothing to close. */
+enum ss_status ss_sock_close(struct ss_sock *s, struct ss_error *err);
+
+/* The end of its life: nothing of it is left. */
+void ss_sock_fini(struct ss_sock *s);
+
+/* Binds, opening the socket when it has no descriptor; that is undone on failure. */
+enum ss_status ss_sock_bind(struct ss_sock *s, struct ss_addr *addr, struct ss_error *err);
+
+/* Binds to every local address: IPv6 and IPv4 in one where the system can. */
+enum ss_status ss_sock_bind_any(struct ss_sock *s, uint16_t port, struct ss_error *err);
+
+/* Takes one option over, on the descriptor if there is one, and notes it for later ones. */
+enum ss_status ss_sock_set(struct ss_sock *s, const struct ss_setting *setting, struct ss_error *err);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,164 @@
+/* Addresses as Lua values. */
+#include "core/codes.h"
+#include "lua/lua_base.h"
+
+#include <string.h> /* memchr, strncmp */
+
+#define ADDR "ssocket.addr"
+#define UNIX_PREFIX "unix:"
+enum { PREFIX_LEN = sizeof UNIX_PREFIX - 1 };
+
+static int addr_tostring(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_rawgeti(L, 1, 1);
+    lua_rawgeti(L, 1, 2);
+    const char *host = lua_tostring(L, -2), *port = lua_tostring(L, -1);
+    if (!host || !port)
+        return luaL_argerror(L, 1, "address expected");
+    lua_pushfstring(L, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+    return 1;
+}
+
+void lss_open_addr(lua_State *L)
+{
+    luaL_newmetatable(L, ADDR);
+    lua_pushcfunction(L, addr_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushliteral(L, "address");
+    lua_setfield(L, -2, "__name");
+    lua_pop(L, 1);
+}
+
+static void push_unix(lua_State *L, const struct ss_addr *addr)
+{
+    char text[sizeof(struct sockaddr_un)];
+    size_t len;
+    const char *path = ss_addr_path(addr, text, &len);
+    lua_pushliteral(L, UNIX_PREFIX);
+    lua_pushlstring(L, path, len);
+    lua_concat(L, 2);
+}
+
+static void push_inet(lua_State *L, const struct ss_addr *shown)
+{
+    char host[SS_HOST_TEXT];
+    struct ss_addr addr = *shown;
+    ss_addr_unmap(&addr);
+    uint16_t port = ss_addr_host(&addr, host);
+    lua_createtable(L, 2, 1);
+    lua_pushstring(L, host);
+    lua_rawseti(L, -2, 1);
+    lua_pushinteger(L, port);
+    lua_rawseti(L, -2, 2);
+    lua_pushstring(L, addr.sa.any.sa_family == AF_INET ? "inet" : "inet6");
+    lua_setfield(L, -2, "family");
+    luaL_getmetatable(L, ADDR);
+    lua_setmetatable(L, -2);
+}
+
+void lss_push_addr(lua_State *L, const struct ss_addr *addr, int family)
+{
+    if (addr->len >= sizeof(sa_family_t)) /* else the system has left it empty: a peer without a name (unix(7)) */
+        family = addr->sa.any.sa_family;
+    if (family == AF_UNIX)
+        push_unix(L, addr);
+    else if (addr->len >= sizeof(struct sockaddr_in))
+        push_inet(L, addr);
+    else
+        lua_pushnil(L);
+}
+
+static uint16_t check_port(lua_State *L, int arg)
+{
+    size_t port = lss_check_size(L, arg, 0);
+    luaL_argcheck(L, port <= 65535, arg, "port must be 0 to 65535");
+    return (uint16_t)port;
+}
+
+static enum ss_status check_host(lua_State *L, int arg, int flags, uint16_t port, struct ss_target *target,
+                                 struct ss_error *err)
+{
+    size_t len;
+    const char *host = lua_tolstring(L, arg, &len);
+    luaL_argcheck(L, !memchr(host, '\0', len), arg, "host must not contain a NUL byte");
+    target->host = host;
+    target->port = port;
+    target->any = (flags & LSS_BIND) && strcmp(host, "*") == 0;
+    if (target->any)
+        return SS_OK;
+    enum ss_host kind = strcmp(host, "*") == 0 ? SS_HOST_BAD : ss_addr_parse(&target->addr, host, len, port);
+    if (kind != SS_HOST_BAD)
+        return SS_OK;
+    *err = ss_not_found;
+    return SS_ERROR;
+}
+
+static enum ss_status check_unix(lua_State *L, int arg, const char *path, size_t len, struct ss_target *target,
+                                 struct ss_error *err)
+{
+    bool abstract = len > 0 && path[0] == '@';
+    luaL_argcheck(L, abstract || !memchr(path, '\0', len), arg, "path must not contain a NUL byte");
+    return ss_addr_unix(&target->addr, path, len, err);
+}
+
+/* One string without a port: a Unix address. */
+static enum ss_status check_single(lua_State *L, int arg, struct ss_target *target, struct ss_error *err)
+{
+    size_t len;
+    const char *text = lua_tolstring(L, arg, &len);
+    if (len >= PREFIX_LEN && memcmp(text, UNIX_PREFIX, PREFIX_LEN) == 0)
+        return check_unix(L, arg, text + PREFIX_LEN, len - PREFIX_LEN, target, err);
+    luaL_argcheck(L, memchr(text, '/', len) != NULL, arg + 1, "port expected (0 to 65535)");
+    return check_unix(L, arg, text, len, target, err);
+}
+
+/* An address value: its host takes its place on the stack, and so stays good. */
+static enum ss_status check_value(lua_State *L, int arg, int flags, struct ss_target *target, struct ss_error *err)
+{
+    lua_rawgeti(L, arg, 1);
+    lua_rawgeti(L, arg, 2);
+    if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TNUMBER)
+        luaL_argerror(L, arg, "address value expected: { host, port }");
+    lua_Number port = lua_tonumber(L, -1);
+    luaL_argcheck(L, port >= 0 && port <= 65535 && port == (uint16_t)port, arg, "port must be 0 to 65535");
+    lua_pop(L, 1);
+    lua_replace(L, arg);
+    return check_host(L, arg, flags, (uint16_t)port, target, err);
+}
+
+enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_target *target, struct ss_error *err)
+{
+    *target = (struct ss_target){ .host = NULL };
+    if (lua_type(L, arg) == LUA_TTABLE)
+        return check_value(L, arg, flags, target, err);
+    if (lua_type(L, arg) != LUA_TSTRING)
+        lss_type_error(L, arg, "host, \"unix:/path\" or address");
+    if (lua_isnoneornil(L, arg + 1))
+        return check_single(L, arg, target, err);
+    luaL_argcheck(L, strncmp(lua_tostring(L, arg), UNIX_PREFIX, PREFIX_LEN) != 0, arg + 1,
+                  "a Unix address takes no port");
+    return check_host(L, arg, flags, check_port(L, arg + 1), target, err);
+}
+
+/* Operations on targets */
+
+#define NAMED "ssocket.named"
+
+static int named_gc(lua_State *L)
+{
+    ss_named_fini(lua_touserdata(L, 1));
+    return 0;
+}
+
+struct ss_named *lss_push_named(lua_State *L)
+{
+    struct ss_named *op = lss_newuserdata(L, sizeof *op);
+    memset(op, 0, sizeof *op);
+    if (luaL_newmetatable(L, NAMED)) {
+        lua_pushcfunction(L, named_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    return op;
+}

@@ -1,0 +1,237 @@
+#include "lua/lua_base.h"
+#include "core/codes.h"
+#include "os/os_text.h"
+#include "run/block.h"
+
+#include <math.h>   /* floor */
+#include <string.h> /* strlen */
+
+#define ENV_KEY "ssocket.env"
+
+static int env_gc(lua_State *L)
+{
+    ss_env_fini(lua_touserdata(L, 1));
+    return 0;
+}
+
+struct ss_env *lss_env(lua_State *L)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, ENV_KEY);
+    struct ss_env *env = lua_touserdata(L, -1);
+    if (!env) {
+        void *ud;
+        lua_Alloc alloc = lua_getallocf(L, &ud);
+        env = lss_newuserdata(L, sizeof *env);
+        ss_env_init(env, (struct ss_mem){ .resize = alloc, .ud = ud });
+        lua_createtable(L, 0, 1);
+        lua_pushcfunction(L, env_gc);
+        lua_setfield(L, -2, "__gc");
+        lua_setmetatable(L, -2);
+        lua_setfield(L, LUA_REGISTRYINDEX, ENV_KEY);
+    }
+    lua_pop(L, 1);
+    return env;
+}
+
+/* Classes */
+
+struct lss_socket *lss_new(lua_State *L, const char *kind, size_t size, int type)
+{
+    struct ss_env *env = lss_env(L);
+    struct lss_socket *s = lss_newuserdata(L, size);
+    memset(s, 0, size);
+    ss_sock_init(&s->sock, env, type);
+    s->timeout = -1;
+    s->timeout_is_integer = true;
+    luaL_getmetatable(L, kind);
+    lua_setmetatable(L, -2);
+    return s;
+}
+
+static int socket_gc(lua_State *L)
+{
+    struct lss_socket *s = lss_self(L);
+    ss_sock_fini(&s->sock);
+    return 0;
+}
+
+static int socket_tostring(lua_State *L)
+{
+    struct lss_socket *s = lss_self(L);
+    lua_pushfstring(L, "<%s: %d>", lua_tostring(L, lua_upvalueindex(2)), s->sock.io.fd);
+    return 1;
+}
+
+/* Sets t[name] = f with the metatable (index mt) and the class's name as upvalues; t is on top. */
+static void set_method(lua_State *L, int mt, const char *kind, const char *name, lua_CFunction f)
+{
+    lua_pushvalue(L, mt);
+    lua_pushstring(L, kind);
+    lua_pushcclosure(L, f, 2);
+    lua_setfield(L, -2, name);
+}
+
+static void set_string(lua_State *L, const char *name, const char *value)
+{
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, name);
+}
+
+void lss_class(lua_State *L, const char *kind, const luaL_Reg *methods)
+{
+    if (!luaL_newmetatable(L, kind)) {
+        lua_pop(L, 1);
+        return;
+    }
+    int mt = lua_gettop(L);
+    set_method(L, mt, kind, "__gc", socket_gc);
+    set_method(L, mt, kind, "__close", lss_close);
+    set_method(L, mt, kind, "__tostring", socket_tostring);
+    set_string(L, "__name", kind);
+    set_string(L, "__metatable", kind);
+    lua_newtable(L);
+    for (; methods->name; methods++)
+        set_method(L, mt, kind, methods->name, methods->func);
+    lua_setfield(L, mt, "__index");
+    lua_pop(L, 1);
+}
+
+static bool is_of(lua_State *L, int index, int mt)
+{
+    if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index))
+        return false;
+    bool same = lua_rawequal(L, -1, mt);
+    lua_pop(L, 1);
+    return same;
+}
+
+void *lss_self(lua_State *L)
+{
+    if (!is_of(L, 1, lua_upvalueindex(1)))
+        lss_type_error(L, 1, lua_tostring(L, lua_upvalueindex(2)));
+    return lua_touserdata(L, 1);
+}
+
+static bool is_kind(lua_State *L, int index, const char *kind)
+{
+    luaL_getmetatable(L, kind);
+    bool same = is_of(L, index, lua_gettop(L));
+    lua_pop(L, 1);
+    return same;
+}
+
+struct lss_socket *lss_test(lua_State *L, int index)
+{
+    if (lua_type(L, index) != LUA_TUSERDATA)
+        return NULL;
+    if (index < 0)
+        index += lua_gettop(L) + 1;
+    return is_kind(L, index, LSS_TCP) || is_kind(L, index, LSS_UDP) ? lua_touserdata(L, index) : NULL;
+}
+
+/* Arguments */
+
+static const char *type_name(lua_State *L, int arg)
+{
+    const char *name = luaL_typename(L, arg);
+    if (luaL_getmetafield(L, arg, "__name")) {
+        if (lua_type(L, -1) == LUA_TSTRING)
+            name = lua_tostring(L, -1); /* stays: the metatable holds it */
+        lua_pop(L, 1);
+    }
+    return name;
+}
+
+int lss_type_error(lua_State *L, int arg, const char *expected)
+{
+    return luaL_argerror(L, arg, lua_pushfstring(L, "%s expected, got %s", expected, type_name(L, arg)));
+}
+
+static lua_Number check_whole(lua_State *L, int arg)
+{
+    lua_Number n = luaL_checknumber(L, arg);
+    luaL_argcheck(L, n == floor(n), arg, "must be a whole number"); /* NaN is not equal to itself */
+    return n;
+}
+
+size_t lss_check_size(lua_State *L, int arg, size_t min)
+{
+    lua_Number n = check_whole(L, arg);
+    luaL_argcheck(L, n >= (lua_Number)min, arg, min == 0 ? "must not be negative" : "must be 1 or more");
+    return n < (lua_Number)(SIZE_MAX / 4) ? (size_t)n : SIZE_MAX / 4;
+}
+
+int lss_check_int(lua_State *L, int arg)
+{
+    lua_Number n = check_whole(L, arg);
+    luaL_argcheck(L, n >= -2147483648.0 && n <= 2147483647.0, arg, "must fit into 32 bits");
+    return (int)n;
+}
+
+lua_Number lss_check_seconds(lua_State *L, int arg)
+{
+    lua_Number seconds = luaL_checknumber(L, arg);
+    luaL_argcheck(L, seconds == seconds, arg, "must be a number of seconds, not NaN");
+    return seconds;
+}
+
+int64_t lss_nanoseconds(lua_Number seconds)
+{
+    if (seconds < 0 || seconds >= 9e9) /* 285 years: no limit */
+        return -1;
+    return (int64_t)ceil(seconds * 1e9);
+}
+
+struct iovec *lss_check_strings(lua_State *L, int arg, size_t *n)
+{
+    luaL_checktype(L, arg, LUA_TTABLE);
+    *n = lua_rawlen(L, arg);
+    luaL_argcheck(L, *n < INT32_MAX, arg, "too many elements");
+    lua_createtable(L, (int)*n, 0);
+    struct iovec *iov = lss_newuserdata(L, (*n + 1) * sizeof *iov);
+    for (size_t i = 0; i < *n; i++) {
+        lua_rawgeti(L, arg, (int)i + 1);
+        if (!lua_isstring(L, -1))
+            luaL_argerror(L, arg,
+                          lua_pushfstring(L, "element %d: string expected, got %s", (int)i + 1, luaL_typename(L, -1)));
+        iov[i].iov_base = (void *)lua_tolstring(L, -1, &iov[i].iov_len);
+        lua_rawseti(L, -3, (int)i + 1);
+    }
+    return iov;
+}
+
+/* Results */
+
+int lss_push_failure(lua_State *L, int nils, enum ss_status st, const struct ss_error *err)
+{
+    char text[256];
+    enum ss_code code = ss_code_of(st, err);
+    for (int i = 0; i < nils; i++)
+        lua_pushnil(L);
+    lua_pushstring(L, code < SS_CODES ? ss_codes[code].text : os_error_text(err, text, sizeof text));
+    return nils + 1;
+}
+
+int lss_push_done(lua_State *L, enum ss_status st, const struct ss_error *err)
+{
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+void lss_account(lua_State *L, struct ss_pool *pool)
+{
+    if (pool->grown <= SS_BLOCK)
+        return;
+    size_t kilobytes = pool->grown / 1024;
+    pool->grown = 0;
+    if (lss_gc_runs(L))
+        lss_gc_step(L, kilobytes);
+}
+
+int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, lss_finish *finish)
+{
+    enum ss_status st = ss_block_run(op, &s->sock, lss_nanoseconds(s->timeout));
+    return finish(L, op, st);
+}

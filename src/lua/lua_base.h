@@ -1,0 +1,105 @@
+/* What all bindings share: sockets as userdata, arguments, running an operation, outcomes as results. */
+#ifndef LSS_BASE_H
+#define LSS_BASE_H
+
+#include "core/op_named.h"
+#include "core/op_read.h"
+#include "core/op_write.h"
+#include "core/sock.h"
+#include "lua/lua_compat.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Every socket begins like this. */
+struct lss_socket {
+    struct ss_sock sock;
+    lua_Number timeout; /* seconds, as set; negative: none */
+    bool timeout_is_integer;
+};
+
+/* Names of the metatables in the registry; the userdata's __name and what error messages call them. */
+#define LSS_TCP "tcpsock"
+#define LSS_UDP "udpsock"
+
+/* The shared state of a Lua state, made with the first socket module loaded there. */
+struct ss_env *lss_env(lua_State *L);
+
+/* A new userdata of `size` bytes, which begins with a closed socket. */
+struct lss_socket *lss_new(lua_State *L, const char *kind, size_t size, int type);
+
+/* Registers class `kind`: methods get its metatable as first upvalue, so that lss_self knows its own. */
+void lss_class(lua_State *L, const char *kind, const luaL_Reg *methods);
+
+/* Argument 1 of a method; anything else than a socket of the method's own kind is an argument error. */
+void *lss_self(lua_State *L);
+
+/* The socket at any index, or NULL. */
+struct lss_socket *lss_test(lua_State *L, int index);
+
+/* A whole number from `min` up. */
+size_t lss_check_size(lua_State *L, int arg, size_t min);
+
+/* A whole number within an int. */
+int lss_check_int(lua_State *L, int arg);
+
+/* Seconds, a fraction included; NaN is an argument error. */
+lua_Number lss_check_seconds(lua_State *L, int arg);
+int64_t lss_nanoseconds(lua_Number seconds);
+
+/* Argument error "… expected, got …". */
+int lss_type_error(lua_State *L, int arg, const char *expected);
+
+/* Turns an outcome other than success into results: nils up to the position of the error, and its text.
+ * Returns their number. The only place where that happens. */
+int lss_push_failure(lua_State *L, int nils, enum ss_status st, const struct ss_error *err);
+
+/* `true`, or the failure. */
+int lss_push_done(lua_State *L, enum ss_status st, const struct ss_error *err);
+
+/* Turns the outcome of an operation into results, and returns their number. */
+typedef int lss_finish(lua_State *L, struct ss_op *op, enum ss_status st);
+
+/* Runs an operation of a socket to its end within the socket's timeout. */
+int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, lss_finish *finish);
+
+/* Lets the collector know of memory that was got outside its accounts. */
+void lss_account(lua_State *L, struct ss_pool *pool);
+
+/* Reads what `lua_addr.c` calls an address at index `arg`: host and port, "unix:…", a path, or an address value.
+ * `host` in the target stays good while the arguments are on the stack. SS_ERROR: a failure, not a misuse. */
+enum { LSS_BIND = 1 };
+enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_target *target, struct ss_error *err);
+
+/* The address as a program sees it. family: of the socket, for addresses that the system left empty. */
+void lss_push_addr(lua_State *L, const struct ss_addr *addr, int family);
+
+/* An operation on a named target as a userdata, so that what it holds is freed whatever happens. */
+struct ss_named *lss_push_named(lua_State *L);
+
+/* Pushes a copy of the array of strings (numbers count) at `arg`, that nobody can change, and a userdata with the
+ * same as iovecs; *n of them. Wrong elements are argument errors that name the index. */
+struct iovec *lss_check_strings(lua_State *L, int arg, size_t *n);
+
+/* Methods of both kinds of sockets; luaL_Reg entries in lua_sock.c and lua_opt.c. */
+int lss_close(lua_State *L);
+int lss_fileno(lua_State *L);
+int lss_detach(lua_State *L);
+int lss_settimeout(lua_State *L);
+int lss_gettimeout(lua_State *L);
+int lss_getpeername(lua_State *L);
+int lss_getsockname(lua_State *L);
+int lss_setopt(lua_State *L);
+int lss_getopt(lua_State *L);
+int lss_bind(lua_State *L);
+
+/* Parts of the module. */
+void lss_open_addr(lua_State *L);
+void lss_open_tcp(lua_State *L);
+void lss_open_udp(lua_State *L);
+struct lss_socket *lss_new_tcp(lua_State *L);
+struct lss_socket *lss_new_udp(lua_State *L);
+int lss_select(lua_State *L);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,34 @@
+/* One spelling for Lua 5.1 (LuaJIT) to 5.5. */
+#ifndef LSS_COMPAT_H
+#define LSS_COMPAT_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#if LUA_VERSION_NUM < 502
+#define lua_rawlen lua_objlen
+#endif
+
+#if LUA_VERSION_NUM < 503
+#define lua_isinteger(L, i) 0 /* there are no integers of their own */
+#endif
+
+#if LUA_VERSION_NUM >= 504
+#define lss_newuserdata(L, size) lua_newuserdatauv(L, size, 0)
+#else
+#define lss_newuserdata(L, size) lua_newuserdata(L, size)
+#endif
+
+#if LUA_VERSION_NUM >= 505
+#define lss_gc_step(L, kilobytes) lua_gc(L, LUA_GCSTEP, (size_t)(kilobytes)*1024)
+#else
+#define lss_gc_step(L, kilobytes) lua_gc(L, LUA_GCSTEP, (int)(kilobytes))
+#endif
+
+#if LUA_VERSION_NUM >= 502
+#define lss_gc_runs(L) lua_gc(L, LUA_GCISRUNNING, 0)
+#else
+#define lss_gc_runs(L) 1 /* can't be asked */
+#endif
+
+#endif

@@ -1,0 +1,96 @@
+/* setopt and getopt: an option by name, or any integer option by level and number. */
+#include "lua/lua_base.h"
+#include "os/os_opt.h"
+
+static bool by_name(lua_State *L)
+{
+    return lua_type(L, 2) == LUA_TSTRING;
+}
+
+static int needed_use(const struct lss_socket *s)
+{
+    return s->sock.type == SOCK_DGRAM ? OS_OPT_DGRAM : OS_OPT_STREAM;
+}
+
+/* Which option the arguments from 2 on name; the value of the result is not set. */
+static struct ss_setting check_option(lua_State *L, const struct lss_socket *s)
+{
+    struct ss_setting setting = { .opt = NULL };
+    if (!by_name(L)) {
+        setting.level = lss_check_int(L, 2);
+        setting.number = lss_check_int(L, 3);
+        return setting;
+    }
+    const char *name = lua_tostring(L, 2);
+    setting.opt = os_opt_find(name);
+    if (!setting.opt)
+        luaL_argerror(L, 2, lua_pushfstring(L, "unknown option '%s'", name));
+    if (!(setting.opt->use & needed_use(s)))
+        luaL_argerror(L, 2, lua_pushfstring(L, "option '%s' is not for this kind of socket", name));
+    return setting;
+}
+
+static int check_seconds_or_false(lua_State *L, int arg)
+{
+    if (lua_isboolean(L, arg) && !lua_toboolean(L, arg))
+        return -1;
+    if (lua_type(L, arg) != LUA_TNUMBER)
+        lss_type_error(L, arg, "seconds or false");
+    int seconds = lss_check_int(L, arg);
+    luaL_argcheck(L, seconds >= 0, arg, "must not be negative");
+    return seconds;
+}
+
+static int check_value(lua_State *L, int arg, const struct os_opt *opt)
+{
+    if (!opt || opt->type == OS_OPT_INT)
+        return lss_check_int(L, arg);
+    if (opt->type == OS_OPT_LINGER)
+        return check_seconds_or_false(L, arg);
+    luaL_checktype(L, arg, LUA_TBOOLEAN);
+    return lua_toboolean(L, arg);
+}
+
+int lss_setopt(lua_State *L)
+{
+    struct lss_socket *s = lss_self(L);
+    struct ss_error err;
+    struct ss_setting setting = check_option(L, s);
+    if (setting.opt && (setting.opt->use & OS_OPT_READONLY))
+        luaL_argerror(L, 2, lua_pushfstring(L, "option '%s' can only be read", setting.opt->name));
+    setting.value = check_value(L, by_name(L) ? 3 : 4, setting.opt);
+    return lss_push_done(L, ss_sock_set(&s->sock, &setting, &err), &err);
+}
+
+static int push_value(lua_State *L, const struct os_opt *opt, int value)
+{
+    if (opt && opt->type == OS_OPT_FLAG)
+        lua_pushboolean(L, value);
+    else if (opt && opt->type == OS_OPT_LINGER && value < 0)
+        lua_pushboolean(L, 0);
+    else
+        lua_pushinteger(L, value);
+    return 1;
+}
+
+static enum ss_status ask(const struct ss_sock *s, const struct ss_setting *option, int *value, struct ss_error *err)
+{
+    if (option->opt)
+        return os_opt_get(s->io.fd, s->family, option->opt, value, err);
+    return os_opt_get_raw(s->io.fd, option->level, option->number, value, err);
+}
+
+int lss_getopt(lua_State *L)
+{
+    struct lss_socket *s = lss_self(L);
+    struct ss_error err;
+    int value = 0;
+    const struct ss_setting option = check_option(L, s);
+    enum ss_status st = SS_CLOSED;
+    const struct ss_setting *noted = ss_optlist_get(&s->sock.opts, &option);
+    if (s->sock.io.fd >= 0)
+        st = ask(&s->sock, &option, &value, &err);
+    else if (noted)
+        return push_value(L, option.opt, noted->value);
+    return st == SS_OK ? push_value(L, option.opt, value) : lss_push_failure(L, 1, st, &err);
+}

@@ -1,0 +1,108 @@
+/* Methods that both kinds of sockets have. */
+#include "lua/lua_base.h"
+#include "os/os_net.h"
+
+static int push_closed(lua_State *L)
+{
+    return lss_push_failure(L, 1, SS_CLOSED, NULL);
+}
+
+int lss_close(lua_State *L)
+{
+    struct lss_socket *s = lss_self(L);
+    struct ss_error err;
+    enum ss_status st = ss_sock_close(&s->sock, &err);
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, &err);
+    lua_pushinteger(L, 1);
+    return 1;
+}
+
+int lss_fileno(lua_State *L)
+{
+    struct lss_socket *s = lss_self(L);
+    lua_pushinteger(L, s->sock.io.fd);
+    return 1;
+}
+
+/* The descriptor leaves as the program would have made it: without our timeouts and mode. */
+int lss_detach(lua_State *L)
+{
+    struct lss_socket *s = lss_self(L);
+    struct ss_sock *sock = &s->sock;
+    struct ss_error ignored;
+    if (sock->io.fd < 0)
+        return push_closed(L);
+    if (sock->type == SOCK_STREAM && ss_inbuf_len(&sock->in) > 0) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "Unread bytes are pending");
+        return 2;
+    }
+    for (int sending = 0; sending <= 1; sending++)
+        if (sock->kernel_ns[sending] > 0)
+            os_kernel_timeout(sock->io.fd, sending, 0, &ignored);
+    ss_sock_mode(sock, false, &ignored);
+    lua_pushinteger(L, ss_sock_release(sock));
+    return 1;
+}
+
+int lss_settimeout(lua_State *L)
+{
+    struct lss_socket *s = lss_self(L);
+    s->timeout = lss_check_seconds(L, 2);
+    s->timeout_is_integer = lua_isinteger(L, 2);
+    return 0;
+}
+
+int lss_gettimeout(lua_State *L)
+{
+    struct lss_socket *s = lss_self(L);
+    if (s->timeout_is_integer)
+        lua_pushinteger(L, (lua_Integer)s->timeout);
+    else
+        lua_pushnumber(L, s->timeout);
+    return 1;
+}
+
+static int push_name(lua_State *L, enum ss_status (*ask)(int, struct ss_addr *, struct ss_error *))
+{
+    struct lss_socket *s = lss_self(L);
+    struct ss_addr addr;
+    struct ss_error err;
+    if (s->sock.io.fd < 0)
+        return push_closed(L);
+    enum ss_status st = ask(s->sock.io.fd, &addr, &err);
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, &err);
+    lss_push_addr(L, &addr, s->sock.family);
+    return 1;
+}
+
+int lss_getpeername(lua_State *L)
+{
+    return push_name(L, os_peer);
+}
+
+int lss_getsockname(lua_State *L)
+{
+    return push_name(L, os_local);
+}
+
+static int finish_bind(lua_State *L, struct ss_op *op, enum ss_status st)
+{
+    ss_named_fini((struct ss_named *)op);
+    return lss_push_done(L, st, &op->error);
+}
+
+int lss_bind(lua_State *L)
+{
+    struct lss_socket *s = lss_self(L);
+    struct ss_target target;
+    struct ss_error err;
+    enum ss_status st = lss_check_target(L, 2, LSS_BIND, &target, &err);
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, &err);
+    struct ss_named *op = lss_push_named(L);
+    ss_named_init(op, &s->sock, &target, ss_named_bind);
+    return lss_run(L, s, &op->op, finish_bind);
+}

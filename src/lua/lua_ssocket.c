@@ -1,0 +1,162 @@
+/* The module. */
+#include "core/codes.h"
+#include "lua/lua_base.h"
+#include "os/os_clock.h"
+#include "os/os_net.h"
+#include "os/os_opt.h"
+#include "run/block.h"
+#include "run/deadline.h"
+
+#include <errno.h> /* EBUSY */
+#include <sys/socket.h>
+
+#define VERSION "ssocket 1.0.0"
+
+#if defined(__GNUC__)
+#define EXPORT __attribute__((visibility("default")))
+#else
+#define EXPORT
+#endif
+
+EXPORT int luaopen_ssocket(lua_State *L);
+
+static int new_tcp(lua_State *L)
+{
+    lss_new_tcp(L);
+    return 1;
+}
+
+static int new_udp(lua_State *L)
+{
+    lss_new_udp(L);
+    return 1;
+}
+
+/* Both handles first, then the descriptors. */
+static int new_pair(lua_State *L)
+{
+    struct ss_sock *a = &lss_new_tcp(L)->sock, *b = &lss_new_tcp(L)->sock;
+    struct ss_error err, ignored;
+    int fds[2];
+    enum ss_status st = os_socketpair(fds, &err);
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, &err);
+    st = ss_sock_adopt(a, fds[0], AF_UNIX, false, &err);
+    enum ss_status second = ss_sock_adopt(b, fds[1], AF_UNIX, false, &err);
+    if (st == SS_OK && second == SS_OK)
+        return 2;
+    ss_sock_close(a, &ignored);
+    ss_sock_close(b, &ignored);
+    return lss_push_failure(L, 1, SS_ERROR, &err);
+}
+
+/* Of a descriptor that somebody else made nothing is known: neither its timeouts nor its mode. */
+static int from_fd(lua_State *L)
+{
+    struct ss_error err = { SS_SYSTEM, EBUSY };
+    struct os_kind kind;
+    size_t number = lss_check_size(L, 1, 0);
+    luaL_argcheck(L, number <= INT32_MAX, 1, "must be a descriptor");
+    int fd = (int)number;
+    enum ss_status st = ss_env_find(lss_env(L), fd) ? SS_ERROR : os_describe(fd, &kind, &err);
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, &err);
+    struct ss_sock *s = kind.dgram ? &lss_new_udp(L)->sock : &lss_new_tcp(L)->sock;
+    st = ss_sock_take(s, fd, &kind, &err);
+    return st == SS_OK ? 1 : lss_push_failure(L, 1, st, &err);
+}
+
+static int sleep_for(lua_State *L)
+{
+    lua_Number seconds = lss_check_seconds(L, 1);
+    if (seconds > 0)
+        ss_pause(lss_nanoseconds(seconds));
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int now(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)os_now_ns() / 1e9);
+    return 1;
+}
+
+static int finish_resolve(lua_State *L, struct ss_op *base, enum ss_status st)
+{
+    struct ss_named *op = (struct ss_named *)base;
+    struct ss_addr addr;
+    if (st == SS_OK) {
+        lua_newtable(L);
+        for (int i = 1; ss_named_next(op, &addr); i++) {
+            lss_push_addr(L, &addr, 0);
+            lua_rawseti(L, -2, i);
+        }
+    }
+    ss_named_fini(op);
+    return st == SS_OK ? 1 : lss_push_failure(L, 1, st, &base->error);
+}
+
+static int resolve(lua_State *L)
+{
+    struct ss_target target;
+    struct ss_error err;
+    lua_Number timeout = lua_isnoneornil(L, 3) ? -1 : lss_check_seconds(L, 3);
+    if (lua_type(L, 1) != LUA_TSTRING)
+        lss_type_error(L, 1, "host");
+    lua_settop(L, 2);
+    if (lua_isnil(L, 2)) {
+        lua_pushinteger(L, 0);
+        lua_replace(L, 2);
+    }
+    enum ss_status st = lss_check_target(L, 1, 0, &target, &err);
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, &err);
+    struct ss_named *op = lss_push_named(L);
+    ss_named_init(op, NULL, &target, ss_named_found);
+    st = ss_block_run(&op->op, NULL, lss_nanoseconds(timeout));
+    return finish_resolve(L, &op->op, st);
+}
+
+static const luaL_Reg functions[] = {
+    { "fromfd", from_fd },  { "now", now },     { "pair", new_pair }, { "resolve", resolve }, { "select", lss_select },
+    { "sleep", sleep_for }, { "tcp", new_tcp }, { "udp", new_udp },   { NULL, NULL },
+};
+
+static void set_string(lua_State *L, const char *name, const char *value)
+{
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static void set_integer(lua_State *L, const char *name, int value)
+{
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static void set_constants(lua_State *L)
+{
+    set_string(L, "_VERSION", VERSION);
+    for (const struct os_opt *opt = os_opts; opt->name; opt++)
+        set_string(L, opt->constant, opt->name);
+    for (int i = 0; i < SS_CODES; i++)
+        set_string(L, ss_codes[i].name, ss_codes[i].text);
+    set_integer(L, "SHUT_RD", SHUT_RD);
+    set_integer(L, "SHUT_WR", SHUT_WR);
+    set_integer(L, "SHUT_RDWR", SHUT_RDWR);
+}
+
+int luaopen_ssocket(lua_State *L)
+{
+    lss_env(L);
+    lss_open_addr(L);
+    lss_open_tcp(L);
+    lss_open_udp(L);
+    lua_newtable(L);
+    for (const luaL_Reg *f = functions; f->name; f++) {
+        lua_pushcfunction(L, f->func);
+        lua_setfield(L, -2, f->name);
+    }
+    set_constants(L);
+    return 1;
+}

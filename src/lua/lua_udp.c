@@ -1,0 +1,308 @@
+/* Datagram sockets: the class udpsock. */
+#include "core/codes.h"
+#include "core/op_dgram.h"
+#include "lua/lua_base.h"
+#include "os/os_iface.h"
+#include "os/os_net.h"
+
+#include <string.h> /* memchr */
+
+/* One operation that takes and one that gives may be in progress. */
+struct udp {
+    struct lss_socket base;
+    union {
+        struct ss_recvfrom one;
+        struct ss_recvmany many;
+    } taking;
+    union {
+        struct ss_sendto one;
+        struct ss_sendmany many;
+    } giving;
+    struct ss_addr from, to;
+};
+
+enum { LARGEST = 65535 }; /* an IP datagram's length has 16 bits */
+
+struct lss_socket *lss_new_udp(lua_State *L)
+{
+    return lss_new(L, LSS_UDP, sizeof(struct udp), SOCK_DGRAM);
+}
+
+static struct udp *self(lua_State *L)
+{
+    return lss_self(L);
+}
+
+static bool is_closed(const struct udp *s)
+{
+    return s->base.sock.io.fd < 0;
+}
+
+static struct ss_op new_op(struct udp *s, enum ss_status (*step)(struct ss_op *), enum ss_patience patience)
+{
+    return (struct ss_op){ .step = step, .io = &s->base.sock.io, .patience = (uint8_t)patience };
+}
+
+/* Receiving */
+
+static int finish_recv(lua_State *L, struct ss_op *base, enum ss_status st)
+{
+    struct ss_recvfrom *op = (struct ss_recvfrom *)base;
+    struct ss_inbuf *in = &op->sock->in;
+    int values = op->from ? 2 : 1;
+    if (st != SS_OK && st != SS_TRUNCATED)
+        return lss_push_failure(L, values, st, &base->error);
+    lua_pushlstring(L, (const char *)ss_inbuf_data(in), ss_inbuf_len(in));
+    if (op->from)
+        lss_push_addr(L, op->from, op->sock->family);
+    ss_inbuf_clear(in);
+    return st == SS_OK ? values : values + lss_push_failure(L, 0, st, NULL);
+}
+
+static int receive(lua_State *L, bool with_sender)
+{
+    struct udp *s = self(L);
+    struct ss_recvfrom *op = &s->taking.one;
+    size_t size = lua_isnoneornil(L, 2) ? LARGEST : lss_check_size(L, 2, 1);
+    if (is_closed(s))
+        return lss_push_failure(L, with_sender ? 2 : 1, SS_CLOSED, NULL);
+    *op = (struct ss_recvfrom){ .sock = &s->base.sock, .size = size, .from = with_sender ? &s->from : NULL };
+    op->op = new_op(s, ss_recvfrom_step, SS_BY_RECV);
+    return lss_run(L, &s->base, &op->op, finish_recv);
+}
+
+static int udp_recv(lua_State *L)
+{
+    return receive(L, false);
+}
+
+static int udp_recvfrom(lua_State *L)
+{
+    return receive(L, true);
+}
+
+/* Two arrays; true: some datagram was cut. */
+static bool push_batch(lua_State *L, const struct ss_recvmany *op)
+{
+    bool any_cut = false;
+    lua_createtable(L, (int)op->got, 0);
+    lua_createtable(L, (int)op->got, 0);
+    for (size_t i = 0; i < op->got; i++) {
+        size_t len;
+        bool cut;
+        struct ss_addr from;
+        const char *data = os_batch_get(&op->batch, i, &len, &cut, &from);
+        any_cut = any_cut || cut;
+        lua_pushlstring(L, data, len);
+        lua_rawseti(L, -3, (int)i + 1);
+        lss_push_addr(L, &from, op->sock->family);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return any_cut;
+}
+
+static int finish_recvmany(lua_State *L, struct ss_op *base, enum ss_status st)
+{
+    struct ss_recvmany *op = (struct ss_recvmany *)base;
+    if (st != SS_OK)
+        return lss_push_failure(L, 2, st, &base->error);
+    bool cut = push_batch(L, op);
+    ss_inbuf_clear(&op->sock->in);
+    return cut ? 2 + lss_push_failure(L, 0, SS_TRUNCATED, NULL) : 2;
+}
+
+static int udp_recvmany(lua_State *L)
+{
+    struct udp *s = self(L);
+    struct ss_recvmany *op = &s->taking.many;
+    size_t count = lss_check_size(L, 2, 1), size = lss_check_size(L, 3, 1);
+    if (is_closed(s))
+        return lss_push_failure(L, 2, SS_CLOSED, NULL);
+    *op = (struct ss_recvmany){ .sock = &s->base.sock, .count = count, .size = size < LARGEST ? size : LARGEST };
+    op->op = new_op(s, ss_recvmany_step, SS_BY_RECV);
+    return lss_run(L, &s->base, &op->op, finish_recvmany);
+}
+
+/* Sending */
+
+static int finish_send(lua_State *L, struct ss_op *op, enum ss_status st)
+{
+    return lss_push_done(L, st, &op->error);
+}
+
+static int finish_sendmany(lua_State *L, struct ss_op *base, enum ss_status st)
+{
+    struct ss_sendmany *op = (struct ss_sendmany *)base;
+    int results = st == SS_OK ? 1 : 1 + lss_push_failure(L, 1, st, &base->error);
+    lua_pushinteger(L, (lua_Integer)op->sent);
+    return results;
+}
+
+static int finish_sending(lua_State *L, struct ss_op *op, enum ss_status st)
+{
+    return op->step == ss_sendmany_step ? finish_sendmany(L, op, st) : finish_send(L, op, st);
+}
+
+static int finish_named(lua_State *L, struct ss_op *base, enum ss_status st)
+{
+    struct ss_named *op = (struct ss_named *)base;
+    op->send->error = base->error;
+    ss_named_fini(op);
+    return finish_sending(L, op->send, st);
+}
+
+/* Sends `op` to the address at index `arg`, or to the peer when there is none; `to` is where `op` has its destination.
+ * An address that is known, on a socket that is open and can reach it, needs no more than the system call. */
+static int send_op(lua_State *L, struct udp *s, struct ss_op *op, const struct ss_addr **to, int arg)
+{
+    struct ss_target target;
+    if (lua_isnoneornil(L, arg)) {
+        if (is_closed(s))
+            return finish_sending(L, op, SS_CLOSED);
+        return lss_run(L, &s->base, op, finish_sending);
+    }
+    enum ss_status st = lss_check_target(L, arg, 0, &target, &op->error);
+    if (st != SS_OK)
+        return finish_sending(L, op, st);
+    s->to = target.addr;
+    *to = &s->to;
+    if (target.addr.len > 0 && !is_closed(s) && ss_addr_fit(&s->to, s->base.sock.family))
+        return lss_run(L, &s->base, op, finish_sending);
+    struct ss_named *named = lss_push_named(L);
+    ss_named_init(named, &s->base.sock, &target, ss_named_send);
+    named->send = op;
+    named->to = to;
+    return lss_run(L, &s->base, &named->op, finish_named);
+}
+
+static int udp_send(lua_State *L)
+{
+    struct udp *s = self(L);
+    struct ss_sendto *op = &s->giving.one;
+    size_t len;
+    const char *data = luaL_checklstring(L, 2, &len);
+    *op = (struct ss_sendto){ .sock = &s->base.sock, .data = data, .len = len };
+    op->op = new_op(s, ss_sendto_step, SS_BY_SEND);
+    return send_op(L, s, &op->op, &op->to, 3);
+}
+
+static int udp_sendto(lua_State *L)
+{
+    self(L);
+    luaL_checkstring(L, 2);
+    if (lua_isnoneornil(L, 3))
+        lss_type_error(L, 3, "host, \"unix:/path\" or address");
+    return udp_send(L);
+}
+
+static int udp_sendmany(lua_State *L)
+{
+    struct udp *s = self(L);
+    struct ss_sendmany *op = &s->giving.many;
+    size_t n;
+    const struct iovec *data = lss_check_strings(L, 2, &n);
+    *op = (struct ss_sendmany){ .sock = &s->base.sock, .data = data, .n = n };
+    op->op = new_op(s, ss_sendmany_step, SS_BY_SEND);
+    return send_op(L, s, &op->op, &op->to, 3);
+}
+
+/* Peers and groups */
+
+static int finish_connect(lua_State *L, struct ss_op *op, enum ss_status st)
+{
+    ss_named_fini((struct ss_named *)op);
+    return lss_push_done(L, st, &op->error);
+}
+
+static int dissolve(lua_State *L, struct udp *s)
+{
+    struct ss_error err;
+    enum ss_status st = is_closed(s) ? SS_CLOSED : os_disconnect(s->base.sock.io.fd, &err);
+    return lss_push_done(L, st, &err);
+}
+
+static int udp_connect(lua_State *L)
+{
+    struct udp *s = self(L);
+    struct ss_target target;
+    struct ss_error err;
+    if (lua_isnoneornil(L, 2) && lua_isnoneornil(L, 3))
+        return dissolve(L, s);
+    enum ss_status st = lss_check_target(L, 2, 0, &target, &err);
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, &err);
+    struct ss_named *op = lss_push_named(L);
+    ss_named_init(op, &s->base.sock, &target, ss_named_set_peer);
+    return lss_run(L, &s->base, &op->op, finish_connect);
+}
+
+static uint32_t check_interface(lua_State *L, int arg, bool *found)
+{
+    uint32_t index = 0;
+    *found = true;
+    if (lua_type(L, arg) == LUA_TNUMBER)
+        return (uint32_t)lss_check_size(L, arg, 1);
+    if (!lua_isnoneornil(L, arg))
+        *found = os_iface_index(luaL_checkstring(L, arg), &index);
+    return index;
+}
+
+static int change_group(lua_State *L, bool join)
+{
+    struct udp *s = self(L);
+    struct ss_addr group;
+    struct ss_error err;
+    size_t len;
+    bool found;
+    const char *text = luaL_checklstring(L, 2, &len);
+    luaL_argcheck(L, !memchr(text, '\0', len), 2, "group must not contain a NUL byte");
+    uint32_t iface = check_interface(L, 3, &found);
+    enum ss_status st = SS_OK;
+    if (ss_addr_parse(&group, text, len, 0) != SS_HOST_NUMERIC)
+        return lss_push_failure(L, 1, SS_ERROR, &ss_not_found);
+    if (!found)
+        return lss_push_failure(L, 1, SS_ERROR, &ss_no_interface);
+    if (is_closed(s))
+        st = join ? ss_sock_open(&s->base.sock, group.sa.any.sa_family, &err) : SS_CLOSED;
+    if (st == SS_OK)
+        st = os_group(s->base.sock.io.fd, join, &group, iface, &err);
+    return lss_push_done(L, st, &err);
+}
+
+static int udp_join(lua_State *L)
+{
+    return change_group(L, true);
+}
+
+static int udp_leave(lua_State *L)
+{
+    return change_group(L, false);
+}
+
+static const luaL_Reg methods[] = {
+    { "bind", lss_bind },
+    { "close", lss_close },
+    { "connect", udp_connect },
+    { "detach", lss_detach },
+    { "fileno", lss_fileno },
+    { "getopt", lss_getopt },
+    { "getpeername", lss_getpeername },
+    { "getsockname", lss_getsockname },
+    { "gettimeout", lss_gettimeout },
+    { "join", udp_join },
+    { "leave", udp_leave },
+    { "recv", udp_recv },
+    { "recvfrom", udp_recvfrom },
+    { "recvmany", udp_recvmany },
+    { "send", udp_send },
+    { "sendmany", udp_sendmany },
+    { "sendto", udp_sendto },
+    { "setopt", lss_setopt },
+    { "settimeout", lss_settimeout },
+    { NULL, NULL },
+};
+
+void lss_open_udp(lua_State *L)
+{
+    lss_class(L, LSS_UDP, methods);
+}

@@ -1,0 +1,14 @@
+/* The monotonic clock (clock_gettime(2)). */
+#ifndef SS_OS_CLOCK_H
+#define SS_OS_CLOCK_H
+
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+/* Nanoseconds since some moment; never goes back, is not set by anybody. */
+int64_t os_now_ns(void);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,362 @@
+#include "os/os_net.h"
+
+#include <errno.h>
+#include <fcntl.h>     /* fcntl */
+#include <limits.h>    /* IOV_MAX */
+#include <poll.h>      /* poll */
+#include <string.h>    /* memset */
+#include <sys/ioctl.h> /* FIONBIO */
+#include <sys/socket.h>
+#include <sys/time.h> /* struct timeval */
+#include <unistd.h>   /* close */
+
+#ifndef IOV_MAX
+#define IOV_MAX 16 /* _XOPEN_IOV_MAX, what POSIX promises at least */
+#endif
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* macOS: SO_NOSIGPIPE is set on each socket instead */
+#endif
+
+static enum ss_status fail(struct ss_error *err, int code)
+{
+    *err = (struct ss_error){ SS_SYSTEM, code };
+    return SS_ERROR;
+}
+
+static enum ss_status result(int value, struct ss_error *err)
+{
+    return value == -1 ? fail(err, errno) : SS_OK;
+}
+
+static bool would_wait(int code)
+{
+    return code == EAGAIN || code == EWOULDBLOCK;
+}
+
+/* Making and unmaking */
+
+#ifdef SOCK_CLOEXEC
+static int open_socket(int family, int type, bool nonblock)
+{
+    return socket(family, type | SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0), 0);
+}
+
+enum ss_status os_socketpair(int fds[2], struct ss_error *err)
+{
+    return result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), err);
+}
+
+static int accept_socket(int fd)
+{
+    return accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+}
+#else
+/* Systems that can't make a descriptor with its flags in one call (macOS). A fork in another thread can come between;
+ * there is no way round it. Failures of fcntl on a descriptor just made are not possible (fcntl(2)). */
+static int prepare(int fd, bool nonblock)
+{
+    if (fd == -1)
+        return fd;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFL, nonblock ? O_NONBLOCK : 0);
+#ifdef SO_NOSIGPIPE
+    int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+#endif
+    return fd;
+}
+
+static int open_socket(int family, int type, bool nonblock)
+{
+    return prepare(socket(family, type, 0), nonblock);
+}
+
+enum ss_status os_socketpair(int fds[2], struct ss_error *err)
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == -1)
+        return fail(err, errno);
+    prepare(fds[0], false);
+    prepare(fds[1], false);
+    return SS_OK;
+}
+
+static int accept_socket(int fd)
+{
+    return prepare(accept(fd, NULL, NULL), false);
+}
+#endif
+
+enum ss_status os_socket(int family, int type, bool nonblock, int *fd, struct ss_error *err)
+{
+    int made = open_socket(family, type, nonblock);
+    if (made == -1)
+        return fail(err, errno);
+    *fd = made;
+    return SS_OK;
+}
+
+enum ss_status os_close(int fd, struct ss_error *err)
+{
+    if (close(fd) == -1 && errno != EINTR && errno != EINPROGRESS)
+        return fail(err, errno);
+    return SS_OK;
+}
+
+enum ss_status os_nonblock(int fd, bool on, struct ss_error *err)
+{
+    int value = on;
+    return result(ioctl(fd, FIONBIO, &value), err); /* one call where fcntl takes two */
+}
+
+enum ss_status os_kernel_timeout(int fd, bool sending, int64_t ns, struct ss_error *err)
+{
+    struct timeval tv = { .tv_sec = (time_t)(ns / 1000000000), .tv_usec = (suseconds_t)(ns / 1000 % 1000000) };
+    return result(setsockopt(fd, SOL_SOCKET, sending ? SO_SNDTIMEO : SO_RCVTIMEO, &tv, sizeof tv), err);
+}
+
+#ifdef __linux__
+const bool os_kernel_bounds_connections = true;
+#else
+const bool os_kernel_bounds_connections = false;
+#endif
+
+enum ss_status os_describe(int fd, struct os_kind *kind, struct ss_error *err)
+{
+    int type = 0, listening = 0;
+    struct ss_addr name;
+    socklen_t len = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1)
+        return fail(err, errno);
+    if (type != SOCK_STREAM && type != SOCK_DGRAM)
+        return fail(err, EPROTOTYPE);
+    enum ss_status st = os_local(fd, &name, err);
+    if (st != SS_OK)
+        return st;
+    int family = name.sa.any.sa_family;
+    if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
+        return fail(err, EAFNOSUPPORT);
+    len = sizeof listening;
+    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
+    *kind = (struct os_kind){ .family = family, .dgram = type == SOCK_DGRAM, .listening = listening != 0 };
+    return result(fcntl(fd, F_SETFD, FD_CLOEXEC), err);
+}
+
+/* Connecting and naming */
+
+enum ss_status os_connect(int fd, const struct ss_addr *addr, bool *later, struct ss_error *err)
+{
+    *later = false;
+    if (connect(fd, &addr->sa.any, addr->len) == 0)
+        return SS_OK;
+    int code = errno;
+    /* Interrupted, it goes on by itself (POSIX, connect(), EINTR). EALREADY: called again meanwhile. */
+    if (code == EINPROGRESS || code == EINTR || code == EALREADY)
+        return SS_WANT;
+    if (!would_wait(code))
+        return fail(err, code);
+    *later = true;
+    return SS_WANT;
+}
+
+enum ss_status os_connected(int fd, struct ss_error *err)
+{
+    struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+    if (poll(&pfd, 1, 0) < 1)
+        return SS_WANT;
+    int code = 0;
+    socklen_t len = sizeof code;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &len) == -1)
+        code = errno;
+    return code == 0 ? SS_OK : fail(err, code);
+}
+
+enum ss_status os_disconnect(int fd, struct ss_error *err)
+{
+    struct sockaddr none;
+    memset(&none, 0, sizeof none);
+    none.sa_family = AF_UNSPEC;
+    if (connect(fd, &none, sizeof none) == 0 || errno == EAFNOSUPPORT || errno == EINVAL)
+        return SS_OK; /* macOS and the BSDs dissolve it, and say that they can't connect there */
+    return fail(err, errno);
+}
+
+enum ss_status os_bind(int fd, const struct ss_addr *addr, struct ss_error *err)
+{
+    return result(bind(fd, &addr->sa.any, addr->len), err);
+}
+
+enum ss_status os_listen(int fd, int backlog, struct ss_error *err)
+{
+    /* Linux cuts it down to net.core.somaxconn (listen(2)), which is more than SOMAXCONN says. */
+    return result(listen(fd, backlog < 0 ? INT_MAX : backlog), err);
+}
+
+/* Network errors that were pending on the new connection, which accept(2) advises to take as "try again". */
+static bool connection_vanished(int code)
+{
+    switch (code) {
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENOPROTOOPT:
+#ifdef ENONET
+    case ENONET:
+#endif
+        return true;
+    default:
+        return false;
+    }
+}
+
+enum ss_status os_accept(int fd, int *accepted, struct ss_error *err)
+{
+    int made = accept_socket(fd);
+    if (made == -1) {
+        int code = errno;
+        return would_wait(code) || code == EINTR || connection_vanished(code) ? SS_WANT : fail(err, code);
+    }
+    *accepted = made;
+    return SS_OK;
+}
+
+enum ss_status os_shutdown(int fd, int how, struct ss_error *err)
+{
+    return result(shutdown(fd, how), err);
+}
+
+static enum ss_status get_name(int value, socklen_t len, struct ss_addr *addr, struct ss_error *err)
+{
+    if (value == -1)
+        return fail(err, errno);
+    addr->len = len > sizeof addr->sa ? (socklen_t)sizeof addr->sa : len; /* unix(7), BUGS: may be one too long */
+    return SS_OK;
+}
+
+enum ss_status os_local(int fd, struct ss_addr *addr, struct ss_error *err)
+{
+    socklen_t len = sizeof addr->sa;
+    return get_name(getsockname(fd, &addr->sa.any, &len), len, addr, err);
+}
+
+enum ss_status os_peer(int fd, struct ss_addr *addr, struct ss_error *err)
+{
+    socklen_t len = sizeof addr->sa;
+    return get_name(getpeername(fd, &addr->sa.any, &len), len, addr, err);
+}
+
+/* Streams and datagrams. A call that may wait is not made again after a signal: only the driver knows how
+ * much time is left. One that may not wait can't be interrupted on Linux; elsewhere it is simply made again. */
+
+static int native(int flags)
+{
+    return (flags & OS_DONTWAIT ? MSG_DONTWAIT : 0) | (flags & OS_ALL ? MSG_WAITALL : 0);
+}
+
+static bool again(ssize_t value, int flags)
+{
+    return value == -1 && errno == EINTR && (flags & OS_DONTWAIT);
+}
+
+static enum ss_status transferred(ssize_t value, size_t *count, struct ss_error *err)
+{
+    if (value >= 0) {
+        *count = (size_t)value;
+        return SS_OK;
+    }
+    int code = errno;
+    return would_wait(code) || code == EINTR ? SS_WANT : fail(err, code);
+}
+
+enum ss_status os_recv(int fd, void *buf, size_t len, int flags, size_t *got, struct ss_error *err)
+{
+    ssize_t n;
+    do
+        n = recv(fd, buf, len, native(flags));
+    while (again(n, flags));
+    return n == 0 ? SS_EOF : transferred(n, got, err);
+}
+
+static ssize_t send_gathered(int fd, const struct iovec *iov, size_t n, int flags)
+{
+    struct msghdr msg = { .msg_iov = (struct iovec *)iov };
+    msg.msg_iovlen = n < IOV_MAX ? n : IOV_MAX;
+    return sendmsg(fd, &msg, flags);
+}
+
+enum ss_status os_send(int fd, const struct iovec *iov, size_t n, int flags, size_t *sent, struct ss_error *err)
+{
+    ssize_t done;
+    do
+        done = n == 1 ? send(fd, iov->iov_base, iov->iov_len, native(flags) | MSG_NOSIGNAL)
+                      : send_gathered(fd, iov, n, native(flags) | MSG_NOSIGNAL);
+    while (again(done, flags));
+    return transferred(done, sent, err);
+}
+
+/* The length of the datagram, which is more than `len` when it was cut; *namelen as recvmsg(2) has it. */
+static ssize_t receive(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
+{
+    struct iovec iov = { .iov_base = buf, .iov_len = len };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    if (from) {
+        msg.msg_name = &from->sa;
+        msg.msg_namelen = sizeof from->sa;
+    }
+    ssize_t n = recvmsg(fd, &msg, flags);
+    if (n >= 0 && from)
+        from->len = msg.msg_namelen > sizeof from->sa ? (socklen_t)sizeof from->sa : msg.msg_namelen;
+    return n >= 0 && (msg.msg_flags & MSG_TRUNC) ? (ssize_t)len + 1 : n;
+}
+
+enum ss_status os_recvfrom(int fd, void *buf, size_t len, int flags, struct ss_addr *from, size_t *got,
+                           struct ss_error *err)
+{
+    ssize_t n;
+    do
+        n = receive(fd, buf, len, native(flags), from);
+    while (again(n, flags));
+    enum ss_status st = transferred(n, got, err);
+    if (st != SS_OK || *got <= len)
+        return st;
+    *got = len;
+    return SS_TRUNCATED;
+}
+
+enum ss_status os_sendto(int fd, const void *buf, size_t len, int flags, const struct ss_addr *to, struct ss_error *err)
+{
+    ssize_t n;
+    size_t sent;
+    do
+        n = sendto(fd, buf, len, native(flags) | MSG_NOSIGNAL, to ? &to->sa.any : NULL, to ? to->len : 0);
+    while (again(n, flags));
+    return transferred(n, &sent, err);
+}
+
+enum ss_status os_next_length(int fd, int flags, size_t *len, struct ss_error *err)
+{
+    ssize_t n;
+    char byte;
+    do
+        n = recv(fd, &byte, 1, native(flags) | MSG_PEEK | MSG_TRUNC);
+    while (again(n, flags));
+    enum ss_status st = transferred(n, len, err);
+#ifndef __linux__
+    *len =
+        262144; /* only Linux gives the whole length with MSG_TRUNC (recv(2)); no datagram is longer than this there */
+#endif
+    return st;
+}
+
+enum ss_status os_group(int fd, bool join, const struct ss_addr *group, uint32_t iface, struct ss_error *err)
+{
+    struct group_req req;
+    memset(&req, 0, sizeof req);
+    req.gr_interface = iface;
+    memcpy(&req.gr_group, &group->sa, group->len);
+    int level = group->sa.any.sa_family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    return result(setsockopt(fd, level, join ? MCAST_JOIN_GROUP : MCAST_LEAVE_GROUP, &req, sizeof req), err);
+}

@@ -1,0 +1,88 @@
+/* System calls on sockets, one function each. Here alone errno is read, directly after the call; here alone
+ * interrupted calls are made again, and what differs between systems is decided.
+ *
+ * Unless stated: SS_OK, or SS_ERROR with the cause in *err; results are stored only with SS_OK. */
+#ifndef SS_OS_NET_H
+#define SS_OS_NET_H
+
+#include "core/addr.h"
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stddef.h> /* size_t */
+#include <stdint.h>
+#include <sys/uio.h> /* struct iovec */
+
+#pragma GCC visibility push(hidden)
+
+enum {
+    OS_DONTWAIT = 1, /* SS_WANT at once when the call would wait */
+    OS_ALL = 2       /* wait for the whole length (MSG_WAITALL) */
+};
+
+/* Descriptors are close-on-exec; `nonblock` sets O_NONBLOCK. type: SOCK_STREAM or SOCK_DGRAM. */
+enum ss_status os_socket(int family, int type, bool nonblock, int *fd, struct ss_error *err);
+enum ss_status os_socketpair(int fds[2], struct ss_error *err);
+
+/* The descriptor is gone after this, whatever it says (close(2), "Dealing with error returns"). */
+enum ss_status os_close(int fd, struct ss_error *err);
+
+enum ss_status os_nonblock(int fd, bool on, struct ss_error *err);
+
+/* Bounds each waiting call in the kernel: SO_SNDTIMEO or SO_RCVTIMEO (socket(7)); 0: no bound. */
+enum ss_status os_kernel_timeout(int fd, bool sending, int64_t ns, struct ss_error *err);
+
+/* Whether connect(2) and accept(2) obey these timeouts: on Linux they do. */
+extern const bool os_kernel_bounds_connections;
+
+/* What an open descriptor is. SS_ERROR with EBADF, ENOTSOCK, EPROTOTYPE (neither stream nor datagram), EAFNOSUPPORT.
+ * Sets close-on-exec. */
+struct os_kind {
+    int family;
+    bool dgram, listening;
+};
+enum ss_status os_describe(int fd, struct os_kind *kind, struct ss_error *err);
+
+/* SS_WANT: under way, os_connected tells the end. *later: nothing is under way (the queue of a Unix
+ * listener is full), try again later. */
+enum ss_status os_connect(int fd, const struct ss_addr *addr, bool *later, struct ss_error *err);
+
+/* How a connect that was under way stands; never waits. SS_OK | SS_WANT | SS_ERROR. */
+enum ss_status os_connected(int fd, struct ss_error *err);
+
+/* Dissolves the association (connect(2), AF_UNSPEC). */
+enum ss_status os_disconnect(int fd, struct ss_error *err);
+
+enum ss_status os_bind(int fd, const struct ss_addr *addr, struct ss_error *err);
+
+/* backlog < 0: the system's maximum. */
+enum ss_status os_listen(int fd, int backlog, struct ss_error *err);
+
+/* SS_WANT: none there (any more), or the call was interrupted. */
+enum ss_status os_accept(int fd, int *accepted, struct ss_error *err);
+
+enum ss_status os_shutdown(int fd, int how, struct ss_error *err);
+
+/* Streams. SS_WANT: would wait, was interrupted while it did, or the kernel's timeout ended it. SS_EOF. */
+enum ss_status os_recv(int fd, void *buf, size_t len, int flags, size_t *got, struct ss_error *err);
+enum ss_status os_send(int fd, const struct iovec *iov, size_t n, int flags, size_t *sent, struct ss_error *err);
+
+/* Datagrams. `from` and `to` may be NULL. SS_TRUNCATED: *got = len bytes, and the rest of the datagram is gone. */
+enum ss_status os_recvfrom(int fd, void *buf, size_t len, int flags, struct ss_addr *from, size_t *got,
+                           struct ss_error *err);
+enum ss_status os_sendto(int fd, const void *buf, size_t len, int flags, const struct ss_addr *to,
+                         struct ss_error *err);
+
+/* The length of the datagram that is received next, which stays where it is. SS_OK | SS_WANT | SS_ERROR. */
+enum ss_status os_next_length(int fd, int flags, size_t *len, struct ss_error *err);
+
+/* The local or the peer's address. */
+enum ss_status os_local(int fd, struct ss_addr *addr, struct ss_error *err);
+enum ss_status os_peer(int fd, struct ss_addr *addr, struct ss_error *err);
+
+/* Joins or leaves a multicast group (RFC 3678 section 5.1); iface 0: the system chooses. */
+enum ss_status os_group(int fd, bool join, const struct ss_addr *group, uint32_t iface, struct ss_error *err);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,140 @@
+#include "os/os_opt.h"
+
+#include <errno.h>
+#include <netinet/in.h>  /* IPPROTO_* */
+#include <netinet/tcp.h> /* TCP_* */
+#include <string.h>      /* strcmp */
+#include <sys/socket.h>
+
+#define BOTH (OS_OPT_STREAM | OS_OPT_DGRAM)
+
+#if !defined(TCP_KEEPIDLE) && defined(TCP_KEEPALIVE)
+#define TCP_KEEPIDLE TCP_KEEPALIVE /* macOS: the same in seconds */
+#endif
+
+const struct os_opt os_opts[] = {
+    { "OPT_TCP_NODELAY", "tcp_nodelay", OS_OPT_FLAG, OS_OPT_STREAM, IPPROTO_TCP, TCP_NODELAY, 0, 0 },
+    { "OPT_TCP_KEEPALIVE", "tcp_keepalive", OS_OPT_FLAG, OS_OPT_STREAM, SOL_SOCKET, SO_KEEPALIVE, 0, 0 },
+    { "OPT_TCP_REUSEADDR", "tcp_reuseaddr", OS_OPT_FLAG, BOTH, SOL_SOCKET, SO_REUSEADDR, 0, 0 },
+#ifdef SO_REUSEPORT
+    { "OPT_REUSEPORT", "reuseport", OS_OPT_FLAG, BOTH, SOL_SOCKET, SO_REUSEPORT, 0, 0 },
+#endif
+    { "OPT_IPV6_V6ONLY", "ipv6_v6only", OS_OPT_FLAG, BOTH, IPPROTO_IPV6, IPV6_V6ONLY, 0, 0 },
+    { "OPT_RCVBUF", "rcvbuf", OS_OPT_INT, BOTH, SOL_SOCKET, SO_RCVBUF, 0, 0 },
+    { "OPT_SNDBUF", "sndbuf", OS_OPT_INT, BOTH, SOL_SOCKET, SO_SNDBUF, 0, 0 },
+    { "OPT_LINGER", "linger", OS_OPT_LINGER, BOTH, SOL_SOCKET, SO_LINGER, 0, 0 },
+#ifdef TCP_KEEPIDLE
+    { "OPT_TCP_KEEPIDLE", "tcp_keepidle", OS_OPT_INT, OS_OPT_STREAM, IPPROTO_TCP, TCP_KEEPIDLE, 0, 0 },
+#endif
+#ifdef TCP_KEEPINTVL
+    { "OPT_TCP_KEEPINTVL", "tcp_keepintvl", OS_OPT_INT, OS_OPT_STREAM, IPPROTO_TCP, TCP_KEEPINTVL, 0, 0 },
+#endif
+#ifdef TCP_KEEPCNT
+    { "OPT_TCP_KEEPCNT", "tcp_keepcnt", OS_OPT_INT, OS_OPT_STREAM, IPPROTO_TCP, TCP_KEEPCNT, 0, 0 },
+#endif
+#ifdef TCP_USER_TIMEOUT
+    { "OPT_TCP_USER_TIMEOUT", "tcp_user_timeout", OS_OPT_INT, OS_OPT_STREAM, IPPROTO_TCP, TCP_USER_TIMEOUT, 0, 0 },
+#endif
+#ifdef TCP_CORK
+    { "OPT_TCP_CORK", "tcp_cork", OS_OPT_FLAG, OS_OPT_STREAM, IPPROTO_TCP, TCP_CORK, 0, 0 },
+#elif defined(TCP_NOPUSH)
+    { "OPT_TCP_CORK", "tcp_cork", OS_OPT_FLAG, OS_OPT_STREAM, IPPROTO_TCP, TCP_NOPUSH, 0, 0 },
+#endif
+#ifdef TCP_FASTOPEN
+    { "OPT_TCP_FASTOPEN", "tcp_fastopen", OS_OPT_INT, OS_OPT_STREAM, IPPROTO_TCP, TCP_FASTOPEN, 0, 0 },
+#endif
+#ifdef TCP_DEFER_ACCEPT
+    { "OPT_TCP_DEFER_ACCEPT", "tcp_defer_accept", OS_OPT_INT, OS_OPT_STREAM, IPPROTO_TCP, TCP_DEFER_ACCEPT, 0, 0 },
+#endif
+    { "OPT_ERROR", "error", OS_OPT_INT, BOTH | OS_OPT_READONLY, SOL_SOCKET, SO_ERROR, 0, 0 },
+    { "OPT_BROADCAST", "broadcast", OS_OPT_FLAG, OS_OPT_DGRAM, SOL_SOCKET, SO_BROADCAST, 0, 0 },
+    { "OPT_IP_TTL", "ip_ttl", OS_OPT_INT, BOTH, IPPROTO_IP, IP_TTL, IPPROTO_IPV6, IPV6_UNICAST_HOPS },
+    { "OPT_IP_MULTICAST_TTL", "ip_multicast_ttl", OS_OPT_INT, OS_OPT_DGRAM, IPPROTO_IP, IP_MULTICAST_TTL, IPPROTO_IPV6,
+      IPV6_MULTICAST_HOPS },
+    { "OPT_IP_MULTICAST_LOOP", "ip_multicast_loop", OS_OPT_FLAG, OS_OPT_DGRAM, IPPROTO_IP, IP_MULTICAST_LOOP,
+      IPPROTO_IPV6, IPV6_MULTICAST_LOOP },
+    { NULL, NULL, OS_OPT_FLAG, 0, 0, 0, 0, 0 },
+};
+
+const struct os_opt *os_opt_find(const char *name)
+{
+    const struct os_opt *opt = os_opts;
+    while (opt->name && strcmp(opt->name, name) != 0)
+        opt++;
+    return opt->name ? opt : NULL;
+}
+
+bool os_opt_applies(const struct os_opt *opt, int family)
+{
+    if (family == AF_UNIX)
+        return opt->level == SOL_SOCKET;
+    return family == AF_INET6 || opt->level != IPPROTO_IPV6;
+}
+
+static enum ss_status result(int value, struct ss_error *err)
+{
+    if (value == 0)
+        return SS_OK;
+    *err = (struct ss_error){ SS_SYSTEM, errno };
+    return SS_ERROR;
+}
+
+enum ss_status os_opt_set_raw(int fd, int level, int opt, int value, struct ss_error *err)
+{
+    return result(setsockopt(fd, level, opt, &value, sizeof value), err);
+}
+
+enum ss_status os_opt_get_raw(int fd, int level, int opt, int *value, struct ss_error *err)
+{
+    union {
+        int number;
+        unsigned char byte; /* the multicast options of some systems */
+    } v = { 0 };
+    socklen_t len = sizeof v;
+    enum ss_status st = result(getsockopt(fd, level, opt, &v, &len), err);
+    *value = len == 1 ? v.byte : v.number;
+    return st;
+}
+
+static enum ss_status set_linger(int fd, int seconds, struct ss_error *err)
+{
+    struct linger linger = { .l_onoff = seconds >= 0, .l_linger = seconds < 0 ? 0 : seconds };
+    return result(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), err);
+}
+
+static enum ss_status get_linger(int fd, int *seconds, struct ss_error *err)
+{
+    struct linger linger = { 0 };
+    socklen_t len = sizeof linger;
+    enum ss_status st = result(getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len), err);
+    *seconds = linger.l_onoff ? linger.l_linger : -1;
+    return st;
+}
+
+static bool other_in_ipv6(const struct os_opt *opt, int family)
+{
+    return family == AF_INET6 && opt->level6 != 0;
+}
+
+enum ss_status os_opt_set(int fd, int family, const struct os_opt *opt, int value, struct ss_error *err)
+{
+    if (opt->type == OS_OPT_LINGER)
+        return set_linger(fd, value, err);
+    if (!other_in_ipv6(opt, family))
+        return os_opt_set_raw(fd, opt->level, opt->opt, value, err);
+    /* A dual-stack socket sends both; where it takes no IPv4 options, the IPv6 one alone counts. */
+    struct ss_error ignored;
+    os_opt_set_raw(fd, opt->level, opt->opt, value, &ignored);
+    return os_opt_set_raw(fd, opt->level6, opt->opt6, value, err);
+}
+
+enum ss_status os_opt_get(int fd, int family, const struct os_opt *opt, int *value, struct ss_error *err)
+{
+    if (opt->type == OS_OPT_LINGER)
+        return get_linger(fd, value, err);
+    bool six = other_in_ipv6(opt, family);
+    enum ss_status st = os_opt_get_raw(fd, six ? opt->level6 : opt->level, six ? opt->opt6 : opt->opt, value, err);
+    if (opt->type == OS_OPT_FLAG)
+        *value = *value != 0;
+    return st;
+}

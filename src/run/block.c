@@ -1,0 +1,112 @@
+/* The price of the usual call is one system call, with or without a deadline: the kernel keeps the time (SO_RCVTIMEO,
+ * SO_SNDTIMEO, set again only when the socket's timeout has changed). What is tried first is always the thing itself.
+ *
+ * Those timeouts end late on Linux: by ticks of up to 10 ms, and by up to an eighth of their length, which is how
+ * coarse its timers are. So the kernel is given that much less than the deadline, and the rest is waited for with
+ * ppoll(2), which is punctual; short waits go there directly. */
+#include "run/block.h"
+#include "os/os_net.h"
+#include "os/os_poll.h"
+#include "run/deadline.h"
+
+enum { SHORT_NS = 100000000, TICKS_NS = 20000000 };
+
+/* What the kernel is to be given for waits of that length; -1: nothing, poll instead. */
+static int64_t kernel_share(int64_t timeout_ns)
+{
+    if (timeout_ns < 0)
+        return 0; /* no bound */
+    return timeout_ns < SHORT_NS ? -1 : timeout_ns - timeout_ns / 8 - TICKS_NS;
+}
+
+/* Lets the operation's next call wait in the kernel. False: it can't. With `set` the socket's kernel
+ * timeout is changed if it has to be. */
+static bool grant(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns, bool set)
+{
+    struct ss_error ignored;
+    int64_t share = kernel_share(timeout_ns);
+    if (op->patience == SS_BY_POLL || share < 0)
+        return false;
+    if (op->patience != SS_BY_OWN && s->kernel_ns[op->patience] != share) {
+        if (!set || os_kernel_timeout(s->io.fd, op->patience == SS_BY_SEND, share, &ignored) != SS_OK)
+            return false;
+        s->kernel_ns[op->patience] = share;
+    }
+    s->io.patience_ns = share;
+    s->io.turn = timeout_ns < 0 ? SS_FREE : SS_ONCE;
+    return true;
+}
+
+static enum ss_status try_once(struct ss_op *op)
+{
+    op->io->turn = SS_TRY;
+    return op->step(op);
+}
+
+static int64_t earlier(int64_t a_ns, int64_t b_ns)
+{
+    return a_ns < 0 || (b_ns >= 0 && b_ns < a_ns) ? b_ns : a_ns;
+}
+
+static bool usable(const struct ss_interest *want)
+{
+    return want->fd >= 0 && want->events != 0;
+}
+
+/* Waits for what the operation wants, `left_ns` at most. */
+static void wait_for(struct ss_op *op, int64_t left_ns)
+{
+    struct pollfd set[16];
+    struct ss_error ignored;
+    unsigned n = 0, ready, nwants = op->wants ? op->nwants : 1;
+    const struct ss_interest *wants = op->wants ? op->wants : &op->want;
+    for (unsigned i = 0; i < nwants && n < sizeof set / sizeof *set; i++)
+        if (usable(&wants[i]))
+            set[n++] = os_poll_for(wants[i].fd, wants[i].events & SS_READABLE, wants[i].events & SS_WRITABLE);
+    int64_t until_ns = earlier(left_ns, op->after_us > 0 ? (int64_t)op->after_us * 1000 : -1);
+    op->due = os_poll(set, n, until_ns, &ready, &ignored) == SS_TIMEOUT && op->after_us > 0;
+}
+
+static enum ss_status wait_and_step(struct ss_op *op, int64_t deadline_ns, bool endless)
+{
+    enum ss_status st = SS_WANT;
+    while (st == SS_WANT) {
+        int64_t left_ns = endless ? -1 : ss_deadline_left(deadline_ns);
+        if (left_ns == 0)
+            return SS_TIMEOUT;
+        wait_for(op, left_ns);
+        st = try_once(op);
+    }
+    return st;
+}
+
+/* First what memory has: that needs no clock. */
+static enum ss_status from_memory(struct ss_op *op)
+{
+    if (op->patience == SS_BY_OWN)
+        return SS_WANT;
+    op->io->turn = SS_HOLD;
+    return op->step(op);
+}
+
+enum ss_status ss_block_run(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns)
+{
+    enum ss_status st;
+    if (timeout_ns == 0) {
+        st = try_once(op);
+        return st == SS_WANT ? SS_TIMEOUT : st;
+    }
+    bool endless = timeout_ns < 0;
+    int64_t deadline_ns = 0;
+    if (!endless) {
+        st = from_memory(op);
+        if (st != SS_WANT)
+            return st;
+        deadline_ns = ss_deadline_after(timeout_ns);
+    }
+    bool granted = grant(op, s, timeout_ns, false);
+    st = granted ? op->step(op) : try_once(op);
+    if (st == SS_WANT && !granted && grant(op, s, timeout_ns, true))
+        st = op->step(op);
+    return st == SS_WANT ? wait_and_step(op, deadline_ns, endless) : st;
+}

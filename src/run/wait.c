@@ -1,0 +1,60 @@
+#include "run/wait.h"
+#include "run/deadline.h"
+
+#include <errno.h>  /* EINVAL */
+#include <stdlib.h> /* qsort, bsearch */
+#include <string.h> /* memcpy */
+
+static int by_fd(const void *a, const void *b)
+{
+    int x = ((const struct pollfd *)a)->fd, y = ((const struct pollfd *)b)->fd;
+    return (x > y) - (x < y);
+}
+
+/* One entry for each descriptor, with all that is wanted of it. */
+static size_t merge(struct pollfd *set, size_t n)
+{
+    size_t last = 0;
+    qsort(set, n, sizeof *set, by_fd);
+    for (size_t i = 1; i < n; i++) {
+        if (set[i].fd == set[last].fd)
+            set[last].events |= set[i].events;
+        else
+            set[++last] = set[i];
+    }
+    return last + 1;
+}
+
+static void spread(struct pollfd *set, size_t n, const struct pollfd *merged, size_t nmerged)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct pollfd *found = bsearch(&set[i], merged, nmerged, sizeof *merged, by_fd);
+        set[i].revents = found ? found->revents : 0;
+    }
+}
+
+static enum ss_status poll_once(struct pollfd *set, size_t n, struct pollfd *spare, int64_t timeout_ns,
+                                struct ss_error *err)
+{
+    unsigned ready;
+    enum ss_status st = os_poll(set, n, timeout_ns, &ready, err);
+    if (st != SS_ERROR || err->code != EINVAL || n == 0)
+        return st;
+    memcpy(spare, set, n * sizeof *set);
+    size_t nmerged = merge(spare, n);
+    st = os_poll(spare, nmerged, timeout_ns, &ready, err);
+    if (st == SS_OK)
+        spread(set, n, spare, nmerged);
+    return st;
+}
+
+enum ss_status ss_wait_any(struct pollfd *set, size_t n, struct pollfd *spare, int64_t timeout_ns, struct ss_error *err)
+{
+    int64_t deadline_ns = timeout_ns > 0 ? ss_deadline_after(timeout_ns) : 0;
+    enum ss_status st;
+    do {
+        int64_t left_ns = timeout_ns > 0 ? ss_deadline_left(deadline_ns) : timeout_ns;
+        st = poll_once(set, n, spare, left_ns, err);
+    } while (st == SS_WANT);
+    return st;
+}

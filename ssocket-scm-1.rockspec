@@ -1,0 +1,68 @@
+rockspec_format = "3.0"
+package = "ssocket"
+version = "scm-1"
+
+-- An scm rockspec describes the checkout that it lies in: `luarocks make` builds the files beside it.
+source = {
+    url = "git+file://.",
+}
+
+description = {
+    summary = "Sockets for Lua: TCP, UDP and Unix sockets, with one deadline a call",
+    license = "MIT",
+    labels = { "socket", "network", "tcp", "udp", "unix" },
+}
+
+supported_platforms = { "unix" }
+
+dependencies = {
+    "lua >= 5.1, < 5.6",
+}
+
+build = {
+    type = "builtin",
+    modules = {
+        ssocket = {
+            defines = { "_GNU_SOURCE" },
+            incdirs = { "src" },
+            libraries = { "pthread" },
+            sources = {
+                -- sources begin (script/check-sources --fix)
+                "src/core/addr.c",
+                "src/core/codes.c",
+                "src/core/find.c",
+                "src/core/inbuf.c",
+                "src/core/io_fd.c",
+                "src/core/op_accept.c",
+                "src/core/op_connect.c",
+                "src/core/op_dgram.c",
+                "src/core/op_named.c",
+                "src/core/op_read.c",
+                "src/core/op_write.c",
+                "src/core/optlist.c",
+                "src/core/pool.c",
+                "src/core/sock.c",
+                "src/lua/lua_addr.c",
+                "src/lua/lua_base.c",
+                "src/lua/lua_opt.c",
+                "src/lua/lua_select.c",
+                "src/lua/lua_sock.c",
+                "src/lua/lua_ssocket.c",
+                "src/lua/lua_tcp.c",
+                "src/lua/lua_udp.c",
+                "src/os/os_clock.c",
+                "src/os/os_iface.c",
+                "src/os/os_many.c",
+                "src/os/os_name.c",
+                "src/os/os_net.c",
+                "src/os/os_opt.c",
+                "src/os/os_poll.c",
+                "src/os/os_text.c",
+                "src/run/block.c",
+                "src/run/deadline.c",
+                "src/run/wait.c",
+                -- sources end
+            },
+        },
+    },
+}

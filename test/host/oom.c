@@ -1,0 +1,134 @@
+/*
+ * oom: runs a Lua script with its n-th allocation failing, for n = 1, 2, ... until it needs fewer than n.
+ *
+ *     oom SCRIPT MODULE FAILS [N]
+ *
+ * MODULE is the shared object that `require "ssocket"` gives. FAILS is how many allocations in a row fail:
+ * 1 leaves it to an emergency collection (Lua 5.2 and later) to save the day, 2 makes the call fail, 0 means
+ * that from the n-th on none succeeds. With N only that one run is made.
+ *
+ * A script may succeed, or fail with a memory error. Either way no byte of the state's memory and no
+ * descriptor may be left after lua_close. "N allocations" and exit status 0 if all runs were so.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+struct heap {
+    int armed;
+    long fails; /* how many in a row fail; 0: all */
+    long left;  /* the one that brings this to 0 is the first to fail */
+    size_t bytes;
+};
+
+static int refuses(struct heap *heap)
+{
+    if (!heap->armed || --heap->left > 0)
+        return 0;
+    return heap->fails == 0 || heap->left > -heap->fails;
+}
+
+static void *resize(void *ud, void *ptr, size_t osize, size_t nsize)
+{
+    struct heap *heap = ud;
+    size_t old = ptr ? osize : 0; /* since Lua 5.2 the kind of a new object stands here */
+    if (nsize > old && refuses(heap))
+        return NULL;
+    heap->bytes += nsize - old;
+    if (nsize == 0) {
+        free(ptr);
+        return NULL;
+    }
+    void *p = realloc(ptr, nsize);
+    if (!p)
+        abort(); /* the machine's memory, not the pretended one */
+    return p;
+}
+
+static int open_descriptors(void)
+{
+    DIR *dir = opendir("/dev/fd");
+    int n = 0;
+    while (dir && readdir(dir))
+        n++;
+    if (dir)
+        closedir(dir);
+    return n;
+}
+
+static const char *text(lua_State *L)
+{
+    const char *s = lua_tostring(L, -1);
+    return s ? s : "(an error without text)";
+}
+
+static lua_State *state_with(struct heap *heap, const char *script, const char *module)
+{
+    lua_State *L = lua_newstate(resize, heap);
+    if (!L)
+        return NULL; /* LuaJIT where it must have an allocator of its own */
+    luaL_openlibs(L);
+    lua_getglobal(L, "package");
+    lua_pushstring(L, module);
+    lua_setfield(L, -2, "cpath");
+    lua_settop(L, 0);
+    if (luaL_loadfile(L, script) == 0)
+        return L;
+    fprintf(stderr, "%s\n", text(L));
+    exit(2);
+}
+
+static int is_memory_error(lua_State *L, int status)
+{
+    return status == LUA_ERRMEM || strstr(text(L), "not enough memory") || strstr(text(L), strerror(ENOMEM));
+}
+
+/* Run number n. 1: nothing had to fail; 0: something did and all went well; -1: a rule was broken. */
+static int run(lua_State *L, struct heap *heap, long n, int before)
+{
+    heap->left = n;
+    heap->armed = 1;
+    int status = lua_pcall(L, 0, 0, 0);
+    heap->armed = 0;
+    int unharmed = heap->left > 0;
+    int wrong = status != 0 && (unharmed || !is_memory_error(L, status));
+    if (wrong)
+        fprintf(stderr, "allocation %ld: %s\n", n, text(L));
+    lua_close(L);
+    int leaked = open_descriptors() - before;
+    if (leaked != 0 || heap->bytes != 0) {
+        fprintf(stderr, "allocation %ld leaves %d descriptors and %lu bytes\n", n, leaked, (unsigned long)heap->bytes);
+        wrong = 1;
+    }
+    return wrong ? -1 : unharmed;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 4)
+        return 2;
+    long only = argc > 4 ? atol(argv[4]) : 0;
+    long n = only ? only - 1 : 0;
+    int done = 0;
+    while (done == 0) {
+        struct heap heap = { .fails = atol(argv[3]) };
+        int before = open_descriptors();
+        lua_State *L = state_with(&heap, argv[1], argv[2]);
+        if (!L) {
+            printf("no allocator of our own here\n");
+            return 3;
+        }
+        done = run(L, &heap, ++n, before);
+        if (only)
+            return done < 0;
+    }
+    if (done > 0)
+        printf("%ld allocations\n", n - 1);
+    return done < 0;
+}

@@ -1,0 +1,354 @@
+---@meta ssocket
+-- Made by script/gen-docs.lua from docs/api.lua: change that file and run `make docs`.
+
+---@alias ssocket.option
+---| "tcp_nodelay" # boolean, tcpsock; send small pieces at once instead of gathering them (Nagle's algorithm off)
+---| "tcp_keepalive" # boolean, tcpsock; probe a silent peer (`SO_KEEPALIVE`)
+---| "tcp_reuseaddr" # boolean, both; `bind` to an address that an earlier connection still occupies (`SO_REUSEADDR`); set it before `bind`
+---| "reuseport" # boolean, both; several sockets of one user share a port, and the system shares out what arrives; set it before `bind`
+---| "ipv6_v6only" # boolean, both; an IPv6 socket serves IPv6 alone; set it before `bind`
+---| "rcvbuf" # integer, both; receive buffer, bytes; Linux doubles what is set
+---| "sndbuf" # integer, both; send buffer, bytes; Linux doubles what is set
+---| "linger" # integer or false, both; seconds for which `close` waits until unsent data is delivered; 0 drops the data and resets the connection; `false`, the default, leaves delivery to the system
+---| "tcp_keepidle" # integer, tcpsock; seconds of silence before the first keep-alive probe
+---| "tcp_keepintvl" # integer, tcpsock; seconds between keep-alive probes
+---| "tcp_keepcnt" # integer, tcpsock; unanswered probes after which the connection is given up
+---| "tcp_user_timeout" # integer, tcpsock; milliseconds that sent data may stay unacknowledged; 0 is the system's own limit
+---| "tcp_cork" # boolean, tcpsock; hold partial segments back until it is switched off (on the BSDs `TCP_NOPUSH`)
+---| "tcp_fastopen" # integer, tcpsock; on a listener: how many fast-open requests may be pending
+---| "tcp_defer_accept" # integer, tcpsock; on a listener: seconds to wait for first data before `accept` is told of a connection
+---| "error" # integer, both; read only: the pending error as an errno(3) number, 0 for none; reading clears it
+---| "broadcast" # boolean, udpsock; datagrams may go to broadcast addresses
+---| "ip_ttl" # integer, both; hops that a packet may make, 1..255; the unicast hop limit on IPv6
+---| "ip_multicast_ttl" # integer, udpsock; hops that a multicast datagram may make, 0..255
+---| "ip_multicast_loop" # boolean, udpsock; multicast datagrams reach listeners on this machine too
+
+---The value of SHUT_RD, SHUT_WR or SHUT_RDWR.
+---@alias ssocket.shutdown integer
+
+---What `readuntil` returns. It takes no arguments; each call gives the next record. As it gives `nil` on any
+---error it works in a `for` loop, which cannot tell one error from another: call it by hand where that
+---matters.
+---@alias ssocket.iterator fun(): string?, string?, string?
+
+---Returned addresses are tables for IP, and for Unix sockets strings as above (`"unix:/path"`,
+---`"unix:@name"`, `"unix:"`). `tostring(addr)` is `"127.0.0.1:80"` or `"[::1]:80"`. An IPv4 peer of a socket
+---that serves both families is shown as IPv4.
+---@class ssocket.address
+---@field [1] string the host in numeric form
+---@field [2] integer the port, 0..65535
+---@field family "inet"|"inet6" the address family
+
+---Module functions.
+---@class ssocket
+---@field _VERSION string name and version of the module
+---@field ERROR_TIMEOUT "Operation timed out" the deadline passed, or the kernel gave up (`ETIMEDOUT`)
+---@field ERROR_CLOSED "Connection closed" the socket is not open, the peer ended the stream, or the peer is gone (`EPIPE`)
+---@field ERROR_REFUSED "Connection refused" nobody listens there (`ECONNREFUSED`)
+---@field ERROR_RESET "Connection reset by peer" the peer broke the connection off (`ECONNRESET`)
+---@field ERROR_INUSE "Address already in use" the local address is taken (`EADDRINUSE`)
+---@field ERROR_UNREACHABLE "Network is unreachable" there is no way to there (`ENETUNREACH`, `EHOSTUNREACH`)
+---@field ERROR_NOTFOUND "Name or service not known" the host does not resolve (`EAI_NONAME`)
+---@field ERROR_TOOBIG "Message too long" the datagram is too long to be sent (`EMSGSIZE`)
+---@field ERROR_TRUNCATED "Datagram truncated" the datagram was longer than the size asked for
+---@field ERROR_ACCESS "Permission denied" the system forbids it (`EACCES`)
+---@field ERROR_LIMIT "Limit exceeded" more bytes than the `max` of `readuntil` or `readall`
+---@field SHUT_RD ssocket.shutdown reading ends
+---@field SHUT_WR ssocket.shutdown writing ends: the peer sees the end of the stream
+---@field SHUT_RDWR ssocket.shutdown both
+---@field OPT_TCP_NODELAY "tcp_nodelay"
+---@field OPT_TCP_KEEPALIVE "tcp_keepalive"
+---@field OPT_TCP_REUSEADDR "tcp_reuseaddr"
+---@field OPT_REUSEPORT "reuseport"
+---@field OPT_IPV6_V6ONLY "ipv6_v6only"
+---@field OPT_RCVBUF "rcvbuf"
+---@field OPT_SNDBUF "sndbuf"
+---@field OPT_LINGER "linger"
+---@field OPT_TCP_KEEPIDLE "tcp_keepidle"
+---@field OPT_TCP_KEEPINTVL "tcp_keepintvl"
+---@field OPT_TCP_KEEPCNT "tcp_keepcnt"
+---@field OPT_TCP_USER_TIMEOUT "tcp_user_timeout"
+---@field OPT_TCP_CORK "tcp_cork"
+---@field OPT_TCP_FASTOPEN "tcp_fastopen"
+---@field OPT_TCP_DEFER_ACCEPT "tcp_defer_accept"
+---@field OPT_ERROR "error"
+---@field OPT_BROADCAST "broadcast"
+---@field OPT_IP_TTL "ip_ttl"
+---@field OPT_IP_MULTICAST_TTL "ip_multicast_ttl"
+---@field OPT_IP_MULTICAST_LOOP "ip_multicast_loop"
+local ssocket = {}
+
+---A stream socket, for TCP or a Unix socket: the address with which it is opened decides.
+---@return tcpsock tcpsock # not open yet
+function ssocket.tcp() end
+
+---A datagram socket, for UDP or a Unix socket: the address with which it is opened decides.
+---@return udpsock udpsock # not open yet
+function ssocket.udp() end
+
+---Waits until at least one of the listed sockets can be read or written without waiting, and tells which. A
+---stream whose input buffer holds bytes is readable, also when it is listed by its number; a listening socket
+---is readable when `accept` would not wait; a socket with a pending error or hang-up is ready in whichever
+---list it stands. Neither the number nor the value of descriptors is limited.
+---@param readfds (tcpsock|udpsock|integer)[]|nil sockets and descriptor numbers to read from
+---@param writefds (tcpsock|udpsock|integer)[]|nil likewise, to write to
+---@param timeout? number seconds; negative or `math.huge`: no limit; 0: only look
+---@return (tcpsock|udpsock|integer)[]? readfds # the elements that are ready, in the order passed; may be empty
+---@return (tcpsock|udpsock|integer)[]? writefds # likewise
+---@return string? err
+function ssocket.select(readfds, writefds, timeout) end
+
+---Two stream sockets that are connected to each other. They have no names: both addresses are `"unix:"`.
+---@return tcpsock? a # one end
+---@return tcpsock|string b # the other end, or `err`
+function ssocket.pair() end
+
+---A socket that owns an open descriptor from now on, made close-on-exec: one inherited from systemd, inetd or
+---a parent, or given away by `detach`. Kind and family are asked of the system. On failure the descriptor
+---stays the caller's.
+---@param fd integer 0 or more; the descriptor
+---@return tcpsock|udpsock|nil sock # a tcpsock for a stream, a udpsock for datagrams
+---@return string? err
+function ssocket.fromfd(fd) end
+
+---Waits. A negative time or 0 returns at once; a signal does not end it early.
+---@param seconds number seconds; fractions count
+---@return true ok # always
+function ssocket.sleep(seconds) end
+
+---The monotonic clock, for measuring and for deadlines of one's own. Only differences mean something.
+---@return number seconds # with fractions; never goes back
+function ssocket.now() end
+
+---All addresses of a host, in the order in which the system wants them tried.
+---@param host string a name or a numeric host, as in Addresses
+---@param port? integer 0..65535; put into each address
+---@param timeout? number seconds; negative: no limit
+---@return ssocket.address[]? addresses # one or more
+---@return string? err
+function ssocket.resolve(host, port, timeout) end
+
+---Calls of both kinds of socket.
+---@class ssocket.socket
+local socket = {}
+
+---Gives the socket its local address, and its descriptor if it has none. A failed `bind` leaves the socket as
+---it was. A path is a file that stays after `close`; whoever made it removes it.
+---@param host string see Addresses in docs/reference.md
+---@param port integer 0..65535
+---@return true? ok # bound
+---@return string? err
+---@overload fun(self: ssocket.socket, address: ssocket.address|string): true?, string?
+function socket:bind(host, port) end
+
+---Closes the descriptor. The socket is then as a new one, with its timeout and options. Closing a socket that
+---is not open is a success.
+---@return 1? ok # closed
+---@return string? err
+function socket:close() end
+
+---Gives the open descriptor to the caller, who closes it from then on. The socket is afterwards as a new one.
+---`fromfd` is the way back.
+---@return integer? fd # the descriptor
+---@return string? err
+function socket:detach() end
+
+---The number of the descriptor, which stays the socket's.
+---@return integer fd # the descriptor, or -1 when the socket is not open
+function socket:fileno() end
+
+---Bounds each later call on this socket as a whole, to about a millisecond. See Deadlines.
+---@param seconds number seconds; fractions count; negative (the default) or `math.huge`: no limit; 0: do not wait
+function socket:settimeout(seconds) end
+
+---The timeout as it was set.
+---@return number seconds # -1 at first
+function socket:gettimeout() end
+
+---Sets an option, by name or, for any other integer option of the system, by its two numbers. On a socket
+---that is not open the value is noted and applied when the descriptor is made; if the system refuses it then,
+---that call fails. Set options outlive `close`.
+---@param opt ssocket.option one of the `OPT_` constants; with `level` an integer
+---@param value boolean|integer flags take booleans, the others integers, `OPT_LINGER` an integer or `false`
+---@return true? ok # set
+---@return string? err
+---@overload fun(self: ssocket.socket, level: integer, opt: integer, value: integer): true?, string?
+function socket:setopt(opt, value) end
+
+---Reads an option, by name or by its two numbers. On an open socket the system answers; on one that is not
+---open, what was set.
+---@param opt ssocket.option one of the `OPT_` constants; with `level` an integer
+---@return boolean|integer|nil value # of the option's type; an integer with `level`
+---@return string? err
+---@overload fun(self: ssocket.socket, level: integer, opt: integer): integer?, string?
+function socket:getopt(opt) end
+
+---The local address: after `bind` to port 0 the way to learn the port.
+---@return ssocket.address|string|nil addr # see Addresses
+---@return string? err
+function socket:getsockname() end
+
+---The address to which the socket is connected.
+---@return ssocket.address|string|nil addr # see Addresses
+---@return string? err
+function socket:getpeername() end
+
+---Stream sockets.
+---@class tcpsock: ssocket.socket
+local tcpsock = {}
+
+---Opens a connection. When a name has several addresses they are tried in the system's order, IPv6 and IPv4
+---in turn, the next one when the last has failed or has not answered for 250 ms; the first to answer is
+---taken, and if none does the most telling error is the result. A socket that is bound connects from its
+---local address. After a failure the socket can connect again.
+---
+---A connection that is not made within the deadline is given up. With a timeout of 0 only a peer on the same
+---machine can be reached.
+---@param host string see Addresses in docs/reference.md
+---@param port integer 0..65535
+---@return true? ok # connected
+---@return string? err
+---@overload fun(self: tcpsock, address: ssocket.address|string): true?, string?
+function tcpsock:connect(host, port) end
+
+---Makes a bound socket one that takes connections.
+---@param backlog? integer connections that may wait for `accept`; a negative number counts as 0
+---@return true? ok # listening
+---@return string? err
+function tcpsock:listen(backlog) end
+
+---Takes the next connection. Its socket has no timeout and nothing pending; options are those that the system
+---hands down from the listener. Connections that break off while they wait in the queue are passed over.
+---@return tcpsock? tcpsock # the connection
+---@return string? err
+function tcpsock:accept() end
+
+---Sends all of the data. An array is sent in order as one, gathered by the system and not copied together
+---first. Empty data is 0 bytes sent.
+---@param data string|number|(string|number)[] bytes; a string, or an array of strings and numbers
+---@return integer? bytes # the length of the data
+---@return string? err
+---@return integer? sent # with an error: bytes of the data that the system took
+function tcpsock:write(data) end
+
+---Exactly `size` bytes, waiting for all of them. `read(0)` is `""` on an open socket.
+---@param size integer 0 or more; bytes; how many
+---@return string? data # of length `size`
+---@return string? err
+---@return string? partial # with an error: the bytes that did arrive
+function tcpsock:read(size) end
+
+---A function that gives, with each call, the bytes up to the next occurrence of `pattern`, wherever it
+---stands, also across the pieces in which data arrives. Nothing is read before the first call. Iterators and
+---the other reading calls share one buffer and may be mixed. An iterator keeps its socket alive; one of a
+---closed socket gives `nil, ERROR_CLOSED, ""`.
+---@param pattern string 1 byte or more; the delimiter, plain text and no Lua pattern
+---@param inclusive? boolean whether results end with the delimiter
+---@param max? integer 1 or more; bytes; longest run of bytes before a delimiter; set it where the peer is not trusted
+---@return ssocket.iterator iterator # see Iterators
+function tcpsock:readuntil(pattern, inclusive, max) end
+
+---The bytes that are there, at most `max`; when there are none it waits for the first.
+---@param max integer 1 or more; bytes; at most so many
+---@return string? data # 1 to `max` bytes
+---@return string? err
+function tcpsock:readsome(max) end
+
+---Everything until the peer ends the stream, whose end is the success. At the end of the stream it gives
+---`""`, each time.
+---@param max? integer 0 or more; bytes; most that is accepted; set it where the peer is not trusted
+---@return string? data # all of it
+---@return string? err
+---@return string? partial # with an error: what did arrive
+function tcpsock:readall(max) end
+
+---How many bytes wait in the module's own buffer, having been received and not yet read. More may wait in the
+---system.
+---@return integer bytes # 0 also when the socket is not open
+function tcpsock:pending() end
+
+---Ends one direction of the connection, or both, and leaves the descriptor open. After `SHUT_WR` the peer
+---reads to the end of the stream while this side can still read.
+---@param how ssocket.shutdown `SHUT_RD`, `SHUT_WR` or `SHUT_RDWR`
+---@return true? ok # done
+---@return string? err
+function tcpsock:shutdown(how) end
+
+---Datagram sockets.
+---@class udpsock: ssocket.socket
+local udpsock = {}
+
+---Sets the peer: `send` goes there, `recv` hears it alone, and its refusals are reported. It may be called
+---again at any time to change the peer; without an address it dissolves it. No packet is sent.
+---@return true? ok # done
+---@return string? err
+---@overload fun(self: udpsock, host: string, port: integer): true?, string?
+---@overload fun(self: udpsock, address: ssocket.address|string): true?, string?
+function udpsock:connect() end
+
+---Sends one datagram to the peer. With an address it is `sendto`.
+---@param data string|number 0 or more; bytes; the datagram
+---@return true? ok # handed to the system
+---@return string? err
+---@overload fun(self: udpsock, data: string|number, host: string, port: integer): true?, string?
+---@overload fun(self: udpsock, data: string|number, address: ssocket.address|string): true?, string?
+function udpsock:send(data) end
+
+---Sends one datagram to an address. A socket that is not open is opened in the address's family.
+---@param data string|number 0 or more; bytes; the datagram
+---@param host string see Addresses in docs/reference.md
+---@param port integer 0..65535
+---@return true? ok # handed to the system
+---@return string? err
+---@overload fun(self: udpsock, data: string|number, address: ssocket.address|string): true?, string?
+function udpsock:sendto(data, host, port) end
+
+---Receives one datagram. One that is longer than `size` gives its first `size` bytes and, in the place of
+---`err`, `ERROR_TRUNCATED`.
+---@param size? integer 1 or more; bytes; most of a datagram that is wanted
+---@return string? data # the datagram, which may be `""`
+---@return string? err
+function udpsock:recv(size) end
+
+---As `recv`, and tells who sent it.
+---@param size? integer 1 or more; bytes; most of a datagram that is wanted
+---@return string? data # the datagram, which may be `""`
+---@return ssocket.address|string|nil addr # the sender, see Addresses
+---@return string? err
+function udpsock:recvfrom(size) end
+
+---Receives up to `count` datagrams in as few system calls as the system allows: it waits for the first and
+---then takes those that are there. A call takes at most 1024 datagrams and about 1 MiB.
+---@param count integer 1 or more; most datagrams wanted
+---@param size integer 1 or more; bytes; most of each datagram that is wanted
+---@return string[]? datas # one datagram or more
+---@return (ssocket.address|string)[]|nil addrs # their senders, in the same order
+---@return string? err
+function udpsock:recvmany(count, size) end
+
+---Sends the datagrams of an array in order, to the address or else to the peer, in as few system calls as the
+---system allows. An empty array is 0 sent.
+---@param array (string|number)[] the datagrams
+---@return integer? count # how many were sent, which is all of them
+---@return string? err
+---@return integer? sent # with an error: how many were sent before it
+---@overload fun(self: udpsock, array: (string|number)[], host: string, port: integer): integer?, string?, integer?
+---@overload fun(self: udpsock, array: (string|number)[], address: ssocket.address|string): integer?, string?, integer?
+function udpsock:sendmany(array) end
+
+---Joins a multicast group: datagrams that are sent to it arrive, on the port to which the socket is bound. A
+---socket that is not open is opened in the group's family.
+---@param group string a numeric IPv4 or IPv6 multicast address
+---@param interface? string|integer name (`"eth0"`) or index of a network interface
+---@return true? ok # done
+---@return string? err
+function udpsock:join(group, interface) end
+
+---Leaves a multicast group.
+---@param group string a numeric IPv4 or IPv6 multicast address
+---@param interface? string|integer name (`"eth0"`) or index of a network interface
+---@return true? ok # done
+---@return string? err
+function udpsock:leave(group, interface) end
+
+return ssocket
