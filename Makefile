@@ -58,8 +58,7 @@ HOST_LDFLAGS := -Wl,-E # a module finds Lua in the program that loads it
 LDLIBS_DL := -ldl
 endif
 
-# Hidden by default: nothing but luaopen_* leaves the module (script/check-exports).
-NEEDED_CFLAGS := -std=c99 -fPIC -fvisibility=hidden -pthread -MMD -MP
+NEEDED_CFLAGS := -std=c99 -fPIC -pthread -MMD -MP
 COMPILE = $(CC) -Isrc -D_GNU_SOURCE $(1) $(CPPFLAGS) $(NEEDED_CFLAGS) $(WARNINGS) $(CFLAGS) $(2) -c -o $@ $<
 LINK = $(CC) $(CFLAGS) -pthread $(1) $(LDFLAGS) -o $@ $(filter %.o,$^) $(2) $(LDLIBS)
 

@@ -18,6 +18,9 @@ tcpsock:settimeout(1)
 local data, why, partial = tcpsock:read(1024)
 if why == socket.ERROR_TIMEOUT or why == socket.ERROR_CLOSED then
     data = partial -- fewer bytes than asked for, and that is fine here
+elseif why then
+    io.stderr:write(host, ": ", why, "\n")
+    os.exit(1)
 end
-io.output():write(assert(data, why))
+io.output():write(data)
 tcpsock:close()

@@ -23,11 +23,13 @@ local owed = {}
 local come, gone = 0, 0
 
 local function welcome()
-    local client = listener:accept()
+    local client, err = listener:accept()
     if client then
         client:settimeout(0)
         owed[client] = ""
         come = come + 1
+    elseif err ~= socket.ERROR_TIMEOUT then
+        error(err, 0)
     end
 end
 

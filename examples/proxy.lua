@@ -84,12 +84,7 @@ local function pull(half)
     end
 end
 
-local function accept()
-    local client = listener:accept()
-    if not client then
-        return
-    end
-    accepted = accepted + 1
+local function connect(client)
     local target = socket.tcp()
     target:settimeout(CONNECT) -- everybody waits meanwhile
     local ok, err = target:connect(target_host, target_port)
@@ -103,6 +98,16 @@ local function accept()
     target:settimeout(0)
     local up, down = flow(client, target), flow(target, client)
     up.other, down.other = down, up
+end
+
+local function accept()
+    local client, err = listener:accept()
+    if client then
+        accepted = accepted + 1
+        connect(client)
+    elseif err ~= socket.ERROR_TIMEOUT then
+        error(err, 0)
+    end
 end
 
 while ended < limit do

@@ -162,9 +162,9 @@ describe("a table as an address", function()
     t.guard()
 
     it("is misuse when it is not what the module returns", function()
-        local cases = { {}, { "127.0.0.1" }, { nil, 80 }, { "127.0.0.1", {} }, { "127.0.0.1", "x" }, { "127.0.0.1", 70000 },
-            { "127.0.0.1", -1 }, { "127.0.0.1", 80.5 }, { "127.0.0.1", t2.nan }, { "127.0.0.1\0.evil", 80 }, { {}, 80 },
-            { true, 80 }, { print, print }, { { "127.0.0.1", 80 } } }
+        local cases = { {}, { "127.0.0.1" }, { nil, 80 }, { "127.0.0.1", {} }, { "127.0.0.1", "x" },
+            { "127.0.0.1", 70000 }, { "127.0.0.1", -1 }, { "127.0.0.1", 80.5 }, { "127.0.0.1", t2.nan },
+            { "127.0.0.1\0.evil", 80 }, { {}, 80 }, { true, 80 }, { print, print }, { { "127.0.0.1", 80 } } }
         t2.each(cases, function(forged)
             for _, s in ipairs { socket.tcp(), socket.udp() } do
                 t2.misuse(t2.method, s, "connect", 1, { forged })

@@ -124,8 +124,8 @@ for name, make in pairs { tcpsock = socket.tcp, udpsock = socket.udp } do
                         s = socket.socket(socket.AF_UNIX, getattr(socket, argv[0]))
                         name = b"\0" + bytes.fromhex(argv[1])
                         for wrong in name + b"\0", name[:-1], name + b"x":
-                                try: s.connect(wrong); say("connected")
-                                except ConnectionRefusedError: say("refused")
+                            try: s.connect(wrong); say("connected")
+                            except ConnectionRefusedError: say("refused")
                         s.connect(name); say("reached")
                     ]], kind, t.hex(spec:sub(#"unix:@" + 1)))
                     assert.same({ "refused", "refused", "refused" }, { p:line(), p:line(), p:line() })

@@ -134,7 +134,7 @@ describe("a method taken to something else", function()
 
     for class, methods in pairs { tcpsock = calls.tcpsock, udpsock = calls.udpsock } do
         local function strangers()
-            return { nil, true, 1, "x", {}, print, io.stdout, coroutine.create(print), other[class](),
+            return { nil, true, 1, "x", {}, print, io.stdout, coroutine.create(function() end), other[class](),
                 setmetatable({}, { __name = class }), n = 10 }
         end
 

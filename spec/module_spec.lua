@@ -9,9 +9,9 @@ describe("the module's constants", function()
     t.guard()
 
     it("for options are strings, and nil where the system has not got the option", function()
-        local everywhere = { TCP_NODELAY = "tcp_nodelay", TCP_KEEPALIVE = "tcp_keepalive", TCP_REUSEADDR = "tcp_reuseaddr",
-            IPV6_V6ONLY = "ipv6_v6only", RCVBUF = "rcvbuf", SNDBUF = "sndbuf", LINGER = "linger", ERROR = "error",
-            BROADCAST = "broadcast", IP_TTL = "ip_ttl", IP_MULTICAST_TTL = "ip_multicast_ttl",
+        local everywhere = { TCP_NODELAY = "tcp_nodelay", TCP_KEEPALIVE = "tcp_keepalive",
+            TCP_REUSEADDR = "tcp_reuseaddr", IPV6_V6ONLY = "ipv6_v6only", RCVBUF = "rcvbuf", SNDBUF = "sndbuf",
+            LINGER = "linger", ERROR = "error", BROADCAST = "broadcast", IP_TTL = "ip_ttl", IP_MULTICAST_TTL = "ip_multicast_ttl",
             IP_MULTICAST_LOOP = "ip_multicast_loop" }
         for name, text in pairs(everywhere) do
             assert.equal(text, socket["OPT_" .. name])
@@ -99,11 +99,11 @@ describe("loading the module", function()
         local said = t2.run_lua [[
             local sys = require "testsys"
             local function look()
-                local all = {}
-                for signal = 1, 64 do
-                    all[signal] = tostring(sys.disposition(signal)) .. tostring(sys.blocked(signal))
-                end
-                return table.concat(all, " ")
+              local all = {}
+              for signal = 1, 64 do
+                all[signal] = tostring(sys.disposition(signal)) .. tostring(sys.blocked(signal))
+              end
+              return table.concat(all, " ")
             end
             local before = look()
             local socket = require "ssocket"

@@ -12,15 +12,15 @@ local V4, V6 = "239.255.77.8", "ff02::7:7:8"
 local SENDER = [[
     group, index = argv[0], int(argv[1])
     def sender():
-            if ":" in group:
-                    u = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-                    u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
-                    u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 0)
-                    return u, lambda port: (group, port, 0, index)
-            u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            u.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("4s4si", b"", b"", index))
-            u.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 0)
-            return u, lambda port: (group, port)
+        if ":" in group:
+            u = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+            u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 0)
+            return u, lambda port: (group, port, 0, index)
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        u.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("4s4si", b"", b"", index))
+        u.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 0)
+        return u, lambda port: (group, port)
 ]]
 
 -- The first interface over which Python hears its own datagrams to the group: name, number. The loopback interface
@@ -28,20 +28,20 @@ local SENDER = [[
 local function interface_for(group)
     local p = t.python(SENDER .. [[
     for index, name in sorted(socket.if_nameindex()):
-            r = socket.socket(socket.AF_INET6 if ":" in group else socket.AF_INET, socket.SOCK_DGRAM)
-            r.settimeout(0.5)
-            try:
-                    r.bind(("", 0))
-                    if ":" in group:
-                            r.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
-                                                      socket.inet_pton(socket.AF_INET6, group) + struct.pack("I", index))
-                    else:
-                            r.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
-                                                      socket.inet_aton(group) + struct.pack("4si", b"", index))
-                    u, to = sender()
-                    u.sendto(b"x", to(r.getsockname()[1])); r.recv(9)
-                    say(name, index); break
-            except OSError: pass
+        r = socket.socket(socket.AF_INET6 if ":" in group else socket.AF_INET, socket.SOCK_DGRAM)
+        r.settimeout(0.5)
+        try:
+            r.bind(("", 0))
+            if ":" in group:
+                r.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
+                             socket.inet_pton(socket.AF_INET6, group) + struct.pack("i", index))
+            else:
+                r.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+                             socket.inet_aton(group) + struct.pack("4si", b"", index))
+            u, to = sender()
+            u.sendto(b"x", to(r.getsockname()[1])); r.recv(9)
+            say(name, index); break
+        except OSError: pass
     else: say("none 0")
     ]], group, 0)
     local name, index = p:line():match "(%S+) (%d+)"
@@ -140,7 +140,7 @@ describe("a group", function()
 
     it("is a numeric multicast address, anything else is not found", function()
         local u = socket.udp()
-        for _, none in ipairs { "127.0.0.1", "::1", "localhost", "", "239.255.0.01", "239.1", "unix:/x", "240.0.0.1" } do
+        for _, none in ipairs { "127.0.0.1", "::1", "localhost", "", "239.0.0.01", "239.1", "unix:/x", "240.0.0.1" } do
             assert.same({ nil, socket.ERROR_NOTFOUND }, { u:join(none, LO) })
         end
         assert.equal(-1, u:fileno())

@@ -27,7 +27,9 @@ describe("OPT_TCP_REUSEADDR", function()
 
     -- A local address on which a connection was closed from our side not long ago.
     local function address_in_time_wait()
-        local listener, addr = t.listener()
+        local listener = socket.tcp()
+        assert(listener:setopt(socket.OPT_TCP_REUSEADDR, true) and listener:bind("127.0.0.1", 0) and listener:listen())
+        local addr = listener:getsockname()
         local p = t.python("s = connect(argv[0]); say(drain(s)); s.close(); say('closed')", addr[2])
         listener:settimeout(5)
         local accepted = assert(listener:accept())
@@ -175,10 +177,10 @@ describe("an option by numbers", function()
 
     it("takes integers only", function()
         each_socket(function(s)
-            for _, wrong in ipairs { 1.5, t2.nan, math.huge, {}, true, "x", socket.OPT_TCP_NODELAY } do
+            for _, wrong in ipairs { 1.5, t2.nan, math.huge, {}, print, "x", socket.OPT_TCP_NODELAY } do
                 t2.misuse(t2.method, s, "getopt", 2, { sys.SOL_SOCKET, wrong })
                 t2.misuse(t2.method, s, "setopt", 2, { sys.SOL_SOCKET, wrong, 1 })
-                t2.misuse(t2.method, s, "setopt", 3, { sys.SOL_SOCKET, sys.SO_KEEPALIVE, wrong ~= true and wrong or print })
+                t2.misuse(t2.method, s, "setopt", 3, { sys.SOL_SOCKET, sys.SO_KEEPALIVE, wrong })
             end
             t2.misuse(t2.method, s, "getopt", 2, { sys.SOL_SOCKET })
             t2.misuse(t2.method, s, "setopt", nil, { sys.SOL_SOCKET, sys.SO_KEEPALIVE })
@@ -192,7 +194,8 @@ describe("an option by name", function()
     t.guard()
 
     it("that is none is misuse", function()
-        local none = { "", "nodelay", "TCP_NODELAY", "OPT_TCP_NODELAY", "tcp_nodelay ", "tcp_nodelay\0", ("x"):rep(1e5) }
+        local none = { "", "nodelay", "TCP_NODELAY", "OPT_TCP_NODELAY", "tcp_nodelay ", "tcp_nodelay\0",
+            ("x"):rep(1e5) }
         each_socket(function(s)
             for _, name in ipairs(none) do
                 t2.misuse(t2.method, s, "getopt", 1, { name })

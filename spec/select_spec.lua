@@ -177,7 +177,7 @@ describe("select of what is not open", function()
         local closed_fd = closed:fileno()
         closed:close()
         for _, bad in ipairs { closed, socket.tcp(), socket.udp(), closed_fd, 100000 } do
-            local cases = { { { bad } }, { nil, { bad } }, { { b, bad } }, { { bad, b }, { a } }, { { b }, { a, bad } } }
+            local cases = { { { bad } }, { nil, { bad } }, { { b, bad } }, { { bad }, { a } }, { { b }, { a, bad } } }
             for _, lists in ipairs(cases) do
                 assert.same({ nil, nil, BAD, n = 3 }, now(lists[1], lists[2]))
             end

@@ -34,9 +34,9 @@ local function python_echo(host)
         u = socket.socket(socket.AF_INET6 if ":" in argv[0] else socket.AF_INET, socket.SOCK_DGRAM)
         u.bind((argv[0], 0)); say(u.getsockname()[1])
         while True:
-                data, peer = u.recvfrom(1 << 16)
-                if data == b"end": break
-                u.sendto(data, peer)
+            data, peer = u.recvfrom(1 << 16)
+            if data == b"end": break
+            u.sendto(data, peer)
     ]], host)
     return p, p:number()
 end

@@ -30,9 +30,9 @@ local ECHO = [[
     u = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     u.bind(bytes.fromhex(argv[0])); say("bound")
     while True:
-            data, peer = u.recvfrom(1 << 20)
-            if data == b"end": break
-            u.sendto(data, peer)
+        data, peer = u.recvfrom(1 << 20)
+        if data == b"end": break
+        u.sendto(data, peer)
 ]]
 
 local function raw_name(spec)

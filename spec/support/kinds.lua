@@ -5,7 +5,7 @@ local t2 = require "support.t2"
 
 local socket = t.socket
 local nan, inf = t2.nan, math.huge
-local thread = coroutine.create(print)
+local thread = coroutine.create(function() end)
 
 local kinds = {}
 
@@ -20,11 +20,11 @@ kinds.integer = {
 }
 kinds.size = {
     good = 1,
-    bad = { nil, "x", true, {}, print, nan, inf, -inf, -1, -0.5, 1.5, -2 ^ 63, 2 ^ 63, 1e300, n = 14 },
+    bad = { nil, "x", true, {}, print, nan, -inf, -1, -0.5, 1.5, -2 ^ 63, n = 11 },
 }
 kinds.count = { -- a size of one or more
     good = 1,
-    bad = { nil, "x", true, {}, print, nan, inf, -inf, 0, -1, 0.5, 1.5, -2 ^ 53, 2 ^ 63, 1e300, n = 15 },
+    bad = { nil, "x", true, {}, print, nan, -inf, 0, -1, 0.5, 1.5, -2 ^ 53, n = 12 },
 }
 kinds.text = {
     good = "x",
@@ -69,7 +69,7 @@ kinds.group = {
 }
 kinds.interface = {
     good = "lo",
-    bad = { true, {}, print, 1.5, nan, 1e300, n = 6 },
+    bad = { true, {}, print, 1.5, nan, n = 5 },
 }
 kinds.host = {
     good = "127.0.0.1",
@@ -77,7 +77,7 @@ kinds.host = {
 }
 kinds.port = {
     good = 0,
-    bad = { "x", "", "80x", "80.5", true, {}, print, 65536, 70000, -1, 80.5, nan, inf, -inf, 2 ^ 32 + 80, 1e300, n = 16 },
+    bad = { "x", "", "80x", "80.5", true, {}, print, 65536, 70000, -1, 80.5, nan, inf, -inf, 2 ^ 32, 1e300, n = 16 },
 }
 
 -- Tables that are no address.
@@ -118,7 +118,7 @@ end
 local calls = {
     tcpsock = {
         connect = "address", bind = "address", listen = "[integer]", accept = "", write = "pieces", read = "size",
-        readuntil = "pattern [anything] [count]", readsome = "count", readall = "[count]", pending = "", detach = "",
+        readuntil = "pattern [anything] [count]", readsome = "count", readall = "[size]", pending = "", detach = "",
         close = "", shutdown = "how", fileno = "", setopt = "option flag", getopt = "option",
         settimeout = "number", gettimeout = "", getpeername = "", getsockname = "",
     },

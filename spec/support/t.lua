@@ -92,6 +92,21 @@ function t.server(name, unix)
     return server.start(name, t.tmpdir(), unix)
 end
 
+-- A server, a socket that is connected to it over TCP or over a Unix socket, and what connects another one.
+function t.started(name, unix)
+    local running = t.server(name, unix)
+    local function connect(s)
+        if unix then
+            return assert(s:connect("unix:" .. running.path))
+        end
+        return assert(s:connect("127.0.0.1", running.port))
+    end
+    local s = socket.tcp()
+    s:settimeout(20)
+    connect(s)
+    return s, running, connect
+end
+
 local names = 0
 
 -- An abstract name that nobody else uses.
@@ -269,6 +284,15 @@ function t.status(field)
     local text = file:read "*a"
     file:close()
     return tonumber(text:match("\n" .. field .. ":%s*(%d+)"))
+end
+
+-- VmHWM, the most that was resident, begins anew.
+function t.reset_peak()
+    local file = io.open("/proc/self/clear_refs", "w")
+    if file then
+        file:write "5"
+        file:close()
+    end
 end
 
 return t

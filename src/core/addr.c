@@ -144,6 +144,13 @@ void ss_addr_unmap(struct ss_addr *addr)
     addr->sa.in = in;
 }
 
+bool ss_addr_is_multicast(const struct ss_addr *addr)
+{
+    if (addr->sa.any.sa_family == AF_INET)
+        return IN_MULTICAST(ntohl(addr->sa.in.sin_addr.s_addr));
+    return addr->sa.any.sa_family == AF_INET6 && addr->sa.in6.sin6_addr.s6_addr[0] == 0xff;
+}
+
 uint16_t ss_addr_host(const struct ss_addr *addr, char *text)
 {
     text[0] = '\0';

@@ -53,6 +53,9 @@ bool ss_addr_fit(struct ss_addr *addr, int family);
 /* Shows an IPv4-mapped IPv6 address as the IPv4 address that it is. */
 void ss_addr_unmap(struct ss_addr *addr);
 
+/* Whether it is an IP multicast group (RFC 5771, RFC 4291 section 2.7). */
+bool ss_addr_is_multicast(const struct ss_addr *addr);
+
 /* Numeric text of an IP address into `text` (SS_HOST_TEXT bytes); returns the port. */
 uint16_t ss_addr_host(const struct ss_addr *addr, char *text);
 

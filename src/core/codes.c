@@ -19,6 +19,10 @@ const struct ss_code_text ss_codes[SS_CODES] = {
 
 const struct ss_error ss_not_found = { SS_RESOLVER, EAI_NONAME };
 const struct ss_error ss_no_interface = { SS_SYSTEM, ENODEV };
+const struct ss_error ss_not_open = { SS_SYSTEM, EBADF };
+const struct ss_error ss_already_owned = { SS_SYSTEM, EBUSY };
+const struct ss_error ss_no_memory = { SS_SYSTEM, ENOMEM };
+const struct ss_error ss_wrong_family = { SS_SYSTEM, EAFNOSUPPORT };
 
 static enum ss_code of_system(int code)
 {

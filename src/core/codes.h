@@ -28,9 +28,13 @@ struct ss_code_text {
 
 extern const struct ss_code_text ss_codes[SS_CODES];
 
-/* The errors of a host and of a network interface that does not exist. */
-extern const struct ss_error ss_not_found;
-extern const struct ss_error ss_no_interface;
+/* Errors that are found without a system call. */
+extern const struct ss_error ss_not_found;     /* no such host */
+extern const struct ss_error ss_no_interface;  /* no such network interface */
+extern const struct ss_error ss_not_open;      /* no such descriptor */
+extern const struct ss_error ss_already_owned; /* the descriptor is another socket's */
+extern const struct ss_error ss_no_memory;
+extern const struct ss_error ss_wrong_family;
 
 /* What an outcome other than SS_OK is for a program. */
 enum ss_code ss_code_of(enum ss_status status, const struct ss_error *err);

@@ -1,6 +1,6 @@
 #include "core/inbuf.h"
+#include "core/codes.h"
 
-#include <errno.h>  /* ENOMEM */
 #include <stdint.h> /* SIZE_MAX */
 #include <string.h> /* memmove */
 
@@ -60,7 +60,7 @@ static bool make_room(struct ss_inbuf *in, size_t need)
 enum ss_status ss_inbuf_fill(struct ss_inbuf *in, struct ss_io *io, size_t need, struct ss_error *err)
 {
     if (!make_room(in, need)) {
-        *err = (struct ss_error){ SS_SYSTEM, ENOMEM };
+        *err = ss_no_memory;
         return SS_ERROR;
     }
     bool large = need >= SS_BLOCK;
@@ -80,7 +80,7 @@ enum ss_status ss_inbuf_borrow(struct ss_inbuf *in, size_t size, struct ss_error
     ss_inbuf_clear(in);
     if (borrow(in, size))
         return SS_OK;
-    *err = (struct ss_error){ SS_SYSTEM, ENOMEM };
+    *err = ss_no_memory;
     return SS_ERROR;
 }
 

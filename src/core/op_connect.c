@@ -1,4 +1,5 @@
 /* Connecting a stream: a race of addresses (RFC 8305). */
+#include "core/codes.h"
 #include "core/op_named.h"
 #include "os/os_net.h"
 
@@ -98,7 +99,7 @@ static enum ss_status prepare(struct ss_named *op, int *fd, struct ss_error *err
     *fd = s->io.fd;
     if (ss_addr_fit(&op->latest, s->family))
         return ss_sock_mode(s, op->nonblock, err);
-    *err = (struct ss_error){ SS_SYSTEM, EAFNOSUPPORT };
+    *err = ss_wrong_family;
     return SS_ERROR;
 }
 

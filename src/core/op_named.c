@@ -3,8 +3,6 @@
 #include "os/os_name.h"
 #include "os/os_net.h"
 
-#include <errno.h> /* EAFNOSUPPORT */
-
 void ss_named_init(struct ss_named *op, struct ss_sock *sock, const struct ss_target *target,
                    enum ss_status (*then)(struct ss_named *op))
 {
@@ -110,7 +108,7 @@ enum ss_status ss_named_bind(struct ss_named *op)
 
 static enum ss_status wrong_family(struct ss_error *err)
 {
-    *err = (struct ss_error){ SS_SYSTEM, EAFNOSUPPORT };
+    *err = ss_wrong_family;
     return SS_ERROR;
 }
 

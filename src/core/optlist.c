@@ -1,7 +1,7 @@
 #include "core/optlist.h"
+#include "core/codes.h"
 #include "os/os_opt.h"
 
-#include <errno.h> /* ENOMEM */
 #include <stdbool.h>
 
 static struct ss_setting *find(const struct ss_optlist *list, const struct ss_setting *option)
@@ -32,7 +32,7 @@ enum ss_status ss_optlist_put(struct ss_optlist *list, const struct ss_mem *mem,
 {
     struct ss_setting *item = find(list, setting);
     if (!item && !make_room(list, mem)) {
-        *err = (struct ss_error){ SS_SYSTEM, ENOMEM };
+        *err = ss_no_memory;
         return SS_ERROR;
     }
     if (!item)

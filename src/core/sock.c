@@ -1,8 +1,9 @@
 #include "core/sock.h"
+#include "core/codes.h"
 #include "os/os_net.h"
 #include "os/os_opt.h"
 
-#include <errno.h> /* ENOMEM, EAFNOSUPPORT */
+#include <errno.h> /* EAFNOSUPPORT, EADDRNOTAVAIL */
 
 void ss_env_init(struct ss_env *env, struct ss_mem mem)
 {
@@ -42,7 +43,7 @@ static bool grow_table(struct ss_env *env, size_t n)
 
 static enum ss_status no_memory(struct ss_error *err)
 {
-    *err = (struct ss_error){ SS_SYSTEM, ENOMEM };
+    *err = ss_no_memory;
     return SS_ERROR;
 }
 
@@ -163,7 +164,7 @@ enum ss_status ss_sock_bind(struct ss_sock *s, struct ss_addr *addr, struct ss_e
             return st;
     }
     if (!ss_addr_fit(addr, s->family)) {
-        *err = (struct ss_error){ SS_SYSTEM, EAFNOSUPPORT };
+        *err = ss_wrong_family;
         return SS_ERROR;
     }
     return bind_at(s, addr, fresh, err);

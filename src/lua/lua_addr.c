@@ -69,13 +69,6 @@ void lss_push_addr(lua_State *L, const struct ss_addr *addr, int family)
         lua_pushnil(L);
 }
 
-static uint16_t check_port(lua_State *L, int arg)
-{
-    size_t port = lss_check_size(L, arg, 0);
-    luaL_argcheck(L, port <= 65535, arg, "port must be 0 to 65535");
-    return (uint16_t)port;
-}
-
 static enum ss_status check_host(lua_State *L, int arg, int flags, uint16_t port, struct ss_target *target,
                                  struct ss_error *err)
 {
@@ -138,7 +131,7 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
         return check_single(L, arg, target, err);
     luaL_argcheck(L, strncmp(lua_tostring(L, arg), UNIX_PREFIX, PREFIX_LEN) != 0, arg + 1,
                   "a Unix address takes no port");
-    return check_host(L, arg, flags, check_port(L, arg + 1), target, err);
+    return check_host(L, arg, flags, (uint16_t)lss_check_int(L, arg + 1, "port", 0, 65535), target, err);
 }
 
 /* Operations on targets */

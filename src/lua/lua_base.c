@@ -147,31 +147,34 @@ int lss_type_error(lua_State *L, int arg, const char *expected)
     return luaL_argerror(L, arg, lua_pushfstring(L, "%s expected, got %s", expected, type_name(L, arg)));
 }
 
-static lua_Number check_whole(lua_State *L, int arg)
+static lua_Number check_whole(lua_State *L, int arg, const char *name, int min, lua_Number max)
 {
     lua_Number n = luaL_checknumber(L, arg);
-    luaL_argcheck(L, n == floor(n), arg, "must be a whole number"); /* NaN is not equal to itself */
+    if (n != floor(n) || n - n != 0) /* NaN is not equal to itself, infinity less itself is NaN */
+        luaL_argerror(L, arg, lua_pushfstring(L, "%s must be a whole number", name));
+    if (n < min)
+        luaL_argerror(L, arg, lua_pushfstring(L, "%s must be %d or more", name, min));
+    if (n > max)
+        luaL_argerror(L, arg, lua_pushfstring(L, "%s must be %d or less", name, (int)max));
     return n;
 }
 
-size_t lss_check_size(lua_State *L, int arg, size_t min)
+size_t lss_check_size(lua_State *L, int arg, const char *name, int min)
 {
-    lua_Number n = check_whole(L, arg);
-    luaL_argcheck(L, n >= (lua_Number)min, arg, min == 0 ? "must not be negative" : "must be 1 or more");
-    return n < (lua_Number)(SIZE_MAX / 4) ? (size_t)n : SIZE_MAX / 4;
+    const lua_Number most = (lua_Number)(SIZE_MAX / 4); /* no memory is larger */
+    lua_Number n = check_whole(L, arg, name, min, HUGE_VAL);
+    return n < most ? (size_t)n : SIZE_MAX / 4;
 }
 
-int lss_check_int(lua_State *L, int arg)
+int lss_check_int(lua_State *L, int arg, const char *name, int min, int max)
 {
-    lua_Number n = check_whole(L, arg);
-    luaL_argcheck(L, n >= -2147483648.0 && n <= 2147483647.0, arg, "must fit into 32 bits");
-    return (int)n;
+    return (int)check_whole(L, arg, name, min, max);
 }
 
 lua_Number lss_check_seconds(lua_State *L, int arg)
 {
     lua_Number seconds = luaL_checknumber(L, arg);
-    luaL_argcheck(L, seconds == seconds, arg, "must be a number of seconds, not NaN");
+    luaL_argcheck(L, seconds == seconds, arg, "seconds must not be NaN");
     return seconds;
 }
 

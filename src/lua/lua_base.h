@@ -36,11 +36,11 @@ void *lss_self(lua_State *L);
 /* The socket at any index, or NULL. */
 struct lss_socket *lss_test(lua_State *L, int index);
 
-/* A whole number from `min` up. */
-size_t lss_check_size(lua_State *L, int arg, size_t min);
+/* A whole number from `min` up; `name` is what error messages call it. */
+size_t lss_check_size(lua_State *L, int arg, const char *name, int min);
 
-/* A whole number within an int. */
-int lss_check_int(lua_State *L, int arg);
+/* A whole number from `min` to `max`. */
+int lss_check_int(lua_State *L, int arg, const char *name, int min, int max);
 
 /* Seconds, a fraction included; NaN is an argument error. */
 lua_Number lss_check_seconds(lua_State *L, int arg);

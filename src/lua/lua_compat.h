@@ -5,6 +5,9 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+/* The headers of the module hide what they declare; this shows it again. */
+#define LSS_EXPORT __attribute__((visibility("default")))
+
 #if LUA_VERSION_NUM < 502
 #define lua_rawlen lua_objlen
 #endif

@@ -2,6 +2,9 @@
 #include "lua/lua_base.h"
 #include "os/os_opt.h"
 
+#include <limits.h> /* INT_MAX */
+#include <string.h> /* strlen */
+
 static bool by_name(lua_State *L)
 {
     return lua_type(L, 2) == LUA_TSTRING;
@@ -17,12 +20,13 @@ static struct ss_setting check_option(lua_State *L, const struct lss_socket *s)
 {
     struct ss_setting setting = { .opt = NULL };
     if (!by_name(L)) {
-        setting.level = lss_check_int(L, 2);
-        setting.number = lss_check_int(L, 3);
+        setting.level = lss_check_int(L, 2, "level", INT_MIN, INT_MAX);
+        setting.number = lss_check_int(L, 3, "option", INT_MIN, INT_MAX);
         return setting;
     }
-    const char *name = lua_tostring(L, 2);
-    setting.opt = os_opt_find(name);
+    size_t len;
+    const char *name = lua_tolstring(L, 2, &len);
+    setting.opt = strlen(name) == len ? os_opt_find(name) : NULL;
     if (!setting.opt)
         luaL_argerror(L, 2, lua_pushfstring(L, "unknown option '%s'", name));
     if (!(setting.opt->use & needed_use(s)))
@@ -36,15 +40,13 @@ static int check_seconds_or_false(lua_State *L, int arg)
         return -1;
     if (lua_type(L, arg) != LUA_TNUMBER)
         lss_type_error(L, arg, "seconds or false");
-    int seconds = lss_check_int(L, arg);
-    luaL_argcheck(L, seconds >= 0, arg, "must not be negative");
-    return seconds;
+    return lss_check_int(L, arg, "seconds", 0, INT_MAX);
 }
 
 static int check_value(lua_State *L, int arg, const struct os_opt *opt)
 {
     if (!opt || opt->type == OS_OPT_INT)
-        return lss_check_int(L, arg);
+        return lss_check_int(L, arg, "value", INT_MIN, INT_MAX);
     if (opt->type == OS_OPT_LINGER)
         return check_seconds_or_false(L, arg);
     luaL_checktype(L, arg, LUA_TBOOLEAN);

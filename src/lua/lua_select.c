@@ -1,16 +1,17 @@
 /* select: poll(2) over two Lua arrays. */
+#include "core/codes.h"
 #include "core/inbuf.h"
 #include "lua/lua_base.h"
 #include "run/wait.h"
 
-#include <errno.h> /* EBADF */
+#include <limits.h> /* INT_MAX */
 
 enum { READERS = 1, WRITERS = 2 }; /* argument and, by chance, result positions */
 
 static int check_descriptor(lua_State *L, int list, int i)
 {
     lua_Number n = lua_tonumber(L, -1);
-    if (n != (lua_Number)(int)n)
+    if (!(n >= INT_MIN && n <= INT_MAX) || n != (lua_Number)(int)n)
         luaL_argerror(L, list, lua_pushfstring(L, "element %d: descriptor must be an integer", i));
     return (int)n;
 }
@@ -90,7 +91,7 @@ static bool any_not_open(const struct lists *all)
 
 static int fail_not_open(lua_State *L)
 {
-    return lss_push_failure(L, 2, SS_ERROR, &(struct ss_error){ SS_SYSTEM, EBADF });
+    return lss_push_failure(L, 2, SS_ERROR, &ss_not_open);
 }
 
 int lss_select(lua_State *L)

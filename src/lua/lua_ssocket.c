@@ -7,18 +7,9 @@
 #include "run/block.h"
 #include "run/deadline.h"
 
-#include <errno.h> /* EBUSY */
-#include <sys/socket.h>
-
 #define VERSION "ssocket 1.0.0"
 
-#if defined(__GNUC__)
-#define EXPORT __attribute__((visibility("default")))
-#else
-#define EXPORT
-#endif
-
-EXPORT int luaopen_ssocket(lua_State *L);
+LSS_EXPORT int luaopen_ssocket(lua_State *L);
 
 static int new_tcp(lua_State *L)
 {
@@ -53,11 +44,9 @@ static int new_pair(lua_State *L)
 /* Of a descriptor that somebody else made nothing is known: neither its timeouts nor its mode. */
 static int from_fd(lua_State *L)
 {
-    struct ss_error err = { SS_SYSTEM, EBUSY };
+    struct ss_error err = ss_already_owned;
     struct os_kind kind;
-    size_t number = lss_check_size(L, 1, 0);
-    luaL_argcheck(L, number <= INT32_MAX, 1, "must be a descriptor");
-    int fd = (int)number;
+    int fd = lss_check_int(L, 1, "descriptor", 0, INT32_MAX);
     enum ss_status st = ss_env_find(lss_env(L), fd) ? SS_ERROR : os_describe(fd, &kind, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);

@@ -3,7 +3,7 @@
 #include "lua/lua_base.h"
 #include "os/os_net.h"
 
-#include <string.h> /* memset */
+#include <limits.h> /* INT_MAX */
 
 /* One operation that takes and one that gives may be in progress. */
 struct tcp {
@@ -78,32 +78,41 @@ static int finish_read(lua_State *L, struct ss_op *base, enum ss_status st)
     return results;
 }
 
-static int read_with(lua_State *L, struct tcp *s, enum ss_status (*step)(struct ss_op *), size_t want)
+static int read_with(lua_State *L, struct tcp *s, enum ss_status (*step)(struct ss_op *), size_t want,
+                     lss_finish *finish)
 {
     if (is_closed(s))
         return push_closed_reader(L);
     struct ss_read *op = &s->taking.read;
     *op = (struct ss_read){ .in = &s->base.sock.in, .want = want };
     op->op = new_op(s, step, SS_BY_RECV);
-    return lss_run(L, &s->base, &op->op, finish_read);
+    return lss_run(L, &s->base, &op->op, finish);
 }
 
 static int tcp_read(lua_State *L)
 {
     struct tcp *s = self(L);
-    return read_with(L, s, ss_readn_step, lss_check_size(L, 2, 0));
+    return read_with(L, s, ss_readn_step, lss_check_size(L, 2, "size", 0), finish_read);
+}
+
+/* Where it fails nothing is left, so that there is no partial. */
+static int finish_readsome(lua_State *L, struct ss_op *op, enum ss_status st)
+{
+    return st == SS_OK ? finish_read(L, op, st) : lss_push_failure(L, 1, st, &op->error);
 }
 
 static int tcp_readsome(lua_State *L)
 {
     struct tcp *s = self(L);
-    return read_with(L, s, ss_readsome_step, lss_check_size(L, 2, 1));
+    size_t max = lss_check_size(L, 2, "max", 1);
+    return is_closed(s) ? push_closed(L) : read_with(L, s, ss_readsome_step, max, finish_readsome);
 }
 
 static int tcp_readall(lua_State *L)
 {
     struct tcp *s = self(L);
-    return read_with(L, s, ss_readall_step, lua_isnoneornil(L, 2) ? SIZE_MAX / 4 : lss_check_size(L, 2, 0));
+    size_t max = lua_isnoneornil(L, 2) ? SIZE_MAX / 4 : lss_check_size(L, 2, "max", 0);
+    return read_with(L, s, ss_readall_step, max, finish_read);
 }
 
 static int tcp_pending(lua_State *L)
@@ -155,7 +164,7 @@ static int tcp_readuntil(lua_State *L)
     self(L);
     const char *pattern = luaL_checklstring(L, 2, &len);
     luaL_argcheck(L, len > 0, 2, "pattern must not be empty");
-    size_t max = lua_isnoneornil(L, 4) ? SIZE_MAX : lss_check_size(L, 4, 1);
+    size_t max = lua_isnoneornil(L, 4) ? SIZE_MAX : lss_check_size(L, 4, "max", 1);
     bool inclusive = lua_toboolean(L, 3);
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 2);
@@ -223,7 +232,7 @@ static int tcp_listen(lua_State *L)
     struct ss_error err;
     int backlog = -1;
     if (!lua_isnoneornil(L, 2)) {
-        backlog = lss_check_int(L, 2);
+        backlog = lss_check_int(L, 2, "backlog", INT_MIN, INT_MAX);
         backlog = backlog < 0 ? 0 : backlog;
     }
     if (is_closed(s))
@@ -255,8 +264,9 @@ static int tcp_shutdown(lua_State *L)
 {
     struct tcp *s = self(L);
     struct ss_error err;
-    int how = lss_check_int(L, 2);
-    luaL_argcheck(L, how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR, 2, "must be SHUT_RD, SHUT_WR or SHUT_RDWR");
+    int how = lss_check_int(L, 2, "how", INT_MIN, INT_MAX);
+    luaL_argcheck(L, how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR, 2,
+                  "how must be SHUT_RD, SHUT_WR or SHUT_RDWR");
     if (is_closed(s))
         return push_closed(L);
     return lss_push_done(L, os_shutdown(s->base.sock.io.fd, how, &err), &err);

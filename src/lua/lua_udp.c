@@ -63,7 +63,7 @@ static int receive(lua_State *L, bool with_sender)
 {
     struct udp *s = self(L);
     struct ss_recvfrom *op = &s->taking.one;
-    size_t size = lua_isnoneornil(L, 2) ? LARGEST : lss_check_size(L, 2, 1);
+    size_t size = lua_isnoneornil(L, 2) ? LARGEST : lss_check_size(L, 2, "size", 1);
     if (is_closed(s))
         return lss_push_failure(L, with_sender ? 2 : 1, SS_CLOSED, NULL);
     *op = (struct ss_recvfrom){ .sock = &s->base.sock, .size = size, .from = with_sender ? &s->from : NULL };
@@ -115,7 +115,8 @@ static int udp_recvmany(lua_State *L)
 {
     struct udp *s = self(L);
     struct ss_recvmany *op = &s->taking.many;
-    size_t count = lss_check_size(L, 2, 1), size = lss_check_size(L, 3, 1);
+    size_t count = lss_check_size(L, 2, "count", 1);
+    size_t size = lss_check_size(L, 3, "size", 1);
     if (is_closed(s))
         return lss_push_failure(L, 2, SS_CLOSED, NULL);
     *op = (struct ss_recvmany){ .sock = &s->base.sock, .count = count, .size = size < LARGEST ? size : LARGEST };
@@ -156,7 +157,7 @@ static int finish_named(lua_State *L, struct ss_op *base, enum ss_status st)
 static int send_op(lua_State *L, struct udp *s, struct ss_op *op, const struct ss_addr **to, int arg)
 {
     struct ss_target target;
-    if (lua_isnoneornil(L, arg)) {
+    if (lua_isnoneornil(L, arg) && lua_isnoneornil(L, arg + 1)) {
         if (is_closed(s))
             return finish_sending(L, op, SS_CLOSED);
         return lss_run(L, &s->base, op, finish_sending);
@@ -200,6 +201,7 @@ static int udp_sendmany(lua_State *L)
     struct udp *s = self(L);
     struct ss_sendmany *op = &s->giving.many;
     size_t n;
+    lua_settop(L, 4);
     const struct iovec *data = lss_check_strings(L, 2, &n);
     *op = (struct ss_sendmany){ .sock = &s->base.sock, .data = data, .n = n };
     op->op = new_op(s, ss_sendmany_step, SS_BY_SEND);
@@ -241,7 +243,7 @@ static uint32_t check_interface(lua_State *L, int arg, bool *found)
     uint32_t index = 0;
     *found = true;
     if (lua_type(L, arg) == LUA_TNUMBER)
-        return (uint32_t)lss_check_size(L, arg, 1);
+        return (uint32_t)lss_check_int(L, arg, "interface", 1, INT32_MAX);
     if (!lua_isnoneornil(L, arg))
         *found = os_iface_index(luaL_checkstring(L, arg), &index);
     return index;
@@ -258,7 +260,7 @@ static int change_group(lua_State *L, bool join)
     luaL_argcheck(L, !memchr(text, '\0', len), 2, "group must not contain a NUL byte");
     uint32_t iface = check_interface(L, 3, &found);
     enum ss_status st = SS_OK;
-    if (ss_addr_parse(&group, text, len, 0) != SS_HOST_NUMERIC)
+    if (ss_addr_parse(&group, text, len, 0) != SS_HOST_NUMERIC || !ss_addr_is_multicast(&group))
         return lss_push_failure(L, 1, SS_ERROR, &ss_not_found);
     if (!found)
         return lss_push_failure(L, 1, SS_ERROR, &ss_no_interface);

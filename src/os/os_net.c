@@ -228,9 +228,12 @@ enum ss_status os_shutdown(int fd, int how, struct ss_error *err)
     return result(shutdown(fd, how), err);
 }
 
-static enum ss_status get_name(int value, socklen_t len, struct ss_addr *addr, struct ss_error *err)
+typedef int name_call(int, struct sockaddr *, socklen_t *);
+
+static enum ss_status get_name(name_call *call, int fd, struct ss_addr *addr, struct ss_error *err)
 {
-    if (value == -1)
+    socklen_t len = sizeof addr->sa;
+    if (call(fd, &addr->sa.any, &len) == -1)
         return fail(err, errno);
     addr->len = len > sizeof addr->sa ? (socklen_t)sizeof addr->sa : len; /* unix(7), BUGS: may be one too long */
     return SS_OK;
@@ -238,14 +241,12 @@ static enum ss_status get_name(int value, socklen_t len, struct ss_addr *addr, s
 
 enum ss_status os_local(int fd, struct ss_addr *addr, struct ss_error *err)
 {
-    socklen_t len = sizeof addr->sa;
-    return get_name(getsockname(fd, &addr->sa.any, &len), len, addr, err);
+    return get_name(getsockname, fd, addr, err);
 }
 
 enum ss_status os_peer(int fd, struct ss_addr *addr, struct ss_error *err)
 {
-    socklen_t len = sizeof addr->sa;
-    return get_name(getpeername(fd, &addr->sa.any, &len), len, addr, err);
+    return get_name(getpeername, fd, addr, err);
 }
 
 /* Streams and datagrams. A call that may wait is not made again after a signal: only the driver knows how

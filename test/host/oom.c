@@ -1,5 +1,6 @@
 /*
- * oom: runs a Lua script with its n-th allocation failing, for n = 1, 2, ... until it needs fewer than n.
+ * oom: calls the function that a Lua script returns with its n-th allocation failing, for n = 1, 2, ... until it
+ * needs fewer than n. The script itself gets all the memory it wants.
  *
  *     oom SCRIPT MODULE FAILS [N]
  *
@@ -7,8 +8,8 @@
  * 1 leaves it to an emergency collection (Lua 5.2 and later) to save the day, 2 makes the call fail, 0 means
  * that from the n-th on none succeeds. With N only that one run is made.
  *
- * A script may succeed, or fail with a memory error. Either way no byte of the state's memory and no
- * descriptor may be left after lua_close. "N allocations" and exit status 0 if all runs were so.
+ * The function may succeed, or fail with a memory error. Either way no byte of the state's memory and no
+ * descriptor may be left after lua_close. Exit status 0 if all runs were so, and "N allocations, M given up".
  */
 #include <dirent.h>
 #include <errno.h>
@@ -68,6 +69,7 @@ static const char *text(lua_State *L)
     return s ? s : "(an error without text)";
 }
 
+/* A state with the script's function on its stack. */
 static lua_State *state_with(struct heap *heap, const char *script, const char *module)
 {
     lua_State *L = lua_newstate(resize, heap);
@@ -78,7 +80,7 @@ static lua_State *state_with(struct heap *heap, const char *script, const char *
     lua_pushstring(L, module);
     lua_setfield(L, -2, "cpath");
     lua_settop(L, 0);
-    if (luaL_loadfile(L, script) == 0)
+    if (luaL_loadfile(L, script) == 0 && lua_pcall(L, 0, 1, 0) == 0)
         return L;
     fprintf(stderr, "%s\n", text(L));
     exit(2);
@@ -90,13 +92,14 @@ static int is_memory_error(lua_State *L, int status)
 }
 
 /* Run number n. 1: nothing had to fail; 0: something did and all went well; -1: a rule was broken. */
-static int run(lua_State *L, struct heap *heap, long n, int before)
+static int run(lua_State *L, struct heap *heap, long n, int before, long *given_up)
 {
     heap->left = n;
     heap->armed = 1;
     int status = lua_pcall(L, 0, 0, 0);
     heap->armed = 0;
     int unharmed = heap->left > 0;
+    *given_up += status != 0;
     int wrong = status != 0 && (unharmed || !is_memory_error(L, status));
     if (wrong)
         fprintf(stderr, "allocation %ld: %s\n", n, text(L));
@@ -115,6 +118,7 @@ int main(int argc, char **argv)
         return 2;
     long only = argc > 4 ? atol(argv[4]) : 0;
     long n = only ? only - 1 : 0;
+    long given_up = 0;
     int done = 0;
     while (done == 0) {
         struct heap heap = { .fails = atol(argv[3]) };
@@ -124,11 +128,11 @@ int main(int argc, char **argv)
             printf("no allocator of our own here\n");
             return 3;
         }
-        done = run(L, &heap, ++n, before);
+        done = run(L, &heap, ++n, before, &given_up);
         if (only)
             return done < 0;
     }
     if (done > 0)
-        printf("%ld allocations\n", n - 1);
+        printf("%ld allocations, %ld given up\n", n - 1, given_up);
     return done < 0;
 }

@@ -215,11 +215,11 @@ static int sys_send(lua_State *L)
     const char *data = luaL_checklstring(L, 2, &len);
     double deadline = clock_seconds() + luaL_checknumber(L, 3);
     while (len > 0) {
-        if (!wait_ready(fd, POLLOUT, deadline))
-            return push_errno(L, ETIMEDOUT);
         ssize_t n = send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             return push_errno(L, errno);
+        if (n < 0 && !wait_ready(fd, POLLOUT, deadline))
+            return push_errno(L, ETIMEDOUT);
         data += n > 0 ? n : 0;
         len -= n > 0 ? (size_t)n : 0;
     }

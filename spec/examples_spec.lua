@@ -1,0 +1,538 @@
+-- Every file in examples/, run as a person would run it, with peers that nobody here wrote on the other side.
+
+local t = require "support.t"
+
+local sys = t.sys
+
+local LIMIT = 20 * t.slow -- seconds for an example to end
+
+-- Starts a program under the Lua that runs the specs; its errors come with its output.
+local function run(path, ...)
+    local argv = {}
+    for word in (os.getenv "SSOCKET_LUA" or "lua"):gmatch "%S+" do
+        argv[#argv + 1] = word
+    end
+    argv[#argv + 1] = path
+    for i = 1, select("#", ...) do
+        argv[#argv + 1] = tostring((select(i, ...)))
+    end
+    return t.spawn(argv, true)
+end
+
+local function example(name, ...)
+    return run("examples/" .. name .. ".lua", ...)
+end
+
+-- Starts a server among the examples; it says where it listens.
+local function server(name, ...)
+    local p = example(name, ...)
+    p.where = p:await "listening on":match "listening on (.*)$"
+    p.port = p.where:match ":(%d+)$"
+    return p
+end
+
+-- Waits for the end: exit status, what it still said.
+local function ending(p)
+    local rest = p:rest(LIMIT)
+    local how, code = sys.wait(p.pid, LIMIT)
+    p:forget()
+    assert.equal("exit", how, rest)
+    return code, rest
+end
+
+-- It ends well. Returns what it still said.
+local function well(p)
+    local code, rest = ending(p)
+    assert.equal(0, code, rest)
+    return rest
+end
+
+-- It ends with status 1. Returns what it still said.
+local function badly(p)
+    local code, rest = ending(p)
+    assert.equal(1, code, rest)
+    return rest
+end
+
+-- A port of this machine on which nobody listens, until the function returned with it is called.
+local function refusing()
+    local owner = t.socket.tcp()
+    assert(owner:bind("127.0.0.1", 0))
+    return owner:getsockname()[2], function()
+        owner:close()
+    end
+end
+
+local function write_file(path, data)
+    local file = assert(io.open(path, "wb"))
+    file:write(data)
+    file:close()
+end
+
+local function read_file(path)
+    local file = assert(io.open(path, "rb"))
+    local data = file:read "*a"
+    file:close()
+    return data
+end
+
+-- Python's own web server, on a directory with these files. Ends when it is killed.
+local function web(files)
+    local dir = t.tmpdir()
+    for name, data in pairs(files) do
+        write_file(dir .. "/" .. name, data)
+    end
+    local p = t.python(
+        [[
+        import http.server
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def __init__(self, *args): super().__init__(*args, directory=argv[0])
+            def log_message(self, *args): pass
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        say(server.server_port)
+        server.serve_forever()
+        ]],
+        dir
+    )
+    p.port = p:number()
+    return p
+end
+
+describe("examples/echo_tcp.lua", function()
+    t.guard()
+
+    it("serves clients at once, whichever speaks first", function()
+        local s = server("echo_tcp", "127.0.0.1", 0, 3)
+        local p = t.python(
+            [[
+            a, b, c = (connect(argv[0]) for i in range(3))
+            for s, data in ((c, b"third"), (a, b"first"), (b, b"second"), (c, b"again")):
+                s.sendall(data)
+                say(take(s, len(data)).decode())
+            for s in (a, b, c): s.close()
+            ]],
+            s.port
+        )
+        assert.equal("third\nfirst\nsecond\nagain\n", p:finish())
+        well(s)
+    end)
+
+    it("gives a long stream back while a client that never reads is connected", function()
+        local s = server("echo_tcp", "127.0.0.1", 0, 2)
+        local p = t.python(
+            [[
+            import threading
+            deaf = connect(argv[0]); deaf.setblocking(False)
+            full = 0
+            while full < 50: # until the server's buffers are full: it reads no more, and holds nothing
+                try: deaf.send(b"x" * 65536); full = 0
+                except BlockingIOError: full += 1; select.select([], [deaf], [], 0.01)
+            s = connect(argv[0])
+            data = os.urandom(3000000)
+            def send(): s.sendall(data); s.shutdown(socket.SHUT_WR)
+            writer = threading.Thread(target=send); writer.start()
+            say(drain(s) == data)
+            writer.join(); s.close(); reset(deaf)
+            ]],
+            s.port
+        )
+        assert.equal("True\n", p:finish(LIMIT))
+        well(s)
+    end)
+
+    it("says why when its port is taken", function()
+        local first = server "echo_tcp"
+        local second = example("echo_tcp", "127.0.0.1", first.port)
+        assert.truthy(badly(second):find(t.socket.ERROR_INUSE, 1, true))
+        first:kill()
+    end)
+end)
+
+describe("examples/echo_unix.lua", function()
+    t.guard()
+
+    it("serves one client after another and removes its path", function()
+        local path = t.tmpdir() .. "/echo"
+        local s = server("echo_unix", path, 2)
+        assert.equal("unix:" .. path, s.where)
+        for _, text in ipairs { "one", "two" } do
+            local p = t.socat("-t", "10", "-", "UNIX-CONNECT:" .. path)
+            p:send(text)
+            assert.equal(text, p:take(#text))
+            p:eof()
+            p:finish()
+        end
+        assert.equal("", well(s))
+        assert.is_nil((io.open(path)))
+    end)
+
+    it("takes a name of the system's choice", function()
+        local s = server("echo_unix", "", 1)
+        assert.truthy(s.where:find "^unix:@%x+$")
+        local p = t.socat("-t", "10", "-", "ABSTRACT-CONNECT:" .. s.where:match "@(.*)$")
+        p:send "hello"
+        assert.equal("hello", p:take(5))
+        p:eof()
+        p:finish()
+        well(s)
+    end)
+end)
+
+-- Answers each line in capital letters, by Python's own server class; says its port.
+local LINE_SERVER = [[
+    import socketserver
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            for line in self.rfile:
+                self.wfile.write(line.upper())
+                self.wfile.flush()
+            self.wfile.write(b"bye")
+    server = socketserver.TCPServer(("127.0.0.1", 0), Handler)
+    say(server.server_address[1])
+    server.handle_request()
+    server.server_close()
+]]
+
+describe("examples/line_client.lua", function()
+    t.guard()
+
+    it("prints an answer to each line, then what the server still says", function()
+        local s = t.python(LINE_SERVER)
+        local p = example("line_client", "127.0.0.1", s:number())
+        p:say "one"
+        assert.equal("ONE", p:line())
+        p:say ""
+        assert.equal("", p:line())
+        p:say "two"
+        assert.equal("TWO", p:line())
+        p:eof()
+        assert.equal("bye", well(p))
+        s:finish()
+    end)
+
+    it("connects to a path, and takes a last line that has no end", function()
+        local path = t.tmpdir() .. "/lines"
+        local s = t.python(
+            [[
+            with socket.socket(socket.AF_UNIX) as l:
+                l.bind(argv[0]); l.listen(); say("ready")
+                s = l.accept()[0]
+            take(s, len("who\r\n")); s.sendall(b"nobody"); s.shutdown(socket.SHUT_WR)
+            say(drain(s) == b"")
+            ]],
+            path
+        )
+        s:line()
+        local p = example("line_client", "unix:" .. path)
+        p:say "who"
+        assert.equal("nobody", p:line())
+        p:eof()
+        well(p)
+        assert.equal("True\n", s:finish())
+    end)
+
+    it("says why when nobody listens, and ends with status 1", function()
+        local port, release = refusing()
+        assert.equal("line_client: Connection refused\n", badly(example("line_client", "127.0.0.1", port)))
+        release()
+    end)
+end)
+
+describe("examples/udp_ping.lua", function()
+    t.guard()
+
+    it("answers pings, empty ones too", function()
+        local s = server("udp_ping", "serve", "127.0.0.1", 0, 3)
+        local p = t.python(
+            [[
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(10)
+            s.connect(("127.0.0.1", int(argv[0])))
+            for data in (b"a", b"", b"b" * 1000):
+                s.send(data); say(s.recv(2000) == data)
+            ]],
+            s.port
+        )
+        assert.equal("True\nTrue\nTrue\n", p:finish())
+        well(s)
+    end)
+
+    it("counts answers, and neither lost nor late ones", function()
+        local s = t.python [[
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            s.bind(("127.0.0.1", 0)); say(s.getsockname()[1])
+            first, addr = s.recvfrom(2000) # no answer until the second has come
+            second, addr = s.recvfrom(2000)
+            s.sendto(first, addr); s.sendto(second, addr)
+            third, addr = s.recvfrom(2000)
+            s.sendto(third, addr)
+        ]]
+        local p = example("udp_ping", "127.0.0.1", s:number(), 3)
+        assert.equal("1: Operation timed out", p:line())
+        assert.truthy(p:line():find "^2: [%d.]+ ms$")
+        assert.truthy(p:line():find "^3: [%d.]+ ms$")
+        assert.equal("2 of 3 answered\n", badly(p))
+        s:finish()
+    end)
+
+    it("is told when nobody has the port", function()
+        local owner = t.socket.udp()
+        assert(owner:bind("127.0.0.1", 0))
+        local port = owner:getsockname()[2]
+        owner:close()
+        local p = example("udp_ping", "127.0.0.1", port, 1)
+        assert.equal("1: Connection refused\n0 of 1 answered\n", badly(p))
+    end)
+end)
+
+describe("examples/proxy.lua", function()
+    t.guard()
+
+    it("loses nothing and passes the end of either direction on", function()
+        -- The server answers only when it has seen the end of what the client sends.
+        local target = t.python [[
+            s = accept(); data = drain(s)
+            say(len(data), digest(data))
+            answer = os.urandom(5000000); say(digest(answer))
+            s.sendall(answer); s.close()
+        ]]
+        local s = server("proxy", "127.0.0.1", target:number(), 0, 1)
+        local p = t.python(
+            [[
+            s = connect(argv[0]); data = os.urandom(4000000)
+            s.sendall(data); s.shutdown(socket.SHUT_WR)
+            say(len(data), digest(data)); say(digest(drain(s)))
+            ]],
+            s.port
+        )
+        assert.equal(p:line(LIMIT), target:line(LIMIT))
+        assert.equal(p:line(LIMIT), target:line(LIMIT))
+        p:finish()
+        target:finish()
+        assert.equal("", well(s))
+    end)
+
+    it("copies both ways at once, however slow one side is", function()
+        local target = t.python [[
+            import threading
+            s = accept(); data = os.urandom(3000000); say(digest(data))
+            writer = threading.Thread(target=s.sendall, args=(data,)); writer.start()
+            hear() # the client has filled everything on the way by now
+            say(digest(take(s, 3000000)))
+            writer.join(); s.close()
+        ]]
+        local s = server("proxy", "127.0.0.1", target:number(), 0, 1)
+        local p = t.python(
+            [[
+            import threading
+            s = connect(argv[0]); data = os.urandom(3000000); say(digest(data))
+            writer = threading.Thread(target=s.sendall, args=(data,)); writer.start()
+            say(digest(drain(s)))
+            writer.join(); s.close()
+            ]],
+            s.port
+        )
+        local sent_down, sent_up = target:line(LIMIT), p:line(LIMIT)
+        target:say "read"
+        assert.equal(sent_up, target:line(LIMIT))
+        assert.equal(sent_down, p:line(LIMIT))
+        p:finish()
+        target:finish()
+        well(s)
+    end)
+
+    it("serves several connections at once", function()
+        local s = web { a = "first page", b = ("x"):rep(300000) }
+        local proxy = server("proxy", "127.0.0.1", s.port, 0, 3)
+        -- One that says nothing does not hold up the others.
+        local p = t.python(
+            [[
+            import urllib.request
+            silent = connect(argv[0])
+            for name in ("a", "b"):
+                with urllib.request.urlopen("http://127.0.0.1:%s/%s" % (argv[0], name), timeout=10) as page:
+                    say(len(page.read()))
+            silent.close()
+            ]],
+            proxy.port
+        )
+        assert.equal("10\n300000\n", p:finish(LIMIT))
+        well(proxy)
+        s:kill()
+    end)
+
+    it("ends the connection when the target refuses it", function()
+        local port, release = refusing()
+        local s = server("proxy", "127.0.0.1", port, 0, 1)
+        local p = t.python([[say(drain(connect(argv[0])) == b"")]], s.port)
+        assert.equal("True\n", p:finish())
+        assert.equal("proxy: 127.0.0.1: Connection refused\n", well(s))
+        release()
+    end)
+end)
+
+-- The lines of the output in alphabetical order: downloads end in any order.
+local function sorted(text)
+    local lines = {}
+    for line in text:gmatch "[^\n]+" do
+        lines[#lines + 1] = line
+    end
+    table.sort(lines)
+    return lines
+end
+
+describe("examples/downloads.lua", function()
+    t.guard()
+
+    it("fetches pages of any size", function()
+        local s = web { a = "", b = "x", c = t.random(100000), d = t.random(2000000) }
+        local p = example("downloads", "127.0.0.1", s.port, "/a", "/b", "/c", "/d", "/none")
+        local lines = sorted(well(p))
+        for i, bytes in ipairs { 0, 1, 100000, 2000000 } do
+            local wanted = ("^/%s +HTTP/1.0 200 OK, %d bytes$"):format(("abcd"):sub(i, i), bytes)
+            assert.truthy(lines[i]:find(wanted), lines[i])
+        end
+        assert.truthy(lines[5]:find "^/none +HTTP/1.0 404 ")
+        s:kill()
+    end)
+
+    it("has all of them under way at the same time", function()
+        -- Nobody is answered before all have asked.
+        local s = t.python [[
+            with listen() as l: socks = [l.accept()[0] for i in range(20)]
+            for s in socks:
+                head = b""
+                while not head.endswith(b"\r\n\r\n"): head += s.recv(1)
+            for s in socks: s.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 1000); s.close()
+        ]]
+        local paths = {}
+        for i = 1, 20 do
+            paths[i] = ("/%02d"):format(i)
+        end
+        local p = example("downloads", "127.0.0.1", s:number(), (table.unpack or unpack)(paths))
+        local lines = sorted(well(p))
+        assert.equal(20, #lines)
+        for i, line in ipairs(lines) do
+            assert.truthy(line:find(("^/%02d +HTTP/1.0 200 OK, 1000 bytes$"):format(i)), line)
+        end
+        s:finish()
+    end)
+
+    it("understands an answer that comes byte by byte", function()
+        local s = t.python [[
+            s = accept(); s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            take(s, len("GET /slow HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"))
+            for byte in b"HTTP/1.0 200 Fine\r\nContent-Length: 7\r\n\r\nabcdefg":
+                s.sendall(bytes([byte])); time.sleep(0.002)
+            hear()
+        ]]
+        local p = example("downloads", "127.0.0.1", s:number(), "/slow")
+        assert.truthy(well(p):find "^/slow +HTTP/1.0 200 Fine, 7 bytes\n$")
+        s:say "done"
+        s:finish()
+    end)
+
+    it("reports pages that break off, endless headers and refused connections", function()
+        local s = t.python [[
+            with listen() as l: socks = [l.accept()[0] for i in range(2)]
+            for s in socks:
+                path = take(s, len("GET /x HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"))[4:6]
+                if path == b"/a": s.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+                else: s.sendall(b"HTTP/1.0 200 OK\r\nX: " + b"x" * 10000)
+                s.shutdown(socket.SHUT_WR)
+            for s in socks: drain(s)
+        ]]
+        local p = example("downloads", "127.0.0.1", s:number(), "/a", "/b")
+        local lines = sorted(badly(p))
+        assert.truthy(lines[1]:find "^/a +Connection closed after 3 bytes$", lines[1])
+        assert.truthy(lines[2]:find "^/b +Limit exceeded$", lines[2])
+        s:finish()
+        local port, release = refusing()
+        assert.truthy(badly(example("downloads", "127.0.0.1", port, "/c")):find "^/c +Connection refused\n$")
+        release()
+    end)
+end)
+
+describe("examples/client.lua", function()
+    t.guard()
+
+    it("prints a page that is shorter than it asks for", function()
+        local s = web { ["index.html"] = "welcome" }
+        local text = well(example("client", "127.0.0.1", s.port))
+        assert.truthy(text:find "^HTTP/1.0 200 OK\r\n")
+        assert.truthy(text:find "\r\n\r\nwelcome$")
+        s:kill()
+    end)
+
+    it("prints what has come when the server stays silent", function()
+        local s = t.python [[
+            s = accept()
+            head = take(s, len("GET / HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"))
+            s.sendall(b"so far"); say(head == b"GET / HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+            drain(s)
+        ]]
+        assert.equal("so far", well(example("client", "127.0.0.1", s:number())))
+        assert.equal("True\n", s:finish())
+    end)
+
+    it("says why when nobody listens", function()
+        local port, release = refusing()
+        assert.equal("127.0.0.1: Connection refused\n", badly(example("client", "127.0.0.1", port)))
+        release()
+    end)
+end)
+
+describe("examples/demo.lua", function()
+    t.guard()
+
+    it("does what it says and leaves nothing behind", function()
+        local text = well(example "demo")
+        for _, line in ipairs {
+            'sock:read(1024)                            -> nil, "Operation timed out", "hello"',
+            'next_line()                                -> nil, "Connection closed", "gamma"',
+            '-> nil, "Connection refused"',
+            '-> "PING", 127.0.0.1:',
+            "Next: README.md",
+        } do
+            assert.truthy(text:find(line, 1, true), line .. "\nin:\n" .. text)
+        end
+        local path = text:match "and unix:([^\n]*)"
+        assert.is_string(path)
+        assert.is_nil((io.open(path)))
+        assert.is_nil(text:find "[^\n -~]") -- plain ASCII
+    end)
+
+    it("fails when the server is not what it should be", function()
+        local wrong = t.tmpdir() .. "/demo.lua"
+        write_file(wrong, (read_file("examples/demo.lua"):gsub("data:upper%(%)", "data")))
+        local text = badly(run(wrong))
+        assert.truthy(text:find('demo: sock:recvfrom() gave "ping", 127', 1, true), text)
+        assert.is_nil((io.open(text:match "and unix:([^\n]*)")))
+    end)
+
+    it("fetches a page from a web server", function()
+        local s = web { ["index.html"] = ("x"):rep(12345) }
+        local text = well(example("demo", "127.0.0.1:" .. s.port))
+        assert.truthy(text:find("HTTP/1.0 200 OK\n", 1, true))
+        assert.truthy(text:find("Content-Length: 12345\n", 1, true))
+        assert.truthy(text:find "\n  12345 bytes\n$")
+        s:kill()
+    end)
+
+    it("says why when the web server is not there", function()
+        local port, release = refusing()
+        local text = badly(example("demo", "127.0.0.1:" .. port))
+        assert.equal(("demo: 127.0.0.1:%d: Connection refused\n"):format(port), text)
+        release()
+    end)
+end)
+
+describe("examples", function()
+    it("are all run by this file", function()
+        local source = read_file "spec/examples_spec.lua"
+        local list = assert(io.popen "ls examples")
+        for name in list:lines() do
+            assert.truthy(source:find('describe("examples/' .. name, 1, true), name)
+        end
+        list:close()
+    end)
+end)

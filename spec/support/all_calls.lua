@@ -1,0 +1,192 @@
+-- Every call of the module over loopback in one process, for a host in which any allocation may fail. Returns the
+-- function to run, so that the host counts no allocation of this chunk itself.
+--
+-- A call that fails for want of memory is made once more: it must not have sent, taken or lost anything.
+
+local error, pcall, tostring, type = error, pcall, tostring, type
+
+local function no_memory(text)
+    return text == "not enough memory" or text == "Cannot allocate memory"
+end
+
+local function check(a, b, c)
+    if a == nil and (no_memory(b) or no_memory(c)) then
+        error("not enough memory", 0)
+    end
+    return a, b, c
+end
+
+local function again(f, x1, x2, x3, x4, ok, a, b, c)
+    if ok and not (a == nil and (no_memory(b) or no_memory(c))) then
+        return a, b, c
+    elseif not ok and not no_memory(a) then
+        error(a, 0)
+    end
+    return check(f(x1, x2, x3, x4))
+end
+
+-- f(...), with a second try if memory was short. Up to three results.
+local function try(f, x1, x2, x3, x4)
+    return again(f, x1, x2, x3, x4, pcall(f, x1, x2, x3, x4))
+end
+
+-- s:name(...) that may fail otherwise, and one that must not.
+local function may(s, name, x1, x2, x3)
+    return try(s[name], s, x1, x2, x3)
+end
+
+local function must(s, name, x1, x2, x3)
+    local a, b, c = may(s, name, x1, x2, x3)
+    if a == nil then
+        error(name .. ": " .. tostring(b or c), 2)
+    end
+    return a, b, c
+end
+
+local function expect(expected, got)
+    if got ~= expected then
+        error("not as expected", 2)
+    end
+end
+
+local function load_module()
+    package.loaded.ssocket = nil -- Lua 5.1 remembers that it failed
+    return require "ssocket"
+end
+
+local big = ("0123456789abcdef"):rep(2048) -- 32 KiB
+local pieces = { "ab", "cd\n", 12, "\n" }
+local bad_pieces = { "a", {} }
+
+local function reading(socket, a, b)
+    expect(8, must(a, "write", pieces))
+    local lines = must(b, "readuntil", "\n")
+    expect("abcd", (try(lines)))
+    expect(3, b:pending())
+    expect("12", (try(lines)))
+    expect(#big, must(a, "write", big))
+    expect(big, must(b, "read", #big))
+    expect(#big, must(a, "write", big))
+    local left = #big
+    while left > 0 do
+        left = left - #must(b, "readsome", left)
+    end
+    b:settimeout(0)
+    must(a, "write", "partial")
+    local data, err, partial = may(b, "read", 8)
+    expect(nil, data)
+    expect(socket.ERROR_TIMEOUT, err)
+    expect("partial", partial)
+    must(a, "write", "toolong")
+    _, err, partial = try(must(b, "readuntil", ";", true, 3))
+    expect(socket.ERROR_LIMIT, err)
+    expect("too", partial)
+    expect("long", must(b, "read", 4))
+    b:settimeout(5)
+    must(a, "write", "the rest")
+    must(a, "shutdown", socket.SHUT_WR)
+    expect("the rest", must(b, "readall"))
+    _, err, partial = may(b, "read", 1)
+    expect(socket.ERROR_CLOSED, err)
+    expect("", partial)
+end
+
+local function selecting(socket, a, b)
+    must(b, "write", "x")
+    local reads, writes = try(socket.select, { a, b, a:fileno() }, { b }, 5)
+    expect(2, #reads)
+    expect(1, #writes)
+    local _, _, err = try(socket.select, { b:fileno() + 1000 }, nil, 0)
+    expect("string", type(err))
+end
+
+local function descriptors(socket, a, b)
+    expect("x", must(a, "read", 1))
+    local fd = must(a, "detach")
+    local owner = try(socket.fromfd, fd)
+    must(b, "write", "y")
+    expect("y", must(owner, "read", 1))
+    local _, err = try(socket.fromfd, fd) -- it has an owner already
+    expect("string", type(err))
+end
+
+local function connecting(socket)
+    local listener, client = try(socket.tcp), try(socket.tcp)
+    must(listener, "setopt", socket.OPT_LINGER, 0) -- no TIME_WAIT for thousands of runs
+    must(client, "setopt", socket.OPT_LINGER, 0)
+    must(listener, "setopt", socket.OPT_TCP_REUSEADDR, true)
+    must(client, "setopt", socket.OPT_TCP_NODELAY, true)
+    listener:settimeout(5)
+    client:settimeout(5)
+    must(listener, "bind", "127.0.0.1", 0)
+    must(listener, "listen")
+    local addr = must(listener, "getsockname")
+    expect("string", type(try(tostring, addr)))
+    expect("string", type(try(tostring, listener)))
+    must(client, "connect", addr)
+    local accepted = must(listener, "accept")
+    must(accepted, "getpeername")
+    expect(true, must(client, "getopt", socket.OPT_TCP_NODELAY))
+    expect(2, must(client, "write", "hi"))
+    expect("hi", must(accepted, "read", 2))
+    expect(1, client:close())
+    expect(1, listener:close())
+    local _, err = may(client, "connect", addr)
+    expect(socket.ERROR_REFUSED, err)
+    _, err = may(client, "connect", "unix:/nowhere/at/all")
+    expect("string", type(err))
+    _, err = may(client, "connect", "127.1", 80)
+    expect(socket.ERROR_NOTFOUND, err)
+    expect(1, #try(socket.resolve, "127.0.0.1", 80))
+end
+
+local function datagrams(socket)
+    local u, v = try(socket.udp), try(socket.udp)
+    u:settimeout(5)
+    must(u, "bind", "127.0.0.1", 0)
+    local addr = must(u, "getsockname")
+    must(v, "sendto", "one", addr)
+    local data, from = must(u, "recvfrom")
+    expect("one", data)
+    must(u, "sendto", "back", from)
+    expect("back", must(v, "recv"))
+    must(v, "connect", addr)
+    expect(3, must(v, "sendmany", { "a", "b", 3 }))
+    local datas, addrs = must(u, "recvmany", 2, 100)
+    expect(2, #datas)
+    expect(2, #addrs)
+    expect("3", must(u, "recv", 1))
+    must(v, "send", "long")
+    local _, err = must(u, "recv", 2)
+    expect(socket.ERROR_TRUNCATED, err)
+    u:settimeout(0)
+    _, err = may(u, "recv")
+    expect(socket.ERROR_TIMEOUT, err)
+    expect(1, u:close())
+    must(u, "join", "239.255.77.8", "lo")
+    must(u, "leave", "239.255.77.8", "lo")
+    must(v, "connect")
+    expect(1, v:close())
+end
+
+local function misusing(socket, a)
+    expect(false, (pcall(a.read, a, bad_pieces)))
+    expect(false, (pcall(a.write, a, bad_pieces)))
+    expect(false, (pcall(socket.resolve, "a\0b")))
+    expect(false, (pcall(socket.udp().recv, a)))
+end
+
+return function()
+    local socket = try(load_module)
+    local a, b = try(socket.pair)
+    a:settimeout(5)
+    b:settimeout(5)
+    reading(socket, a, b)
+    selecting(socket, a, b)
+    connecting(socket)
+    datagrams(socket)
+    misusing(socket, a)
+    descriptors(socket, a, b)
+    try(socket.sleep, 0)
+    try(socket.now)
+end

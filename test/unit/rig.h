@@ -1,0 +1,24 @@
+/* An input buffer with all that it needs: counted memory, a pool and a scripted peer. */
+#ifndef RIG_H
+#define RIG_H
+
+#include "core/inbuf.h"
+#include "heap.h"
+#include "peer.h"
+
+struct rig {
+    struct heap heap;
+    struct ss_pool pool;
+    struct ss_inbuf in;
+    struct peer peer;
+};
+
+void rig_open(struct rig *rig);
+
+/* Forgets what waits and begins another script; the pool keeps its block. */
+void rig_play(struct rig *rig, const struct peer_event *script, const struct feed *feed);
+
+/* Checks that nothing is left. */
+void rig_close(struct rig *rig);
+
+#endif

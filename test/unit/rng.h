@@ -1,0 +1,24 @@
+/* Numbers that look random and are the same in each run (xorshift32, Marsaglia 2003). */
+#ifndef RNG_H
+#define RNG_H
+
+#include <stddef.h> /* size_t */
+#include <stdint.h>
+
+/* The state is a seed other than 0. */
+static inline uint32_t rng_next(uint32_t *state)
+{
+    uint32_t x = *state;
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return *state = x;
+}
+
+/* 0 to n - 1. */
+static inline size_t rng_below(uint32_t *state, size_t n)
+{
+    return rng_next(state) % n;
+}
+
+#endif
