@@ -150,13 +150,12 @@ enum ss_status os_connect(int fd, const struct ss_addr *addr, bool *later, struc
     if (connect(fd, &addr->sa.any, addr->len) == 0)
         return SS_OK;
     int code = errno;
-    /* Interrupted, it goes on by itself (POSIX, connect(), EINTR). EALREADY: called again meanwhile. */
-    if (code == EINPROGRESS || code == EINTR || code == EALREADY)
+    /* A Unix connect is there at once or waits for room in the listener's queue; nothing goes on behind the call. */
+    *later = addr->sa.any.sa_family == AF_UNIX && (would_wait(code) || code == EINTR);
+    /* Any other, interrupted, goes on by itself (POSIX, connect(), EINTR). EALREADY: called again meanwhile. */
+    if (*later || code == EINPROGRESS || code == EINTR || code == EALREADY)
         return SS_WANT;
-    if (!would_wait(code))
-        return fail(err, code);
-    *later = true;
-    return SS_WANT;
+    return fail(err, code);
 }
 
 enum ss_status os_connected(int fd, struct ss_error *err)

@@ -169,11 +169,9 @@ void peer_init(struct peer *peer, const struct peer_event *script, const struct 
 
 static enum ss_status step(struct peer *peer, struct ss_op *op, enum ss_turn turn, int events)
 {
-    unsigned calls = peer->calls;
     op->want = (struct ss_interest){ .fd = -1 };
     peer->io.turn = turn;
     enum ss_status st = op->step(op);
-    CHECKF(turn != SS_HOLD || peer->calls == calls, "a call in spite of SS_HOLD");
     if (st == SS_WANT)
         CHECKF(!op->wants && op->want.fd == PEER_FD && op->want.events == events, "wants %d of descriptor %d",
                op->want.events, op->want.fd);

@@ -1,0 +1,343 @@
+-- What is written is true: the generated files, the entries of docs/api.lua, links, the README's example.
+
+local t = require "support.t"
+
+local sys = t.sys
+local api = dofile "docs/api.lua"
+local load_text = _G.loadstring or load
+
+local LIMIT = 10 * t.slow
+
+local function read_file(path)
+    local file = assert(io.open(path, "rb"))
+    local data = file:read "*a"
+    file:close()
+    return data
+end
+
+local function write_file(path, data)
+    local file = assert(io.open(path, "wb"))
+    file:write(data)
+    file:close()
+end
+
+-- Runs a program under the Lua that runs the specs: exit status, output with errors.
+local function run(...)
+    local argv = {}
+    for word in (os.getenv "SSOCKET_LUA" or "lua"):gmatch "%S+" do
+        argv[#argv + 1] = word
+    end
+    for _, arg in ipairs { ... } do
+        argv[#argv + 1] = arg
+    end
+    local p = t.spawn(argv, true)
+    local text = p:rest(LIMIT)
+    local how, code = sys.wait(p.pid, LIMIT)
+    p:forget()
+    assert.equal("exit", how, text)
+    return code, text
+end
+
+-- A copy of all that gen-docs.lua reads and writes, in which one file has been changed.
+local function copy_with(path, from, to)
+    local dir = t.tmpdir()
+    assert(os.execute(("mkdir %s/script %s/docs %s/types"):format(dir, dir, dir)))
+    for _, name in ipairs { "script/gen-docs.lua", "docs/api.lua", "docs/reference.md", "types/ssocket.lua", "README.md" } do
+        local data = read_file(name)
+        if name == path then
+            local first, last = data:find(from, 1, true)
+            assert(first, "not in " .. path .. ": " .. from)
+            data = data:sub(1, first - 1) .. to .. data:sub(last + 1)
+        end
+        write_file(dir .. "/" .. name, data)
+    end
+    return dir
+end
+
+local function each_entry(f)
+    for _, section in ipairs(api.sections) do
+        for _, entry in ipairs(section.entries) do
+            f(entry, section.prefix .. entry.name)
+        end
+    end
+    f(api.iterator, "iterator")
+end
+
+describe("script/gen-docs.lua", function()
+    t.guard()
+
+    it("has written what stands in the generated files", function()
+        local code, text = run("script/gen-docs.lua", "--check")
+        assert.equal("", text)
+        assert.equal(0, code)
+    end)
+
+    it("writes the files, and --check is content then", function()
+        local dir = copy_with("docs/api.lua", "exactly so many bytes", "just so many bytes")
+        assert.equal(0, (run(dir .. "/script/gen-docs.lua")))
+        assert.truthy(read_file(dir .. "/README.md"):find("just so many bytes", 1, true))
+        assert.equal(0, (run(dir .. "/script/gen-docs.lua", "--check")))
+    end)
+
+    for _, path in ipairs { "docs/reference.md", "types/ssocket.lua", "README.md" } do
+        it("--check finds a change in " .. path, function()
+            local dir = copy_with(path, "readuntil", "readupto")
+            local code, text = run(dir .. "/script/gen-docs.lua", "--check")
+            assert.equal(1, code)
+            assert.truthy(text:find("^" .. path:gsub("%p", "%%%0") .. ":%d+: is not what docs/api.lua says"), text)
+        end)
+    end
+
+    it("--check finds a change in docs/api.lua", function()
+        local dir = copy_with("docs/api.lua", "Exactly `size` bytes", "Some `size` bytes")
+        local code, text = run(dir .. "/script/gen-docs.lua", "--check")
+        assert.equal(1, code)
+        assert.truthy(text:find("docs/reference.md:", 1, true), text)
+        assert.truthy(text:find("types/ssocket.lua:", 1, true), text)
+    end)
+
+    it("--module finds that the module has what is described, and no more", function()
+        local code, text = run("script/gen-docs.lua", "--module")
+        assert.equal("", text)
+        assert.equal(0, code)
+    end)
+
+    local wrong = {
+        { 'name = "readsome"', 'name = "readany"', "tcpsock:readany is described in docs/api.lua and not there\n" },
+        { 'name = "readsome"', 'name = "readany"', "tcpsock:readsome is there and not described in docs/api.lua\n" },
+        { 'name = "recvmany"', 'name = "recvfrom"', "udpsock:recvmany is there and not described in docs/api.lua\n" },
+        { 'name = "detach"', 'name = "close"', "udpsock:detach is there and not described in docs/api.lua\n" },
+        { 'name = "now"', 'name = "later"', "socket.now is there and not described in docs/api.lua\n" },
+        { '{ "ERROR_LIMIT", "Limit exceeded"', '{ "ERROR_LIMIT", "Too much"', 'socket.ERROR_LIMIT is "Limit exceeded"' },
+        { '"SHUT_RD"', '"SHUT_NONE"', "socket.SHUT_NONE is described in docs/api.lua and not there\n" },
+        { '"OPT_RCVBUF"', '"OPT_BUF"', "socket.OPT_RCVBUF is there and not described in docs/api.lua\n" },
+    }
+    for _, case in ipairs(wrong) do
+        it("--module says: " .. case[3]:gsub("\n", ""), function()
+            local dir = copy_with("docs/api.lua", case[1], case[2])
+            local code, text = run(dir .. "/script/gen-docs.lua", "--module")
+            assert.equal(1, code)
+            assert.truthy(text:find(case[3], 1, true), text)
+        end)
+    end
+end)
+
+describe("docs/api.lua", function()
+    t.guard()
+
+    it("tells for each call what it raises and whether it waits", function()
+        each_entry(function(entry, name)
+            assert.is_string(entry.text, name)
+            assert.is_string(entry.waits, name)
+            assert.truthy(entry.raises or entry == api.iterator, name)
+        end)
+    end)
+
+    it("names the results in the signature as it describes them", function()
+        each_entry(function(entry, name)
+            local named, described = {}, {}
+            for word in (entry.call[1]:match "^(.-)%s*=" or ""):gmatch "[%w_]+" do
+                named[#named + 1] = word
+            end
+            local has_err = entry.bare or not entry.errors
+            for _, value in ipairs(entry.gives) do
+                described[#described + 1] = value[1]
+                has_err = has_err or value[1] == "err"
+            end
+            if not has_err then
+                described[#described + 1] = "err"
+            end
+            assert.same(described, named, name)
+        end)
+    end)
+
+    it("names the parameters in the signature as it describes them", function()
+        each_entry(function(entry, name)
+            local named, described = {}, {}
+            for _, call in ipairs(entry.call) do
+                for word in call:match("%((.*)%)$"):gmatch "[%a_]+" do
+                    named[word] = true
+                end
+            end
+            for _, param in ipairs(entry.takes or {}) do
+                described[param.name] = true
+            end
+            assert.same(described, named, name)
+        end)
+    end)
+
+    it("names constants and errors that exist", function()
+        local names = {}
+        each_entry(function(entry, name)
+            for _, row in ipairs(entry.errors or {}) do
+                if row[1]:find "^ERROR_" then
+                    assert.is_string(t.socket[row[1]], name)
+                elseif row[1]:find "^E%u" then
+                    names[#names + 1] = row[1]
+                else
+                    assert.truthy(row[1] == "gai_strerror" or row[1]:find '^".*"$', name .. ": " .. row[1])
+                end
+            end
+        end)
+        local p = t.python(
+            [[
+            import errno
+            say([name for name in argv if not hasattr(errno, name)])
+            ]],
+            (table.unpack or _G.unpack)(names)
+        )
+        assert.equal("[]\n", p:finish())
+    end)
+
+    it("has examples that are Lua", function()
+        each_entry(function(entry, name)
+            if entry.example then
+                assert.is_function(load_text(entry.example), name)
+            end
+        end)
+    end)
+
+    it("tells of each option the sockets that have it, and its type", function()
+        local tcp, udp = t.socket.tcp(), t.socket.udp()
+        local good = { boolean = true, integer = 1, ["integer|false"] = false }
+        local bad = { boolean = 1, integer = true, ["integer|false"] = true }
+        for _, option in ipairs(api.options) do
+            local name, value, type, sockets = option[1], option[2], option[3], option[4]
+            if t.socket[name] then
+                for kind, sock in pairs { tcp = tcp, udp = udp } do
+                    local its_own = sockets == "both" or sockets == kind
+                    assert.equal(its_own, (pcall(sock.getopt, sock, value)), name .. " on " .. kind)
+                    if its_own and name ~= "OPT_ERROR" then
+                        assert.is_true((pcall(sock.setopt, sock, value, good[type])), name)
+                        assert.is_false((pcall(sock.setopt, sock, value, bad[type])), name)
+                    end
+                end
+            end
+        end
+    end)
+end)
+
+describe("types/ssocket.lua", function()
+    it("is Lua and defines every call", function()
+        local types = assert(loadfile "types/ssocket.lua")()
+        for _, entry in ipairs(api.sections[1].entries) do
+            assert.is_function(types[entry.name], entry.name)
+        end
+        local text = read_file "types/ssocket.lua"
+        for i = 2, #api.sections do
+            for _, entry in ipairs(api.sections[i].entries) do
+                local class = api.sections[i].class:match "%w+$"
+                assert.truthy(text:find(("function %s:%s("):format(class, entry.name), 1, true), entry.name)
+            end
+        end
+    end)
+end)
+
+-- ---- links ----
+
+local function markdown_files()
+    local files = {}
+    local list = assert(io.popen "ls *.md docs/*.md")
+    for path in list:lines() do
+        files[#files + 1] = path
+    end
+    list:close()
+    return files
+end
+
+-- Code holds brackets that are no links.
+local function without_code(text)
+    return (text:gsub("```.-\n```", ""):gsub("`[^`\n]*`", "code"))
+end
+
+-- The anchor that a heading gets by itself.
+local function slug(heading)
+    return (heading:lower():gsub("[^%w%- _]", ""):gsub(" ", "-"))
+end
+
+local function anchors_of(path)
+    local text, anchors = read_file(path), {}
+    for id in text:gmatch '<a id="([^"]*)">' do
+        assert(not anchors[id], path .. ": two anchors " .. id)
+        anchors[id] = true
+    end
+    for heading in ("\n" .. text:gsub("```.-\n```", "")):gmatch "\n#+ ([^\n]*)" do
+        anchors[slug(heading)] = true
+    end
+    return anchors
+end
+
+local function exists(path)
+    local file = io.open(path)
+    if file then
+        file:close()
+    end
+    return file ~= nil
+end
+
+-- What is wrong with a link in the file, or nil.
+local function fault(path, target)
+    if target:find "^https?://" then
+        return nil
+    end
+    local file, anchor = target:match "^([^#]*)#?(.*)$"
+    local place = file == "" and path or (path:match "^.*/" or "") .. file
+    if not exists(place) then
+        return ("%s: %s is not there"):format(path, target)
+    elseif anchor ~= "" and not anchors_of(place)[anchor] then
+        return ("%s: %s has no such anchor"):format(path, target)
+    end
+end
+
+describe("links", function()
+    it("lead somewhere", function()
+        local count, faults = 0, {}
+        for _, path in ipairs(markdown_files()) do
+            for target in without_code(read_file(path)):gmatch "%]%(([^)%s]+)%)" do
+                count = count + 1
+                faults[#faults + 1] = fault(path, target)
+            end
+        end
+        assert.equal("", table.concat(faults, "\n"))
+        assert.truthy(count > 150, count .. " links")
+    end)
+
+    it("that lead nowhere are found", function()
+        assert.is_nil(fault("README.md", "docs/reference.md#tcpsock-read"))
+        assert.truthy(fault("README.md", "docs/reference.md#tcpsock-reads"))
+        assert.truthy(fault("README.md", "docs/references.md"))
+        assert.truthy(fault("docs/reference.md", "README.md"))
+        assert.is_nil(fault("docs/reference.md", "../README.md#a-client"))
+    end)
+end)
+
+describe("README.md", function()
+    t.guard()
+
+    it("has a first example that works as it stands", function()
+        local code = read_file("README.md"):match "```lua\n(.-\n)```"
+        local s = t.python [[
+            s = accept()
+            head = take(s, len("GET / HTTP/1.0\r\nHost: example.com\r\n\r\n"))
+            s.sendall(b"HTTP/1.0 200 OK\r\n\r\nwelcome"); s.close()
+            say(head.decode().split())
+        ]]
+        local here, changes = code:gsub('"example.com", 80', ('"127.0.0.1", %d'):format(s:number()))
+        assert.equal(1, changes)
+        local path = t.tmpdir() .. "/client.lua"
+        write_file(path, here)
+        local status, text = run(path)
+        assert.equal("HTTP/1.0 200 OK\r\n\r\nwelcome", text)
+        assert.equal(0, status)
+        assert.equal("['GET', '/', 'HTTP/1.0', 'Host:', 'example.com']\n", s:finish())
+    end)
+
+    it("lists every example", function()
+        local text = read_file "README.md"
+        local list = assert(io.popen "ls examples")
+        for name in list:lines() do
+            assert.truthy(text:find(("](examples/%s)"):format(name), 1, true), name)
+        end
+        list:close()
+    end)
+end)
