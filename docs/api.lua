@@ -11,7 +11,7 @@ local timeout = { "ERROR_TIMEOUT", "the deadline passed, or the kernel gave up (
 local reset = { "ERROR_RESET", "the peer reset the connection" }
 
 local resolving = {
-    { "ERROR_NOTFOUND", "the host has no address, or is no well-formed host" },
+    { "ERROR_NOTFOUND", "the host has no address, or is no host" },
     { "gai_strerror", "any other failure of the name look-up" },
 }
 
@@ -143,6 +143,11 @@ api.address = {
 }
 
 local address = { name = "address", type = "address", text = "see [Addresses](#addresses)" }
+local option = {
+    name = "opt",
+    type = "ssocket.option",
+    text = "one of the `OPT_` constants; with `level` an integer",
+}
 local optional_address = { name = "address", type = "address", optional = true, text = address.text }
 
 -- ---- constants -------------------------------------------------------------------------------------
@@ -401,7 +406,9 @@ local module = {
             name = "pair",
             call = { "a, b = socket.pair()" },
             brief = "two connected stream sockets",
-            text = "Two stream sockets that are connected to each other. They have no names: both addresses are `\"unix:\"`.",
+            text = [[
+                Two stream sockets that are connected to each other. They have no names: both addresses are
+                `"unix:"`.]],
             takes = {},
             gives = { { "a", "tcpsock?", "one end" }, { "b", "tcpsock|string", "the other end, or `err`" } },
             errors = { { "EMFILE", "the process has no descriptor left" } },
@@ -450,7 +457,8 @@ local module = {
             name = "now",
             call = { "seconds = socket.now()" },
             brief = "monotonic time",
-            text = "The monotonic clock, for measuring and for deadlines of one's own. Only differences mean something.",
+            text = [[
+                The monotonic clock, for measuring and for deadlines of one's own. Only differences mean something.]],
             takes = {},
             gives = { { "seconds", "number", "with fractions; never goes back" } },
             raises = "nothing",
@@ -515,6 +523,7 @@ local both = {
             errors = errors({ { "ERROR_INUSE", "the address is taken" } }, resolving, {
                 { "ERROR_ACCESS", "a port or a directory that this user may not use" },
                 { "EADDRNOTAVAIL", "the host is no address of this machine" },
+                { "ENOENT", "there is no such directory" },
                 { "ENAMETOOLONG", "the path is too long" },
                 { "EINVAL", "the socket is bound already" },
                 { "ERROR_TIMEOUT", "the look-up of a name took longer than the timeout" },
@@ -568,7 +577,9 @@ local both = {
             name = "settimeout",
             call = { "sock:settimeout(seconds)" },
             brief = "set the deadline of later calls",
-            text = "Bounds each later call on this socket as a whole, to about a millisecond. See [Deadlines](#deadlines).",
+            text = [[
+                Bounds each later call on this socket as a whole, to about a millisecond. See
+                [Deadlines](#deadlines).]],
             takes = {
                 {
                     name = "seconds",
@@ -600,7 +611,7 @@ local both = {
                 numbers. On a socket that is not open the value is noted and applied when the descriptor is
                 made; if the system refuses it then, that call fails. Set options outlive `close`.]],
             takes = {
-                { name = "opt", type = "ssocket.option", text = "one of the `OPT_` constants; with `level` an integer" },
+                option,
                 {
                     name = "value",
                     type = "boolean|integer",
@@ -615,11 +626,12 @@ local both = {
             },
             gives = { { "ok", "true?", "set" } },
             errors = {
-                { "ENOPROTOOPT", "the system or this kind of socket does not know the option" },
+                { "ENOPROTOOPT", "the system does not know the option" },
+                { "EOPNOTSUPP", "sockets of this family do not have the option" },
                 { "EINVAL", "the system does not take the value" },
                 { "ERROR_ACCESS", "the option needs a privilege (or text of `EPERM`)" },
             },
-            raises = "an unknown option; one of the other kind of socket; `OPT_ERROR`; a value of a wrong type, or none",
+            raises = "an unknown option; one of the other kind of socket; `OPT_ERROR`; a wrong type; no value",
             waits = "never",
             by = { "setsockopt(2)", "the page named in the [table of options](#options)" },
             example = [[
@@ -635,7 +647,7 @@ local both = {
                 Reads an [option](#options), by name or by its two numbers. On an open socket the system
                 answers; on one that is not open, what was set.]],
             takes = {
-                { name = "opt", type = "ssocket.option", text = "one of the `OPT_` constants; with `level` an integer" },
+                option,
                 {
                     name = "level",
                     type = "integer",
@@ -646,7 +658,8 @@ local both = {
             gives = { { "value", "boolean|integer|nil", "of the option's type; an integer with `level`" } },
             errors = {
                 { "ERROR_CLOSED", "the socket is not open and the option was not set" },
-                { "ENOPROTOOPT", "the system or this kind of socket does not know the option" },
+                { "ENOPROTOOPT", "the system does not know the option" },
+                { "EOPNOTSUPP", "sockets of this family do not have the option" },
             },
             raises = "an unknown option; one of the other kind of socket",
             waits = "never",
@@ -683,7 +696,10 @@ local both = {
 
 -- ---- streams ---------------------------------------------------------------------------------------
 
-local reading = errors(timeout, reset, { "ENOTCONN", "the socket is open and not connected" })
+local reading = errors(timeout, reset, {
+    "ENOTCONN",
+    "the socket is open and not connected; a Unix socket says `EINVAL`",
+})
 
 local tcp = {
     id = "tcpsock",
@@ -721,7 +737,15 @@ local tcp = {
             raises = "a malformed address; a port out of range",
             partial = "nothing has been sent",
             waits = "for the name look-up and the peer's answer, within the deadline; see [Deadlines](#deadlines)",
-            by = { "connect(2)", "tcp(7)", "unix(7)", "getaddrinfo(3)", "RFC 9293 section 3.10.1", "RFC 6724 (order)", "RFC 8305 section 5" },
+            by = {
+                "connect(2)",
+                "tcp(7)",
+                "unix(7)",
+                "getaddrinfo(3)",
+                "RFC 9293 section 3.10.1",
+                "RFC 6724 (order)",
+                "RFC 8305 section 5",
+            },
             example = [[
                 assert(tcpsock:connect("localhost", 8080))
                 assert(tcpsock:connect("unix:/run/app.sock"))]],
@@ -798,7 +822,8 @@ local tcp = {
             },
             raises = "another type; a wrong element of an array, by its index, before anything is sent",
             partial = "the first `sent` bytes are sent, the rest is not; go on with `data:sub(sent + 1)`",
-            waits = "for room in the system's send buffer, within the deadline; success does not mean that the peer has read it",
+            waits = [[for room in the system's send buffer, within the deadline; success does not mean that the peer has
+                read it]],
             by = { "sendmsg(2), `MSG_NOSIGNAL`", "POSIX.1-2017 sendmsg()", "RFC 9293 section 3.10.2" },
             example = [[
                 assert(tcpsock:write { "HELO ", name, "\r\n" })]],
@@ -816,7 +841,7 @@ local tcp = {
             },
             errors = errors(
                 reading,
-                { "ERROR_CLOSED", "the stream ended before `size` bytes, or the socket is not open (`partial` is `\"\"`)" }
+                { "ERROR_CLOSED", "the stream ended before `size` bytes, or the socket is not open" }
             ),
             raises = "a negative or fractional size; no number",
             partial = "`partial` is handed out and no longer in the socket; later calls go on behind it",
@@ -873,7 +898,9 @@ local tcp = {
             call = { "data, err = tcpsock:readsome(max)" },
             brief = "what is there",
             text = "The bytes that are there, at most `max`; when there are none it waits for the first.",
-            takes = { { name = "max", type = "integer", range = "1 or more", unit = "bytes", text = "at most so many" } },
+            takes = {
+                { name = "max", type = "integer", range = "1 or more", unit = "bytes", text = "at most so many" },
+            },
             gives = { { "data", "string?", "1 to `max` bytes" } },
             errors = errors(reading, { "ERROR_CLOSED", "the stream ended, or the socket is not open" }),
             raises = "a size below 1 or fractional; no number",
@@ -905,9 +932,9 @@ local tcp = {
                 { "partial", "string?", "with an error: what did arrive" },
             },
             errors = errors(
-                { "ERROR_LIMIT", "more than `max` bytes came: `partial` is the first `max`, the rest stays in the socket" },
+                { "ERROR_LIMIT", "more than `max` bytes came; `partial` is the first `max`, the rest stays" },
                 reading,
-                { "ERROR_CLOSED", "the socket is not open (`partial` is `\"\"`)" }
+                { "ERROR_CLOSED", "the socket is not open" }
             ),
             raises = "a negative or fractional `max`",
             partial = "`partial` is handed out and no longer in the socket; later calls go on behind it",
@@ -972,8 +999,8 @@ api.iterator = {
     partial = [[
         `partial` is handed out and no longer in the socket. After a time-out, bytes that may be the beginning of the
         delimiter stay behind, so that a delimiter split by a pause is still found; after `ERROR_LIMIT` the
-        rest stays; after any other error `partial` is all that was left. All results, partials and delimiters put end to end
-        are the stream.]],
+        rest stays; after any other error `partial` is all that was left. All results, partials and delimiters put
+        end to end are the stream.]],
     waits = [[
         for the delimiter, within the socket's deadline. While bytes stay behind, `select` calls the
         socket readable; with a delimiter of one byte none ever do]],
@@ -1017,7 +1044,7 @@ local function group_call(name, brief, text, errs)
             },
         },
         gives = { { "ok", "true?", "done" } },
-        errors = errors({ { "ERROR_NOTFOUND", "`group` is no numeric address" } }, errs),
+        errors = errors({ { "ERROR_NOTFOUND", "`group` is no numeric multicast address" } }, errs),
         raises = "a wrong type; a NUL in a string",
         waits = "never",
         by = {
@@ -1052,6 +1079,7 @@ local udp = {
                 resolving,
                 { { "ERROR_CLOSED", "there is no address given and the socket is not open" } },
                 { { "ERROR_UNREACHABLE", "there is no way to there" } },
+                { { "ERROR_REFUSED", "a path that no socket is bound to any more" } },
                 { { "ENOENT", "there is no such path" }, { "ENAMETOOLONG", "the path is too long" } },
                 { { "EAFNOSUPPORT", "a bound socket and an address of another family" } },
                 { { "ERROR_TIMEOUT", "the look-up of a name took longer than the timeout" } }
@@ -1176,8 +1204,8 @@ local udp = {
             call = { "count, err, sent = udpsock:sendmany(array[, address...])" },
             brief = "send many datagrams",
             text = [[
-                Sends the datagrams of an array in order, to the address or else to the peer, in as few system calls as the
-                system allows. An empty array is 0 sent.]],
+                Sends the datagrams of an array in order, to the address or else to the peer, in as few system
+                calls as the system allows. An empty array is 0 sent.]],
             takes = {
                 { name = "array", type = "(string|number)[]", text = "the datagrams" },
                 optional_address,
@@ -1187,7 +1215,7 @@ local udp = {
                 { "err", "string?", "" },
                 { "sent", "integer?", "with an error: how many were sent before it" },
             },
-            errors = errors(sending, closed, { "EDESTADDRREQ", "the socket has no peer and there is no address" }, resolving),
+            errors = errors(sending, closed, { "EDESTADDRREQ", "there is neither peer nor address" }, resolving),
             raises = "a wrong type; a wrong element, by its index, before anything is sent; a malformed address",
             partial = "the first `sent` datagrams are sent, the others are not",
             waits = "for a name look-up and for room in the system's send buffer",
@@ -1201,7 +1229,7 @@ local udp = {
             {
                 { "ENODEV", "there is no such interface, or none for multicast" },
                 { "ERROR_INUSE", "the socket has joined it already" },
-                { "EINVAL", "`group` is no multicast address" },
+                { "ENOPROTOOPT", "the socket is of another family" },
             }
         ),
         group_call("leave", "leave a multicast group", "Leaves a multicast group.", {

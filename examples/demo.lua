@@ -111,6 +111,7 @@ end
 local function read_what_there_is(port)
     title "A client: connect, write, read with a deadline"
     local sock = socket.tcp()
+    step("sock:settimeout(5)", "", sock:settimeout(5))
     step(("sock:connect(\"127.0.0.1\", %d)"):format(port), "true", sock:connect("127.0.0.1", port))
     step('sock:write("greet\\n")', "6", sock:write "greet\n")
     step("sock:settimeout(1)", "", sock:settimeout(1))
@@ -180,13 +181,17 @@ local function quoted(text)
     return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
--- The command that runs this file as a server, with the same Lua.
-local function server_command(path)
+-- The command of the Lua that runs this file. Under the sanitizers it takes a special one, which the specs tell.
+local function this_lua()
     local first = 0
     while arg[first - 1] do
         first = first - 1
     end
-    return table.concat({ quoted(arg[first]), quoted(arg[0]), "--serve", quoted(path) }, " ")
+    return os.getenv "SSOCKET_LUA" or quoted(arg[first])
+end
+
+local function server_command(path)
+    return table.concat({ this_lua(), quoted(arg[0]), "--serve", quoted(path) }, " ")
 end
 
 local function stop_server(path)
@@ -219,10 +224,20 @@ end
 
 -- ---- a real web server ----
 
-local function read_head(sock)
+local PATIENCE = 10 -- seconds for the whole page
+local LONGEST = 16 * 1024 * 1024 -- bytes
+
+-- Bounds the next call by what is left until `finish`.
+local function bounded(sock, finish)
+    sock:settimeout(math.max(0, finish - socket.now()))
+    return sock
+end
+
+local function print_head(sock, finish)
     local next_line = sock:readuntil("\n", false, 8192)
     local line, err
     repeat
+        bounded(sock, finish)
         line, err = next_line()
         line = assert(line, err):gsub("\r$", "")
         print("  " .. line)
@@ -230,16 +245,15 @@ local function read_head(sock)
 end
 
 local function fetch(host, port)
-    local sock = socket.tcp()
-    sock:settimeout(10)
-    local ok, err = sock:connect(host, port)
+    local sock, finish = socket.tcp(), socket.now() + PATIENCE
+    local ok, err = bounded(sock, finish):connect(host, port)
     if not ok then
         error(("%s:%s: %s"):format(host, port, err), 0)
     end
     print(("connected to %s, from %s"):format(tostring(sock:getpeername()), tostring(sock:getsockname())))
-    assert(sock:write { "GET / HTTP/1.0\r\nHost: ", host, "\r\n\r\n" })
-    read_head(sock)
-    local body = assert(sock:readall(16 * 1024 * 1024))
+    assert(bounded(sock, finish):write { "GET / HTTP/1.0\r\nHost: ", host, "\r\n\r\n" })
+    print_head(sock, finish)
+    local body = assert(bounded(sock, finish):readall(LONGEST))
     print(("  %d bytes"):format(#body))
     sock:close()
 end

@@ -468,7 +468,8 @@ local PARENT = { tcpsock = ": ssocket.socket", udpsock = ": ssocket.socket" }
 local function aliases(out)
     out[#out + 1] = "---@alias ssocket.option"
     for _, opt in ipairs(api.options) do
-        out[#out + 1] = ('---| "%s" # %s, %s; %s'):format(opt[2], type_in_words(opt[3]), SOCKETS[opt[4]], join_lines(opt[5]))
+        local type, sockets = type_in_words(opt[3]), SOCKETS[opt[4]]
+        out[#out + 1] = ('---| "%s" # %s, %s; %s'):format(opt[2], type, sockets, join_lines(opt[5]))
     end
     out[#out + 1] = "\n---The value of SHUT_RD, SHUT_WR or SHUT_RDWR."
     out[#out + 1] = "---@alias ssocket.shutdown integer\n"

@@ -1,7 +1,7 @@
 -- Addresses as getpeername, getsockname, recvfrom, recvmany and resolve return them, and as they go back in.
 
 local t = require "support.t"
-local t2 = require "support.t2"
+local tools = require "support.tools"
 
 local socket = t.socket
 
@@ -23,7 +23,7 @@ local function check_ip(addr, host, family, port)
     assert.is_table(addr)
     assert.equal(host, addr[1])
     assert.equal(family, addr.family)
-    assert.is_true(t2.is_integer(addr[2]))
+    assert.is_true(tools.is_integer(addr[2]))
     assert.is_nil(tostring(addr[2]):find(".", 1, true))
     assert.is_true(addr[2] > 0 and addr[2] <= 65535)
     assert.is_true(port == nil or port == addr[2])
@@ -156,7 +156,7 @@ describe("a returned address given again", function()
     it("serves sendto, send, connect and sendmany", function()
         for _, name in ipairs { "inet", "inet6", "unix" } do
             local where = { inet = { "127.0.0.1", 0 }, inet6 = { "::1", 0 }, unix = { "unix:" .. t.tmpdir() .. "/r" } }
-            local receiver = udp_at(t2.unpack(where[name]))
+            local receiver = udp_at(tools.unpack(where[name]))
             local addr = receiver:getsockname()
             local sender = socket.udp()
             assert(sender:sendto("1", addr) and sender:send("2", addr))
@@ -186,7 +186,7 @@ describe("a returned address given again", function()
     it("may be of a family that the socket has not, which fails and harms nothing", function()
         local receiver, sender = udp_at("127.0.0.1", 0), udp_at("127.0.0.1", 0)
         for _, other in ipairs { { "unix:/nowhere/at/all" }, { "::1", 9 }, { t.abstract() } } do
-            local ok, err = sender:sendto("lost", t2.unpack(other))
+            local ok, err = sender:sendto("lost", tools.unpack(other))
             assert.is_nil(ok)
             assert.is_string(err)
             assert(sender:sendto("kept", receiver:getsockname()))

@@ -2,7 +2,7 @@
 -- A datagram socket's connect sends nothing, so that any address can be tried.
 
 local t = require "support.t"
-local t2 = require "support.t2"
+local tools = require "support.tools"
 
 local socket = t.socket
 
@@ -41,7 +41,7 @@ describe("a host", function()
     }
 
     it("may be an IPv4 or an IPv6 literal, in brackets too", function()
-        t2.each(literals, function(case)
+        tools.each(literals, function(case)
             local addr = assert(through_connect(case[1], 9))
             assert.same({ case[2], 9, case[3] }, { addr[1], addr[2], addr.family })
         end)
@@ -86,7 +86,7 @@ describe("a host", function()
     }
 
     it("that can be none is not found, without being looked up", function()
-        t.deadline(2, t2.each, no_hosts, function(host)
+        t.deadline(2, tools.each, no_hosts, function(host)
             for _, make in ipairs { socket.tcp, socket.udp } do
                 assert.same({ nil, socket.ERROR_NOTFOUND }, { make():connect(host, 9) })
             end
@@ -99,12 +99,12 @@ describe("a host", function()
     it("with a NUL in it is misuse", function()
         for _, host in ipairs { "127.0.0.1\0.evil", "localhost\0", "\0", "::1\0", "*\0" } do
             for _, s in ipairs { socket.tcp(), socket.udp() } do
-                t2.misuse(t2.method, s, "connect", 1, { host, 80 })
-                t2.misuse(t2.method, s, "bind", 1, { host, 0 })
+                tools.misuse(tools.method, s, "connect", 1, { host, 80 })
+                tools.misuse(tools.method, s, "bind", 1, { host, 0 })
                 assert.equal(-1, s:fileno())
             end
-            t2.misuse(t2.method, socket.udp(), "sendto", 2, { "data", host, 80 })
-            t2.misuse(t2.field, socket, "resolve", 1, { host })
+            tools.misuse(tools.method, socket.udp(), "sendto", 2, { "data", host, 80 })
+            tools.misuse(tools.field, socket, "resolve", 1, { host })
         end
     end)
 
@@ -122,29 +122,29 @@ describe("a port", function()
         for _, port in ipairs { 1, 80, 8080.0, 65535, "80", "65535", 2 ^ 15 } do
             local addr = assert(through_connect("127.0.0.1", port))
             assert.equal(tonumber(port), addr[2])
-            assert.is_true(t2.is_integer(addr[2]))
+            assert.is_true(tools.is_integer(addr[2]))
         end
     end)
 
     -- pitfall: a port that wraps (70000 to 4464, -1 to 65535) or loses its fraction
     it("outside of 0 to 65535, with a fraction or of another type is misuse", function()
-        local ports = { 65536, 70000, -1, -65536, 80.5, 2 ^ 32, 2 ^ 32 + 80, 2 ^ 53, 2 ^ 63, -2 ^ 63, 1e300, t2.nan,
+        local ports = { 65536, 70000, -1, -65536, 80.5, 2 ^ 32, 2 ^ 32 + 80, 2 ^ 53, 2 ^ 63, -2 ^ 63, 1e300, tools.nan,
             math.huge, -math.huge, "", "http", "80x", "80.5", "70000", "-1", {}, true, print }
         for _, port in ipairs(ports) do
             for _, s in ipairs { socket.tcp(), socket.udp() } do
-                t2.misuse(t2.method, s, "connect", 2, { "127.0.0.1", port })
-                t2.misuse(t2.method, s, "bind", 2, { "::1", port })
+                tools.misuse(tools.method, s, "connect", 2, { "127.0.0.1", port })
+                tools.misuse(tools.method, s, "bind", 2, { "::1", port })
             end
-            t2.misuse(t2.method, socket.udp(), "sendto", 3, { "data", "127.0.0.1", port })
-            t2.misuse(t2.field, socket, "resolve", 2, { "127.0.0.1", port })
+            tools.misuse(tools.method, socket.udp(), "sendto", 3, { "data", "127.0.0.1", port })
+            tools.misuse(tools.field, socket, "resolve", 2, { "127.0.0.1", port })
         end
     end)
 
     it("that was forgotten is misuse", function()
         for _, host in ipairs { "127.0.0.1", "localhost", "::1", "@name", "unixpath", "UNIX:" } do
-            t2.misuse(t2.method, socket.tcp(), "connect", nil, { host })
-            t2.misuse(t2.method, socket.udp(), "bind", nil, { host })
-            t2.misuse(t2.method, socket.udp(), "sendto", nil, { "data", host })
+            tools.misuse(tools.method, socket.tcp(), "connect", nil, { host })
+            tools.misuse(tools.method, socket.udp(), "bind", nil, { host })
+            tools.misuse(tools.method, socket.udp(), "sendto", nil, { "data", host })
         end
     end)
 
@@ -163,14 +163,14 @@ describe("a table as an address", function()
 
     it("is misuse when it is not what the module returns", function()
         local cases = { {}, { "127.0.0.1" }, { nil, 80 }, { "127.0.0.1", {} }, { "127.0.0.1", "x" },
-            { "127.0.0.1", 70000 }, { "127.0.0.1", -1 }, { "127.0.0.1", 80.5 }, { "127.0.0.1", t2.nan },
+            { "127.0.0.1", 70000 }, { "127.0.0.1", -1 }, { "127.0.0.1", 80.5 }, { "127.0.0.1", tools.nan },
             { "127.0.0.1\0.evil", 80 }, { {}, 80 }, { true, 80 }, { print, print }, { { "127.0.0.1", 80 } } }
-        t2.each(cases, function(forged)
+        tools.each(cases, function(forged)
             for _, s in ipairs { socket.tcp(), socket.udp() } do
-                t2.misuse(t2.method, s, "connect", 1, { forged })
-                t2.misuse(t2.method, s, "bind", 1, { forged })
+                tools.misuse(tools.method, s, "connect", 1, { forged })
+                tools.misuse(tools.method, s, "bind", 1, { forged })
             end
-            t2.misuse(t2.method, socket.udp(), "sendto", 2, { "data", forged })
+            tools.misuse(tools.method, socket.udp(), "sendto", 2, { "data", forged })
         end)
     end)
 
@@ -179,7 +179,7 @@ describe("a table as an address", function()
             for _, value in ipairs(values) do
                 local addr = assert(through_connect("127.0.0.1", 9))
                 addr[field] = value
-                t2.misuse(t2.method, socket.tcp(), "connect", 1, { addr })
+                tools.misuse(tools.method, socket.tcp(), "connect", 1, { addr })
             end
         end
     end)

@@ -1,7 +1,7 @@
 -- Unix addresses: paths, abstract names, no name at all. Python looks at them from outside.
 
 local t = require "support.t"
-local t2 = require "support.t2"
+local tools = require "support.tools"
 
 local socket = t.socket
 local TOO_LONG = t.text "ENAMETOOLONG"
@@ -68,15 +68,15 @@ for name, make in pairs { tcpsock = socket.tcp, udpsock = socket.udp } do
 
         it("with a NUL in it is misuse", function()
             local dir = t.tmpdir()
-            t2.misuse(t2.method, make(), "bind", 1, { "unix:" .. dir .. "/a\0b" })
-            t2.misuse(t2.method, make(), "connect", 1, { dir .. "/a\0b" })
-            t2.misuse(t2.method, make(), "connect", 1, { "unix:\0" })
+            tools.misuse(tools.method, make(), "bind", 1, { "unix:" .. dir .. "/a\0b" })
+            tools.misuse(tools.method, make(), "connect", 1, { dir .. "/a\0b" })
+            tools.misuse(tools.method, make(), "connect", 1, { "unix:\0" })
             assert.equal("", entries(dir))
         end)
 
         it("together with a port is misuse", function()
-            t2.misuse(t2.method, make(), "connect", nil, { "unix:/nowhere/at/all", 80 })
-            t2.misuse(t2.method, make(), "bind", nil, { t.abstract(), 0 })
+            tools.misuse(tools.method, make(), "connect", nil, { "unix:/nowhere/at/all", 80 })
+            tools.misuse(tools.method, make(), "bind", nil, { t.abstract(), 0 })
         end)
 
         -- pitfall: a path longer than the system's limit cut silently, and another path used
@@ -106,7 +106,7 @@ for name, make in pairs { tcpsock = socket.tcp, udpsock = socket.udp } do
         end)
     end)
 
-    if t2.on_linux then
+    if tools.on_linux then
         describe("an abstract name given to a " .. name, function()
             t.guard()
 

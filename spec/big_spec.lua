@@ -129,7 +129,7 @@ describe("one long record", function()
         return data, os.clock() - started, s, p
     end
 
-    local size = math.floor(MIB / t.slow) * 16
+    local size = math.ceil(16 / t.slow) * MIB
 
     for name, case in pairs {
         ["without a trace of its delimiter"] = { "x", "the end" },

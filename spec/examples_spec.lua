@@ -69,6 +69,12 @@ local function write_file(path, data)
     file:close()
 end
 
+-- A socket's path cannot be opened, so that alone tells nothing.
+local function is_gone(path)
+    local ok, err = os.remove(path)
+    return not ok and err:find(t.text "ENOENT", 1, true) ~= nil
+end
+
 local function read_file(path)
     local file = assert(io.open(path, "rb"))
     local data = file:read "*a"
@@ -117,26 +123,37 @@ describe("examples/echo_tcp.lua", function()
         well(s)
     end)
 
-    it("gives a long stream back while a client that never reads is connected", function()
+    it("serves others while a client does not read, and owes it every byte", function()
         local s = server("echo_tcp", "127.0.0.1", 0, 2)
         local p = t.python(
             [[
-            import threading
             deaf = connect(argv[0]); deaf.setblocking(False)
-            full = 0
-            while full < 50: # until the server's buffers are full: it reads no more, and holds nothing
-                try: deaf.send(b"x" * 65536); full = 0
+            piece, sent, full = os.urandom(1 << 16), 0, 0
+            while full < 20: # until the server reads no more
+                try: sent += deaf.send(piece[sent % len(piece):]); full = 0
                 except BlockingIOError: full += 1; select.select([], [deaf], [], 0.01)
-            s = connect(argv[0])
-            data = os.urandom(3000000)
-            def send(): s.sendall(data); s.shutdown(socket.SHUT_WR)
-            writer = threading.Thread(target=send); writer.start()
-            say(drain(s) == data)
-            writer.join(); s.close(); reset(deaf)
+            s = connect(argv[0]); s.sendall(b"still there?")
+            say(take(s, 12).decode()); s.close()
+            deaf.setblocking(True); deaf.shutdown(socket.SHUT_WR)
+            data = drain(deaf)
+            say(data == (piece * (sent // len(piece) + 1))[:sent])
             ]],
             s.port
         )
-        assert.equal("True\n", p:finish(LIMIT))
+        assert.equal("still there?\nTrue\n", p:finish(LIMIT))
+        well(s)
+    end)
+
+    it("lives on when a client breaks off", function()
+        local s = server("echo_tcp", "127.0.0.1", 0, 2)
+        local p = t.python(
+            [[
+            broken = connect(argv[0]); broken.sendall(b"x"); take(broken, 1); reset(broken)
+            s = connect(argv[0]); s.sendall(b"hello"); say(take(s, 5).decode()); s.close()
+            ]],
+            s.port
+        )
+        assert.equal("hello\n", p:finish())
         well(s)
     end)
 
@@ -163,7 +180,7 @@ describe("examples/echo_unix.lua", function()
             p:finish()
         end
         assert.equal("", well(s))
-        assert.is_nil((io.open(path)))
+        assert.is_true(is_gone(path))
     end)
 
     it("takes a name of the system's choice", function()
@@ -260,17 +277,17 @@ describe("examples/udp_ping.lua", function()
         local s = t.python [[
             s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             s.bind(("127.0.0.1", 0)); say(s.getsockname()[1])
-            first, addr = s.recvfrom(2000) # no answer until the second has come
+            first, addr = s.recvfrom(2000) # no answer until the second has come, and to that none at all
             second, addr = s.recvfrom(2000)
-            s.sendto(first, addr); s.sendto(second, addr)
+            s.sendto(first, addr)
             third, addr = s.recvfrom(2000)
             s.sendto(third, addr)
         ]]
         local p = example("udp_ping", "127.0.0.1", s:number(), 3)
         assert.equal("1: Operation timed out", p:line())
-        assert.truthy(p:line():find "^2: [%d.]+ ms$")
+        assert.equal("2: Operation timed out", p:line())
         assert.truthy(p:line():find "^3: [%d.]+ ms$")
-        assert.equal("2 of 3 answered\n", badly(p))
+        assert.equal("1 of 3 answered\n", badly(p))
         s:finish()
     end)
 
@@ -312,32 +329,53 @@ describe("examples/proxy.lua", function()
     end)
 
     it("copies both ways at once, however slow one side is", function()
+        -- More than all buffers on the way hold: the proxy has to keep parts of its pieces for later.
         local target = t.python [[
             import threading
-            s = accept(); data = os.urandom(3000000); say(digest(data))
+            with socket.socket() as l:
+                l.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+                l.bind(("127.0.0.1", 0)); l.listen(); say(l.getsockname()[1]); s = l.accept()[0]
+            data = os.urandom(20000000); say(digest(data))
             writer = threading.Thread(target=s.sendall, args=(data,)); writer.start()
-            hear() # the client has filled everything on the way by now
-            say(digest(take(s, 3000000)))
+            hear() # the client cannot send any more by now
+            say(digest(take(s, 20000000)))
             writer.join(); s.close()
         ]]
         local s = server("proxy", "127.0.0.1", target:number(), 0, 1)
         local p = t.python(
             [[
             import threading
-            s = connect(argv[0]); data = os.urandom(3000000); say(digest(data))
-            writer = threading.Thread(target=s.sendall, args=(data,)); writer.start()
+            s = connect(argv[0]); data = os.urandom(20000000); say(digest(data))
+            s.setblocking(False); sent = full = 0
+            while full < 20:
+                try: sent += s.send(data[sent:sent + 1000000]); full = 0
+                except BlockingIOError: full += 1; select.select([], [s], [], 0.01)
+            say(sent < len(data)); s.setblocking(True)
+            writer = threading.Thread(target=s.sendall, args=(data[sent:],)); writer.start()
             say(digest(drain(s)))
             writer.join(); s.close()
             ]],
             s.port
         )
         local sent_down, sent_up = target:line(LIMIT), p:line(LIMIT)
+        assert.equal("True", p:line(LIMIT))
         target:say "read"
         assert.equal(sent_up, target:line(LIMIT))
         assert.equal(sent_down, p:line(LIMIT))
         p:finish()
         target:finish()
         well(s)
+    end)
+
+    it("passes a broken connection on", function()
+        local target = t.python [[ s = accept(); say(take(s, 1) == b"x"); say(drain(s) == b""); s.close() ]]
+        local s = server("proxy", "127.0.0.1", target:number(), 0, 1)
+        local p = t.python([[ s = connect(argv[0]); s.sendall(b"x"); hear(); reset(s) ]], s.port)
+        assert.equal("True", target:line())
+        p:say "break it"
+        p:finish()
+        assert.equal("True\n", target:finish())
+        assert.equal("proxy: Connection reset by peer\n", well(s))
     end)
 
     it("serves several connections at once", function()
@@ -415,6 +453,23 @@ describe("examples/downloads.lua", function()
             assert.truthy(line:find(("^/%02d +HTTP/1.0 200 OK, 1000 bytes$"):format(i)), line)
         end
         s:finish()
+    end)
+
+    it("sends a request that the server does not take at once", function()
+        local s = t.python [[
+            with socket.socket() as l:
+                l.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+                l.bind(("127.0.0.1", 0)); l.listen(); say(l.getsockname()[1]); s = l.accept()[0]
+            hear()
+            head = b""
+            while not head.endswith(b"\r\n\r\n"): head += s.recv(65536)
+            say(head == b"GET /%s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n" % (b"0123456789" * 12000))
+            s.sendall(b"HTTP/1.0 414 Too long\r\n\r\n"); s.close()
+        ]]
+        local p = example("downloads", "127.0.0.1", s:number(), "/" .. ("0123456789"):rep(12000))
+        s:say "read"
+        assert.equal("True\n", s:finish())
+        assert.truthy(well(p):find " HTTP/1.0 414 Too long, 0 bytes\n$")
     end)
 
     it("understands an answer that comes byte by byte", function()
@@ -496,8 +551,7 @@ describe("examples/demo.lua", function()
             assert.truthy(text:find(line, 1, true), line .. "\nin:\n" .. text)
         end
         local path = text:match "and unix:([^\n]*)"
-        assert.is_string(path)
-        assert.is_nil((io.open(path)))
+        assert.is_true(is_gone(path))
         assert.is_nil(text:find "[^\n -~]") -- plain ASCII
     end)
 
@@ -506,7 +560,7 @@ describe("examples/demo.lua", function()
         write_file(wrong, (read_file("examples/demo.lua"):gsub("data:upper%(%)", "data")))
         local text = badly(run(wrong))
         assert.truthy(text:find('demo: sock:recvfrom() gave "ping", 127', 1, true), text)
-        assert.is_nil((io.open(text:match "and unix:([^\n]*)")))
+        assert.is_true(is_gone(text:match "and unix:([^\n]*)"))
     end)
 
     it("fetches a page from a web server", function()

@@ -2,7 +2,7 @@
 -- error that names the argument, and neither send, read nor change anything.
 
 local t = require "support.t"
-local t2 = require "support.t2"
+local tools = require "support.tools"
 local generated = require "support.kinds"
 
 local socket = t.socket
@@ -103,7 +103,7 @@ for class, methods in pairs { tcpsock = calls.tcpsock, udpsock = calls.udpsock }
                     local s, finish = state[2]()
                     local before, fds = state_of(s), t.fds()
                     each_wrong(methods[name], function(position, args)
-                        t2.misuse(t2.method, s, name, position, args)
+                        tools.misuse(tools.method, s, name, position, args)
                     end)
                     assert.same(before, state_of(s))
                     assert.equal(fds, t.fds())
@@ -120,7 +120,7 @@ describe("a wrong argument to a function of the module", function()
         it("is refused by " .. name, function()
             local fds = t.fds()
             each_wrong(calls.socket[name], function(position, args)
-                t2.misuse(t2.field, socket, name, position, args)
+                tools.misuse(tools.field, socket, name, position, args)
             end)
             assert.equal(fds, t.fds())
         end)
@@ -139,14 +139,17 @@ describe("a method taken to something else", function()
         end
 
         -- pitfall: `sock.fileno("x")` crashes; a TCP method taken on a UDP object
-        it("raises an error that says " .. class .. " was expected", function()
+        it("raises an error that says " .. class .. " was expected, and what came instead", function()
             local s = class == "tcpsock" and socket.tcp() or socket.udp()
+            local stranger, kind = other[class](), class == "tcpsock" and "udpsock" or "tcpsock"
             for _, name in ipairs(sorted_names(methods)) do
+                tools.misuse(tools.field, s, name, 1, { "x" }, class .. " expected, got string")
+                tools.misuse(tools.field, s, name, 1, { stranger }, class .. " expected, got " .. kind)
                 local all = strangers()
                 for i = 1, all.n do
-                    t2.misuse(t2.field, s, name, 1, { n = 2, all[i], 1 }, class .. " expected")
+                    tools.misuse(tools.field, s, name, 1, { n = 2, all[i], 1 }, class .. " expected")
                 end
-                t2.misuse(t2.field, s, name, 1, { n = 0 }, class .. " expected")
+                tools.misuse(tools.field, s, name, 1, { n = 0 }, class .. " expected")
             end
         end)
 

@@ -2,7 +2,7 @@
 -- a leaked descriptor or a wait without end.
 
 local t = require "support.t"
-local t2 = require "support.t2"
+local tools = require "support.tools"
 local calls = require "support.kinds".calls
 
 local socket = t.socket
@@ -61,9 +61,9 @@ for class, cases in pairs(without_descriptor) do
         t.guard()
         for _, case in ipairs(cases) do
             local name, args, results = case[1], case[2], case[3]
-            it(("answers %s as documented, before and after"):format(t2.show(name, args)), function()
+            it(("answers %s as documented, before and after"):format(tools.show(name, args)), function()
                 for _, s in ipairs { makers[class](), used(class) } do
-                    assert.same(results, t2.pack(s[name](s, t2.unpack(args))))
+                    assert.same(results, t.pack(s[name](s, tools.unpack(args))))
                 end
             end)
         end
@@ -74,7 +74,7 @@ describe("a stream socket without a descriptor", function()
     t.guard()
     it("has nothing for readuntil and readsome", function()
         for _, s in ipairs { socket.tcp(), used "tcpsock" } do
-            assert.same({ nil, CLOSED, "", n = 3 }, t2.pack(s:readuntil "\n"()))
+            assert.same({ nil, CLOSED, "", n = 3 }, t.pack(s:readuntil "\n"()))
             local data, err = s:readsome(1)
             assert.same({ nil, CLOSED }, { data, err })
         end
@@ -83,13 +83,14 @@ end)
 
 -- ---- anything goes ----
 
-local nan, inf = t2.nan, math.huge
+local nan, inf = tools.nan, math.huge
 
 -- Hosts that are not looked up, values of every type, numbers of every size.
 local addresses = { "127.0.0.1", "::1", "1.5", "unix:", "unix:@", "/nowhere/at/all", "unix:/nowhere/at/all", {},
     { "::1", 9 } }
 local values = { nil, true, false, "", "x", "\0", "unix:", 0, 1, 2, -1, 1.5, 16, 65535, 65536, 2 ^ 31, 2 ^ 40, 2 ^ 53,
-    2 ^ 63, -2 ^ 63, 1e300, nan, inf, -inf, {}, { 1 }, { "a", "b" }, { {} }, print, io.stdout, coroutine.create(function() end),
+    2 ^ 63, -2 ^ 63, 1e300, nan, inf, -inf, {}, { 1 }, { "a", "b" }, { {} }, print, io.stdout,
+    coroutine.create(function() end),
     socket.tcp(), socket.udp(), socket.OPT_TCP_NODELAY, socket.OPT_LINGER, socket.OPT_RCVBUF, socket.OPT_ERROR, n = 37 }
 local takes_address = { connect = 1, bind = 1, sendto = 2, send = 2, sendmany = 2, join = 1, leave = 1 }
 
@@ -123,8 +124,8 @@ end
 local function random_call(s, name)
     local args = random_args(name)
     s:settimeout(0)
-    local ok, result, err = pcall(t2.method, s, name, t2.unpack(args, 1, args.n))
-    assert(is_documented(ok, result, err), t2.show(name, args) .. " gives " .. tostring(result))
+    local ok, result, err = pcall(tools.method, s, name, tools.unpack(args, 1, args.n))
+    assert(is_documented(ok, result, err), tools.show(name, args) .. " gives " .. tostring(result))
     if name == "detach" and ok and result then
         t.sys.close(result)
     elseif name == "readuntil" and ok then

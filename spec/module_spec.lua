@@ -1,7 +1,7 @@
 -- The module as a whole: its constants, its clock, and what loading it does to the process around it.
 
 local t = require "support.t"
-local t2 = require "support.t2"
+local tools = require "support.tools"
 
 local socket, sys = t.socket, t.sys
 
@@ -11,12 +11,12 @@ describe("the module's constants", function()
     it("for options are strings, and nil where the system has not got the option", function()
         local everywhere = { TCP_NODELAY = "tcp_nodelay", TCP_KEEPALIVE = "tcp_keepalive",
             TCP_REUSEADDR = "tcp_reuseaddr", IPV6_V6ONLY = "ipv6_v6only", RCVBUF = "rcvbuf", SNDBUF = "sndbuf",
-            LINGER = "linger", ERROR = "error", BROADCAST = "broadcast", IP_TTL = "ip_ttl", IP_MULTICAST_TTL = "ip_multicast_ttl",
-            IP_MULTICAST_LOOP = "ip_multicast_loop" }
+            LINGER = "linger", ERROR = "error", BROADCAST = "broadcast", IP_TTL = "ip_ttl",
+            IP_MULTICAST_TTL = "ip_multicast_ttl", IP_MULTICAST_LOOP = "ip_multicast_loop" }
         for name, text in pairs(everywhere) do
             assert.equal(text, socket["OPT_" .. name])
         end
-        local system = t2.python_constants { "SO_REUSEPORT", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT",
+        local system = tools.python_constants { "SO_REUSEPORT", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT",
             "TCP_USER_TIMEOUT", "TCP_CORK", "TCP_FASTOPEN", "TCP_DEFER_ACCEPT" }
         for name, text in pairs { SO_REUSEPORT = "reuseport", TCP_KEEPIDLE = "tcp_keepidle",
             TCP_KEEPINTVL = "tcp_keepintvl", TCP_KEEPCNT = "tcp_keepcnt", TCP_USER_TIMEOUT = "tcp_user_timeout",
@@ -28,7 +28,7 @@ describe("the module's constants", function()
     it("for shutdown are three integers, and the version is a text", function()
         local how = { socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR }
         for i, v in ipairs(how) do
-            assert.is_true(t2.is_integer(v))
+            assert.is_true(tools.is_integer(v))
             assert.is_true(v ~= how[i % 3 + 1])
         end
         assert.matches("%d+%.%d+", socket._VERSION)
@@ -60,17 +60,17 @@ describe("now and sleep", function()
 
     it("sleep takes the time asked for and returns true; a negative time is none", function()
         for _, seconds in ipairs { 0, 1e-9, 0.0003, 0.002, 0.05, 0.12 } do
-            assert.same({ true, n = 1 }, t2.pack(t.takes(seconds, socket.sleep, seconds)))
+            assert.same({ true, n = 1 }, t.pack(t.takes(seconds, socket.sleep, seconds)))
         end
         for _, seconds in ipairs { -1, -1e-9, -1e300, -math.huge } do
-            assert.same({ true, n = 1 }, t2.pack(t.takes(0, socket.sleep, seconds)))
+            assert.same({ true, n = 1 }, t.pack(t.takes(0, socket.sleep, seconds)))
         end
     end)
 
     it("sleep goes on after a signal, and not for longer", function()
         for _, kind in ipairs { "count", "count_restart" } do
             sys.disposition(sys.SIGUSR1, kind)
-            local signals = t2.signals(sys.SIGUSR1)
+            local signals = tools.signals(sys.SIGUSR1)
             sys.caught()
             assert.is_true(t.takes(0.15, socket.sleep, 0.15))
             assert.is_true(sys.caught() > 5)
@@ -85,7 +85,7 @@ describe("loading the module", function()
     t.guard()
 
     it("prints nothing and sets no global", function()
-        assert.equal("", t2.run_lua [[
+        assert.equal("", tools.run_lua [[
             local before = {}
             for name in pairs(_G) do before[name] = true end
             local socket = require "ssocket"
@@ -96,7 +96,7 @@ describe("loading the module", function()
     end)
 
     it("leaves the disposition of every signal and the mask as they were, also after use", function()
-        local said = t2.run_lua [[
+        local said = tools.run_lua [[
             local sys = require "testsys"
             local function look()
               local all = {}
@@ -121,7 +121,7 @@ describe("loading the module", function()
     end)
 
     it("can be done twice: the same module, and again after it was forgotten", function()
-        assert.equal("", t2.run_lua [[
+        assert.equal("", tools.run_lua [[
             local first = require "ssocket"
             assert(require "ssocket" == first)
             local a, b = first.pair()
@@ -141,7 +141,7 @@ describe("the shared object", function()
 
     -- pitfalls: internal symbols exported; a function name (select) that the dynamic linker binds to libc's
     it("exports luaopen_ssocket and nothing else", function()
-        local said = t2.run { "nm", "-D", "--defined-only", t2.module }
+        local said = tools.run { "nm", "-D", "--defined-only", tools.module }
         local exported = {}
         for name in said:gmatch "%x+ [A-Za-z] (%S+)" do
             exported[#exported + 1] = name:match "^[^@]+"
@@ -150,7 +150,7 @@ describe("the shared object", function()
     end)
 
     it("needs libc alone", function()
-        local said = t2.run { "readelf", "-d", t2.module }
+        local said = tools.run { "readelf", "-d", tools.module }
         for library in said:gmatch "Shared library: %[([^%]]+)%]" do
             local is_libc = library:match "^libc%." or library:match "^libpthread%." or library:match "^ld%-linux"
             assert.is_truthy(is_libc or library:match "^lib[au]b?san%.", library)

@@ -1,7 +1,7 @@
 -- Multicast and broadcast over the loopback interface.
 
 local t = require "support.t"
-local t2 = require "support.t2"
+local tools = require "support.tools"
 
 local socket = t.socket
 
@@ -59,10 +59,10 @@ local function python_sender(group, port, index)
     ]], group, index, port)
 end
 
-local LO = t2.on_linux and "lo" or "lo0"
+local LO = tools.on_linux and "lo" or "lo0"
 
 for _, case in ipairs { { "IPv4", V4, "0.0.0.0" }, { "IPv6", V6, "::" } } do
-    local family, group, any = t2.unpack(case)
+    local family, group, any = tools.unpack(case)
 
     describe(family .. " multicast", function()
         t.guard()

@@ -1,7 +1,7 @@
 -- What options do, beyond being set: REUSEADDR, REUSEPORT, LINGER, ERROR, numeric levels, and names that are none.
 
 local t = require "support.t"
-local t2 = require "support.t2"
+local tools = require "support.tools"
 
 local socket, sys = t.socket, t.sys
 
@@ -92,12 +92,12 @@ describe("OPT_LINGER", function()
                 assert.is_true(s:setopt(socket.OPT_LINGER, value))
                 local got = s:getopt(socket.OPT_LINGER)
                 assert.equal(value, got)
-                assert.is_true(got == false or t2.is_integer(got))
+                assert.is_true(got == false or tools.is_integer(got))
             end
-            for _, wrong in ipairs { true, -1, 1.5, t2.nan, math.huge, "x", {}, print } do
-                t2.misuse(t2.method, s, "setopt", 2, { socket.OPT_LINGER, wrong })
+            for _, wrong in ipairs { true, -1, 1.5, tools.nan, math.huge, "x", {}, print } do
+                tools.misuse(tools.method, s, "setopt", 2, { socket.OPT_LINGER, wrong })
             end
-            t2.misuse(t2.method, s, "setopt", 2, { socket.OPT_LINGER })
+            tools.misuse(tools.method, s, "setopt", 2, { socket.OPT_LINGER })
             assert.equal(1, s:getopt(socket.OPT_LINGER))
         end)
     end)
@@ -133,7 +133,7 @@ describe("OPT_ERROR", function()
         gone:close()
         assert(u:send "anybody?")
         local first = u:getopt(socket.OPT_ERROR)
-        assert.is_true(t2.is_integer(first))
+        assert.is_true(tools.is_integer(first))
         assert.equal(sys.ECONNREFUSED, first)
         assert.equal(0, u:getopt(socket.OPT_ERROR))
         u:close()
@@ -142,7 +142,7 @@ describe("OPT_ERROR", function()
     it("is read only", function()
         each_socket(function(s)
             for _, value in ipairs { 0, 1, true, false } do
-                t2.misuse(t2.method, s, "setopt", nil, { socket.OPT_ERROR, value })
+                tools.misuse(tools.method, s, "setopt", nil, { socket.OPT_ERROR, value })
             end
         end)
         assert.same({ nil, socket.ERROR_CLOSED }, { socket.tcp():getopt(socket.OPT_ERROR) })
@@ -177,15 +177,15 @@ describe("an option by numbers", function()
 
     it("takes integers only", function()
         each_socket(function(s)
-            for _, wrong in ipairs { 1.5, t2.nan, math.huge, {}, print, "x", socket.OPT_TCP_NODELAY } do
-                t2.misuse(t2.method, s, "getopt", 2, { sys.SOL_SOCKET, wrong })
-                t2.misuse(t2.method, s, "setopt", 2, { sys.SOL_SOCKET, wrong, 1 })
-                t2.misuse(t2.method, s, "setopt", 3, { sys.SOL_SOCKET, sys.SO_KEEPALIVE, wrong })
+            for _, wrong in ipairs { 1.5, tools.nan, math.huge, {}, print, "x", socket.OPT_TCP_NODELAY } do
+                tools.misuse(tools.method, s, "getopt", 2, { sys.SOL_SOCKET, wrong })
+                tools.misuse(tools.method, s, "setopt", 2, { sys.SOL_SOCKET, wrong, 1 })
+                tools.misuse(tools.method, s, "setopt", 3, { sys.SOL_SOCKET, sys.SO_KEEPALIVE, wrong })
             end
-            t2.misuse(t2.method, s, "getopt", 2, { sys.SOL_SOCKET })
-            t2.misuse(t2.method, s, "setopt", nil, { sys.SOL_SOCKET, sys.SO_KEEPALIVE })
-            t2.misuse(t2.method, s, "getopt", nil, { 1.5 })
-            t2.misuse(t2.method, s, "getopt", nil, { t2.nan, 1 })
+            tools.misuse(tools.method, s, "getopt", 2, { sys.SOL_SOCKET })
+            tools.misuse(tools.method, s, "setopt", nil, { sys.SOL_SOCKET, sys.SO_KEEPALIVE })
+            tools.misuse(tools.method, s, "getopt", nil, { 1.5 })
+            tools.misuse(tools.method, s, "getopt", nil, { tools.nan, 1 })
         end)
     end)
 end)
@@ -198,8 +198,8 @@ describe("an option by name", function()
             ("x"):rep(1e5) }
         each_socket(function(s)
             for _, name in ipairs(none) do
-                t2.misuse(t2.method, s, "getopt", 1, { name })
-                t2.misuse(t2.method, s, "setopt", 1, { name, true })
+                tools.misuse(tools.method, s, "getopt", 1, { name })
+                tools.misuse(tools.method, s, "setopt", 1, { name, true })
             end
         end)
     end)

@@ -1,7 +1,7 @@
 -- Options: set and read back through the module, and seen from outside by a Python process that inherits the socket.
 
 local t = require "support.t"
-local t2 = require "support.t2"
+local tools = require "support.tools"
 
 local socket, sys = t.socket, t.sys
 
@@ -33,7 +33,7 @@ for _, option in ipairs(options) do
     names[#names + 1] = option[2]
     names[#names + 1] = option[3]
 end
-local number = t2.python_constants(names)
+local number = tools.python_constants(names)
 
 local inherited = 200 -- a descriptor number that a child process is given
 
@@ -57,7 +57,7 @@ local function agrees(option, set, got)
     elseif set == true or set == false then
         return got == set
     end
-    return got == set and t2.is_integer(got)
+    return got == set and tools.is_integer(got)
 end
 
 local function as_python(value)
@@ -135,14 +135,14 @@ for class, make in pairs { tcp = socket.tcp, udp = socket.udp } do
 
                 it(name .. " takes only values of its own type", function()
                     local wrong = type(last) == "boolean" and { 0, 1, "true", "", {}, print }
-                        or { true, false, "x", {}, 1.5, t2.nan, math.huge, 1e300 }
+                        or { true, false, "x", {}, 1.5, tools.nan, math.huge, 1e300 }
                     for _, s in ipairs { make(), bound(make, option) } do
                         local before = s:getopt(opt)
                         for _, value in ipairs(wrong) do
-                            t2.misuse(t2.method, s, "setopt", 2, { opt, value })
+                            tools.misuse(tools.method, s, "setopt", 2, { opt, value })
                         end
-                        t2.misuse(t2.method, s, "setopt", 2, { opt })
-                        t2.misuse(t2.method, s, "setopt", 2, { n = 2, opt, nil })
+                        tools.misuse(tools.method, s, "setopt", 2, { opt })
+                        tools.misuse(tools.method, s, "setopt", 2, { n = 2, opt, nil })
                         assert.equal(before, (s:getopt(opt)))
                         s:close()
                     end
@@ -155,7 +155,7 @@ for class, make in pairs { tcp = socket.tcp, udp = socket.udp } do
                         assert.is_true(s:setopt(level, code, as_python(last)))
                     end
                     local raw = s:getopt(level, code)
-                    assert.is_true(t2.is_integer(raw))
+                    assert.is_true(tools.is_integer(raw))
                     local got = s:getopt(opt)
                     assert.is_true(raw == got or (raw ~= 0) == got)
                     s:close()
@@ -163,8 +163,8 @@ for class, make in pairs { tcp = socket.tcp, udp = socket.udp } do
             elseif opt and class == "udp" and option[2] == "IPPROTO_TCP" then
                 it(name .. " is misuse", function()
                     local s = bound(make, option)
-                    t2.misuse(t2.method, s, "getopt", 1, { opt })
-                    t2.misuse(t2.method, s, "setopt", 1, { opt, last })
+                    tools.misuse(tools.method, s, "getopt", 1, { opt })
+                    tools.misuse(tools.method, s, "setopt", 1, { opt, last })
                     s:close()
                 end)
             end

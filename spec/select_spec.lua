@@ -1,7 +1,7 @@
 -- select: what counts as ready, what comes back, and how long it waits.
 
 local t = require "support.t"
-local t2 = require "support.t2"
+local tools = require "support.tools"
 
 local socket, sys = t.socket, t.sys
 local TIMEOUT, BAD = socket.ERROR_TIMEOUT, t.text "EBADF"
@@ -20,11 +20,11 @@ end
 
 -- select's three results, with limits on the wait
 local function now(reads, writes)
-    return t2.pack(socket.select(reads, writes, 0))
+    return t.pack(socket.select(reads, writes, 0))
 end
 
 local function soon(reads, writes)
-    return t2.pack(socket.select(reads, writes, 10))
+    return t.pack(socket.select(reads, writes, 10))
 end
 
 local NOTHING = { nil, nil, TIMEOUT, n = 3 }
@@ -71,13 +71,13 @@ describe("select", function()
         assert(a:write "x")
         local fd = b:fileno()
         assert_ready({ fd, b, fd }, { fd, b }, soon({ fd, b, a:fileno(), fd }, { fd, b }))
-        assert.is_true(t2.is_integer(soon({ fd })[1][1]))
+        assert.is_true(tools.is_integer(soon({ fd })[1][1]))
         close_all(a, b)
     end)
 
     it("takes no lists, empty lists, and leaves those that it was given as they were", function()
         for _, lists in ipairs { { nil, nil }, { {}, nil }, { nil, {} }, { {}, {} } } do
-            assert.same(NOTHING, t2.pack(t.takes(0.01, socket.select, lists[1], lists[2], 0.01)))
+            assert.same(NOTHING, t.pack(t.takes(0.01, socket.select, lists[1], lists[2], 0.01)))
         end
         local a, b = socket.pair()
         assert(a:write "x")
@@ -109,7 +109,7 @@ describe("select", function()
         assert(a:write "line\nrest")
         assert(b:readuntil "\n"() == "line" and b:pending() == 4)
         local fd = b:fileno()
-        assert_ready({ b, fd }, {}, t2.pack(t.deadline(5, socket.select, { b, fd, a })))
+        assert_ready({ b, fd }, {}, t.pack(t.deadline(5, socket.select, { b, fd, a })))
         assert_ready({ fd }, {}, now({ fd }))
         assert(b:read(4) == "rest")
         assert.same(NOTHING, now({ b, fd }))
@@ -188,9 +188,9 @@ describe("select of what is not open", function()
     -- pitfall: an element that is no number looping for ever
     it("is misuse when it is neither socket nor number, named by list and index", function()
         local a, b = socket.pair()
-        for _, wrong in ipairs { true, "x", {}, print, 1.5, t2.nan, 1e300, io.stdout } do
-            t2.misuse(t2.field, socket, "select", 1, { { a, b, wrong, a }, {}, 0 }, "3")
-            t2.misuse(t2.field, socket, "select", 2, { { a }, { b, wrong }, 0 }, "2")
+        for _, wrong in ipairs { true, "x", {}, print, 1.5, tools.nan, 1e300, io.stdout } do
+            tools.misuse(tools.field, socket, "select", 1, { { a, b, wrong, a }, {}, 0 }, "3")
+            tools.misuse(tools.field, socket, "select", 2, { { a }, { b, wrong }, 0 }, "2")
         end
         close_all(a, b)
     end)
@@ -202,7 +202,7 @@ describe("select's time", function()
     it("is bounded as asked, fractions too, and 0 does not wait", function()
         local a, b = socket.pair()
         for _, seconds in ipairs { 0, 1e-9, 0.0004, 0.002, 0.05, 0.15 } do
-            assert.same(NOTHING, t2.pack(t.takes(seconds, socket.select, { a, b }, nil, seconds)))
+            assert.same(NOTHING, t.pack(t.takes(seconds, socket.select, { a, b }, nil, seconds)))
         end
         close_all(a, b)
     end)
@@ -211,7 +211,7 @@ describe("select's time", function()
         local s, p = t.with_python "while True: hear(); time.sleep(0.02); s.send(b'x')"
         for _, seconds in ipairs { -1, -0.001, math.huge, 3e6, 2 ^ 31, 1e300, false } do
             p:say "go"
-            assert_ready({ s }, {}, t2.pack(socket.select({ s }, nil, seconds or nil)))
+            assert_ready({ s }, {}, t.pack(socket.select({ s }, nil, seconds or nil)))
             assert(s:read(1))
         end
         p:kill()
@@ -222,7 +222,7 @@ describe("select's time", function()
         local a, b = socket.pair()
         a:settimeout(0)
         b:settimeout(0)
-        assert.same(NOTHING, t2.pack(t.takes(0.03, socket.select, { a, b }, nil, 0.03)))
+        assert.same(NOTHING, t.pack(t.takes(0.03, socket.select, { a, b }, nil, 0.03)))
         close_all(a, b)
     end)
 
@@ -232,9 +232,9 @@ describe("select's time", function()
         local a, b = socket.pair()
         for _, kind in ipairs { "count", "count_restart" } do
             sys.disposition(sys.SIGUSR1, kind)
-            local signals = t2.signals(sys.SIGUSR1)
+            local signals = tools.signals(sys.SIGUSR1)
             sys.caught()
-            assert.same(NOTHING, t2.pack(t.takes(0.1, socket.select, { a, s, b }, nil, 0.1)))
+            assert.same(NOTHING, t.pack(t.takes(0.1, socket.select, { a, s, b }, nil, 0.1)))
             assert.is_true(sys.caught() > 5)
             if kind == "count_restart" then
                 p:say "go"

@@ -1,7 +1,7 @@
 -- recvmany and sendmany: many datagrams with one system call.
 
 local t = require "support.t"
-local t2 = require "support.t2"
+local tools = require "support.tools"
 
 local socket = t.socket
 
@@ -74,9 +74,9 @@ describe("recvmany", function()
     it("waits for the first only, and no longer than the deadline", function()
         local receiver = bound()
         receiver:settimeout(0)
-        assert.same({ nil, nil, socket.ERROR_TIMEOUT, n = 3 }, t2.pack(receiver:recvmany(8, 100)))
+        assert.same({ nil, nil, socket.ERROR_TIMEOUT, n = 3 }, t.pack(receiver:recvmany(8, 100)))
         receiver:settimeout(0.03)
-        local late = t2.pack(t.takes(0.03, receiver.recvmany, receiver, 8, 100))
+        local late = t.pack(t.takes(0.03, receiver.recvmany, receiver, 8, 100))
         assert.same({ nil, nil, socket.ERROR_TIMEOUT, n = 3 }, late)
         receiver:settimeout(10)
         local p = t.python([[
@@ -129,14 +129,14 @@ describe("recvmany", function()
                 assert.same({ "small" }, (receiver:recvmany(count, size)))
             end
         end
-        local before = t2.on_linux and t.status "VmRSS" or 0
+        local before = tools.on_linux and t.status "VmRSS" or 0
         for _ = 1, 300 do
             assert(sender:send "small")
             assert.equal("small", receiver:recvmany(1024, 65535)[1])
             assert(sender:send "small")
             assert.equal("small", (receiver:recv(2 ^ 20)))
         end
-        local after = t2.on_linux and t.status "VmRSS" or 0
+        local after = tools.on_linux and t.status "VmRSS" or 0
         assert.is_true(after - before < 32 * 1024, "KiB more: " .. after - before)
         close_all(sender, receiver)
     end)
@@ -154,7 +154,7 @@ describe("sendmany", function()
         assert.equal(2, loose:sendmany({ "b", "c" }, addr))
         assert.equal(1, loose:sendmany({ "d" }, addr[1], addr[2]))
         assert.same({ "b", "c", "d" }, (receiver:recvmany(9, 9)))
-        assert.is_true(t2.is_integer(loose:sendmany({ "e" }, addr)))
+        assert.is_true(tools.is_integer(loose:sendmany({ "e" }, addr)))
         close_all(sender, receiver, loose)
     end)
 
@@ -181,8 +181,8 @@ describe("sendmany", function()
     it("tells how far it came when one can not be sent", function()
         local sender, receiver = pair_of()
         local too_long = ("x"):rep(70000)
-        assert.same({ nil, socket.ERROR_TOOBIG, 2, n = 3 }, t2.pack(sender:sendmany { "1", "2", too_long, "4" }))
-        assert.same({ nil, socket.ERROR_TOOBIG, 0, n = 3 }, t2.pack(sender:sendmany { too_long }))
+        assert.same({ nil, socket.ERROR_TOOBIG, 2, n = 3 }, t.pack(sender:sendmany { "1", "2", too_long, "4" }))
+        assert.same({ nil, socket.ERROR_TOOBIG, 0, n = 3 }, t.pack(sender:sendmany { too_long }))
         assert.same({ "1", "2" }, (receiver:recvmany(9, 9)))
         close_all(sender, receiver)
     end)
@@ -190,7 +190,7 @@ describe("sendmany", function()
     it("checks all of the array before it sends any of it, and names the index", function()
         local sender, receiver = pair_of()
         for _, wrong in ipairs { {}, true, print, socket.udp() } do
-            t2.misuse(t2.method, sender, "sendmany", 1, { { "a", "b", wrong, "d" } }, "3")
+            tools.misuse(tools.method, sender, "sendmany", 1, { { "a", "b", wrong, "d" } }, "3")
         end
         receiver:settimeout(0)
         assert.same({ nil, socket.ERROR_TIMEOUT }, { receiver:recv() })
@@ -203,7 +203,7 @@ describe("sendmany", function()
         sender:settimeout(0)
         local ok, err, sent = sender:sendmany(all)
         assert.same({ nil, socket.ERROR_TIMEOUT }, { ok, err })
-        assert.is_true(t2.is_integer(sent) and sent > 0 and sent < 3000)
+        assert.is_true(tools.is_integer(sent) and sent > 0 and sent < 3000)
         sender:settimeout(0.03)
         assert.same({ nil, socket.ERROR_TIMEOUT, 0 }, { t.takes(0.03, sender.sendmany, sender, { "late" }) })
         for i = 1, sent do

@@ -1,7 +1,7 @@
 -- Datagrams over IPv4 and IPv6, with Python at the other end where the other end matters.
 
 local t = require "support.t"
-local t2 = require "support.t2"
+local tools = require "support.tools"
 
 local socket = t.socket
 
@@ -115,7 +115,7 @@ describe("a datagram longer than asked for", function()
         local data, from, err = sent "01234":recvfrom(4)
         assert.same({ "0123", sender:getsockname()[2], socket.ERROR_TRUNCATED }, { data, from[2], err })
         assert.same({ t.random(1), socket.ERROR_TRUNCATED }, { sent(t.random(65507)):recv(1) })
-        for _, exact in ipairs { 5, 6, 65535, 2 ^ 20 } do
+        for _, exact in ipairs { 5, 6, 65535, 2 ^ 20, 2 ^ 31, 2 ^ 40, 2 ^ 53 } do
             assert.same({ "01234" }, { sent "01234":recv(exact) })
         end
         close_all(sender, receiver)
@@ -215,6 +215,17 @@ describe("a peer", function()
     end)
 end)
 
+describe("a network without a route", function()
+    t.guard()
+    it("is ERROR_UNREACHABLE", function()
+        local u = bound "0.0.0.0"
+        local dontroute = tools.python_constants({ "SO_DONTROUTE" }).SO_DONTROUTE
+        assert(u:setopt(t.sys.SOL_SOCKET, dontroute, 1)) -- only networks that this machine is part of
+        assert.same({ nil, socket.ERROR_UNREACHABLE }, { u:sendto("x", "198.51.100.7", 9) })
+        u:close()
+    end)
+end)
+
 describe("a failed call", function()
     t.guard()
 
@@ -246,7 +257,7 @@ describe("tostring of a datagram socket", function()
     it("shows its descriptor", function()
         local u = bound()
         assert.equal(("<udpsock: %d>"):format(u:fileno()), tostring(u))
-        assert.is_true(t2.is_integer(u:fileno()))
+        assert.is_true(tools.is_integer(u:fileno()))
         u:close()
         assert.equal("<udpsock: -1>", tostring(u))
     end)

@@ -1,7 +1,7 @@
 -- The deadline of datagram calls, and signals while they wait.
 
 local t = require "support.t"
-local t2 = require "support.t2"
+local tools = require "support.tools"
 
 local socket, sys = t.socket, t.sys
 local TIMEOUT = socket.ERROR_TIMEOUT
@@ -35,7 +35,7 @@ describe("the time-out of a datagram socket", function()
         local u = socket.udp()
         assert.equal(-1, u:gettimeout())
         for _, seconds in ipairs { 0, 1, 2.5, 0.001, 1e-9, -1, -7, 1e300, math.huge, -math.huge } do
-            assert.same({ n = 0 }, t2.pack(u:settimeout(seconds)))
+            assert.same({ n = 0 }, t.pack(u:settimeout(seconds)))
             assert.equal(seconds, u:gettimeout())
         end
         u:settimeout(0.25)
@@ -84,7 +84,7 @@ describe("the time-out of a datagram socket", function()
             local u = bound()
             for _, kind in ipairs { "count", "count_restart" } do
                 sys.disposition(sys.SIGUSR1, kind)
-                local p = t2.signals(sys.SIGUSR1)
+                local p = tools.signals(sys.SIGUSR1)
                 sys.caught()
                 for _, seconds in ipairs { 0.05, 0.2 } do
                     u:settimeout(seconds)
@@ -102,10 +102,10 @@ describe("the time-out of a datagram socket", function()
     it("is not a number is misuse and changes nothing", function()
         local u = socket.udp()
         u:settimeout(3)
-        for _, wrong in ipairs { t2.nan, "soon", {}, true, print } do
-            t2.misuse(t2.method, u, "settimeout", 1, { wrong })
+        for _, wrong in ipairs { tools.nan, "soon", {}, true, print } do
+            tools.misuse(tools.method, u, "settimeout", 1, { wrong })
         end
-        t2.misuse(t2.method, u, "settimeout", 1, { n = 0 })
+        tools.misuse(tools.method, u, "settimeout", 1, { n = 0 })
         assert.equal(3, u:gettimeout())
     end)
 end)

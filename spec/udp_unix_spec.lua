@@ -1,7 +1,7 @@
 -- Datagrams over Unix sockets, with paths and abstract names, against Python and socat.
 
 local t = require "support.t"
-local t2 = require "support.t2"
+local tools = require "support.tools"
 
 local socket = t.socket
 
@@ -22,7 +22,7 @@ local places = {
     path = function()
         return "unix:" .. t.tmpdir() .. "/socket"
     end,
-    ["abstract name"] = t2.on_linux and t.abstract or nil,
+    ["abstract name"] = tools.on_linux and t.abstract or nil,
 }
 
 -- Binds where told (hexadecimal, as sockaddr has it), says so, and sends each datagram back until "end".
@@ -155,6 +155,9 @@ describe("Unix datagrams", function()
         assert.same({ "01234", socket.ERROR_TRUNCATED }, { receiver:recv(5) })
         assert.same({ "012", "unix:", socket.ERROR_TRUNCATED }, { receiver:recvfrom(3) })
         assert.same({ "whole", "unix:" }, { receiver:recvfrom(5) })
+        assert(sender:sendto(t.random(70000), spec) and sender:sendto(t.random(70000), spec))
+        assert.same({ t.random(65535), socket.ERROR_TRUNCATED }, { receiver:recv() })
+        assert.same({ t.random(70000) }, { receiver:recv(2 ^ 40) })
         close_all(receiver, sender)
     end)
 

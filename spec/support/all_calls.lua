@@ -1,6 +1,8 @@
 -- Every call of the module over loopback in one process, for a host in which any allocation may fail. Returns the
 -- function to run, so that the host counts no allocation of this chunk itself.
 --
+-- The global `loose` is a descriptor that nobody owns at the moment, or false.
+--
 -- A call that fails for want of memory is made once more: it must not have sent, taken or lost anything.
 
 local error, pcall, tostring, type = error, pcall, tostring, type
@@ -58,6 +60,9 @@ local big = ("0123456789abcdef"):rep(2048) -- 32 KiB
 local pieces = { "ab", "cd\n", 12, "\n" }
 local bad_pieces = { "a", {} }
 
+-- luacheck: globals loose
+loose = false
+
 local function reading(socket, a, b)
     expect(8, must(a, "write", pieces))
     local lines = must(b, "readuntil", "\n")
@@ -104,8 +109,10 @@ end
 
 local function descriptors(socket, a, b)
     expect("x", must(a, "read", 1))
-    local fd = must(a, "detach")
+    loose = must(a, "detach") -- the host closes it if nobody comes to own it
+    local fd = loose
     local owner = try(socket.fromfd, fd)
+    loose = false
     must(b, "write", "y")
     expect("y", must(owner, "read", 1))
     local _, err = try(socket.fromfd, fd) -- it has an owner already
@@ -142,27 +149,56 @@ local function connecting(socket)
     expect(1, #try(socket.resolve, "127.0.0.1", 80))
 end
 
-local function datagrams(socket)
-    local u, v = try(socket.udp), try(socket.udp)
-    u:settimeout(5)
-    must(u, "bind", "127.0.0.1", 0)
-    local addr = must(u, "getsockname")
+-- Datagrams are taken from the system one by one or not at all, so one may be lost when its result finds no memory.
+-- Then all is sent again.
+local function received(send, by, name, x1, x2)
+    send()
+    local ok, a, b, c = pcall(by[name], by, x1, x2)
+    if ok and not (a == nil and (no_memory(b) or no_memory(c))) then
+        return a, b, c
+    end
+    by:settimeout(0)
+    repeat until not by:recv()
+    by:settimeout(5)
+    send()
+    return check(by[name](by, x1, x2))
+end
+
+local three = { "a", "b", 3 }
+local u, v, addr, from
+
+local function send_one()
     must(v, "sendto", "one", addr)
-    local data, from = must(u, "recvfrom")
-    expect("one", data)
+end
+
+local function send_back()
     must(u, "sendto", "back", from)
-    expect("back", must(v, "recv"))
-    must(v, "connect", addr)
-    expect(3, must(v, "sendmany", { "a", "b", 3 }))
-    local datas, addrs = must(u, "recvmany", 2, 100)
-    expect(2, #datas)
-    expect(2, #addrs)
-    expect("3", must(u, "recv", 1))
-    must(v, "send", "long")
-    local _, err = must(u, "recv", 2)
+end
+
+local function send_three()
+    expect(3, must(v, "sendmany", three))
+end
+
+local function datagrams(socket)
+    u, v = try(socket.udp), try(socket.udp)
+    u:settimeout(5)
+    v:settimeout(5)
+    must(u, "bind", "127.0.0.1", 0)
+    addr = must(u, "getsockname")
+    local data, datas, addrs, err
+    data, from = received(send_one, u, "recvfrom")
+    expect("one", data)
+    expect("back", (received(send_back, v, "recv")))
+    data, err = received(send_one, u, "recv", 2)
+    expect("on", data)
     expect(socket.ERROR_TRUNCATED, err)
+    must(v, "connect", addr)
+    datas, addrs = received(send_three, u, "recvmany", 3, 100)
+    expect("b", datas[2])
+    expect(addr[1], addrs[2][1])
     u:settimeout(0)
-    _, err = may(u, "recv")
+    data, err = may(u, "recv")
+    expect(nil, data)
     expect(socket.ERROR_TIMEOUT, err)
     expect(1, u:close())
     must(u, "join", "239.255.77.8", "lo")

@@ -1,10 +1,10 @@
 -- What each call takes, and what it must not be given. `calls` names the kinds of the parameters in order, "[kind]" one
 -- that may be left out; `kinds` gives each kind a good value and bad ones.
 local t = require "support.t"
-local t2 = require "support.t2"
+local tools = require "support.tools"
 
 local socket = t.socket
-local nan, inf = t2.nan, math.huge
+local nan, inf = tools.nan, math.huge
 local thread = coroutine.create(function() end)
 
 local kinds = {}
@@ -91,7 +91,7 @@ kinds.address = { bad = {} } -- each with the number of the argument at fault, n
 
 local function bad_address(position, ...)
     local bad = kinds.address.bad
-    bad[#bad + 1] = { position = position, args = t2.pack(...) }
+    bad[#bad + 1] = { position = position, args = t.pack(...) }
 end
 
 bad_address(1, true)
@@ -137,20 +137,20 @@ local calls = {
 -- The wrong lists of arguments for one parameter, after the right ones in `before`.
 local function wrong_values(kind, optional, before, visit)
     for i = 1, kind.bad.n do
-        local args = { n = #before + 1, t2.unpack(before) }
+        local args = { n = #before + 1, tools.unpack(before) }
         args[args.n] = kind.bad[i]
         if kind.bad[i] ~= nil then
             visit(args.n, args)
         elseif not optional then
             visit(args.n, args)
-            visit(args.n, { n = #before, t2.unpack(before) })
+            visit(args.n, { n = #before, tools.unpack(before) })
         end
     end
 end
 
 local function wrong_addresses(before, visit)
     for _, bad in ipairs(kinds.address.bad) do
-        local args = { n = #before + bad.args.n, t2.unpack(before) }
+        local args = { n = #before + bad.args.n, tools.unpack(before) }
         for k = 1, bad.args.n do
             args[#before + k] = bad.args[k]
         end

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -91,6 +92,15 @@ static int is_memory_error(lua_State *L, int status)
     return status == LUA_ERRMEM || strstr(text(L), "not enough memory") || strstr(text(L), strerror(ENOMEM));
 }
 
+/* What the script holds as a bare number in the global `loose` is not the module's to close. */
+static void close_loose(lua_State *L)
+{
+    lua_getglobal(L, "loose");
+    if (lua_type(L, -1) == LUA_TNUMBER)
+        close((int)lua_tointeger(L, -1));
+    lua_pop(L, 1);
+}
+
 /* Run number n. 1: nothing had to fail; 0: something did and all went well; -1: a rule was broken. */
 static int run(lua_State *L, struct heap *heap, long n, int before, long *given_up)
 {
@@ -103,6 +113,7 @@ static int run(lua_State *L, struct heap *heap, long n, int before, long *given_
     int wrong = status != 0 && (unharmed || !is_memory_error(L, status));
     if (wrong)
         fprintf(stderr, "allocation %ld: %s\n", n, text(L));
+    close_loose(L);
     lua_close(L);
     int leaked = open_descriptors() - before;
     if (leaked != 0 || heap->bytes != 0) {

@@ -2,16 +2,11 @@
 
 local t = require "support.t"
 
-local t2 = {}
+local tools = {}
 
 local load_text = _G.loadstring or load
-t2.unpack = table.unpack or _G.unpack
-t2.nan = 0 / 0
-
--- Lists that may hold nil: {n = count, ...}.
-function t2.pack(...)
-    return { n = select("#", ...), ... }
-end
+tools.unpack = table.unpack or _G.unpack
+tools.nan = 0 / 0
 
 -- ---- calls by name ----
 
@@ -26,17 +21,17 @@ local function caller(form, name)
 end
 
 -- on:name(...)
-function t2.method(on, name, ...)
+function tools.method(on, name, ...)
     return caller("local on = ...; local a, b, c = on:%s(select(2, ...)); return a, b, c", name)(on, ...)
 end
 
 -- on.name(...), where `on` is the module, or a socket whose method is called on something else
-function t2.field(on, name, ...)
+function tools.field(on, name, ...)
     return caller("local on = ...; local a, b, c = on.%s(select(2, ...)); return a, b, c", name)(on, ...)
 end
 
 -- A call as text, for messages.
-function t2.show(name, args)
+function tools.show(name, args)
     local shown = {}
     for i = 1, args.n or #args do
         local v = args[i]
@@ -48,9 +43,9 @@ end
 
 -- how(on, name, args...) must raise Lua's error about argument number `position` of `name` (nil: of any argument),
 -- with `text` in the message.
-function t2.misuse(how, on, name, position, args, text)
-    local ok, message = pcall(how, on, name, t2.unpack(args, 1, args.n or #args))
-    local call = t2.show(name, args)
+function tools.misuse(how, on, name, position, args, text)
+    local ok, message = pcall(how, on, name, tools.unpack(args, 1, args.n or #args))
+    local call = tools.show(name, args)
     assert(not ok, call .. " is taken")
     assert(type(message) == "string", call .. " raises no text")
     local at, whom = message:match "bad argument #(%d+) to '([^']*)'"
@@ -60,12 +55,12 @@ function t2.misuse(how, on, name, position, args, text)
 end
 
 -- f(case) for each case; a failure tells which.
-function t2.each(cases, f)
+function tools.each(cases, f)
     for i = 1, cases.n or #cases do
         local case = cases[i]
         local ok, err = pcall(f, case)
         if not ok then
-            local shown = type(case) == "table" and t2.show("", case) or t2.show("", { case })
+            local shown = type(case) == "table" and tools.show("", case) or tools.show("", { case })
             error(("case %d, %s: %s"):format(i, shown, tostring(type(err) == "table" and err.message or err)), 0)
         end
     end
@@ -74,7 +69,7 @@ end
 -- ---- numbers ----
 
 -- Since Lua 5.3 numbers have a kind; before, every integral number counts.
-function t2.is_integer(n)
+function tools.is_integer(n)
     if math.type then
         return math.type(n) == "integer"
     end
@@ -82,10 +77,10 @@ function t2.is_integer(n)
 end
 
 -- The numbers that this system's C headers give to names, as Python knows them.
-function t2.python_constants(names)
+function tools.python_constants(names)
     local p = t.python([[
         for name in argv: say(getattr(socket, name, "none"))
-    ]], t2.unpack(names))
+    ]], tools.unpack(names))
     local numbers = {}
     for _, name in ipairs(names) do
         numbers[name] = tonumber(p:line())
@@ -97,7 +92,7 @@ end
 -- ---- the system ----
 
 local proc = io.open "/proc/self/status"
-t2.on_linux = proc ~= nil
+tools.on_linux = proc ~= nil
 if proc then
     proc:close()
 end
@@ -105,11 +100,11 @@ end
 -- ---- other programs ----
 
 -- Where the module and the host programs are, and the module's file.
-t2.build = os.getenv "SSOCKET_BUILD"
-t2.module = t2.build .. "/ssocket.so"
+tools.build = os.getenv "SSOCKET_BUILD"
+tools.module = tools.build .. "/ssocket.so"
 
 -- A peer that sends this process a signal each millisecond until its standard input ends.
-function t2.signals(signal)
+function tools.signals(signal)
     local p = t.python([[
         say("ready")
         while not select.select([sys.stdin], [], [], 0.001)[0]: os.kill(int(argv[0]), int(argv[1]))
@@ -119,7 +114,7 @@ function t2.signals(signal)
 end
 
 -- Runs argv to its end: what it said on both streams, and how it ended ("exit", 0).
-function t2.run(argv, limit)
+function tools.run(argv, limit)
     local p = t.spawn(argv, true)
     local said = p:rest(limit)
     local how, code = t.sys.wait(p.pid, limit or 10)
@@ -128,10 +123,10 @@ function t2.run(argv, limit)
 end
 
 -- Runs Lua code in a process of its own, which must succeed; returns what it said on both streams.
-function t2.run_lua(code)
-    local said, how, status = t2.run { "sh", "-c", "exec " .. os.getenv "SSOCKET_LUA" .. ' -e "$0"', code }
+function tools.run_lua(code)
+    local said, how, status = tools.run { "sh", "-c", "exec " .. os.getenv "SSOCKET_LUA" .. ' -e "$0"', code }
     assert(how == "exit" and status == 0, said)
     return said
 end
 
-return t2
+return tools

@@ -1,0 +1,42 @@
+-- Programs around the module: one in which each allocation fails in its turn, one with two Lua states in two threads.
+
+local t = require "support.t"
+local tools = require "support.tools"
+
+local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$" or "spec"
+
+local function run_host(name, script, ...)
+    return tools.run({ tools.build .. "/host_" .. name, here .. "/support/" .. script, tools.module, ... }, 60)
+end
+
+-- How many allocations in a row fail. Since 5.2 Lua collects garbage and tries again before it gives up.
+local retries = not jit and _VERSION ~= "Lua 5.1"
+local modes = retries and { "one", "one and its repetition", "all that follow" } or { "one", nil, "all that follow" }
+
+describe("when memory fails", function()
+    t.guard()
+
+    for mode = 1, 3 do
+        if modes[mode] then
+            it("at any allocation, " .. modes[mode] .. ", no call loses bytes, descriptors or memory", function()
+                local said, how, status = run_host("oom", "all_calls.lua", tostring(mode % 3))
+                if status == 3 then -- LuaJIT without GC64: pointers must lie low, which only its own allocator knows
+                    return pending(said)
+                end
+                assert.same({ "exit", 0 }, { how, status }, said)
+                local allocations, given_up = said:match "(%d+) allocations, (%d+) given up"
+                assert.is_true(tonumber(allocations) > 200, said)
+                -- Only what the script itself allocates may end it while a second try would find memory.
+                assert.is_true(mode == 3 or tonumber(given_up) < 30, said)
+            end)
+        end
+    end
+end)
+
+describe("two Lua states in two threads", function()
+    t.guard()
+    it("work at once without knowing of each other", function()
+        local said, how, status = run_host("threads", "two_threads.lua", t.slow > 1 and "5" or "40")
+        assert.same({ "", "exit", 0 }, { said, how, status })
+    end)
+end)

@@ -1,0 +1,485 @@
+/* ss_inbuf and ss_pool: bytes go in and come out the same, memory follows the bytes that have arrived, moving them costs
+ * a constant number of times, and no allocation that fails loses anything. */
+#include "check.h"
+#include "core/inbuf.h"
+#include "rig.h"
+#include "rng.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { MIB = 1024 * 1024, WORTHWHILE = SS_BLOCK / 4 };
+
+static const struct feed at_once = { .turn = SS_TRY };
+static const struct peer_event endless[] = { STREAM(SIZE_MAX), { PEER_END, NULL, 0, 0 } };
+
+static void play_endless(struct rig *rig, size_t piece)
+{
+    const struct feed feed = { .turn = SS_TRY, .piece = piece };
+    rig_play(rig, endless, &feed);
+}
+
+static enum ss_status fill(struct rig *rig, size_t need)
+{
+    struct ss_error err = { SS_SYSTEM, 0 };
+    rig->peer.io.turn = SS_TRY;
+    enum ss_status st = ss_inbuf_fill(&rig->in, &rig->peer.io, need, &err);
+    CHECKF(st != SS_ERROR || err.code == ENOMEM, "error %d", err.code);
+    return st;
+}
+
+static void fill_up_to(struct rig *rig, size_t len, size_t need)
+{
+    while (ss_inbuf_len(&rig->in) < len && fill(rig, need) == SS_OK)
+        ;
+    CHECKF(ss_inbuf_len(&rig->in) >= len, "only %zu bytes of %zu", ss_inbuf_len(&rig->in), len);
+}
+
+/* What waits must be the last bytes of the stream that were given. */
+static void check_bytes(const struct rig *rig)
+{
+    size_t len = ss_inbuf_len(&rig->in), first = rig->peer.position - len, i = 0;
+    const unsigned char *data = ss_inbuf_data(&rig->in);
+    while (i < len && data[i] == peer_byte(first + i))
+        i++;
+    CHECKF(i == len, "byte %zu of %zu is wrong", i, len);
+}
+
+static void check_ends(const struct rig *rig)
+{
+    size_t len = ss_inbuf_len(&rig->in), last = rig->peer.position - 1;
+    const unsigned char *data = ss_inbuf_data(&rig->in);
+    CHECK(len == 0 || (data[0] == peer_byte(last + 1 - len) && data[len - 1] == peer_byte(last)));
+}
+
+static void check_shape(const struct rig *rig)
+{
+    const struct ss_inbuf *in = &rig->in;
+    CHECK(in->start <= in->end && in->end <= in->size && in->end <= in->used);
+    CHECK((in->block != NULL) == (ss_inbuf_len(in) > 0) && (in->block != NULL) == (in->size > 0));
+    CHECKF(rig->heap.live == in->size + rig->pool.idle_size, "%zu bytes are somewhere else",
+           rig->heap.live - in->size - rig->pool.idle_size);
+}
+
+static void test_empty(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    CHECK(ss_inbuf_len(&rig.in) == 0 && ss_inbuf_data(&rig.in) != NULL);
+    ss_inbuf_consume(&rig.in, 0);
+    ss_inbuf_settle(&rig.in);
+    ss_inbuf_clear(&rig.in);
+    CHECK(rig.heap.requests == 0);
+    rig_close(&rig);
+}
+
+static void test_bytes_come_out_as_they_went_in(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, 10);
+    CHECK(fill(&rig, 1) == SS_OK && ss_inbuf_len(&rig.in) == 10);
+    CHECK(fill(&rig, 1) == SS_OK && ss_inbuf_len(&rig.in) == 20);
+    ss_inbuf_consume(&rig.in, 7);
+    check_bytes(&rig);
+    ss_inbuf_consume(&rig.in, 0);
+    CHECK(ss_inbuf_len(&rig.in) == 13);
+    ss_inbuf_consume(&rig.in, 13);
+    check_shape(&rig);
+    CHECK(fill(&rig, 1) == SS_OK && ss_inbuf_len(&rig.in) == 10);
+    check_bytes(&rig);
+    rig_close(&rig);
+}
+
+/* A receive that brings nothing says why, and touches neither what waits nor, without any, memory. */
+static void test_other_ends(void)
+{
+    static const struct peer_event script[] = { PAUSE, BYTES("ab"), PAUSE, FAILS(ECONNRESET), ENDS };
+    struct ss_error err = { SS_RESOLVER, 0 };
+    struct rig rig;
+    rig_open(&rig);
+    rig_play(&rig, script, &at_once);
+    CHECK(fill(&rig, 1) == SS_WANT && rig.in.block == NULL);
+    CHECK(fill(&rig, 1) == SS_OK);
+    CHECK(fill(&rig, 1) == SS_WANT);
+    CHECK(ss_inbuf_fill(&rig.in, &rig.peer.io, 1, &err) == SS_ERROR);
+    CHECK(err.space == SS_SYSTEM && err.code == ECONNRESET);
+    CHECK(fill(&rig, 1) == SS_EOF && fill(&rig, 1) == SS_EOF);
+    CHECK(ss_inbuf_len(&rig.in) == 2 && memcmp(ss_inbuf_data(&rig.in), "ab", 2) == 0);
+    ss_inbuf_consume(&rig.in, 2);
+    CHECK(fill(&rig, 1) == SS_EOF && rig.in.block == NULL);
+    CHECK(rig.heap.requests == 1);
+    rig_close(&rig);
+}
+
+/* Anything at all, thousands of times. */
+
+static void random_step(struct rig *rig, uint32_t *rng)
+{
+    static const size_t sizes[] = { 1, 2, 100, WORTHWHILE, SS_BLOCK - 1, SS_BLOCK, SS_BLOCK + 1, 5 * SS_BLOCK };
+    size_t size = sizes[rng_below(rng, sizeof sizes / sizeof *sizes)];
+    size_t len = ss_inbuf_len(&rig->in);
+    rig->peer.feed.piece = 1 + rng_below(rng, size);
+    size_t action = rng_below(rng, 100);
+    if (action < 55)
+        CHECK(fill(rig, 1 + rng_below(rng, size)) == SS_OK && ss_inbuf_len(&rig->in) > len);
+    else if (action < 90)
+        ss_inbuf_consume(&rig->in, rng_below(rng, (len < size ? len : size) + 1));
+    else if (action < 95)
+        ss_inbuf_consume(&rig->in, len);
+    else if (action < 99)
+        ss_inbuf_settle(&rig->in);
+    else
+        ss_inbuf_clear(&rig->in);
+}
+
+static void test_anything_in_any_order(void)
+{
+    struct rig rig;
+    for (uint32_t seed = 1; seed <= 10; seed++) {
+        uint32_t rng = seed;
+        rig_open(&rig);
+        play_endless(&rig, 1);
+        for (int round = 0; round < 2000; round++) {
+            random_step(&rig, &rng);
+            check_shape(&rig);
+            check_ends(&rig);
+            if (round % 100 == 0)
+                check_bytes(&rig);
+        }
+        rig_close(&rig);
+    }
+}
+
+/* Receives */
+
+/* Exactly the bytes needed when they are many, so that a call that waits for all of them does not wait too long; else as
+ * many as fit. Never a receive that is not worth it. */
+static void test_what_a_receive_asks_for(void)
+{
+    static const size_t needs[] = { 1, 1000, WORTHWHILE, SS_BLOCK - 1, SS_BLOCK, SS_BLOCK + 1, 3 * SS_BLOCK, SIZE_MAX };
+    struct rig rig;
+    rig_open(&rig);
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) {
+        play_endless(&rig, 1000);
+        for (int round = 0; round < 1000; round++) {
+            CHECK(fill(&rig, needs[i]) == SS_OK);
+            CHECKF(rig.peer.asked >= WORTHWHILE, "asked for %zu with %zu needed", rig.peer.asked, needs[i]);
+            CHECK(rig.peer.asked_all == (needs[i] >= SS_BLOCK));
+            CHECK(!rig.peer.asked_all || rig.peer.asked <= needs[i]);
+        }
+    }
+    rig_close(&rig);
+}
+
+static void test_a_burst_takes_few_receives(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, 0);
+    fill_up_to(&rig, 16 * MIB, 1);
+    CHECKF(rig.peer.calls <= 16, "%u receives for 16 MiB", rig.peer.calls);
+    rig_close(&rig);
+}
+
+/* Memory */
+
+static void check_growth(size_t need, size_t piece)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, piece);
+    while (rig.peer.position < 4 * MIB) {
+        CHECK(fill(&rig, need) == SS_OK);
+        size_t fair = 3 * rig.peer.position + SS_BLOCK;
+        if (rig.heap.live <= fair)
+            continue;
+        CHECKF(false, "%zu bytes of memory for %zu that came", rig.heap.live, rig.peer.position);
+        break;
+    }
+    CHECKF(rig.heap.copied <= 2 * rig.peer.position, "%zu bytes copied for %zu", rig.heap.copied, rig.peer.position);
+    check_bytes(&rig);
+    rig_close(&rig);
+}
+
+/* However much was announced, and however small the pieces are. */
+static void test_memory_grows_with_what_arrives(void)
+{
+    static const size_t needs[] = { 1, SS_BLOCK, 10 * MIB, SIZE_MAX / 4, SIZE_MAX };
+    static const size_t pieces[] = { 7, 1000, WORTHWHILE, SS_BLOCK, 0 };
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
+        for (size_t k = 0; k < sizeof pieces / sizeof *pieces; k++)
+            check_growth(needs[i], pieces[k]);
+}
+
+/* A window of 8 MiB slides over the stream: were it moved for each piece, this would take hours. */
+static void test_sliding_costs_what_it_slides(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, 0);
+    fill_up_to(&rig, 8 * MIB, 1);
+    rig.heap.copied = 0;
+    rig.peer.feed.piece = 50;
+    size_t begin = rig.peer.position;
+    while (rig.peer.position < begin + 40 * MIB) {
+        CHECK(fill(&rig, 1) == SS_OK);
+        ss_inbuf_consume(&rig.in, 50);
+    }
+    CHECKF(rig.heap.copied <= 40 * MIB, "%zu bytes copied for 40 MiB", rig.heap.copied);
+    CHECKF(rig.heap.live <= 48 * MIB, "%zu bytes of memory for 8 MiB", rig.heap.live);
+    check_bytes(&rig);
+    rig_close(&rig);
+}
+
+static void test_an_empty_buffer_holds_no_memory(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, 300);
+    for (int round = 0; round < 1000; round++) {
+        CHECK(fill(&rig, 1) == SS_OK);
+        ss_inbuf_consume(&rig.in, 300);
+        check_shape(&rig);
+    }
+    CHECK(rig.heap.requests == 1 && rig.pool.idle_size == SS_BLOCK);
+    rig_close(&rig);
+}
+
+/* While what waits becomes less, so does the memory that it waits in. */
+static void test_memory_shrinks_with_what_waits(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, 0);
+    fill_up_to(&rig, 32 * MIB, 1);
+    rig.heap.copied = 0;
+    while (ss_inbuf_len(&rig.in) > 10) {
+        size_t len = ss_inbuf_len(&rig.in);
+        ss_inbuf_consume(&rig.in, len > 1000 ? 1000 : len - 10);
+        size_t fair = 8 * ss_inbuf_len(&rig.in);
+        CHECKF(rig.in.size <= fair || rig.in.size <= 4 * SS_BLOCK, "%zu bytes for %zu", rig.in.size, fair / 8);
+    }
+    check_bytes(&rig);
+    CHECKF(rig.heap.copied <= 32 * MIB, "%zu bytes copied", rig.heap.copied);
+    rig_close(&rig);
+}
+
+static void fill_and_empty(struct rig *rig, size_t size)
+{
+    fill_up_to(rig, size, 1);
+    ss_inbuf_consume(&rig->in, ss_inbuf_len(&rig->in));
+}
+
+/* A very large block is not kept at all, a large one as long as there is use for it. */
+static void test_a_burst_leaves_no_memory_behind(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, 0);
+    fill_and_empty(&rig, 60 * MIB);
+    CHECKF(rig.heap.live <= SS_POOL_KEEP, "%zu bytes stay after 60 MiB", rig.heap.live);
+    fill_and_empty(&rig, MIB);
+    CHECKF(rig.heap.live >= MIB && rig.heap.live <= SS_POOL_KEEP, "%zu bytes stay after 1 MiB", rig.heap.live);
+    size_t requests = rig.heap.requests;
+    for (int round = 0; round < 100; round++)
+        fill_and_empty(&rig, MIB);
+    CHECK(rig.heap.requests == requests);
+    rig.peer.feed.piece = 100;
+    for (int round = 0; round < 100; round++)
+        fill_and_empty(&rig, 100);
+    CHECKF(rig.heap.live == SS_BLOCK, "%zu bytes stay", rig.heap.live);
+    rig_close(&rig);
+}
+
+/* One large read in some small ones keeps a large block. */
+static void test_a_large_block_stays_while_it_is_used(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, 0);
+    fill_and_empty(&rig, MIB);
+    size_t requests = rig.heap.requests;
+    for (int round = 0; round < 200; round++) {
+        rig.peer.feed.piece = round % 10 == 0 ? 0 : 100;
+        fill_and_empty(&rig, round % 10 == 0 ? MIB : 100);
+    }
+    CHECK(rig.heap.requests == requests);
+    rig_close(&rig);
+}
+
+static void check_settling(size_t len)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, 1000);
+    fill_up_to(&rig, 10000, 1);
+    ss_inbuf_consume(&rig.in, ss_inbuf_len(&rig.in) - len);
+    ss_inbuf_settle(&rig.in);
+    CHECKF(rig.in.size == len && rig.pool.idle_size == SS_BLOCK, "%zu bytes in %zu", len, rig.in.size);
+    check_bytes(&rig);
+    size_t requests = rig.heap.requests;
+    ss_inbuf_settle(&rig.in);
+    CHECK(rig.heap.requests == requests);
+    CHECK(fill(&rig, 1) == SS_OK && ss_inbuf_len(&rig.in) == len + 1000);
+    check_bytes(&rig);
+    rig_close(&rig);
+}
+
+/* Few bytes that wait for an unknown time do not keep a block from the others. */
+static void test_settling(void)
+{
+    check_settling(1);
+    check_settling(100);
+    check_settling(9999);
+}
+
+static void test_settling_is_not_for_full_blocks(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, 0);
+    fill_up_to(&rig, SS_BLOCK, SS_BLOCK);
+    size_t requests = rig.heap.requests;
+    ss_inbuf_settle(&rig.in);
+    CHECK(rig.heap.requests == requests && rig.in.size == SS_BLOCK);
+    check_bytes(&rig);
+    rig_close(&rig);
+}
+
+/* Sockets of one state share the block that is idle, and of several the largest stays. */
+static void test_the_pool(void)
+{
+    struct rig rig;
+    size_t got;
+    rig_open(&rig);
+    unsigned char *a = ss_pool_lend(&rig.pool, 1, &got);
+    CHECK(a != NULL && got == SS_BLOCK && rig.pool.grown == SS_BLOCK);
+    ss_pool_return(&rig.pool, a, got, 1);
+    CHECK(ss_pool_lend(&rig.pool, SS_BLOCK, &got) == a && got == SS_BLOCK && rig.pool.grown == SS_BLOCK);
+    size_t large = 3 * SS_BLOCK;
+    unsigned char *b = ss_pool_lend(&rig.pool, large, &got);
+    CHECK(b != NULL && got == large && rig.pool.grown == SS_BLOCK + large);
+    ss_pool_return(&rig.pool, b, large, large);
+    ss_pool_return(&rig.pool, a, SS_BLOCK, SS_BLOCK);
+    CHECK(rig.heap.blocks == 1 && rig.pool.idle == b && rig.pool.idle_size == large);
+    CHECK(ss_pool_lend(&rig.pool, 2 * SS_BLOCK, &got) == b && got == large);
+    a = ss_pool_lend(&rig.pool, 1, &got);
+    ss_pool_return(&rig.pool, a, got, 1);
+    ss_pool_return(&rig.pool, b, large, large);
+    CHECK(rig.heap.blocks == 1 && rig.pool.idle == b);
+    rig_close(&rig);
+}
+
+static void test_two_buffers_share_a_block(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, 100);
+    struct ss_inbuf other = { .pool = &rig.pool };
+    for (int round = 0; round < 10; round++) {
+        rig.peer.io.turn = SS_TRY;
+        CHECK(ss_inbuf_fill(&other, &rig.peer.io, 1, &(struct ss_error){ SS_SYSTEM, 0 }) == SS_OK);
+        ss_inbuf_clear(&other);
+        CHECK(fill(&rig, 1) == SS_OK);
+        ss_inbuf_consume(&rig.in, 100);
+    }
+    CHECK(rig.heap.requests == 1);
+    rig_close(&rig);
+}
+
+static void test_borrowing(void)
+{
+    static const size_t sizes[] = { 1, SS_BLOCK, SS_BLOCK + 1, MIB, 3 * MIB };
+    struct ss_error err = { SS_RESOLVER, 0 };
+    struct rig rig;
+    rig_open(&rig);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        play_endless(&rig, 0);
+        CHECK(fill(&rig, 1) == SS_OK);
+        CHECK(ss_inbuf_borrow(&rig.in, sizes[i], &err) == SS_OK);
+        CHECK(rig.in.size >= sizes[i] && ss_inbuf_len(&rig.in) == 0 && rig.in.start == 0);
+        memset(rig.in.block, 1, sizes[i]);
+        CHECKF(rig.heap.live <= sizes[i] + SS_POOL_KEEP, "%zu bytes for %zu", rig.heap.live, sizes[i]);
+    }
+    ss_inbuf_clear(&rig.in);
+    rig.heap.fail_from = rig.heap.requests + 1;
+    rig.heap.fail_count = 1;
+    CHECK(ss_inbuf_borrow(&rig.in, 3 * MIB, &err) == SS_ERROR && err.space == SS_SYSTEM && err.code == ENOMEM);
+    check_shape(&rig);
+    rig_close(&rig);
+}
+
+/* Too little memory */
+
+/* Reads a stretch of the stream with all that can need memory in it; a fill that had none is made again. Returns how many
+ * were made again. */
+static unsigned read_a_stretch(struct rig *rig)
+{
+    unsigned failed = 0;
+    for (int round = 0; round < 60; round++) {
+        rig->peer.feed.piece = round % 20 < 10 ? 50000 : 10;
+        size_t len = ss_inbuf_len(&rig->in);
+        enum ss_status st = fill(rig, round % 3 == 0 ? SIZE_MAX : 1);
+        failed += st == SS_ERROR;
+        CHECK(st == SS_ERROR ? ss_inbuf_len(&rig->in) == len : ss_inbuf_len(&rig->in) > len);
+        check_shape(rig);
+        len = ss_inbuf_len(&rig->in);
+        ss_inbuf_consume(&rig->in, round % 20 == 19 ? len : round % 20 > 10 ? len - len / 16 : len / 5);
+        if (round % 4 == 3)
+            ss_inbuf_settle(&rig->in);
+        check_shape(rig);
+        check_bytes(rig);
+    }
+    return failed;
+}
+
+static void check_failing(size_t count)
+{
+    struct rig rig;
+    size_t n = 0, failed = 0;
+    do {
+        rig_open(&rig);
+        rig.heap.fail_from = ++n;
+        rig.heap.fail_count = count;
+        play_endless(&rig, 1);
+        failed += read_a_stretch(&rig);
+        rig_close(&rig);
+    } while (rig.heap.requests >= n);
+    CHECKF(n > 10 && failed > 5, "%zu allocations, of which %zu were missed", n, failed);
+}
+
+static void test_each_allocation_fails_once(void)
+{
+    check_failing(1);
+}
+
+static void test_several_allocations_fail_in_a_row(void)
+{
+    check_failing(5);
+}
+
+int main(void)
+{
+    RUN(test_empty);
+    RUN(test_bytes_come_out_as_they_went_in);
+    RUN(test_other_ends);
+    RUN(test_anything_in_any_order);
+    RUN(test_what_a_receive_asks_for);
+    RUN(test_a_burst_takes_few_receives);
+    RUN(test_memory_grows_with_what_arrives);
+    RUN(test_sliding_costs_what_it_slides);
+    RUN(test_an_empty_buffer_holds_no_memory);
+    RUN(test_memory_shrinks_with_what_waits);
+    RUN(test_a_burst_leaves_no_memory_behind);
+    RUN(test_a_large_block_stays_while_it_is_used);
+    RUN(test_settling);
+    RUN(test_settling_is_not_for_full_blocks);
+    RUN(test_the_pool);
+    RUN(test_two_buffers_share_a_block);
+    RUN(test_borrowing);
+    RUN(test_each_allocation_fails_once);
+    RUN(test_several_allocations_fail_in_a_row);
+    return check_end();
+}
