@@ -52,6 +52,7 @@ build = {
                 "src/lua/lua_udp.c",
                 "src/os/os_clock.c",
                 "src/os/os_iface.c",
+                "src/os/os_lookup.c",
                 "src/os/os_many.c",
                 "src/os/os_name.c",
                 "src/os/os_net.c",

@@ -125,13 +125,19 @@ static enum ss_status start(struct ss_named *op, int fd, struct ss_error *err)
     return st == SS_WANT && !op->retry ? os_connected(fd, err) : st;
 }
 
+/* In the kernel, in connect(2). */
+static bool may_wait(enum ss_turn turn)
+{
+    return turn == SS_FREE || (turn == SS_ONCE && os_kernel_bounds_connections);
+}
+
 /* Tries op->latest. SS_OK: connected. SS_WANT: under way, or op->retry. SS_ERROR: noted. */
 static enum ss_status attempt(struct ss_named *op)
 {
     int fd, family = op->latest.sa.any.sa_family;
     struct ss_error err;
     op->retry = false;
-    op->nonblock = !op->single || ss_io_turn(op->op.io) == SS_TRY;
+    op->nonblock = !op->single || !may_wait(ss_io_turn(op->op.io));
     enum ss_status st = prepare(op, &fd, &err);
     if (st != SS_OK) {
         note(op, &err);

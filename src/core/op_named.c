@@ -1,15 +1,16 @@
 #include "core/op_named.h"
 #include "core/codes.h"
+#include "os/os_lookup.h"
 #include "os/os_name.h"
 #include "os/os_net.h"
 
-void ss_named_init(struct ss_named *op, struct ss_sock *sock, const struct ss_target *target,
+void ss_named_init(struct ss_named *op, struct ss_env *env, struct ss_sock *sock, const struct ss_target *target,
                    enum ss_status (*then)(struct ss_named *op))
 {
-    *op = (struct ss_named){ .sock = sock, .target = *target, .then = then };
+    *op = (struct ss_named){ .env = env, .sock = sock, .target = *target, .then = then };
     op->op.step = ss_named_step;
     op->op.io = sock ? &sock->io : &op->io;
-    op->op.patience = sock && os_kernel_bounds_connections ? SS_BY_OWN : SS_BY_POLL;
+    op->op.patience = SS_BY_OWN;
     op->found = op->one_left = op->single = target->addr.len > 0;
     op->own = sock && sock->io.fd >= 0;
 }
@@ -30,9 +31,32 @@ static enum ss_status survey(struct ss_named *op)
     return SS_OK;
 }
 
+static void end_lookup(struct ss_named *op)
+{
+    if (op->lookup)
+        os_lookup_drop(op->lookup);
+    op->lookup = NULL;
+}
+
+/* On another thread. */
+static enum ss_status look_up_behind(struct ss_named *op)
+{
+    enum ss_status st = SS_OK;
+    if (!op->lookup)
+        st = os_lookup_start(&op->env->resolver, op->target.host, &op->lookup, &op->lookup_fd, &op->op.error);
+    if (st == SS_OK)
+        st = os_lookup_take(op->lookup, &op->names, &op->op.error);
+    op->op.want = (struct ss_interest){ .fd = op->lookup_fd, .events = SS_READABLE };
+    if (st != SS_WANT)
+        end_lookup(op);
+    return st;
+}
+
+/* Only where nobody minds how long it takes is the resolver called directly. */
 static enum ss_status look_up(struct ss_named *op)
 {
-    enum ss_status st = os_names(op->target.host, &op->names, &op->op.error);
+    bool direct = op->op.io->turn == SS_FREE && !op->lookup;
+    enum ss_status st = direct ? os_names(op->target.host, &op->names, &op->op.error) : look_up_behind(op);
     return st == SS_OK ? survey(op) : st;
 }
 
@@ -84,6 +108,7 @@ void ss_named_fini(struct ss_named *op)
     if (op->own)
         ss_sock_mode(op->sock, false, &ignored);
     op->own = false;
+    end_lookup(op);
     if (op->names)
         os_names_free(op->names);
     op->names = NULL;

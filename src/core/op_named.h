@@ -9,6 +9,7 @@
 #pragma GCC visibility push(hidden)
 
 struct addrinfo;
+struct os_lookup;
 
 /* What the program gave. */
 struct ss_target {
@@ -22,12 +23,15 @@ enum { SS_FLIGHTS = 16 }; /* connects of one call that are under way at once, at
 
 struct ss_named {
     struct ss_op op;
+    struct ss_env *env;
     struct ss_sock *sock; /* NULL for a mere look-up */
     struct ss_io io;      /* stands in for the socket's then */
     struct ss_target target;
     enum ss_status (*then)(struct ss_named *op); /* what is done with the addresses, called again after SS_WANT */
     bool found;                                  /* the addresses are there */
     bool one_left;                               /* target.addr, not used yet */
+    struct os_lookup *lookup;                    /* under way on another thread */
+    int lookup_fd;                               /* readable when it has ended */
     struct addrinfo *names;
     const struct addrinfo *next[2]; /* the first's family and the rest, taken in turn */
     int family;                     /* the first's */
@@ -53,7 +57,7 @@ struct ss_named {
 };
 
 /* `then`: one of those below. */
-void ss_named_init(struct ss_named *op, struct ss_sock *sock, const struct ss_target *target,
+void ss_named_init(struct ss_named *op, struct ss_env *env, struct ss_sock *sock, const struct ss_target *target,
                    enum ss_status (*then)(struct ss_named *op));
 
 enum ss_status ss_named_step(struct ss_op *op);

@@ -1,5 +1,6 @@
 #include "core/sock.h"
 #include "core/codes.h"
+#include "os/os_lookup.h"
 #include "os/os_net.h"
 #include "os/os_opt.h"
 
@@ -10,10 +11,13 @@ void ss_env_init(struct ss_env *env, struct ss_mem mem)
     ss_pool_init(&env->pool, mem);
     env->by_fd = NULL;
     env->nfds = 0;
+    env->resolver = NULL;
 }
 
 void ss_env_fini(struct ss_env *env)
 {
+    os_resolver_free(env->resolver);
+    env->resolver = NULL;
     ss_mem_free(&env->pool.mem, env->by_fd, env->nfds * sizeof(struct ss_sock *));
     env->by_fd = NULL;
     env->nfds = 0;

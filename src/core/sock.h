@@ -9,10 +9,13 @@
 
 #pragma GCC visibility push(hidden)
 
+struct os_resolver;
+
 /* What all sockets of one Lua state share. */
 struct ss_env {
     struct ss_pool pool;
-    struct ss_sock **by_fd; /* the open socket with that descriptor, or NULL; [0, nfds) */
+    struct os_resolver *resolver; /* made with the first look-up that must not wait */
+    struct ss_sock **by_fd;       /* the open socket with that descriptor, or NULL; [0, nfds) */
     size_t nfds;
 };
 

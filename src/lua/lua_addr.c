@@ -20,14 +20,25 @@ static int addr_tostring(lua_State *L)
     return 1;
 }
 
+#define NAMED "ssocket.named"
+
+static int named_gc(lua_State *L)
+{
+    ss_named_fini(lua_touserdata(L, 1));
+    return 0;
+}
+
 void lss_open_addr(lua_State *L)
 {
+    luaL_newmetatable(L, NAMED);
+    lua_pushcfunction(L, named_gc);
+    lua_setfield(L, -2, "__gc");
     luaL_newmetatable(L, ADDR);
     lua_pushcfunction(L, addr_tostring);
     lua_setfield(L, -2, "__tostring");
     lua_pushliteral(L, "address");
     lua_setfield(L, -2, "__name");
-    lua_pop(L, 1);
+    lua_pop(L, 2);
 }
 
 static void push_unix(lua_State *L, const struct ss_addr *addr)
@@ -136,22 +147,11 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
 
 /* Operations on targets */
 
-#define NAMED "ssocket.named"
-
-static int named_gc(lua_State *L)
-{
-    ss_named_fini(lua_touserdata(L, 1));
-    return 0;
-}
-
 struct ss_named *lss_push_named(lua_State *L)
 {
     struct ss_named *op = lss_newuserdata(L, sizeof *op);
     memset(op, 0, sizeof *op);
-    if (luaL_newmetatable(L, NAMED)) {
-        lua_pushcfunction(L, named_gc);
-        lua_setfield(L, -2, "__gc");
-    }
+    luaL_getmetatable(L, NAMED);
     lua_setmetatable(L, -2);
     return op;
 }

@@ -79,10 +79,7 @@ static void set_string(lua_State *L, const char *name, const char *value)
 
 void lss_class(lua_State *L, const char *kind, const luaL_Reg *methods)
 {
-    if (!luaL_newmetatable(L, kind)) {
-        lua_pop(L, 1);
-        return;
-    }
+    luaL_newmetatable(L, kind); /* filled in also when it is there: memory may have failed in the middle */
     int mt = lua_gettop(L);
     set_method(L, mt, kind, "__gc", socket_gc);
     set_method(L, mt, kind, "__close", lss_close);

@@ -103,6 +103,6 @@ int lss_bind(lua_State *L)
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
     struct ss_named *op = lss_push_named(L);
-    ss_named_init(op, &s->sock, &target, ss_named_bind);
+    ss_named_init(op, s->sock.env, &s->sock, &target, ss_named_bind);
     return lss_run(L, s, &op->op, finish_bind);
 }

@@ -101,7 +101,7 @@ static int resolve(lua_State *L)
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
     struct ss_named *op = lss_push_named(L);
-    ss_named_init(op, NULL, &target, ss_named_found);
+    ss_named_init(op, lss_env(L), NULL, &target, ss_named_found);
     st = ss_block_run(&op->op, NULL, lss_nanoseconds(timeout));
     return finish_resolve(L, &op->op, st);
 }

@@ -222,7 +222,7 @@ static int tcp_connect(lua_State *L)
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
     struct ss_named *op = lss_push_named(L);
-    ss_named_init(op, &s->base.sock, &target, ss_named_connect);
+    ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_connect);
     return lss_run(L, &s->base, &op->op, finish_connect);
 }
 

@@ -170,7 +170,7 @@ static int send_op(lua_State *L, struct udp *s, struct ss_op *op, const struct s
     if (target.addr.len > 0 && !is_closed(s) && ss_addr_fit(&s->to, s->base.sock.family))
         return lss_run(L, &s->base, op, finish_sending);
     struct ss_named *named = lss_push_named(L);
-    ss_named_init(named, &s->base.sock, &target, ss_named_send);
+    ss_named_init(named, s->base.sock.env, &s->base.sock, &target, ss_named_send);
     named->send = op;
     named->to = to;
     return lss_run(L, &s->base, &named->op, finish_named);
@@ -234,7 +234,7 @@ static int udp_connect(lua_State *L)
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
     struct ss_named *op = lss_push_named(L);
-    ss_named_init(op, &s->base.sock, &target, ss_named_set_peer);
+    ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_set_peer);
     return lss_run(L, &s->base, &op->op, finish_connect);
 }
 

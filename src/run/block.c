@@ -32,8 +32,8 @@ static bool grant(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns, bool 
             return false;
         s->kernel_ns[op->patience] = share;
     }
-    s->io.patience_ns = share;
-    s->io.turn = timeout_ns < 0 ? SS_FREE : SS_ONCE;
+    op->io->patience_ns = share;
+    op->io->turn = timeout_ns < 0 ? SS_FREE : SS_ONCE;
     return true;
 }
 

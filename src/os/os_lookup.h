@@ -1,0 +1,32 @@
+/* Name look-up on helper threads, waited for like a descriptor. getaddrinfo(3) can neither be bounded nor ended: a
+ * look-up that nobody waits for any more goes on by itself and frees itself when it ends. */
+#ifndef SS_OS_LOOKUP_H
+#define SS_OS_LOOKUP_H
+
+#include "core/status.h"
+
+#pragma GCC visibility push(hidden)
+
+struct addrinfo;
+struct os_resolver; /* the look-ups of one Lua state */
+struct os_lookup;   /* one of them */
+
+enum { OS_LOOKUPS = 8 }; /* threads of a resolver at most; further look-ups queue */
+
+/* Begins to look up `host` (copied). *resolver may be NULL: it is made, and made anew after fork(2), which takes no
+ * threads along. *fd is readable when the look-up has ended. */
+enum ss_status os_lookup_start(struct os_resolver **resolver, const char *host, struct os_lookup **lookup, int *fd,
+                               struct ss_error *err);
+
+/* How it ended; SS_WANT: not yet. With SS_OK the list is the caller's, as from os_names. */
+enum ss_status os_lookup_take(struct os_lookup *lookup, struct addrinfo **list, struct ss_error *err);
+
+/* The caller is done with it, whether it has ended or not. */
+void os_lookup_drop(struct os_lookup *lookup);
+
+/* Waits for nobody: threads that are in the middle of something finish it and free the rest. NULL is allowed. */
+void os_resolver_free(struct os_resolver *resolver);
+
+#pragma GCC visibility pop
+
+#endif
