@@ -65,8 +65,9 @@ api.rules = {
             `ERROR_TIMEOUT`; [`select`](#socket-select) tells when to repeat it: the reading calls and
             `accept` wait for their socket to be readable, the writing calls for it to be writable.
 
-            The deadline does not reach into the system's name look-up: a look-up that has begun runs to its
-            end. Numeric hosts and paths are never looked up.]],
+            A name look-up is the system's getaddrinfo(3), which nothing can end. Under a deadline it runs on a
+            thread of its own and is left to itself when the time is over, so with a timeout of 0 no name is
+            found. Numeric hosts and paths are never looked up.]],
     },
     {
         id = "bytes",
@@ -492,7 +493,7 @@ local module = {
             gives = { { "addresses", "ssocket.address[]?", "one or more" } },
             errors = errors(resolving, { "ERROR_TIMEOUT", "the look-up took longer than `timeout`" }),
             raises = "a wrong type; a port out of range; a NUL in the host; a timeout of NaN",
-            waits = "for the system's name look-up, which can take longer than `timeout` and is not cut short",
+            waits = "for the system's name look-up, up to `timeout`",
             by = { "getaddrinfo(3)", "gai.conf(5)", "RFC 6724 (order)" },
             example = [[
                 for _, addr in ipairs(assert(socket.resolve("localhost", 80))) do print(addr) end]],
@@ -529,7 +530,7 @@ local both = {
                 { "ERROR_TIMEOUT", "the look-up of a name took longer than the timeout" },
             }),
             raises = "a malformed address; a port out of range",
-            waits = "for a name look-up only",
+            waits = "for a name look-up only, within the deadline",
             by = { "bind(2)", "ip(7)", "ipv6(7), `IPV6_V6ONLY`", "unix(7)" },
         },
         {
@@ -1085,7 +1086,7 @@ local udp = {
                 { { "ERROR_TIMEOUT", "the look-up of a name took longer than the timeout" } }
             ),
             raises = "a malformed address; a port out of range",
-            waits = "for a name look-up only",
+            waits = "for a name look-up only, within the deadline",
             by = { "connect(2), `AF_UNSPEC`", "udp(7)", "unix(7)", "POSIX.1-2017 connect()" },
         },
         {
@@ -1121,7 +1122,7 @@ local udp = {
             }),
             raises = "a wrong type; no address; a malformed one; a port out of range",
             partial = "a datagram is sent whole or not at all",
-            waits = "for a name look-up and for room in the system's send buffer",
+            waits = "for a name look-up and for room in the system's send buffer, within the deadline",
             by = { "sendto(2)", "udp(7)", "unix(7)", "RFC 768" },
         },
         {
@@ -1218,7 +1219,7 @@ local udp = {
             errors = errors(sending, closed, { "EDESTADDRREQ", "there is neither peer nor address" }, resolving),
             raises = "a wrong type; a wrong element, by its index, before anything is sent; a malformed address",
             partial = "the first `sent` datagrams are sent, the others are not",
-            waits = "for a name look-up and for room in the system's send buffer",
+            waits = "for a name look-up and for room in the system's send buffer, within the deadline",
             by = { "sendmmsg(2)", "udp(7)" },
         },
         group_call(

@@ -39,15 +39,6 @@ local function dismiss(client)
     gone = gone + 1
 end
 
-local function receive(client)
-    local data, err = client:readsome(65536)
-    if data then
-        owed[client] = data
-    elseif err ~= socket.ERROR_TIMEOUT then
-        dismiss(client)
-    end
-end
-
 local function send(client)
     local _, err, sent = client:write(owed[client])
     if not err then
@@ -55,6 +46,16 @@ local function send(client)
     elseif err == socket.ERROR_TIMEOUT then
         owed[client] = owed[client]:sub(sent + 1)
     else
+        dismiss(client)
+    end
+end
+
+local function receive(client)
+    local data, err = client:readsome(65536)
+    if data then
+        owed[client] = data
+        send(client) -- most of the time it can be written at once
+    elseif err ~= socket.ERROR_TIMEOUT then
         dismiss(client)
     end
 end

@@ -29,8 +29,12 @@ describe("pair", function()
         sys.close(first)
         sys.close(second)
         sys.nofile(second)
+        local enforced = not sys.socketpair(sys.SOCK_STREAM) -- not under valgrind, which counts by itself
         local a, err = socket.pair()
         sys.nofile(soft)
+        if not enforced then
+            return pending "the limit on descriptors is not enforced here"
+        end
         t.fails(t.text "EMFILE", nil, a, err)
     end)
 end)

@@ -346,12 +346,12 @@ describe("examples/proxy.lua", function()
             [[
             import threading
             s = connect(argv[0]); data = os.urandom(20000000); say(digest(data))
-            s.setblocking(False); sent = full = 0
+            s.setblocking(False); view = memoryview(data); sent = full = 0
             while full < 20:
-                try: sent += s.send(data[sent:sent + 1000000]); full = 0
+                try: sent += s.send(view[sent:]); full = 0
                 except BlockingIOError: full += 1; select.select([], [s], [], 0.01)
             say(sent < len(data)); s.setblocking(True)
-            writer = threading.Thread(target=s.sendall, args=(data[sent:],)); writer.start()
+            writer = threading.Thread(target=s.sendall, args=(view[sent:],)); writer.start()
             say(digest(drain(s)))
             writer.join(); s.close()
             ]],
@@ -453,23 +453,6 @@ describe("examples/downloads.lua", function()
             assert.truthy(line:find(("^/%02d +HTTP/1.0 200 OK, 1000 bytes$"):format(i)), line)
         end
         s:finish()
-    end)
-
-    it("sends a request that the server does not take at once", function()
-        local s = t.python [[
-            with socket.socket() as l:
-                l.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-                l.bind(("127.0.0.1", 0)); l.listen(); say(l.getsockname()[1]); s = l.accept()[0]
-            hear()
-            head = b""
-            while not head.endswith(b"\r\n\r\n"): head += s.recv(65536)
-            say(head == b"GET /%s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n" % (b"0123456789" * 12000))
-            s.sendall(b"HTTP/1.0 414 Too long\r\n\r\n"); s.close()
-        ]]
-        local p = example("downloads", "127.0.0.1", s:number(), "/" .. ("0123456789"):rep(12000))
-        s:say "read"
-        assert.equal("True\n", s:finish())
-        assert.truthy(well(p):find " HTTP/1.0 414 Too long, 0 bytes\n$")
     end)
 
     it("understands an answer that comes byte by byte", function()

@@ -65,7 +65,7 @@ end
 function t.guard()
     local before
     busted.before_each(function()
-        sys.watchdog(60 * t.slow)
+        sys.watchdog(math.ceil(60 + 12 * t.slow))
         t.collect()
         before = sys.fds()
     end)
@@ -144,9 +144,12 @@ local binders = {
 
 t.kinds = { "inet", "inet6", "unix", "abstract" }
 
--- A listening socket of a kind ("inet" unless given) and its address.
-function t.listener(kind)
+-- A listening socket of a kind ("inet" unless given) and its address; options {name = value} are set before.
+function t.listener(kind, options)
     local s = socket.tcp()
+    for option, value in pairs(options or {}) do
+        assert(s:setopt(option, value))
+    end
     assert(s:bind(binders[kind or "inet"]()))
     assert(s:listen())
     return s, assert(s:getsockname())
@@ -160,6 +163,21 @@ function t.connected(kind)
     local accepted = assert(listener:accept())
     listener:close()
     return client, accepted
+end
+
+-- A TCP connection as t.connected gives it that holds few bytes which nobody reads: t.much is more, both ways.
+t.much = ("x"):rep(4 * 1024 * 1024)
+
+function t.narrow()
+    local few = { [socket.OPT_RCVBUF] = 65536, [socket.OPT_SNDBUF] = 65536 }
+    local listener, address = t.listener("inet", few)
+    local client = socket.tcp()
+    for option, value in pairs(few) do
+        assert(client:setopt(option, value))
+    end
+    assert(client:connect(address))
+    local accepted = assert(listener:accept())
+    return client, accepted, listener
 end
 
 -- The bare other end of a pair, without the module: what was sent is there when send returns.

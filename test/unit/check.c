@@ -1,12 +1,13 @@
 #include "check.h"
 
+#include <fcntl.h> /* F_GETFD */
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h> /* strlen */
 #include <unistd.h> /* alarm, write */
 
-enum { LINES_OF_ONE_TEST = 20, LIMIT_S = 60 };
+enum { LINES_OF_ONE_TEST = 20, LIMIT_S = 60, DESCRIPTORS = 256 };
 
 static int passed, failed, failures;
 static const char *running;
@@ -33,14 +34,24 @@ static void too_long(int signal)
     _exit(1);
 }
 
+static int open_descriptors(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < DESCRIPTORS; fd++)
+        n += fcntl(fd, F_GETFD) != -1;
+    return n;
+}
+
 void check_run(const char *name, void (*test)(void))
 {
+    int descriptors = open_descriptors();
     running = name;
     failures = 0;
     signal(SIGALRM, too_long);
     alarm(LIMIT_S);
     test();
     alarm(0);
+    CHECKF(open_descriptors() == descriptors, "%d descriptors more than before", open_descriptors() - descriptors);
     if (failures == 0)
         passed++;
     else

@@ -23,12 +23,30 @@ struct peer_event {
     int code;
 };
 
-#define BYTES(text) { PEER_BYTES, (text), sizeof(text) - 1, 0 }
-#define STREAM(n) { PEER_BYTES, NULL, (n), 0 }
-#define PAUSE { PEER_WAIT, NULL, 0, 0 }
-#define SILENCE { PEER_SILENCE, NULL, 0, 0 }
-#define ENDS { PEER_EOF, NULL, 0, 0 }
-#define FAILS(errnum) { PEER_FAIL, NULL, 0, (errnum) }
+#define BYTES(text)                             \
+    {                                           \
+        PEER_BYTES, (text), sizeof(text) - 1, 0 \
+    }
+#define STREAM(n)                \
+    {                            \
+        PEER_BYTES, NULL, (n), 0 \
+    }
+#define PAUSE                 \
+    {                         \
+        PEER_WAIT, NULL, 0, 0 \
+    }
+#define SILENCE                  \
+    {                            \
+        PEER_SILENCE, NULL, 0, 0 \
+    }
+#define ENDS                 \
+    {                        \
+        PEER_EOF, NULL, 0, 0 \
+    }
+#define FAILS(errnum)                \
+    {                                \
+        PEER_FAIL, NULL, 0, (errnum) \
+    }
 
 /* The byte that stands there in an endless stream, whose parts do not look like each other. */
 unsigned char peer_byte(size_t position);

@@ -20,9 +20,9 @@ typedef enum ss_status step_fn(struct ss_op *op);
 
 struct outcome {
     enum ss_status status;
-    int code;     /* of SS_ERROR */
-    size_t len;   /* bytes handed out, which stand ... */
-    char *bytes;  /* ... here */
+    int code;    /* of SS_ERROR */
+    size_t len;  /* bytes handed out, which stand ... */
+    char *bytes; /* ... here */
     unsigned calls;
 };
 
@@ -141,8 +141,8 @@ static void check_row(struct rig *rig, step_fn *step, const struct row *row, siz
     CHECKF(out.len == result_len && memcmp(got, row->result, result_len) == 0, "%s: '%.*s' in feeding %zu", row->name,
            (int)out.len, got, way);
     size_t left = drain(rig, got + out.len);
-    CHECKF(out.len + left == len && memcmp(got, all, len) == 0, "%s: together '%.*s'", row->name,
-           (int)(out.len + left), got);
+    CHECKF(out.len + left == len && memcmp(got, all, len) == 0, "%s: together '%.*s'", row->name, (int)(out.len + left),
+           got);
 }
 
 static void check_rows(step_fn *step, const struct row *rows, size_t n)
@@ -198,7 +198,12 @@ static void test_readall(void)
         { "limit 0, nothing", 0, SS_OK, 0, "", { PAUSE, ENDS } },
         { "limit 0, something", 0, SS_LIMIT, 0, "", { BYTES("a"), SILENCE } },
         { "an error", 10, SS_ERROR, ECONNRESET, "ab", { BYTES("ab"), FAILS(ECONNRESET), BYTES("c"), ENDS } },
-        { "an error at the limit", 2, SS_ERROR, ECONNRESET, "ab", { BYTES("ab"), FAILS(ECONNRESET), BYTES("c"), ENDS } },
+        { "an error at the limit",
+          2,
+          SS_ERROR,
+          ECONNRESET,
+          "ab",
+          { BYTES("ab"), FAILS(ECONNRESET), BYTES("c"), ENDS } },
         { "time-out", 10, SS_WANT, 0, "ab", { BYTES("ab"), SILENCE, BYTES("c"), ENDS } },
         { "time-out with nothing", 10, SS_WANT, 0, "", { SILENCE, BYTES("c"), ENDS } },
     };
@@ -278,8 +283,8 @@ static void check_until_row(struct rig *rig, const struct until_row *row, size_t
         struct outcome out = run_until(rig, &pattern, row->max, got);
         CHECKF(out.status == row->results[i].status, "%s: status %d of call %zu in feeding %zu", row->name, out.status,
                i + 1, way);
-        CHECKF(out.len == strlen(expected) && memcmp(got, expected, out.len) == 0, "%s: '%.*s' of call %zu in feeding %zu",
-               row->name, (int)out.len, got, i + 1, way);
+        CHECKF(out.len == strlen(expected) && memcmp(got, expected, out.len) == 0,
+               "%s: '%.*s' of call %zu in feeding %zu", row->name, (int)out.len, got, i + 1, way);
         CHECKF(out.status != SS_ERROR || out.code == ECONNRESET, "%s: code %d", row->name, out.code);
     }
     CHECKF(drain(rig, got) == 0, "%s: something is left", row->name);
@@ -306,17 +311,49 @@ static void test_until_finds_delimiters(void)
 {
     static const struct until_row rows[] = {
         { "lines", "\n", NO_MAX, { BYTES("a\nbc\n"), ENDS }, { { SS_OK, "a" }, { SS_OK, "bc" }, { SS_EOF, "" } } },
-        { "two bytes", "\r\n", NO_MAX, { BYTES("a\rb\n\r\r\nc\r\n"), ENDS }, { { SS_OK, "a\rb\n\r" }, { SS_OK, "c" } } },
-        { "empty ones", "\r\n", NO_MAX, { BYTES("\r\n\r\na"), ENDS }, { { SS_OK, "" }, { SS_OK, "" }, { SS_EOF, "a" } } },
-        { "no last delimiter", "\n", NO_MAX, { BYTES("a\nbc"), ENDS }, { { SS_OK, "a" }, { SS_EOF, "bc" }, { SS_EOF, "" } } },
+        { "two bytes",
+          "\r\n",
+          NO_MAX,
+          { BYTES("a\rb\n\r\r\nc\r\n"), ENDS },
+          { { SS_OK, "a\rb\n\r" }, { SS_OK, "c" } } },
+        { "empty ones",
+          "\r\n",
+          NO_MAX,
+          { BYTES("\r\n\r\na"), ENDS },
+          { { SS_OK, "" }, { SS_OK, "" }, { SS_EOF, "a" } } },
+        { "no last delimiter",
+          "\n",
+          NO_MAX,
+          { BYTES("a\nbc"), ENDS },
+          { { SS_OK, "a" }, { SS_EOF, "bc" }, { SS_EOF, "" } } },
         { "part of one at the end", "\r\n", NO_MAX, { BYTES("a\r"), ENDS }, { { SS_EOF, "a\r" }, { SS_EOF, "" } } },
         { "aab in aaab", "aab", NO_MAX, { BYTES("aaabaab"), ENDS }, { { SS_OK, "a" }, { SS_OK, "" }, { SS_EOF, "" } } },
         { "ABAC in ABABAC", "ABAC", NO_MAX, { BYTES("ABABAC"), ENDS }, { { SS_OK, "AB" }, { SS_EOF, "" } } },
-        { "they do not overlap", "aa", NO_MAX, { BYTES("aaaaa"), ENDS }, { { SS_OK, "" }, { SS_OK, "" }, { SS_EOF, "a" } } },
-        { "long", "--boundary--", NO_MAX, { BYTES("x--boundary--boundary--"), ENDS }, { { SS_OK, "x" }, { SS_EOF, "boundary--" } } },
-        { "error before", "\r\n", NO_MAX, { BYTES("a"), RESET, BYTES("\r\n"), ENDS }, { { SS_ERROR, "a" }, { SS_OK, "" } } },
-        { "error inside", "\r\n", NO_MAX, { BYTES("a\r"), RESET, BYTES("\n"), ENDS }, { { SS_ERROR, "a\r" }, { SS_EOF, "\n" } } },
-        { "error after", "\r\n", NO_MAX, { BYTES("a\r\nb"), RESET, ENDS }, { { SS_OK, "a" }, { SS_ERROR, "b" }, { SS_EOF, "" } } },
+        { "they do not overlap",
+          "aa",
+          NO_MAX,
+          { BYTES("aaaaa"), ENDS },
+          { { SS_OK, "" }, { SS_OK, "" }, { SS_EOF, "a" } } },
+        { "long",
+          "--boundary--",
+          NO_MAX,
+          { BYTES("x--boundary--boundary--"), ENDS },
+          { { SS_OK, "x" }, { SS_EOF, "boundary--" } } },
+        { "error before",
+          "\r\n",
+          NO_MAX,
+          { BYTES("a"), RESET, BYTES("\r\n"), ENDS },
+          { { SS_ERROR, "a" }, { SS_OK, "" } } },
+        { "error inside",
+          "\r\n",
+          NO_MAX,
+          { BYTES("a\r"), RESET, BYTES("\n"), ENDS },
+          { { SS_ERROR, "a\r" }, { SS_EOF, "\n" } } },
+        { "error after",
+          "\r\n",
+          NO_MAX,
+          { BYTES("a\r\nb"), RESET, ENDS },
+          { { SS_OK, "a" }, { SS_ERROR, "b" }, { SS_EOF, "" } } },
     };
     CHECK_UNTIL_ROWS(rows);
 }
@@ -325,16 +362,52 @@ static void test_until_finds_delimiters(void)
 static void test_until_over_time_outs(void)
 {
     static const struct until_row rows[] = {
-        { "before", "\r\n", NO_MAX, { BYTES("ab"), SILENCE, BYTES("\r\n"), ENDS }, { { SS_WANT, "ab" }, { SS_OK, "" } } },
-        { "inside", "\r\n", NO_MAX, { BYTES("ab\r"), SILENCE, BYTES("\nc"), ENDS }, { { SS_WANT, "ab" }, { SS_OK, "" }, { SS_EOF, "c" } } },
-        { "behind", "\r\n", NO_MAX, { BYTES("ab\r\n"), SILENCE, ENDS }, { { SS_OK, "ab" }, { SS_WANT, "" }, { SS_EOF, "" } } },
-        { "twice inside", "abc", NO_MAX, { BYTES("xa"), SILENCE, BYTES("b"), SILENCE, BYTES("c"), ENDS }, { { SS_WANT, "x" }, { SS_WANT, "" }, { SS_OK, "" } } },
-        { "a false start", "\r\n", NO_MAX, { BYTES("ab\r"), SILENCE, BYTES("c\r\n"), ENDS }, { { SS_WANT, "ab" }, { SS_OK, "\rc" }, { SS_EOF, "" } } },
-        { "a false start in itself", "aab", NO_MAX, { BYTES("aa"), SILENCE, BYTES("ab"), ENDS }, { { SS_WANT, "" }, { SS_OK, "a" }, { SS_EOF, "" } } },
-        { "the longest start stays", "abab!", NO_MAX, { BYTES("xababab"), SILENCE, BYTES("!"), ENDS }, { { SS_WANT, "xab" }, { SS_OK, "" }, { SS_EOF, "" } } },
-        { "no start stays for nothing", "ab", NO_MAX, { BYTES("xb"), SILENCE, BYTES("ab"), ENDS }, { { SS_WANT, "xb" }, { SS_OK, "" }, { SS_EOF, "" } } },
+        { "before",
+          "\r\n",
+          NO_MAX,
+          { BYTES("ab"), SILENCE, BYTES("\r\n"), ENDS },
+          { { SS_WANT, "ab" }, { SS_OK, "" } } },
+        { "inside",
+          "\r\n",
+          NO_MAX,
+          { BYTES("ab\r"), SILENCE, BYTES("\nc"), ENDS },
+          { { SS_WANT, "ab" }, { SS_OK, "" }, { SS_EOF, "c" } } },
+        { "behind",
+          "\r\n",
+          NO_MAX,
+          { BYTES("ab\r\n"), SILENCE, ENDS },
+          { { SS_OK, "ab" }, { SS_WANT, "" }, { SS_EOF, "" } } },
+        { "twice inside",
+          "abc",
+          NO_MAX,
+          { BYTES("xa"), SILENCE, BYTES("b"), SILENCE, BYTES("c"), ENDS },
+          { { SS_WANT, "x" }, { SS_WANT, "" }, { SS_OK, "" } } },
+        { "a false start",
+          "\r\n",
+          NO_MAX,
+          { BYTES("ab\r"), SILENCE, BYTES("c\r\n"), ENDS },
+          { { SS_WANT, "ab" }, { SS_OK, "\rc" }, { SS_EOF, "" } } },
+        { "a false start in itself",
+          "aab",
+          NO_MAX,
+          { BYTES("aa"), SILENCE, BYTES("ab"), ENDS },
+          { { SS_WANT, "" }, { SS_OK, "a" }, { SS_EOF, "" } } },
+        { "the longest start stays",
+          "abab!",
+          NO_MAX,
+          { BYTES("xababab"), SILENCE, BYTES("!"), ENDS },
+          { { SS_WANT, "xab" }, { SS_OK, "" }, { SS_EOF, "" } } },
+        { "no start stays for nothing",
+          "ab",
+          NO_MAX,
+          { BYTES("xb"), SILENCE, BYTES("ab"), ENDS },
+          { { SS_WANT, "xb" }, { SS_OK, "" }, { SS_EOF, "" } } },
         { "and the end", "\r\n", NO_MAX, { BYTES("ab\r"), SILENCE, ENDS }, { { SS_WANT, "ab" }, { SS_EOF, "\r" } } },
-        { "and an error", "\r\n", NO_MAX, { BYTES("ab\r"), SILENCE, RESET, ENDS }, { { SS_WANT, "ab" }, { SS_ERROR, "\r" } } },
+        { "and an error",
+          "\r\n",
+          NO_MAX,
+          { BYTES("ab\r"), SILENCE, RESET, ENDS },
+          { { SS_WANT, "ab" }, { SS_ERROR, "\r" } } },
     };
     CHECK_UNTIL_ROWS(rows);
 }
@@ -345,16 +418,48 @@ static void test_until_at_its_limit(void)
     static const struct until_row rows[] = {
         { "exactly", "\r\n", 3, { BYTES("abc\r\n"), ENDS }, { { SS_OK, "abc" }, { SS_EOF, "" } } },
         { "one more", "\r\n", 3, { BYTES("abcd\r\n"), ENDS }, { { SS_LIMIT, "abc" }, { SS_OK, "d" }, { SS_EOF, "" } } },
-        { "at once, no delimiter", "\r\n", 3, { BYTES("abcd"), SILENCE, ENDS }, { { SS_LIMIT, "abc" }, { SS_WANT, "d" }, { SS_EOF, "" } } },
-        { "all but the delimiter", "\r\n", 3, { BYTES("abc"), SILENCE, BYTES("\r\n"), ENDS }, { { SS_WANT, "abc" }, { SS_OK, "" } } },
-        { "and half of it", "\r\n", 3, { BYTES("abc\r"), SILENCE, BYTES("\n"), ENDS }, { { SS_WANT, "abc" }, { SS_OK, "" } } },
-        { "and what is none", "\r\n", 3, { BYTES("abc\rx"), SILENCE, ENDS }, { { SS_LIMIT, "abc" }, { SS_WANT, "\rx" }, { SS_EOF, "" } } },
-        { "a longer start", "aaab", 1, { BYTES("aaaa"), SILENCE, BYTES("b"), ENDS }, { { SS_WANT, "a" }, { SS_OK, "" } } },
-        { "too many for it", "aaab", 1, { BYTES("aaaaa"), SILENCE, BYTES("b"), ENDS }, { { SS_LIMIT, "a" }, { SS_WANT, "a" }, { SS_OK, "" } } },
+        { "at once, no delimiter",
+          "\r\n",
+          3,
+          { BYTES("abcd"), SILENCE, ENDS },
+          { { SS_LIMIT, "abc" }, { SS_WANT, "d" }, { SS_EOF, "" } } },
+        { "all but the delimiter",
+          "\r\n",
+          3,
+          { BYTES("abc"), SILENCE, BYTES("\r\n"), ENDS },
+          { { SS_WANT, "abc" }, { SS_OK, "" } } },
+        { "and half of it",
+          "\r\n",
+          3,
+          { BYTES("abc\r"), SILENCE, BYTES("\n"), ENDS },
+          { { SS_WANT, "abc" }, { SS_OK, "" } } },
+        { "and what is none",
+          "\r\n",
+          3,
+          { BYTES("abc\rx"), SILENCE, ENDS },
+          { { SS_LIMIT, "abc" }, { SS_WANT, "\rx" }, { SS_EOF, "" } } },
+        { "a longer start",
+          "aaab",
+          1,
+          { BYTES("aaaa"), SILENCE, BYTES("b"), ENDS },
+          { { SS_WANT, "a" }, { SS_OK, "" } } },
+        { "too many for it",
+          "aaab",
+          1,
+          { BYTES("aaaaa"), SILENCE, BYTES("b"), ENDS },
+          { { SS_LIMIT, "a" }, { SS_WANT, "a" }, { SS_OK, "" } } },
         { "the end, exactly", "\r\n", 3, { BYTES("abc"), ENDS }, { { SS_EOF, "abc" }, { SS_EOF, "" } } },
-        { "the end, one more", "\r\n", 3, { BYTES("abcd"), ENDS }, { { SS_LIMIT, "abc" }, { SS_EOF, "d" }, { SS_EOF, "" } } },
+        { "the end, one more",
+          "\r\n",
+          3,
+          { BYTES("abcd"), ENDS },
+          { { SS_LIMIT, "abc" }, { SS_EOF, "d" }, { SS_EOF, "" } } },
         { "the end, half a delimiter", "\r\n", 3, { BYTES("abc\r"), ENDS }, { { SS_LIMIT, "abc" }, { SS_EOF, "\r" } } },
-        { "many times", "\n", 2, { BYTES("abcdef\n"), ENDS }, { { SS_LIMIT, "ab" }, { SS_LIMIT, "cd" }, { SS_OK, "ef" }, { SS_EOF, "" } } },
+        { "many times",
+          "\n",
+          2,
+          { BYTES("abcdef\n"), ENDS },
+          { { SS_LIMIT, "ab" }, { SS_LIMIT, "cd" }, { SS_OK, "ef" }, { SS_EOF, "" } } },
         { "an error gives all", "\r\n", 3, { BYTES("abc\r"), RESET, ENDS }, { { SS_ERROR, "abc\r" }, { SS_EOF, "" } } },
     };
     CHECK_UNTIL_ROWS(rows);

@@ -1,0 +1,82 @@
+"""The figures to reach, and whether they are reached."""
+
+from dataclasses import dataclass
+from statistics import median
+
+from workloads import (CQ, JIT, LOOP, LS, LSJ, LUV, MEMMEM, PEERS, RAW, RAW_BATCHES, RAW_BUFFERED, SS, SS_EACH,
+                       SS_SPINNING, SSJ)
+
+RATE, COST, CALLS, BYTES = "rate", "processor time", "system calls", "bytes in Lua's accounts"
+
+
+@dataclass(frozen=True)
+class Figure:
+    workload: str
+    measure: str
+    sign: str             # how what is reached has to stand to the bound
+    bound: float
+    against: tuple = ()   # contestants, all of whom count; none: the bound is no ratio
+    who: str = SS
+    elsewhere: str = ""   # another workload, in which those contestants stand
+    offload: bool = False # only where the system has UDP_SEGMENT and UDP_GRO
+
+    def text(self):
+        bound = f"{self.bound:g}"
+        if self.against:
+            names = "every peer's" if self.against == PEERS else f"{' and '.join(self.against)}'s"
+            where = f" at {self.elsewhere}" if self.elsewhere else ""
+            bound = f"{bound} × {names}{where}"
+        return f"{self.measure} {self.sign} {bound}"
+
+    def holds(self, value):
+        return {"≤": value <= self.bound, "≥": value >= self.bound, ">": value > self.bound,
+                "=": round(value, 3) == self.bound}[self.sign]
+
+
+def pingpong(name, who, peers):
+    yield Figure(name, CALLS, "=", 2, who=who)
+    yield Figure(name, COST, "≤", 1.05, (RAW,), who)
+    yield Figure(name, RATE, ">", 1, peers, who)
+
+
+def all_figures():
+    yield from pingpong("tcp-pingpong", SS, PEERS)
+    yield from pingpong("tcp-pingpong", SSJ, PEERS)
+    yield from pingpong("udp-pingpong", SS, (LS, LUV))
+    yield from pingpong("udp-pingpong", SSJ, (LS, LUV))
+    yield Figure("spin-pingpong", RATE, "≥", 2.3, (RAW,), SS_SPINNING)
+    for size, over in (("64", 1.05), ("1k", 1.05), ("64k", 1.05), ("1m", 1.3)):
+        yield Figure(f"write-{size}", CALLS, "=", 1)
+        yield Figure(f"write-{size}", RATE, "≥", 0.95, (RAW,))
+        yield Figure(f"write-{size}", RATE, "≥", over, (LS,))
+    yield Figure("write-list", CALLS, "=", 1)
+    yield Figure("write-list", RATE, "≥", 5, (SS_EACH,))
+    yield Figure("read-1k", RATE, "≥", 2.5, (RAW,))
+    yield Figure("read-1k", RATE, "≥", 0.95, (RAW_BUFFERED,))
+    yield Figure("read-1k", RATE, "≥", 1.35, PEERS)
+    for size, cost in (("64k", 1.4), ("1m", 1.1)):
+        yield Figure(f"read-{size}", RATE, "≥", 0.97, (RAW,))
+        yield Figure(f"read-{size}", COST, "≤", cost, (RAW,))
+        yield Figure(f"read-{size}", COST, "≤", 0.5, (LS,))
+        yield Figure(f"read-{size}", COST, "≤", 0.4, (LSJ,), SSJ)
+    for end in ("lf", "crlf"):
+        for size, bounds in ((20, (2.4, 2.9, 1.9)), (100, (2.7, 2.6, 2)), (1000, (6, 3.2, 2.6))):
+            name = f"lines-{size}-{end}"
+            for peer, bound in zip((LS, CQ, LUV), bounds):
+                yield Figure(name, RATE, "≥", bound, (peer,))
+            yield Figure(name, COST, "≤", 1.15, (LOOP,))
+    yield Figure("delimiter-random", RATE, "≥", 0.5, (RAW,))
+    yield Figure("delimiter-aaab-1k", RATE, "≥", 0.5, (SS,), elsewhere="delimiter-aaab")
+    for name in ("udp-send", "udp-receive"):
+        yield Figure(name, RATE, "≥", 4, (LS,), offload=True)
+        yield Figure(name, RATE, "≥", 1.15, (LS,))
+    yield Figure("connect", CALLS, "≤", 1, (RAW,))
+    yield Figure("connect", COST, "≤", 1.08, (RAW,))
+    yield Figure("accept", CALLS, "≤", 1, (RAW,))
+    yield Figure("accept", COST, "≤", 1.2, (RAW,))
+    yield Figure("select", RATE, "≥", 0.9, (RAW,))
+    yield Figure("memory", BYTES, "≤", 400)
+    yield Figure("memory", BYTES, "≤", 400, who=SSJ)
+
+
+FIGURES = list(all_figures())

@@ -1,0 +1,57 @@
+-- What all contestants in Lua share.
+--
+--   LUA bench/lua/with_LIBRARY.lua WORK HOST PORT N SIZE DELIMITER
+
+local contest = {}
+
+local SKIPPED = 77 -- exit status: this contestant can't do that work here
+
+function contest.skip(why)
+    io.stderr:write(why, "\n")
+    os.exit(SKIPPED)
+end
+
+-- The library, or an exit that the runner understands.
+function contest.library(name)
+    local found, library = pcall(require, name)
+    if not found then
+        contest.skip(library)
+    end
+    return library
+end
+
+-- Memory of an idle connection: prints "memory BYTES-IN-LUA BYTES-IN-ALL" for each of n that `open(list, i)` puts
+-- into a list, which is long enough before it begins. What the first one brings along for all is not counted.
+function contest.weigh(n, open)
+    local meter = require "meter"
+    local list = {}
+    for i = 1, n do
+        list[i] = false
+    end
+    local function weight()
+        collectgarbage()
+        collectgarbage()
+        return collectgarbage "count" * 1024, meter.resident()
+    end
+    open(list, 1)
+    local lua_before, all_before = weight()
+    for i = 2, n do
+        open(list, i)
+    end
+    local lua_after, all_after = weight()
+    print(("memory %.1f %.1f"):format((lua_after - lua_before) / (n - 1), (all_after - all_before) / (n - 1)))
+end
+
+-- Runs the work that the command line names, with its numbers as numbers.
+function contest.run(work)
+    local name, host, port, n, size, delimiter = arg[1], arg[2], arg[3], arg[4], arg[5], arg[6]
+    if not work[name] then
+        contest.skip("no " .. name)
+    end
+    local function whole(text)
+        return math.floor(tonumber(text))
+    end
+    work[name](host, whole(port), whole(n), whole(size), delimiter)
+end
+
+return contest

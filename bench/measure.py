@@ -1,0 +1,200 @@
+"""Runs a contestant against the other side and reads what it reports."""
+
+import itertools
+import os
+import re
+import socket
+import subprocess
+import tempfile
+from collections import Counter
+from typing import NamedTuple
+
+from workloads import PROGRAMS
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD = os.path.join(HERE, "..", "build", "bench")
+SKIPPED_STATUS = 77
+LIMIT = 120  # seconds until a run is given up
+
+# Calls that tell about the allocator and the clock source of the machine, not about the work.
+NOT_COUNTED = {"brk", "mmap", "munmap", "mremap", "madvise", "mprotect", "clock_gettime", "gettimeofday"}
+
+
+class Skipped(Exception):
+    """The contestant can't do the work here: a library or a facility is lacking."""
+
+
+class Failed(Exception):
+    pass
+
+
+class Lap(NamedTuple):
+    ops: float
+    wall: float
+    cpu: float
+
+    @property
+    def rate(self):
+        return self.ops / self.wall
+
+    @property
+    def cost(self):
+        return self.cpu / self.ops
+
+
+def processors(one):
+    """The processors of the measured program and of the other side."""
+    there = sorted(os.sched_getaffinity(0))
+    return there[0], there[0] if one else there[-1]
+
+
+def next_host(numbers=itertools.count()):
+    """A loopback address of its own for each run, so that no port is still busy with the last one."""
+    n = next(numbers)
+    return f"127.77.{n // 250 % 250}.{n % 250 + 1}"
+
+
+def command(who, function):
+    program = PROGRAMS[who]
+    if program is None:
+        return [os.path.join(BUILD, "raw"), function]
+    lua, library = program
+    return [lua, os.path.join(HERE, "lua", library + ".lua"), function]
+
+
+def environment(who):
+    lua = PROGRAMS[who][0] if PROGRAMS[who] else ""
+    return dict(os.environ, LUA_PATH=os.path.join(HERE, "lua", "?.lua;;"),
+                LUA_CPATH=os.path.join(BUILD, lua, "?.so;;"))
+
+
+class Run:
+    """One contestant and the other side, from start to end."""
+
+    def __init__(self, workload, who, n, wrap=(), ahead=0, size=None):
+        self.workload, self.who = workload, who
+        self.size = size or workload.size
+        self.n, self.wrap, self.ahead = n, list(wrap), ahead
+        self.cpu, self.peer_cpu = processors(workload.one_cpu)
+        self.host = next_host()
+
+    def start_measured(self, port, go):
+        w = self.workload
+        args = [self.host, str(port), str(self.n), str(self.size), w.delimiter]
+        return subprocess.Popen(["taskset", "-c", str(self.cpu), *self.wrap, *command(self.who, w.work[self.who]), *args],
+                                stdin=go, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+                                env=environment(self.who))
+
+    def start_peer(self, port, listener, go):
+        w = self.workload
+        mode = (w.peers or {}).get(self.who, w.peer)
+        args = [mode, self.host, str(port), str(self.ahead), str(self.size), w.delimiter, w.fill]
+        return subprocess.Popen(["taskset", "-c", str(self.peer_cpu), os.path.join(BUILD, "peer"), *args],
+                                stdin=listener, stdout=go, stderr=subprocess.PIPE)
+
+    def start_both(self, wait_go, say_go):
+        if self.workload.serves:
+            measured = self.start_measured(0, wait_go)
+            line = measured.stdout.readline().split()
+            port = int(line[1]) if line else 0
+            return measured, self.start_peer(port, subprocess.DEVNULL, say_go)
+        with socket.socket(type=socket.SOCK_DGRAM if self.workload.udp else socket.SOCK_STREAM) as listener:
+            listener.bind((self.host, 0))
+            if not self.workload.udp:
+                listener.listen(4096)
+            peer = self.start_peer(0, listener, say_go)
+            return self.start_measured(listener.getsockname()[1], wait_go), peer
+
+    def outputs(self):
+        """What the measured program printed, on standard output and error."""
+        wait_go, say_go = os.pipe()
+        try:
+            measured, peer = self.start_both(wait_go, say_go)
+        finally:
+            os.close(wait_go)
+            os.close(say_go)
+        try:
+            out, err = measured.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            out, err = b"", b"took too long"
+        finally:
+            measured.kill()
+            peer.kill()
+            measured.wait()
+            _, peer_err = peer.communicate()
+        self.judge(measured.returncode, err.decode(errors="replace"), peer_err.decode(errors="replace"))
+        return out.decode(), err.decode(errors="replace")
+
+    def judge(self, status, err, peer_err):
+        if status == SKIPPED_STATUS:
+            raise Skipped(err.strip().split("\n")[0])
+        if status != 0:
+            raise Failed(f"{self.workload.name}, {self.who}: status {status}: {err}{peer_err}")
+
+
+def lap(workload, who, n):
+    out, _ = Run(workload, who, n).outputs()
+    laps = [[float(word) for word in line.split()] for line in out.splitlines() if not line.startswith("port")]
+    total = Lap(*(sum(column) for column in zip(*laps))) if laps else Lap(0, 0, 0)
+    if not n <= total.ops < n + workload.multiple:
+        raise Failed(f"{workload.name}, {who}: {n} operations were asked for, it printed {out!r}")
+    return total
+
+
+def memory(workload, who):
+    """Bytes of a socket in Lua's accounts, and in all."""
+    out, _ = Run(workload, who, 1).outputs()
+    return tuple(float(word) for word in out.split()[1:])
+
+
+def fit(workload, n):
+    n = max(1, n if workload.most == 0 else min(n, workload.most))
+    return max(1, round(n / workload.multiple)) * workload.multiple
+
+
+def calibrate(workload, who, seconds):
+    """How many operations take about that long."""
+    n = fit(workload, workload.start)
+    for _ in range(4):
+        wall = lap(workload, who, n).wall
+        goal = fit(workload, int(n * min(seconds / wall, 30)))
+        if goal == n or wall > seconds / 3:
+            return goal
+        n = goal
+    return n
+
+
+def twice(measure, workload, who, n, exact):
+    """What n more operations cost: twice as many, less n, so that the start cancels out."""
+    def one(times):
+        size = times * n if workload.laps else None
+        ahead = 2 * n * workload.ahead if exact else 0
+        return measure(workload, who, times * n, ahead, size)
+    first, second = one(1), one(2)
+    second.subtract(first)
+    return second
+
+
+def traced_calls(workload, who, n, ahead, size):
+    with tempfile.NamedTemporaryFile("r") as report:
+        run = Run(workload, who, n, ["strace", "-f", "-c", "-o", report.name], ahead, size)
+        run.outputs()
+        return Counter({name: int(calls) for calls, name in
+                        re.findall(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)(?:\s+\d+)?\s+(\w+)$", report.read(), re.M)
+                        if name != "total" and name not in NOT_COUNTED})
+
+
+def system_calls(workload, who, n, exact=False):
+    """Name -> number of the system calls that n operations make."""
+    return Counter({name: calls for name, calls in twice(traced_calls, workload, who, n, exact).items() if calls})
+
+
+def collected(workload, who, n, ahead, size):
+    wrap = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+    _, err = Run(workload, who, n, wrap, ahead, size).outputs()
+    return Counter(instructions=int(re.search(r"Collected : (\d+)", err)[1]))
+
+
+def instructions(workload, who, n):
+    """Instructions, outside the kernel, per operation."""
+    return twice(collected, workload, who, n, False)["instructions"] / n

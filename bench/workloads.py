@@ -1,0 +1,167 @@
+"""What is measured: a table of workloads, and for each the contestants that do it.
+
+The measured programs are bench/c/raw.c and bench/lua/*.lua; the other side is always bench/c/peer.c.
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+# Contestants. Where no other Lua is named, they run on Lua 5.4.
+RAW = "raw C"
+SS = "ssocket"
+SSJ = "ssocket, LuaJIT"
+LS = "LuaSocket"
+LSJ = "LuaSocket, LuaJIT"
+CQ = "cqueues"
+LUV = "luv"
+PEERS = (LS, CQ, LUV)
+
+RAW_BUFFERED = "raw C, 64 KiB buffer"
+RAW_SPINNING = "raw C, spinning"
+RAW_EACH = "raw C, 16 writes"
+RAW_BATCHES = "raw C, without offload"
+SS_SPINNING = "ssocket, OPT_SPIN"
+SSJ_SPINNING = "ssocket, OPT_SPIN, LuaJIT"
+SS_EACH = "ssocket, one by one"
+SSJ_EACH = "ssocket, one by one, LuaJIT"
+LOOP = "C loop in Lua"
+LOOP_CALLED = "C function called by Lua"
+MEMMEM = "memmem in memory"
+
+LUA, JIT = "lua5.4", "luajit"
+
+# The program of each: an interpreter and a file of bench/lua, or none and raw.
+PROGRAMS = {
+    RAW: None, RAW_BUFFERED: None, RAW_SPINNING: None, RAW_EACH: None, RAW_BATCHES: None, MEMMEM: None,
+    SS: (LUA, "with_ssocket"), SS_SPINNING: (LUA, "with_ssocket"), SS_EACH: (LUA, "with_ssocket"),
+    SSJ: (JIT, "with_ssocket"), SSJ_SPINNING: (JIT, "with_ssocket"), SSJ_EACH: (JIT, "with_ssocket"),
+    LS: (LUA, "with_luasocket"), LSJ: (JIT, "with_luasocket"), CQ: (LUA, "with_cqueues"), LUV: (LUA, "with_luv"),
+    LOOP: (LUA, "bare_lines"), LOOP_CALLED: (LUA, "bare_lines"),
+}
+
+
+@dataclass(frozen=True)
+class Workload:
+    name: str                    # what ONLY= selects by its beginning
+    title: str
+    unit: str                    # what one operation is
+    peer: str                    # mode of the other side
+    work: dict                   # contestant -> its function; the first one is the reference
+    size: int = 64               # bytes of a message or record, or number of connections
+    delimiter: str = ""
+    fill: str = ""               # "" is random
+    peers: Optional[dict] = None # contestant -> another mode of the other side
+    one_cpu: bool = False
+    serves: bool = False         # the measured program listens and the other side calls it
+    udp: bool = False
+    start: int = 1000            # operations of the first, unmeasured run
+    most: int = 0                # operations of a run at most; 0: what fits the time
+    multiple: int = 1            # operations come in groups of so many
+    laps: bool = False           # each group is a lap of the stopwatch, and `size` is its length
+    count: int = 500             # operations when system calls are counted, against twice as many
+    instructions: int = 2000     # the same for instructions
+    ahead: int = 0               # bytes or datagrams an operation needs: when counting, all wait in the socket
+
+    @property
+    def reference(self):
+        return next(iter(self.work))
+
+    @property
+    def group(self):
+        return self.name.split("-")[0]
+
+
+def everybody(function, *others):
+    return {who: function for who in (RAW, SS, SSJ, LS, *others)}
+
+
+def ping_pongs():
+    work = everybody("pingpong", CQ, LUV)
+    yield Workload("tcp-pingpong", "TCP ping-pong, 64 bytes, one processor, timeout set", "round trip", "answer",
+                   work, one_cpu=True)
+    spinning = (RAW_SPINNING, SS_SPINNING, SSJ_SPINNING)
+    yield Workload("spin-pingpong", "TCP ping-pong, 64 bytes, two processors; spinning on both ends, or sleeping",
+                   "round trip", "answer",
+                   {RAW: "pingpong", SS: "pingpong", **{who: "pingpong_spinning" for who in spinning}},
+                   peers={who: "answer-spinning" for who in spinning})
+    yield Workload("udp-pingpong", "UDP ping-pong, 64 bytes, one processor, timeout set", "round trip",
+                   "answer-udp", everybody("pingpong_udp", LUV), udp=True, one_cpu=True)
+
+
+def writes():
+    for name, size, start in (("64", 64, 5000), ("1k", 1024, 5000), ("64k", 65536, 500), ("1m", 1 << 20, 50)):
+        yield Workload(f"write-{name}", f"write of {bytes_text(size)}", "write", "sink",
+                       everybody("write", CQ, LUV), size=size, start=start,
+                       count=min(500, start), instructions=min(4000, start * 2))
+    yield Workload("write-list", "write of an array of 16 strings of 64 bytes", "16 strings", "sink",
+                   {RAW: "write_list", RAW_EACH: "write_each", SS: "write_list", SS_EACH: "write_each",
+                    SSJ: "write_list", SSJ_EACH: "write_each", LS: "write_list", LUV: "write_list"})
+
+
+def reads():
+    yield Workload("read-1k", "exact read of 1 KiB", "read", "feed",
+                   {RAW: "read", RAW_BUFFERED: "read_buffered", SS: "read", SSJ: "read", LS: "read", LSJ: "read",
+                    CQ: "read", LUV: "read"}, size=1024, start=10000, count=28, ahead=1024, instructions=6400)
+    for name, size, start in (("64k", 65536, 500), ("1m", 1 << 20, 50)):
+        yield Workload(f"read-{name}", f"exact read of {bytes_text(size)}", "read", "feed",
+                       everybody("read", LSJ, CQ, LUV), size=size, start=start,
+                       count=start // 2, instructions=start)
+
+
+def line_reads():
+    for end_name, end in (("lf", "\n"), ("crlf", "\r\n")):
+        for size in (20, 100, 1000):
+            yield Workload(f"lines-{size}-{end_name}", f"lines of {size} bytes, {end_name.upper()}", "line", "feed",
+                           {LOOP: "lines", LOOP_CALLED: "lines_called", SS: "lines", SSJ: "lines", LS: "lines",
+                            CQ: "lines", LUV: "lines"},
+                           size=size, delimiter=end, start=50000, count=28000 // (size + len(end)),
+                           ahead=size + len(end), instructions=400000 // size)
+
+
+RANDOM_DELIMITER = "f3Zp-Wq8LxvT0nGk5RyBdE7s_JhUaM2cQoKi9HtVw1XbNrzCl4Sg6PuAmYjIeDO3"
+assert len(RANDOM_DELIMITER) == 64
+
+
+def delimiters():
+    for name, title, delimiter, fill, memmem in (
+            ("random", "a 64-byte delimiter in random data", RANDOM_DELIMITER, "", "memmem_random"),
+            ("aaab", "delimiter a…ab of 64 bytes in aaa…", "a" * 63 + "b", "a", "memmem_same"),
+            ("aaab-1k", "delimiter a…ab of 1 KiB in aaa…", "a" * 1023 + "b", "a", "memmem_same")):
+        yield Workload(f"delimiter-{name}", f"{title}, records of 16 KiB", "record", "feed",
+                       {RAW: "records", MEMMEM: memmem, SS: "records", SSJ: "records"},
+                       size=16384, delimiter=delimiter, fill=fill, start=2000,
+                       count=1, ahead=16384 + len(delimiter), instructions=200)
+
+
+def datagrams():
+    yield Workload("udp-send", "UDP one way, 64 bytes, sendmany of 64", "datagram", "sink-udp",
+                   {RAW: "send", RAW_BATCHES: "send_batches", SS: "send", SS_EACH: "send_each", SSJ: "send",
+                    LS: "send", LSJ: "send"}, udp=True, start=64000, multiple=64, count=6400, instructions=6400)
+    yield Workload("udp-receive", "UDP one way, 64 bytes, recvmany of 64", "datagram", "flood",
+                   {RAW: "receive", RAW_BATCHES: "receive_batches", SS: "receive", SS_EACH: "receive_each",
+                    SSJ: "receive", LS: "receive", LSJ: "receive"},
+                   udp=True, serves=True, start=64000, multiple=64, count=64, ahead=1, instructions=6400)
+
+
+def connections():
+    yield Workload("connect", "connect and close", "connection", "accept", everybody("connect", CQ, LUV),
+                   most=8000, count=200)
+    yield Workload("accept", "accept and close, from a full queue", "connection", "crowd",
+                   everybody("accept", CQ, LUV), serves=True, size=1000, multiple=1000, laps=True, most=8000, count=200)
+    yield Workload("select", "select over 1,000 idle sockets and a ready one", "call", "hold",
+                   everybody("select"), size=1001, start=2000, instructions=100)
+
+
+def memory():
+    yield Workload("memory", "memory of an idle TCP socket", "socket", "hold",
+                   {who: "idle" for who in (SS, SSJ, LS, LSJ, CQ, LUV)}, size=1000)
+
+
+def bytes_text(size):
+    if size >= 1 << 20:
+        return f"{size >> 20} MiB"
+    return f"{size >> 10} KiB" if size >= 1024 else f"{size} bytes"
+
+
+WORKLOADS = [workload for part in (ping_pongs, writes, reads, line_reads, delimiters, datagrams, connections, memory)
+             for workload in part()]

@@ -1,0 +1,531 @@
+/* The blocking driver with an operation that does as a script says: which turns it gets, on what it is waited for, and that
+ * the deadline holds. */
+#include "check.h"
+#include "pair.h"
+#include "run/block.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h> /* struct timeval */
+#include <unistd.h>
+
+enum { STEPS = 32 };
+
+/* How much later than its deadline a wait may end before we say that it does not know about it. */
+static const double LATE_MS = 400;
+
+static int64_t ns(double ms)
+{
+    return (int64_t)(ms * 1e6);
+}
+
+/* An operation that keeps a log of its steps: a letter for the turn, "!" when it is told that its time has come. */
+struct fake {
+    struct ss_op op;
+    const char *script; /* what the steps say: w(ant), o(k), e(nd), x (error); the last one again and again */
+    int events;         /* what it wants */
+    uint32_t after_us;
+    char log[2 * STEPS + 1];
+    unsigned steps;
+    int64_t patience_ns; /* as it was in the latest step */
+};
+
+static enum ss_status fake_result(struct fake *fake)
+{
+    char result = *fake->script;
+    if (fake->script[1] != '\0')
+        fake->script++;
+    switch (result) {
+    case 'o':
+        return SS_OK;
+    case 'e':
+        return SS_EOF;
+    case 'x':
+        fake->op.error = (struct ss_error){ SS_SYSTEM, ECONNRESET };
+        return SS_ERROR;
+    default:
+        fake->op.after_us = fake->after_us;
+        return ss_op_want(&fake->op, fake->events);
+    }
+}
+
+static void note(struct fake *fake, char c)
+{
+    fake->log[strlen(fake->log)] = c;
+}
+
+static enum ss_status fake_step(struct ss_op *op)
+{
+    struct fake *fake = (struct fake *)op;
+    enum ss_turn turn = ss_io_turn(op->io);
+    if (fake->steps++ < STEPS) {
+        note(fake, "HTOF"[turn]);
+        if (op->due)
+            note(fake, '!');
+    }
+    fake->patience_ns = op->io->patience_ns;
+    return fake_result(fake);
+}
+
+static struct fake make_fake(struct pair *pair, enum ss_patience patience, const char *script)
+{
+    struct fake fake = { .script = script, .events = SS_READABLE };
+    fake.op = (struct ss_op){ .step = fake_step, .io = &pair->sock.io, .patience = (uint8_t)patience };
+    return fake;
+}
+
+static void check_time(double begin, double least_ms)
+{
+    double took = now_ms() - begin;
+    CHECKF(took >= least_ms && took < least_ms + LATE_MS, "took %.2f ms, not %.0f", took, least_ms);
+}
+
+/* Turns */
+
+struct row {
+    const char *name;
+    enum ss_patience patience;
+    double timeout_ms;
+    const char *script;
+    enum ss_status status;
+    const char *log;
+    bool silent;           /* nothing to read: there is a wait */
+    int64_t kernel_before; /* what the kernel's timeout is known to be */
+};
+
+static void check_row(const struct row *row)
+{
+    struct pair pair;
+    pair_open(&pair);
+    if (!row->silent && write(pair.other, "x", 1) != 1)
+        CHECK(false);
+    pair.sock.kernel_ns[0] = pair.sock.kernel_ns[1] = row->kernel_before;
+    struct fake fake = make_fake(&pair, row->patience, row->script);
+    double begin = now_ms();
+    enum ss_status st = ss_block_run(&fake.op, &pair.sock, ns(row->timeout_ms));
+    CHECKF(st == row->status, "%s: status %d", row->name, st);
+    CHECKF(strcmp(fake.log, row->log) == 0, "%s: %s, not %s", row->name, fake.log, row->log);
+    check_time(begin, row->silent ? row->timeout_ms : 0);
+    pair_close(&pair);
+}
+
+static void check_rows(const struct row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        check_row(&rows[i]);
+}
+
+#define CHECK_ROWS(rows) check_rows(rows, sizeof(rows) / sizeof *(rows))
+
+/* Timeout 0: one try. */
+static void test_no_time(void)
+{
+    static const struct row rows[] = {
+        { "done", SS_BY_RECV, 0, "o", SS_OK, "T", false, 0 },
+        { "end", SS_BY_RECV, 0, "e", SS_EOF, "T", false, 0 },
+        { "error", SS_BY_SEND, 0, "x", SS_ERROR, "T", false, 0 },
+        { "not done", SS_BY_RECV, 0, "wo", SS_TIMEOUT, "T", false, 0 },
+        { "not done, by poll", SS_BY_POLL, 0, "wo", SS_TIMEOUT, "T", false, 0 },
+        { "not done, by its own", SS_BY_OWN, 0, "wo", SS_TIMEOUT, "T", false, 0 },
+    };
+    CHECK_ROWS(rows);
+}
+
+/* Too short for the kernel's timeouts: memory, one try, then poll. The last try comes when the time is over. */
+static void test_a_short_time(void)
+{
+    static const struct row rows[] = {
+        { "from memory", SS_BY_RECV, 40, "o", SS_OK, "H", false, 0 },
+        { "error from memory", SS_BY_RECV, 40, "x", SS_ERROR, "H", false, 0 },
+        { "at once", SS_BY_RECV, 40, "wo", SS_OK, "HT", false, 0 },
+        { "end at once", SS_BY_RECV, 40, "we", SS_EOF, "HT", false, 0 },
+        { "after a wait", SS_BY_RECV, 40, "wwo", SS_OK, "HTT", false, 0 },
+        { "after two", SS_BY_RECV, 40, "wwwo", SS_OK, "HTTT", false, 0 },
+        { "error after a wait", SS_BY_SEND, 40, "wwx", SS_ERROR, "HTT", false, 0 },
+        { "never", SS_BY_RECV, 40, "w", SS_TIMEOUT, "HTT", true, 0 },
+        { "in the last moment", SS_BY_RECV, 30, "wwo", SS_OK, "HTT", true, 0 },
+        { "by poll", SS_BY_POLL, 40, "wwo", SS_OK, "HTT", false, 0 },
+        { "by its own", SS_BY_OWN, 40, "wo", SS_OK, "TT", false, 0 },
+        { "by its own, never", SS_BY_OWN, 30, "w", SS_TIMEOUT, "TT", true, 0 },
+    };
+    CHECK_ROWS(rows);
+}
+
+/* Long enough: a call waits in the kernel, once, and what is left is waited for with poll. */
+static void test_a_long_time(void)
+{
+    static const struct row rows[] = {
+        { "from memory", SS_BY_RECV, 1000, "o", SS_OK, "H", false, 0 },
+        { "at once", SS_BY_RECV, 1000, "wo", SS_OK, "HT", false, 0 },
+        { "in the kernel", SS_BY_RECV, 1000, "wwo", SS_OK, "HTO", false, 0 },
+        { "in the kernel, sending", SS_BY_SEND, 1000, "wwo", SS_OK, "HTO", false, 0 },
+        { "after a wait", SS_BY_RECV, 1000, "wwwo", SS_OK, "HTOT", false, 0 },
+        { "kernel's timeout unknown", SS_BY_RECV, 1000, "wwo", SS_OK, "HTO", false, -1 },
+        { "kernel's timeout another", SS_BY_RECV, 1000, "wwo", SS_OK, "HTO", false, 5 },
+        { "never", SS_BY_RECV, 120, "w", SS_TIMEOUT, "HTOT", true, 0 },
+        { "by poll", SS_BY_POLL, 1000, "wwo", SS_OK, "HTT", false, 0 },
+        { "by its own", SS_BY_OWN, 1000, "o", SS_OK, "O", false, 0 },
+        { "by its own, after a wait", SS_BY_OWN, 1000, "wo", SS_OK, "OT", false, 0 },
+    };
+    CHECK_ROWS(rows);
+}
+
+/* No deadline: no look at the clock, all calls may wait. */
+static void test_endless_time(void)
+{
+    static const struct row rows[] = {
+        { "at once", SS_BY_RECV, -1, "o", SS_OK, "F", false, 0 },
+        { "sending", SS_BY_SEND, -1, "o", SS_OK, "F", false, 0 },
+        { "error", SS_BY_RECV, -1, "x", SS_ERROR, "F", false, 0 },
+        { "interrupted", SS_BY_RECV, -1, "wo", SS_OK, "FT", false, 0 },
+        { "interrupted twice", SS_BY_RECV, -1, "wwo", SS_OK, "FTT", false, 0 },
+        { "kernel's timeout unknown", SS_BY_RECV, -1, "wo", SS_OK, "TF", false, -1 },
+        { "kernel's timeout another", SS_BY_RECV, -1, "wo", SS_OK, "TF", false, 5 },
+        { "and not needed", SS_BY_RECV, -1, "o", SS_OK, "T", false, 5 },
+        { "any negative time", SS_BY_RECV, -77, "o", SS_OK, "F", false, 0 },
+        { "by poll", SS_BY_POLL, -1, "wwo", SS_OK, "TTT", false, 0 },
+        { "by its own", SS_BY_OWN, -1, "o", SS_OK, "F", false, 0 },
+    };
+    CHECK_ROWS(rows);
+}
+
+static void test_times_at_the_edge(void)
+{
+    struct pair pair;
+    pair_open(&pair);
+    struct fake fake = make_fake(&pair, SS_BY_RECV, "w");
+    CHECK(ss_block_run(&fake.op, &pair.sock, 1) == SS_TIMEOUT);
+    CHECK(write(pair.other, "x", 1) == 1);
+    fake = make_fake(&pair, SS_BY_RECV, "wwwo");
+    CHECK(ss_block_run(&fake.op, &pair.sock, INT64_MAX) == SS_OK);
+    pair_close(&pair);
+}
+
+/* The permission to wait */
+
+static void test_once_is_once(void)
+{
+    struct ss_io io = { .turn = SS_ONCE };
+    CHECK(ss_io_turn(&io) == SS_ONCE && ss_io_turn(&io) == SS_TRY && ss_io_turn(&io) == SS_TRY);
+    for (int turn = SS_HOLD; turn <= SS_FREE; turn++) {
+        io.turn = (enum ss_turn)turn;
+        ss_io_turn(&io);
+        CHECK(turn == SS_ONCE || ss_io_turn(&io) == (enum ss_turn)turn);
+    }
+}
+
+/* What the kernel really has, in nanoseconds. */
+static int64_t kernel_timeout(int fd, int option)
+{
+    struct timeval tv = { .tv_sec = -1 };
+    socklen_t len = sizeof tv;
+    CHECK(getsockopt(fd, SOL_SOCKET, option, &tv, &len) == 0);
+    return (int64_t)tv.tv_sec * 1000000000 + (int64_t)tv.tv_usec * 1000;
+}
+
+/* The kernel rounds up to its ticks. */
+static void check_kernel(const struct pair *pair, int which, int64_t expected)
+{
+    int64_t is = kernel_timeout(pair->sock.io.fd, which == 0 ? SO_RCVTIMEO : SO_SNDTIMEO);
+    CHECKF(pair->sock.kernel_ns[which] == expected, "noted %lld", (long long)pair->sock.kernel_ns[which]);
+    CHECKF(is >= expected && is <= expected + ns(20), "is %lld, noted %lld", (long long)is, (long long)expected);
+}
+
+static void run_fake(struct pair *pair, enum ss_patience patience, const char *script, double timeout_ms,
+                     const char *log)
+{
+    struct fake fake = make_fake(pair, patience, script);
+    CHECK(ss_block_run(&fake.op, &pair->sock, ns(timeout_ms)) == SS_OK);
+    CHECKF(strcmp(fake.log, log) == 0, "%s with %.0f ms: %s, not %s", script, timeout_ms, fake.log, log);
+    CHECKF(timeout_ms < 0 ? fake.patience_ns == 0 : fake.patience_ns < ns(timeout_ms), "the kernel is given %lld",
+           (long long)fake.patience_ns);
+}
+
+/* It is set when it has to be another one, and then the usual call is one. It ends before the deadline, being late. */
+static void test_the_kernel_is_told_once(void)
+{
+    struct pair pair;
+    pair_open(&pair);
+    run_fake(&pair, SS_BY_RECV, "wwo", 1000, "HTO");
+    int64_t share = pair.sock.kernel_ns[0];
+    CHECKF(share > ns(500) && share < ns(1000), "the kernel is given %lld", (long long)share);
+    check_kernel(&pair, 0, share);
+    check_kernel(&pair, 1, 0);
+    run_fake(&pair, SS_BY_RECV, "wo", 1000, "HO");
+    run_fake(&pair, SS_BY_SEND, "wwo", 2000, "HTO");
+    CHECK(pair.sock.kernel_ns[1] > ns(1000) && pair.sock.kernel_ns[1] < ns(2000));
+    check_kernel(&pair, 1, pair.sock.kernel_ns[1]);
+    check_kernel(&pair, 0, share);
+    run_fake(&pair, SS_BY_RECV, "wo", -1, "TF");
+    check_kernel(&pair, 0, 0);
+    run_fake(&pair, SS_BY_RECV, "o", -1, "F");
+    pair_close(&pair);
+}
+
+/* An operation that makes its own descriptors sets them itself. */
+static void test_an_operation_with_its_own_descriptors(void)
+{
+    struct pair pair;
+    pair_open(&pair);
+    struct fake fake = make_fake(&pair, SS_BY_OWN, "o");
+    CHECK(ss_block_run(&fake.op, &pair.sock, ns(1000)) == SS_OK);
+    CHECK(fake.patience_ns > ns(500) && fake.patience_ns < ns(1000));
+    check_kernel(&pair, 0, 0);
+    check_kernel(&pair, 1, 0);
+    pair_close(&pair);
+}
+
+/* Nor does it need a socket: a mere look-up has none. */
+static void test_an_operation_without_a_socket(void)
+{
+    struct pair pair;
+    pair_open(&pair);
+    struct ss_io io = { .fd = -1 };
+    static const struct row rows[] = {
+        { "endless", SS_BY_OWN, -1, "o", SS_OK, "F", false, 0 },
+        { "long", SS_BY_OWN, 1000, "o", SS_OK, "O", false, 0 },
+        { "short", SS_BY_OWN, 40, "o", SS_OK, "T", false, 0 },
+        { "none", SS_BY_POLL, 0, "o", SS_OK, "T", false, 0 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fake fake = make_fake(&pair, rows[i].patience, rows[i].script);
+        fake.op.io = &io;
+        CHECK(ss_block_run(&fake.op, NULL, ns(rows[i].timeout_ms)) == SS_OK);
+        CHECKF(strcmp(fake.log, rows[i].log) == 0, "%s: %s, not %s", rows[i].name, fake.log, rows[i].log);
+    }
+    pair_close(&pair);
+}
+
+/* No kernel timeout on a descriptor that has none: poll does it. */
+static void test_a_descriptor_without_kernel_timeouts(void)
+{
+    int fds[2];
+    struct pair pair;
+    struct ss_error err;
+    pair_open(&pair);
+    CHECK(pipe(fds) == 0 && write(fds[1], "x", 1) == 1);
+    ss_sock_close(&pair.sock, &err);
+    CHECK(ss_sock_adopt(&pair.sock, fds[0], AF_UNIX, false, &err) == SS_OK);
+    struct fake fake = make_fake(&pair, SS_BY_RECV, "wwo");
+    CHECK(ss_block_run(&fake.op, &pair.sock, ns(1000)) == SS_OK);
+    CHECKF(strcmp(fake.log, "HTT") == 0, "%s", fake.log);
+    CHECK(pair.sock.kernel_ns[0] == 0);
+    close(fds[1]);
+    pair_close(&pair);
+}
+
+/* Waiting */
+
+static void write_late(int fd)
+{
+    wait_ms(30);
+    if (write(fd, "x", 1) != 1)
+        _exit(1);
+}
+
+static void read_late(int fd)
+{
+    char buf[65536];
+    wait_ms(30);
+    while (read(fd, buf, sizeof buf) > 0)
+        ;
+}
+
+static void fill_up(int fd)
+{
+    char buf[65536] = { 0 };
+    while (send(fd, buf, sizeof buf, MSG_DONTWAIT) > 0)
+        ;
+}
+
+/* The wait ends when what is wanted is there, and not before. */
+static void check_wake(int events, bool full, void (*act)(int), enum ss_patience patience, double timeout_ms,
+                       const char *log)
+{
+    struct pair pair;
+    pair_open(&pair);
+    if (full)
+        fill_up(pair.sock.io.fd);
+    struct fake fake = make_fake(&pair, patience, timeout_ms < 0 ? "wo" : "wwo");
+    fake.events = events;
+    double begin = now_ms();
+    pid_t pid = helper_start(act, pair.other);
+    CHECK(ss_block_run(&fake.op, &pair.sock, ns(timeout_ms)) == SS_OK);
+    CHECKF(strcmp(fake.log, log) == 0, "%s, not %s", fake.log, log);
+    CHECKF(now_ms() - begin > 25, "no wait: %.1f ms", now_ms() - begin);
+    helper_stop(pid);
+    pair_close(&pair);
+}
+
+static void test_waiting_for_bytes(void)
+{
+    check_wake(SS_READABLE, false, write_late, SS_BY_RECV, 95, "HTT");
+    check_wake(SS_READABLE, false, write_late, SS_BY_POLL, 10000, "HTT");
+    check_wake(SS_READABLE, false, write_late, SS_BY_POLL, -1, "TT");
+}
+
+static void test_waiting_for_room(void)
+{
+    check_wake(SS_WRITABLE, true, read_late, SS_BY_SEND, 95, "HTT");
+    check_wake(SS_WRITABLE, true, read_late, SS_BY_POLL, -1, "TT");
+}
+
+/* Writable at once, readable never: it is what is wanted that counts. */
+static void test_only_what_is_wanted_counts(void)
+{
+    struct pair pair;
+    pair_open(&pair);
+    struct fake fake = make_fake(&pair, SS_BY_RECV, "w");
+    double begin = now_ms();
+    CHECK(ss_block_run(&fake.op, &pair.sock, ns(20)) == SS_TIMEOUT && fake.steps == 3);
+    check_time(begin, 20);
+    fake = make_fake(&pair, SS_BY_RECV, "wwo");
+    fake.events = SS_READABLE | SS_WRITABLE;
+    begin = now_ms();
+    CHECK(ss_block_run(&fake.op, &pair.sock, ns(90)) == SS_OK);
+    CHECK(now_ms() - begin < 80);
+    pair_close(&pair);
+}
+
+/* The other side's end is something to read. */
+static void test_a_hang_up_ends_the_wait(void)
+{
+    struct pair pair;
+    pair_open(&pair);
+    close(pair.other);
+    pair.other = -1;
+    struct fake fake = make_fake(&pair, SS_BY_POLL, "wo");
+    CHECK(ss_block_run(&fake.op, &pair.sock, -1) == SS_OK);
+    pair_close(&pair);
+}
+
+/* Several descriptors, some of them not to be waited for. */
+static void check_several(unsigned ready, unsigned n)
+{
+    struct ss_interest wants[20];
+    struct pair pair, mute;
+    pair_open(&pair);
+    pair_open(&mute);
+    CHECK(write(pair.other, "x", 1) == 1);
+    for (unsigned i = 0; i < n; i++)
+        wants[i] = (struct ss_interest){ .fd = i % 2 ? -1 : mute.sock.io.fd, .events = SS_READABLE };
+    wants[ready] = (struct ss_interest){ .fd = pair.sock.io.fd, .events = SS_READABLE };
+    struct fake fake = make_fake(&mute, SS_BY_POLL, "wo");
+    fake.op.wants = wants;
+    fake.op.nwants = (uint8_t)n;
+    CHECK(ss_block_run(&fake.op, &mute.sock, -1) == SS_OK);
+    pair_close(&mute);
+    pair_close(&pair);
+}
+
+static void test_waiting_for_several(void)
+{
+    check_several(0, 1);
+    check_several(0, 3);
+    check_several(2, 3);
+    check_several(15, 16);
+    check_several(3, 20);
+}
+
+/* Timers of the operation's own */
+
+static void check_timer(double timeout_ms, enum ss_patience patience, int events, const char *script, const char *log,
+                        double least_ms)
+{
+    struct pair pair;
+    pair_open(&pair);
+    struct fake fake = make_fake(&pair, patience, script);
+    fake.after_us = 10000;
+    fake.events = events;
+    double begin = now_ms();
+    CHECK(ss_block_run(&fake.op, &pair.sock, ns(timeout_ms)) == SS_OK);
+    CHECKF(strcmp(fake.log, log) == 0, "%s with %.0f ms: %s, not %s", script, timeout_ms, fake.log, log);
+    check_time(begin, least_ms);
+    pair_close(&pair);
+}
+
+static void test_steps_after_a_time(void)
+{
+    check_timer(-1, SS_BY_POLL, SS_READABLE, "wo", "TT!", 10);
+    check_timer(-1, SS_BY_POLL, SS_READABLE, "wwwo", "TT!T!T!", 30);
+    check_timer(90, SS_BY_POLL, SS_READABLE, "wwwo", "HTT!T!", 20);
+    check_timer(10000, SS_BY_POLL, 0, "wwwo", "HTT!T!", 20);
+    check_timer(90, SS_BY_OWN, SS_READABLE, "wwo", "TT!T!", 20);
+}
+
+/* What is wanted comes first: then it is not yet time. */
+static void test_no_timer_when_it_is_ready(void)
+{
+    check_timer(-1, SS_BY_POLL, SS_WRITABLE, "wwo", "TTT", 0);
+    check_timer(90, SS_BY_POLL, SS_WRITABLE, "wwo", "HTT", 0);
+}
+
+/* There is something to do all the time, and never enough: no reason to go on for ever. */
+static void test_progress_does_not_move_the_deadline(void)
+{
+    struct pair pair;
+    pair_open(&pair);
+    for (double timeout_ms = 30; timeout_ms < 150; timeout_ms += 90) {
+        struct fake fake = make_fake(&pair, SS_BY_RECV, "w");
+        fake.events = SS_WRITABLE;
+        double begin = now_ms();
+        CHECK(ss_block_run(&fake.op, &pair.sock, ns(timeout_ms)) == SS_TIMEOUT);
+        CHECK(fake.steps > 10);
+        check_time(begin, timeout_ms);
+    }
+    pair_close(&pair);
+}
+
+static void test_timers_do_not_move_the_deadline(void)
+{
+    struct pair pair;
+    pair_open(&pair);
+    struct fake fake = make_fake(&pair, SS_BY_POLL, "w");
+    fake.after_us = 4000;
+    double begin = now_ms();
+    CHECK(ss_block_run(&fake.op, &pair.sock, ns(30)) == SS_TIMEOUT);
+    CHECK(fake.steps > 4);
+    check_time(begin, 30);
+    pair_close(&pair);
+}
+
+static void test_signals_do_not_move_the_deadline(void)
+{
+    struct pair pair;
+    pair_open(&pair);
+    for (double timeout_ms = 40; timeout_ms < 150; timeout_ms += 80) {
+        struct fake fake = make_fake(&pair, SS_BY_RECV, "w");
+        ticks_start(4, -1);
+        double begin = now_ms();
+        CHECK(ss_block_run(&fake.op, &pair.sock, ns(timeout_ms)) == SS_TIMEOUT);
+        check_time(begin, timeout_ms);
+        CHECKF(ticks_stop() > 3, "no signals came");
+    }
+    pair_close(&pair);
+}
+
+int main(void)
+{
+    RUN(test_no_time);
+    RUN(test_a_short_time);
+    RUN(test_a_long_time);
+    RUN(test_endless_time);
+    RUN(test_times_at_the_edge);
+    RUN(test_once_is_once);
+    RUN(test_the_kernel_is_told_once);
+    RUN(test_an_operation_with_its_own_descriptors);
+    RUN(test_an_operation_without_a_socket);
+    RUN(test_a_descriptor_without_kernel_timeouts);
+    RUN(test_waiting_for_bytes);
+    RUN(test_waiting_for_room);
+    RUN(test_only_what_is_wanted_counts);
+    RUN(test_a_hang_up_ends_the_wait);
+    RUN(test_waiting_for_several);
+    RUN(test_steps_after_a_time);
+    RUN(test_no_timer_when_it_is_ready);
+    RUN(test_progress_does_not_move_the_deadline);
+    RUN(test_timers_do_not_move_the_deadline);
+    RUN(test_signals_do_not_move_the_deadline);
+    return check_end();
+}

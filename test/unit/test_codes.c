@@ -1,0 +1,111 @@
+/* The causes that programs branch on: which outcome is which, and their texts, which never change. */
+#include "check.h"
+#include "core/codes.h"
+
+#include <errno.h>
+#include <netdb.h> /* EAI_* */
+#include <stdbool.h>
+#include <string.h>
+
+static void test_texts(void)
+{
+    static const struct ss_code_text expected[SS_CODES] = {
+        { "ERROR_TIMEOUT", "Operation timed out" },
+        { "ERROR_CLOSED", "Connection closed" },
+        { "ERROR_REFUSED", "Connection refused" },
+        { "ERROR_RESET", "Connection reset by peer" },
+        { "ERROR_INUSE", "Address already in use" },
+        { "ERROR_UNREACHABLE", "Network is unreachable" },
+        { "ERROR_NOTFOUND", "Name or service not known" },
+        { "ERROR_TOOBIG", "Message too long" },
+        { "ERROR_TRUNCATED", "Datagram truncated" },
+        { "ERROR_ACCESS", "Permission denied" },
+        { "ERROR_LIMIT", "Limit exceeded" },
+    };
+    for (int i = 0; i < SS_CODES; i++) {
+        CHECKF(strcmp(ss_codes[i].name, expected[i].name) == 0, "%d is %s", i, ss_codes[i].name);
+        CHECKF(strcmp(ss_codes[i].text, expected[i].text) == 0, "%s is '%s'", ss_codes[i].name, ss_codes[i].text);
+    }
+}
+
+static void test_outcomes_without_a_cause(void)
+{
+    CHECK(ss_code_of(SS_TIMEOUT, NULL) == SS_CODE_TIMEOUT);
+    CHECK(ss_code_of(SS_EOF, NULL) == SS_CODE_CLOSED);
+    CHECK(ss_code_of(SS_CLOSED, NULL) == SS_CODE_CLOSED);
+    CHECK(ss_code_of(SS_LIMIT, NULL) == SS_CODE_LIMIT);
+    CHECK(ss_code_of(SS_TRUNCATED, NULL) == SS_CODE_TRUNCATED);
+}
+
+struct cause {
+    int code;
+    enum ss_code expected;
+};
+
+static void check_causes(enum ss_space space, const struct cause *causes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct ss_error err = { space, causes[i].code };
+        enum ss_code code = ss_code_of(SS_ERROR, &err);
+        CHECKF(code == causes[i].expected, "%d in space %d is %d", causes[i].code, space, code);
+    }
+}
+
+static void test_causes_of_the_system(void)
+{
+    static const struct cause causes[] = {
+        { ETIMEDOUT, SS_CODE_TIMEOUT },
+        { EPIPE, SS_CODE_CLOSED },
+        { ECONNREFUSED, SS_CODE_REFUSED },
+        { ECONNRESET, SS_CODE_RESET },
+        { EADDRINUSE, SS_CODE_INUSE },
+        { ENETUNREACH, SS_CODE_UNREACHABLE },
+        { EHOSTUNREACH, SS_CODE_UNREACHABLE },
+        { EMSGSIZE, SS_CODE_TOOBIG },
+        { EACCES, SS_CODE_ACCESS },
+        { 0, SS_CODES },
+        { EBADF, SS_CODES },
+        { ENOMEM, SS_CODES },
+        { ENOTCONN, SS_CODES },
+        { EISCONN, SS_CODES },
+        { ENOENT, SS_CODES },
+        { ENAMETOOLONG, SS_CODES },
+        { EAI_NONAME, SS_CODES },
+    };
+    check_causes(SS_SYSTEM, causes, sizeof causes / sizeof *causes);
+}
+
+/* The same numbers mean something else here. */
+static void test_causes_of_the_resolver(void)
+{
+    static const struct cause causes[] = {
+        { EAI_NONAME, SS_CODE_NOTFOUND }, { EAI_AGAIN, SS_CODES },    { EAI_FAIL, SS_CODES },
+        { EAI_MEMORY, SS_CODES },         { ECONNREFUSED, SS_CODES }, { ETIMEDOUT, SS_CODES },
+    };
+    check_causes(SS_RESOLVER, causes, sizeof causes / sizeof *causes);
+}
+
+static bool is(const struct ss_error *err, enum ss_space space, int code)
+{
+    return err->space == space && err->code == code;
+}
+
+static void test_errors_made_here(void)
+{
+    CHECK(is(&ss_not_found, SS_RESOLVER, EAI_NONAME) && ss_code_of(SS_ERROR, &ss_not_found) == SS_CODE_NOTFOUND);
+    CHECK(is(&ss_no_interface, SS_SYSTEM, ENODEV));
+    CHECK(is(&ss_not_open, SS_SYSTEM, EBADF));
+    CHECK(is(&ss_already_owned, SS_SYSTEM, EBUSY));
+    CHECK(is(&ss_no_memory, SS_SYSTEM, ENOMEM));
+    CHECK(is(&ss_wrong_family, SS_SYSTEM, EAFNOSUPPORT));
+}
+
+int main(void)
+{
+    RUN(test_texts);
+    RUN(test_outcomes_without_a_cause);
+    RUN(test_causes_of_the_system);
+    RUN(test_causes_of_the_resolver);
+    RUN(test_errors_made_here);
+    return check_end();
+}

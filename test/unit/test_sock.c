@@ -1,0 +1,261 @@
+/* A socket and its descriptor: who has it, who closes it, and that no failure on the way leaves one behind. */
+#include "check.h"
+#include "core/sock.h"
+#include "heap.h"
+#include "os/os_net.h"
+#include "os/os_opt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct state {
+    struct heap heap;
+    struct ss_env env;
+};
+
+static void open_state(struct state *state)
+{
+    state->heap = (struct heap){ 0 };
+    ss_env_init(&state->env, heap_mem(&state->heap));
+}
+
+static void close_state(struct state *state)
+{
+    ss_env_fini(&state->env);
+    heap_check_empty(&state->heap);
+}
+
+static void fail_next(struct state *state)
+{
+    state->heap.fail_from = state->heap.requests + 1;
+    state->heap.fail_count = 1;
+}
+
+static int new_descriptor(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (fd == -1)
+        abort();
+    return fd;
+}
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) != -1;
+}
+
+static void check_closed(const struct ss_sock *s)
+{
+    CHECK(s->io.fd == -1 && s->family == 0 && !s->named && !s->listening && !s->nonblock);
+    CHECK(ss_inbuf_len(&s->in) == 0 && s->in.block == NULL);
+}
+
+static void test_a_new_socket(void)
+{
+    struct state state;
+    struct ss_sock s;
+    struct ss_error err;
+    open_state(&state);
+    ss_sock_init(&s, &state.env, SOCK_STREAM);
+    check_closed(&s);
+    CHECK(ss_sock_close(&s, &err) == SS_OK && ss_sock_release(&s) == -1);
+    ss_sock_fini(&s);
+    close_state(&state);
+}
+
+static void test_the_table_knows_who_has_a_descriptor(void)
+{
+    struct state state;
+    struct ss_sock a, b;
+    struct ss_error err;
+    open_state(&state);
+    ss_sock_init(&a, &state.env, SOCK_STREAM);
+    ss_sock_init(&b, &state.env, SOCK_STREAM);
+    int low = new_descriptor(), high = fcntl(low, F_DUPFD, 200);
+    CHECK(ss_env_find(&state.env, low) == NULL);
+    CHECK(ss_sock_adopt(&a, low, AF_UNIX, false, &err) == SS_OK &&
+          ss_sock_adopt(&b, high, AF_UNIX, true, &err) == SS_OK);
+    CHECK(ss_env_find(&state.env, low) == &a && ss_env_find(&state.env, high) == &b);
+    CHECK(ss_env_find(&state.env, low + 1) == NULL && ss_env_find(&state.env, high + 1) == NULL);
+    CHECK(ss_env_find(&state.env, -1) == NULL && ss_env_find(&state.env, 1 << 30) == NULL);
+    CHECK(b.nonblock && !a.nonblock && a.family == AF_UNIX && a.kernel_ns[0] == 0 && a.kernel_ns[1] == 0);
+    CHECK(ss_sock_close(&a, &err) == SS_OK && !is_open(low) && ss_env_find(&state.env, low) == NULL);
+    check_closed(&a);
+    CHECK(ss_sock_release(&b) == high && is_open(high) && ss_env_find(&state.env, high) == NULL);
+    check_closed(&b);
+    close(high);
+    ss_sock_fini(&a);
+    ss_sock_fini(&b);
+    close_state(&state);
+}
+
+/* One descriptor after another, in any order: memory for the table grows by more than one at a time. */
+static void test_the_table_grows_fast_enough(void)
+{
+    enum { MANY = 200 };
+    static struct ss_sock socks[MANY];
+    struct state state;
+    struct ss_error err;
+    open_state(&state);
+    for (size_t i = 0; i < MANY; i++) {
+        ss_sock_init(&socks[i], &state.env, SOCK_STREAM);
+        CHECK(ss_sock_adopt(&socks[i], new_descriptor(), AF_UNIX, false, &err) == SS_OK);
+    }
+    for (size_t i = 0; i < MANY; i++)
+        CHECK(ss_env_find(&state.env, socks[i].io.fd) == &socks[i]);
+    CHECKF(state.heap.requests < 20, "%zu allocations for %d descriptors", state.heap.requests, MANY);
+    for (size_t i = 0; i < MANY; i++)
+        ss_sock_fini(&socks[i]);
+    close_state(&state);
+}
+
+/* What was made for the socket is closed, what was given to it stays the giver's. */
+static void test_no_memory_for_a_descriptor(void)
+{
+    static const struct os_kind kind = { .family = AF_UNIX, .listening = true };
+    struct state state;
+    struct ss_sock s;
+    struct ss_error err = { SS_RESOLVER, 0 };
+    open_state(&state);
+    ss_sock_init(&s, &state.env, SOCK_STREAM);
+    int fd = new_descriptor();
+    fail_next(&state);
+    CHECK(ss_sock_take(&s, fd, &kind, &err) == SS_ERROR && err.space == SS_SYSTEM && err.code == ENOMEM);
+    CHECK(is_open(fd) && ss_env_find(&state.env, fd) == NULL);
+    check_closed(&s);
+    fail_next(&state);
+    CHECK(ss_sock_adopt(&s, fd, AF_UNIX, false, &err) == SS_ERROR && err.code == ENOMEM);
+    CHECK(!is_open(fd));
+    check_closed(&s);
+    fail_next(&state);
+    CHECK(ss_sock_open(&s, AF_UNIX, &err) == SS_ERROR && err.code == ENOMEM);
+    check_closed(&s);
+    ss_sock_fini(&s);
+    close_state(&state);
+}
+
+static void test_taking_over(void)
+{
+    static const struct os_kind kind = { .family = AF_UNIX, .listening = true };
+    struct state state;
+    struct ss_sock s;
+    struct ss_error err;
+    open_state(&state);
+    ss_sock_init(&s, &state.env, SOCK_STREAM);
+    int fd = new_descriptor();
+    CHECK(ss_sock_take(&s, fd, &kind, &err) == SS_OK && s.io.fd == fd && s.family == AF_UNIX && s.listening);
+    CHECK(s.kernel_ns[0] == -1 && s.kernel_ns[1] == -1); /* somebody may have set them */
+    ss_sock_fini(&s);
+    CHECK(!is_open(fd));
+    close_state(&state);
+}
+
+/* Options outlive the descriptor; bytes that wait do not. */
+static void test_what_outlives_a_descriptor(void)
+{
+    const struct ss_setting keepalive = { .opt = os_opt_find("tcp_keepalive"), .value = 1 };
+    struct state state;
+    struct ss_sock s;
+    struct ss_error err;
+    int value = 0;
+    open_state(&state);
+    ss_sock_init(&s, &state.env, SOCK_STREAM);
+    CHECK(ss_sock_set(&s, &keepalive, &err) == SS_OK);
+    for (int round = 0; round < 2; round++) {
+        CHECK(ss_sock_open(&s, AF_UNIX, &err) == SS_OK);
+        CHECK(os_opt_get(s.io.fd, AF_UNIX, keepalive.opt, &value, &err) == SS_OK && value == 1);
+        CHECK(ss_inbuf_borrow(&s.in, 100, &err) == SS_OK);
+        s.in.end = 100;
+        CHECK(ss_sock_close(&s, &err) == SS_OK);
+        check_closed(&s);
+    }
+    ss_sock_fini(&s);
+    close_state(&state);
+}
+
+/* A setting that the system refuses is not kept either: the next descriptor would fail with it. */
+static void test_a_refused_setting_is_forgotten(void)
+{
+    const struct ss_setting bad = { .level = SOL_SOCKET, .number = 0x7fff, .value = 1 };
+    const struct ss_setting first = { .opt = os_opt_find("tcp_keepalive"), .value = 1 };
+    struct state state;
+    struct ss_sock s;
+    struct ss_error err;
+    open_state(&state);
+    ss_sock_init(&s, &state.env, SOCK_STREAM);
+    CHECK(ss_sock_set(&s, &first, &err) == SS_OK && ss_sock_open(&s, AF_UNIX, &err) == SS_OK);
+    CHECK(ss_sock_set(&s, &bad, &err) == SS_ERROR && err.code == ENOPROTOOPT);
+    CHECK(ss_optlist_get(&s.opts, &bad) == NULL && ss_optlist_get(&s.opts, &first)->value == 1);
+    CHECK(ss_sock_close(&s, &err) == SS_OK && ss_sock_open(&s, AF_UNIX, &err) == SS_OK);
+    ss_sock_fini(&s);
+    close_state(&state);
+}
+
+/* Of two values of one option the one that was taken stays. */
+static void test_a_refused_value_leaves_the_earlier_one(void)
+{
+    const struct ss_setting good = { .opt = os_opt_find("ip_ttl"), .value = 10 };
+    const struct ss_setting bad = { .opt = good.opt, .value = 300 };
+    struct state state;
+    struct ss_sock s;
+    struct ss_error err;
+    open_state(&state);
+    ss_sock_init(&s, &state.env, SOCK_DGRAM);
+    CHECK(ss_sock_set(&s, &good, &err) == SS_OK && ss_sock_open(&s, AF_INET, &err) == SS_OK);
+    CHECK(ss_sock_set(&s, &bad, &err) == SS_ERROR && err.code == EINVAL);
+    CHECK(ss_optlist_get(&s.opts, &good)->value == 10);
+    ss_sock_fini(&s);
+    close_state(&state);
+}
+
+/* A descriptor that cannot take the kept options is not left behind. */
+static void test_options_that_fail_on_the_next_descriptor(void)
+{
+    const struct ss_setting bad = { .level = SOL_SOCKET, .number = 0x7fff, .value = 1 };
+    struct state state;
+    struct ss_sock s;
+    struct ss_error err;
+    open_state(&state);
+    ss_sock_init(&s, &state.env, SOCK_STREAM);
+    CHECK(ss_sock_set(&s, &bad, &err) == SS_OK);
+    CHECK(ss_sock_open(&s, AF_UNIX, &err) == SS_ERROR && err.code == ENOPROTOOPT);
+    check_closed(&s);
+    ss_sock_fini(&s);
+    close_state(&state);
+}
+
+static void test_modes(void)
+{
+    struct state state;
+    struct ss_sock s;
+    struct ss_error err;
+    open_state(&state);
+    ss_sock_init(&s, &state.env, SOCK_STREAM);
+    CHECK(ss_sock_open(&s, AF_UNIX, &err) == SS_OK);
+    CHECK(fcntl(s.io.fd, F_GETFD) & FD_CLOEXEC);
+    for (int round = 0; round < 4; round++) {
+        bool nonblock = round % 2 == 0;
+        CHECK(ss_sock_mode(&s, nonblock, &err) == SS_OK && ss_sock_mode(&s, nonblock, &err) == SS_OK);
+        CHECK(s.nonblock == nonblock && ((fcntl(s.io.fd, F_GETFL) & O_NONBLOCK) != 0) == nonblock);
+    }
+    ss_sock_fini(&s);
+    close_state(&state);
+}
+
+int main(void)
+{
+    RUN(test_a_new_socket);
+    RUN(test_the_table_knows_who_has_a_descriptor);
+    RUN(test_the_table_grows_fast_enough);
+    RUN(test_no_memory_for_a_descriptor);
+    RUN(test_taking_over);
+    RUN(test_what_outlives_a_descriptor);
+    RUN(test_a_refused_setting_is_forgotten);
+    RUN(test_a_refused_value_leaves_the_earlier_one);
+    RUN(test_options_that_fail_on_the_next_descriptor);
+    RUN(test_modes);
+    return check_end();
+}
