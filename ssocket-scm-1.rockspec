@@ -30,6 +30,7 @@ build = {
                 -- sources begin (script/check-sources --fix)
                 "src/core/addr.c",
                 "src/core/codes.c",
+                "src/core/dgrams.c",
                 "src/core/find.c",
                 "src/core/inbuf.c",
                 "src/core/io_fd.c",

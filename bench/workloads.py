@@ -47,6 +47,7 @@ class Workload:
     unit: str                    # what one operation is
     peer: str                    # mode of the other side
     work: dict                   # contestant -> its function; the first one is the reference
+    note: str = ""               # what a reader should know about the contestants
     size: int = 64               # bytes of a message or record, or number of connections
     delimiter: str = ""
     fill: str = ""               # "" is random

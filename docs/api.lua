@@ -318,6 +318,14 @@ api.options = {
         "multicast datagrams reach listeners on this machine too",
         "ip(7); ipv6(7); RFC 3493 section 5.2",
     },
+    {
+        "OPT_SPIN",
+        "spin",
+        "integer",
+        "both",
+        "microseconds, 0 to 1000, default 0: how long a call tries before it sleeps in the kernel; needs no descriptor",
+        "this module",
+    },
 }
 
 -- ---- the module ------------------------------------------------------------------------------------

@@ -78,6 +78,7 @@ describe("1 GiB", function()
         end)
     end
 
+    -- pitfall: strings over 2 GiB
     it("twice and more can be written in one call, and is counted", function()
         local s, p = t.with_python [[
             buffer = bytearray(1 << 20); total = 0
@@ -135,6 +136,7 @@ describe("one long record", function()
         ["without a trace of its delimiter"] = { "x", "the end" },
         ["of starts of its delimiter"] = { "a", ("a"):rep(700) .. "b" },
     } do
+        -- pitfall: rescanning the whole buffer for each piece
         it(name .. " costs as much for each byte as a short one", function()
             local data, short, s, p = received(size / 16, case[1], case[2])
             assert.equal(size / 16, #data)
@@ -149,6 +151,7 @@ describe("one long record", function()
         end)
     end
 
+    -- pitfall: buffers that never shrink (60 MB kept after one big read)
     it("leaves no memory behind in its socket", function()
         local before = resident()
         local data, _, s, p = received(size, "x", "\n")

@@ -111,6 +111,7 @@ describe("connect", function()
         accepted:close()
     end)
 
+    -- pitfall: a failed bind or connect that leaves the object stuck
     it("is refused where nobody listens, and can then connect with its options kept", function()
         local port, p = refusing_port()
         local listener, address = t.listener()
@@ -148,6 +149,7 @@ describe("connect", function()
         accepted:close()
     end)
 
+    -- pitfall: connect after bind refused
     it("uses the local address of a bound socket", function()
         local port, p = receiver()
         local s = socket.tcp()
@@ -207,6 +209,7 @@ describe("connect to a name with several addresses", function()
     end
 
     for kind, other in pairs { inet = "inet6", inet6 = "inet" } do
+        -- pitfall: only the first address of a name tried
         it("tries the other when the " .. other .. " one refuses", function()
             local probe = namespace(t.tmpdir())
             probe[#probe + 1] = "true"

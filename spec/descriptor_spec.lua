@@ -29,10 +29,12 @@ describe("pair", function()
         sys.close(first)
         sys.close(second)
         sys.nofile(second)
-        local enforced = not sys.socketpair(sys.SOCK_STREAM) -- not under valgrind, which counts by itself
+        local near, far = sys.socketpair(sys.SOCK_STREAM)
         local a, err = socket.pair()
         sys.nofile(soft)
-        if not enforced then
+        if near then -- valgrind counts by itself
+            sys.close(near)
+            sys.close(far)
             return pending "the limit on descriptors is not enforced here"
         end
         t.fails(t.text "EMFILE", nil, a, err)
@@ -65,6 +67,7 @@ describe("descriptors", function()
         end,
     }
     for name, make in pairs(makers) do
+        -- pitfall: descriptors inherited by child processes
         it("of " .. name .. " are close-on-exec and not inherited", function()
             local s, other = make()
             assert.is_true(sys.cloexec(s:fileno()))
@@ -78,6 +81,7 @@ describe("descriptors", function()
     end
 end)
 
+-- pitfall: descriptor 0 taken for "not open" (close stdin, then connect)
 describe("descriptor 0", function()
     t.guard()
 
@@ -148,147 +152,5 @@ describe("descriptor 0", function()
         b:close()
         client:close()
         listener:close()
-    end)
-end)
-
-describe("fromfd", function()
-    t.guard()
-
-    it("gives a stream socket that owns the descriptor", function()
-        local near, far = sys.socketpair(sys.SOCK_STREAM)
-        assert.is_false(sys.cloexec(near))
-        local s = assert(socket.fromfd(near))
-        assert.equal("<tcpsock: " .. near .. ">", tostring(s))
-        assert.equal(-1, s:gettimeout())
-        assert.is_true(sys.cloexec(near))
-        assert(sys.send(far, "in\n", 5))
-        assert.equal("in", s:readuntil "\n"())
-        assert.equal(3, s:write "out")
-        assert.equal("out", sys.read(far, 10, 5))
-        s:close()
-        assert.is_false(sys.isopen(near))
-        sys.close(far)
-    end)
-
-    local kinds = {
-        { "tcpsock", "AF_INET", "SOCK_STREAM", { "127.0.0.1", 0 } },
-        { "tcpsock", "AF_INET6", "SOCK_STREAM", { "::1", 0 } },
-        { "udpsock", "AF_INET", "SOCK_DGRAM", { "127.0.0.1", 0 } },
-        { "udpsock", "AF_INET6", "SOCK_DGRAM", { "::1", 0 } },
-        { "tcpsock", "AF_UNIX", "SOCK_STREAM", {} },
-        { "udpsock", "AF_UNIX", "SOCK_DGRAM", {} },
-    }
-    for _, kind in ipairs(kinds) do
-        it(("asks the system: %s, %s is a %s"):format(kind[2], kind[3], kind[1]), function()
-            local fd = sys.socket(sys[kind[2]], sys[kind[3]])
-            local s = assert(socket.fromfd(fd))
-            assert.equal(kind[1], getmetatable(s))
-            assert.equal(("<%s: %d>"):format(kind[1], fd), tostring(s))
-            assert.is_true(s:bind(kind[4][1] or t.abstract(), kind[4][2]))
-            assert.equal(fd, s:fileno())
-            s:close()
-            assert.is_false(sys.isopen(fd))
-        end)
-    end
-
-    it("takes a listening socket, whose accept works", function()
-        local listener, address = t.listener()
-        local s = assert(socket.fromfd(assert(listener:detach())))
-        s:settimeout(5)
-        local p = t.python("connect(argv[0]).sendall(b'hello')", address[2])
-        local accepted = assert(s:accept())
-        assert.equal("hello", accepted:readall())
-        p:finish()
-        accepted:close()
-        s:close()
-    end)
-
-    it("takes a descriptor that does not wait: the deadlines of the socket hold all the same", function()
-        local near, far = sys.socketpair(sys.SOCK_STREAM)
-        sys.nonblock(near, true)
-        local s = assert(socket.fromfd(near))
-        s:settimeout(0.15)
-        t.takes(0.15, function()
-            t.fails(socket.ERROR_TIMEOUT, "", s:read(1))
-        end)
-        s:settimeout(-1)
-        local p = t.python "time.sleep(0.1); say(1)"
-        p:number()
-        assert(sys.send(far, "x", 5))
-        assert.equal("x", s:read(1))
-        p:finish()
-        s:close()
-        sys.close(far)
-    end)
-
-    it("leaves to the caller what it cannot take", function()
-        local before = t.fds()
-        local pipe = sys.dup(0)
-        t.fails(t.text "ENOTSOCK", nil, socket.fromfd(pipe))
-        assert.is_true(sys.isopen(pipe))
-        sys.close(pipe)
-        t.fails(t.text "EBADF", nil, socket.fromfd(pipe))
-        local near, far = sys.socketpair(sys.SOCK_SEQPACKET)
-        t.fails(t.text "EPROTOTYPE", nil, socket.fromfd(near))
-        assert.is_true(sys.isopen(near))
-        sys.close(near)
-        sys.close(far)
-        assert.equal(before, t.fds())
-    end)
-
-    it("refuses a descriptor that a socket owns already", function()
-        local s, wire = t.wire()
-        t.fails(t.text "EBUSY", nil, socket.fromfd(s:fileno()))
-        wire:send "x"
-        assert.equal("x", s:read(1))
-        local fd = assert(s:detach())
-        s = assert(socket.fromfd(fd))
-        assert.equal(fd, s:fileno())
-        s:close()
-        wire:close()
-    end)
-end)
-
-describe("detach", function()
-    t.guard()
-
-    it("hands the descriptor to the caller, and leaves a socket as new", function()
-        local s, wire = t.wire()
-        s:settimeout(3)
-        local number = s:fileno()
-        local fd = assert(s:detach())
-        assert.equal(number, fd)
-        assert.equal(-1, s:fileno())
-        assert.equal(3, s:gettimeout())
-        t.fails(socket.ERROR_CLOSED, "", s:read(1))
-        assert.equal(1, s:close())
-        local listener, address = t.listener()
-        assert.is_true(s:connect(address))
-        s = nil -- luacheck: ignore
-        t.collect()
-        assert(sys.send(fd, "mine", 5))
-        assert.equal("mine", wire:receive())
-        sys.close(fd)
-        wire:close()
-        listener:close()
-    end)
-
-    it("is refused while bytes are pending, which stay", function()
-        local s, wire = t.wire()
-        wire:send "line\nrest"
-        assert.equal("line", s:readuntil "\n"())
-        t.fails("Unread bytes are pending", nil, s:detach())
-        assert.equal("rest", s:read(4))
-        local fd = assert(s:detach())
-        sys.close(fd)
-        wire:close()
-    end)
-
-    it("fails on a fresh and on a closed socket", function()
-        t.fails(socket.ERROR_CLOSED, nil, socket.tcp():detach())
-        local s, wire = t.wire()
-        s:close()
-        t.fails(socket.ERROR_CLOSED, nil, s:detach())
-        wire:close()
     end)
 end)

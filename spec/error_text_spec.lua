@@ -53,6 +53,7 @@ describe("error texts", function()
         print((select(2, socket.tcp():connect %q)))
     ]]
 
+    -- pitfall: strerror in the user's locale
     it("are those of the C locale, whatever locale the program chose", function()
         local dir = t.tmpdir()
         assert(os.execute("mkdir -p " .. dir .. "/xx/LC_MESSAGES"))

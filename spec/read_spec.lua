@@ -175,7 +175,7 @@ describe("read", function()
         end)
     end
 
-    -- A number that is only announced costs nothing.
+    -- A number that is only announced costs nothing. pitfall: sizes cast to int
     for _, size in ipairs { 2 ^ 31 - 1, 2 ^ 31, 2 ^ 32, 2 ^ 32 + 4, 2 ^ 40, 2 ^ 53 } do
         it(("of %.0f bytes takes memory for those that come, not for those that are asked"):format(size), function()
             local s, wire = polled_wire()

@@ -37,6 +37,7 @@ describe("readuntil", function()
         s:close()
     end)
 
+    -- pitfall: a delimiter that takes nil for `inclusive` as an error
     for name, given in pairs {
         ["is left out"] = { n = 1, "\n" },
         ["is nil"] = { n = 2, "\n", nil },
@@ -58,6 +59,7 @@ describe("readuntil", function()
     end
 
     -- Delimiters that overlap themselves, that are special elsewhere, and that hold any bytes.
+    -- pitfall: "aab" in "aaab" missed, "ABAC" in "ABABAC" missed
     local finds = {
         { "aab", "aaab", "a" },
         { "aab", "aaaaaaab", "aaaaa" },
@@ -100,6 +102,7 @@ describe("readuntil", function()
         end)
     end
 
+    -- pitfall: match state kept over a time-out while the bytes were handed out
     it("finds a delimiter that a pause has split, and keeps its start back on the time-out", function()
         local s, wire = polled_wire "hello\r"
         local reader = s:readuntil "\r\n"
@@ -125,6 +128,7 @@ describe("readuntil", function()
         s:close()
     end)
 
+    -- pitfall: a last line without delimiter lost
     it("gives out all that is left, the start of a delimiter too, when the stream ends", function()
         local s, wire = polled_wire "abc\r"
         wire:close()
@@ -164,6 +168,7 @@ describe("readuntil", function()
         s:close()
     end)
 
+    -- pitfall: an iterator that outlives or loses its socket
     it("gives an iterator that keeps its socket alive", function()
         local s, wire = t.wire()
         local reader = s:readuntil "\n"

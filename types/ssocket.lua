@@ -22,6 +22,7 @@
 ---| "ip_ttl" # integer, both; hops that a packet may make, 1..255; the unicast hop limit on IPv6
 ---| "ip_multicast_ttl" # integer, udpsock; hops that a multicast datagram may make, 0..255
 ---| "ip_multicast_loop" # boolean, udpsock; multicast datagrams reach listeners on this machine too
+---| "spin" # integer, both; microseconds, 0 to 1000, default 0: how long a call tries before it sleeps in the kernel; needs no descriptor
 
 ---The value of SHUT_RD, SHUT_WR or SHUT_RDWR.
 ---@alias ssocket.shutdown integer
@@ -76,6 +77,7 @@
 ---@field OPT_IP_TTL "ip_ttl"
 ---@field OPT_IP_MULTICAST_TTL "ip_multicast_ttl"
 ---@field OPT_IP_MULTICAST_LOOP "ip_multicast_loop"
+---@field OPT_SPIN "spin"
 local ssocket = {}
 
 ---A stream socket, for TCP or a Unix socket: the address with which it is opened decides.

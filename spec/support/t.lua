@@ -3,7 +3,8 @@
 local busted = require "busted"
 local assert = require "luassert"
 local peer = require "support.peer"
-local server = require "support.server"
+local place = require "support.place"
+local streams = require "support.streams"
 local socket = require "ssocket"
 local sys = require "testsys"
 
@@ -15,7 +16,13 @@ local t = {
     socat = peer.socat,
     socat_server = peer.socat_server,
     spawn = peer.spawn,
+    tmpdir = place.tmpdir,
+    abstract = place.abstract,
 }
+
+for name, value in pairs(streams) do
+    t[name] = value
+end
 
 -- Under valgrind or a sanitizer everything is slower: upper bounds of time are multiplied by this,
 -- and big amounts of data divided.
@@ -47,20 +54,6 @@ local function describe_new(before)
     return table.concat(new, " ")
 end
 
-local dirs = {}
-local wires = {}
-
-local function clean_up()
-    peer.kill_all()
-    for wire in pairs(wires) do
-        wire:close()
-    end
-    for dir in pairs(dirs) do
-        os.execute("rm -rf " .. dir)
-        dirs[dir] = nil
-    end
-end
-
 -- In a describe block: each test leaves as many descriptors as it found, no peer, no directory, and ends in time.
 function t.guard()
     local before
@@ -70,49 +63,15 @@ function t.guard()
         before = sys.fds()
     end)
     busted.after_each(function()
-        clean_up()
+        peer.kill_all()
+        streams.close_wires()
+        place.remove_all()
         t.collect()
         sys.watchdog(0)
         if t.fds() ~= #before then
             error(("descriptors: %d before, %d after; new: %s"):format(#before, t.fds(), describe_new(before)), 0)
         end
     end)
-end
-
--- ---- places ----
-
-function t.tmpdir()
-    local dir = assert(sys.mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/ssocket-XXXXXX"))
-    dirs[dir] = true
-    return dir
-end
-
--- nginx, redis or memcached: peer with port, or with path if unix is true.
-function t.server(name, unix)
-    return server.start(name, t.tmpdir(), unix)
-end
-
--- A server, a socket that is connected to it over TCP or over a Unix socket, and what connects another one.
-function t.started(name, unix)
-    local running = t.server(name, unix)
-    local function connect(s)
-        if unix then
-            return assert(s:connect("unix:" .. running.path))
-        end
-        return assert(s:connect("127.0.0.1", running.port))
-    end
-    local s = socket.tcp()
-    s:settimeout(20)
-    connect(s)
-    return s, running, connect
-end
-
-local names = 0
-
--- An abstract name that nobody else uses.
-function t.abstract()
-    names = names + 1
-    return ("unix:@ssocket-spec-%d-%d"):format(sys.getpid(), names)
 end
 
 -- Another Lua of the same kind that runs code; `prefix`, if any, is the command that starts it.
@@ -126,105 +85,12 @@ function t.lua(code, prefix)
     return peer.spawn(argv)
 end
 
--- ---- sockets ----
-
--- What bind takes, for each kind of stream socket.
-local binders = {
-    inet = function()
-        return "127.0.0.1", 0
-    end,
-    inet6 = function()
-        return "::1", 0
-    end,
-    unix = function()
-        return "unix:" .. t.tmpdir() .. "/s"
-    end,
-    abstract = t.abstract,
-}
-
-t.kinds = { "inet", "inet6", "unix", "abstract" }
-
--- A listening socket of a kind ("inet" unless given) and its address; options {name = value} are set before.
-function t.listener(kind, options)
-    local s = socket.tcp()
-    for option, value in pairs(options or {}) do
-        assert(s:setopt(option, value))
-    end
-    assert(s:bind(binders[kind or "inet"]()))
-    assert(s:listen())
-    return s, assert(s:getsockname())
-end
-
--- Both ends of a connection made with this module: client, server.
-function t.connected(kind)
-    local listener, address = t.listener(kind)
-    local client = socket.tcp()
-    assert(client:connect(address))
-    local accepted = assert(listener:accept())
-    listener:close()
-    return client, accepted
-end
-
--- A TCP connection as t.connected gives it that holds few bytes which nobody reads: t.much is more, both ways.
-t.much = ("x"):rep(4 * 1024 * 1024)
-
-function t.narrow()
-    local few = { [socket.OPT_RCVBUF] = 65536, [socket.OPT_SNDBUF] = 65536 }
-    local listener, address = t.listener("inet", few)
-    local client = socket.tcp()
-    for option, value in pairs(few) do
-        assert(client:setopt(option, value))
-    end
-    assert(client:connect(address))
-    local accepted = assert(listener:accept())
-    return client, accepted, listener
-end
-
--- The bare other end of a pair, without the module: what was sent is there when send returns.
-local Wire = {}
-Wire.__index = Wire
-
-function Wire:send(data)
-    assert(sys.send(self.fd, data, 10))
-end
-
--- Some bytes, at most max; "" at the end of the stream.
-function Wire:receive(max)
-    return assert(sys.read(self.fd, max or 65536, 10))
-end
-
-function Wire:close()
-    if wires[self] then
-        sys.close(self.fd)
-        wires[self] = nil
-    end
-end
-
--- A stream socket of the module and the bare other end of it.
-function t.wire()
-    local near, far = assert(sys.socketpair(sys.SOCK_STREAM))
-    local wire = setmetatable({ fd = far }, Wire)
-    wires[wire] = true
-    return assert(socket.fromfd(near)), wire
-end
-
--- A socket that is connected to a Python peer, which runs code with its end as `s`.
-function t.with_python(code, ...)
-    local listener, address = t.listener()
-    local p = t.python("s = connect(argv.pop(0))\n" .. peer.dedent(code), address[2], ...)
-    listener:settimeout(10)
-    local s = assert(listener:accept())
-    listener:close()
-    s:settimeout(10)
-    return s, p
-end
+-- ---- checks ----
 
 -- The system's text for an error number, by its name.
 function t.text(name)
     return sys.strerror(assert(sys[name]))
 end
-
--- ---- checks ----
 
 -- The results of a call that failed: nil, the text err, and extra where the call has a third result.
 -- As in t.fails(socket.ERROR_CLOSED, "", s:read(1)).

@@ -16,24 +16,107 @@ static enum ss_status make_room(struct ss_recvfrom *op, int *flags, size_t *room
     return st == SS_OK ? ss_inbuf_borrow(&op->sock->in, *room, &op->op.error) : st;
 }
 
-static enum ss_status receive(struct ss_recvfrom *op, int flags)
+static enum ss_status receive_one(struct ss_recvfrom *op, int flags)
 {
     struct ss_inbuf *in = &op->sock->in;
     size_t room, got = 0;
+    op->got.from.len = 0;
     enum ss_status st = make_room(op, &flags, &room);
     if (st == SS_OK)
-        st = os_recvfrom(op->sock->io.fd, in->block, room, flags, op->from, &got, &op->op.error);
-    in->end = in->used = got;
+        st = os_recvfrom(op->sock->io.fd, in->block, room, flags, op->with_sender ? &op->got.from : NULL, &got,
+                         &op->op.error);
+    in->used = got;
+    op->got.data = in->block;
+    op->got.len = got;
     if (st != SS_OK && st != SS_TRUNCATED)
         ss_inbuf_clear(in);
     return st;
 }
 
+/* Receiving into the queue */
+
+enum { BATCH_MEMORY = 1024 * 1024 }; /* bytes of buffers for one receive */
+
+static enum ss_status receive_into_queue(struct ss_sock *s, struct ss_dgrams *queue, size_t count, size_t size,
+                                         int flags, struct ss_error *err)
+{
+    size_t fits = BATCH_MEMORY / size;
+    size_t n = count < OS_MANY ? count : OS_MANY;
+    n = n < fits ? n : fits;
+    enum ss_status st = ss_inbuf_borrow(&s->in, os_batch_memory(n, size), err);
+    if (st != SS_OK)
+        return st;
+    *queue = (struct ss_dgrams){ .n = 0 };
+    os_batch_init(&queue->batch, s->in.block, n, size);
+    st = os_recv_many(s->io.fd, &queue->batch, flags, &queue->n, err);
+    s->in.used = s->in.size;
+    s->queued = st == SS_OK;
+    if (st != SS_OK)
+        ss_inbuf_clear(&s->in);
+    return st;
+}
+
+void ss_queue_left(struct ss_sock *s, struct ss_dgrams *queue, const struct ss_dgrams *rest)
+{
+    *queue = *rest;
+    s->queued = rest->next < rest->n;
+    if (!s->queued)
+        ss_inbuf_clear(&s->in);
+}
+
+/* What the kernel may have joined goes through the queue, always. */
+static enum ss_status receive_queued(struct ss_recvfrom *op, int flags)
+{
+    enum ss_status st = SS_OK;
+    if (!op->sock->queued)
+        st = receive_into_queue(op->sock, op->queue, 1, OS_JOINED, flags, &op->op.error);
+    if (st != SS_OK)
+        return st;
+    op->rest = *op->queue;
+    ss_dgrams_next(&op->rest, op->size, &op->got);
+    return op->got.cut ? SS_TRUNCATED : SS_OK;
+}
+
 enum ss_status ss_recvfrom_step(struct ss_op *base)
 {
     struct ss_recvfrom *op = (struct ss_recvfrom *)base;
+    enum ss_turn turn = op->sock->queued ? SS_TRY : ss_io_turn(base->io);
+    int flags = turn == SS_TRY ? OS_DONTWAIT : 0;
+    if (turn == SS_HOLD)
+        return ss_op_want(base, SS_READABLE);
+    enum ss_status st = op->sock->joins ? receive_queued(op, flags) : receive_one(op, flags);
+    return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
+}
+
+void ss_recvfrom_done(struct ss_recvfrom *op)
+{
+    if (op->sock->joins)
+        ss_queue_left(op->sock, op->queue, &op->rest);
+    else
+        ss_inbuf_clear(&op->sock->in);
+}
+
+/* Joining is asked for with the first receive of many: it costs the others a little. */
+static void ask_to_join(struct ss_sock *s)
+{
+    if (s->asked_to_join || s->family == AF_UNIX)
+        return;
+    s->asked_to_join = true;
+    s->joins = os_join_received(s->io.fd);
+}
+
+enum ss_status ss_recvmany_step(struct ss_op *base)
+{
+    struct ss_recvmany *op = (struct ss_recvmany *)base;
+    struct ss_sock *s = op->sock;
+    if (s->queued)
+        return SS_OK;
     enum ss_turn turn = ss_io_turn(base->io);
-    enum ss_status st = turn == SS_HOLD ? SS_WANT : receive(op, turn == SS_TRY ? OS_DONTWAIT : 0);
+    if (turn == SS_HOLD)
+        return ss_op_want(base, SS_READABLE);
+    ask_to_join(s);
+    enum ss_status st = receive_into_queue(s, op->queue, op->count, s->joins ? OS_JOINED : op->size,
+                                           turn == SS_TRY ? OS_DONTWAIT : 0, &base->error);
     return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
 }
 
@@ -59,55 +142,38 @@ enum ss_status ss_sendto_step(struct ss_op *base)
     return st == SS_WANT ? ss_dgram_want_room(base, op->sock, op->to != NULL) : st;
 }
 
-enum { BATCH_MEMORY = 1024 * 1024 }; /* bytes of buffers for one receive of many */
-
-static enum ss_status receive_many(struct ss_recvmany *op, int flags)
+/* Whether the kernel joins runs of this socket's datagrams is asked once. It may still refuse them, for a path with
+ * datagrams that are too long or a device that can't: then each goes by itself. */
+static bool splits(struct ss_sendmany *op)
 {
-    size_t n = op->count < OS_MANY ? op->count : OS_MANY;
-    size_t fits = BATCH_MEMORY / op->size;
-    n = n < fits ? n : fits > 0 ? fits : 1;
-    enum ss_status st = ss_inbuf_borrow(&op->sock->in, os_batch_memory(n, op->size), &op->op.error);
-    if (st != SS_OK)
-        return st;
-    os_batch_init(&op->batch, op->sock->in.block, n, op->size);
-    st = os_recv_many(op->sock->io.fd, &op->batch, flags, &op->got, &op->op.error);
-    op->sock->in.used = op->sock->in.size;
-    if (st != SS_OK)
-        ss_inbuf_clear(&op->sock->in);
-    return st;
+    struct ss_sock *s = op->sock;
+    if (!s->asked_to_split && s->family != AF_UNIX) {
+        s->asked_to_split = true;
+        s->splits = os_splits_sent(s->io.fd);
+    }
+    return s->splits && !op->whole;
 }
 
-enum ss_status ss_recvmany_step(struct ss_op *base)
-{
-    struct ss_recvmany *op = (struct ss_recvmany *)base;
-    enum ss_turn turn = ss_io_turn(base->io);
-    enum ss_status st = turn == SS_HOLD ? SS_WANT : receive_many(op, turn == SS_TRY ? OS_DONTWAIT : 0);
-    return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
-}
-
-static enum ss_status send_some(struct ss_sendmany *op, struct os_batch *batch)
+static enum ss_status send_some(struct ss_sendmany *op)
 {
     enum ss_turn turn = ss_io_turn(op->op.io);
     if (turn == SS_HOLD)
         return ss_op_want(&op->op, SS_WRITABLE);
-    size_t sent = 0;
-    enum ss_status st = os_send_many(op->sock->io.fd, batch, op->data + op->sent, op->n - op->sent,
-                                     turn == SS_TRY ? OS_DONTWAIT : 0, op->to, &sent, &op->op.error);
-    op->sent += sent;
+    bool split = splits(op);
+    enum ss_status st = os_send_many(op->sock->io.fd, &op->batch, op->data + op->sent, op->n - op->sent,
+                                     turn == SS_TRY ? OS_DONTWAIT : 0, op->to, split, &op->sent, &op->op.error);
+    if (st == SS_ERROR && split) {
+        op->whole = true;
+        return SS_OK;
+    }
     return st == SS_WANT ? ss_dgram_want_room(&op->op, op->sock, op->to != NULL) : st;
 }
 
 enum ss_status ss_sendmany_step(struct ss_op *base)
 {
     struct ss_sendmany *op = (struct ss_sendmany *)base;
-    struct os_batch batch;
-    size_t n = op->n < OS_MANY ? op->n : OS_MANY;
-    enum ss_status st = ss_inbuf_borrow(&op->sock->in, os_batch_memory(n, 0), &base->error);
-    if (st != SS_OK)
-        return st;
-    os_batch_init(&batch, op->sock->in.block, n, 0);
+    enum ss_status st = SS_OK;
     while (st == SS_OK && op->sent < op->n)
-        st = send_some(op, &batch);
-    ss_inbuf_clear(&op->sock->in);
+        st = send_some(op);
     return st;
 }

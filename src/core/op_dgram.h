@@ -2,21 +2,25 @@
 #ifndef SS_CORE_OP_DGRAM_H
 #define SS_CORE_OP_DGRAM_H
 
+#include "core/dgrams.h"
 #include "core/op.h"
 #include "core/sock.h"
-#include "os/os_many.h"
 
 #pragma GCC visibility push(hidden)
 
 struct ss_recvfrom {
     struct ss_op op;
     struct ss_sock *sock;
-    size_t size;          /* bytes wanted at most */
-    struct ss_addr *from; /* where the sender goes, or NULL */
+    struct ss_dgrams *queue; /* the socket's */
+    size_t size;             /* bytes wanted at most */
+    bool with_sender;
+    struct ss_dgrams rest; /* the queue without this datagram */
+    struct ss_dgram got;
 };
 
-/* The datagram then stands in sock->in, which the caller clears. SS_OK | SS_TRUNCATED | SS_WANT | SS_ERROR. */
+/* The datagram is in memory of the socket until ss_recvfrom_done. SS_OK | SS_TRUNCATED | SS_WANT | SS_ERROR. */
 enum ss_status ss_recvfrom_step(struct ss_op *op);
+void ss_recvfrom_done(struct ss_recvfrom *op);
 
 struct ss_sendto {
     struct ss_op op;
@@ -32,13 +36,16 @@ enum ss_status ss_sendto_step(struct ss_op *op);
 struct ss_recvmany {
     struct ss_op op;
     struct ss_sock *sock;
+    struct ss_dgrams *queue;
     size_t count, size; /* at most so many datagrams of at most so many bytes, 1 or more */
-    struct os_batch batch;
-    size_t got;
 };
 
-/* The datagrams stand in op->batch, whose memory is that of sock->in. SS_OK | SS_WANT | SS_ERROR. */
+/* With SS_OK the queue holds datagrams; the caller takes up to `count` and then says ss_queue_left.
+ * SS_OK | SS_WANT | SS_ERROR. */
 enum ss_status ss_recvmany_step(struct ss_op *op);
+
+/* Makes `rest` what is left in the queue, and gives its memory back when that is nothing. */
+void ss_queue_left(struct ss_sock *sock, struct ss_dgrams *queue, const struct ss_dgrams *rest);
 
 struct ss_sendmany {
     struct ss_op op;
@@ -46,6 +53,8 @@ struct ss_sendmany {
     const struct iovec *data; /* one datagram each */
     size_t n, sent;
     const struct ss_addr *to; /* NULL: to the peer */
+    struct os_batch batch;    /* for sending, of the caller's memory */
+    bool whole;               /* the kernel did not take what was joined */
 };
 
 /* SS_OK: all sent | SS_WANT | SS_ERROR. */

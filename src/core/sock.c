@@ -130,6 +130,7 @@ int ss_sock_release(struct ss_sock *s)
     s->io.fd = -1;
     s->family = 0;
     s->named = s->listening = s->nonblock = false;
+    s->queued = s->joins = s->splits = s->asked_to_join = s->asked_to_split = false;
     ss_inbuf_clear(&s->in);
     return fd;
 }
@@ -217,6 +218,8 @@ enum ss_status ss_sock_set(struct ss_sock *s, const struct ss_setting *setting, 
     const struct ss_setting *noted = ss_optlist_get(&s->opts, setting);
     const struct ss_setting before = noted ? *noted : *setting;
     enum ss_status st = ss_optlist_put(&s->opts, &s->env->pool.mem, setting, err);
+    if (st == SS_OK && setting->opt && setting->opt->type == OS_OPT_SPIN)
+        s->spin_us = (uint16_t)setting->value;
     if (st != SS_OK || s->io.fd < 0)
         return st;
     st = ss_setting_apply(setting, s->io.fd, s->family, err);

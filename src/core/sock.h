@@ -35,7 +35,11 @@ struct ss_sock {
     int family;             /* of the descriptor; 0: none */
     bool named;             /* the program bound it: it keeps its descriptor when a connect fails */
     bool listening;
-    bool nonblock; /* O_NONBLOCK, as set by us */
+    bool queued;        /* datagrams: some are received and not handed out */
+    bool joins, splits; /* datagrams: the kernel does (os_many.h) */
+    bool asked_to_join, asked_to_split;
+    uint16_t spin_us; /* OPT_SPIN: try so long before sleeping in the kernel */
+    bool nonblock;    /* O_NONBLOCK, as set by us */
 };
 
 void ss_sock_init(struct ss_sock *s, struct ss_env *env, int type);
@@ -70,6 +74,14 @@ enum ss_status ss_sock_bind(struct ss_sock *s, struct ss_addr *addr, struct ss_e
 
 /* Binds to every local address: IPv6 and IPv4 in one where the system can. */
 enum ss_status ss_sock_bind_any(struct ss_sock *s, uint16_t port, struct ss_error *err);
+
+/* Whether something has been received that the next call for it would get. */
+static inline bool ss_sock_has_input(const struct ss_sock *s)
+{
+    return s->type == SOCK_STREAM ? ss_inbuf_len(&s->in) > 0 : s->queued;
+}
+
+enum { SS_SPIN_MAX_US = 1000 };
 
 /* Takes one option over, on the descriptor if there is one, and notes it for later ones. */
 enum ss_status ss_sock_set(struct ss_sock *s, const struct ss_setting *setting, struct ss_error *err);

@@ -45,6 +45,8 @@ static int check_seconds_or_false(lua_State *L, int arg)
 
 static int check_value(lua_State *L, int arg, const struct os_opt *opt)
 {
+    if (opt && opt->type == OS_OPT_SPIN)
+        return lss_check_int(L, arg, "value", 0, SS_SPIN_MAX_US);
     if (!opt || opt->type == OS_OPT_INT)
         return lss_check_int(L, arg, "value", INT_MIN, INT_MAX);
     if (opt->type == OS_OPT_LINGER)
@@ -89,6 +91,8 @@ int lss_getopt(lua_State *L)
     int value = 0;
     const struct ss_setting option = check_option(L, s);
     enum ss_status st = SS_CLOSED;
+    if (option.opt && option.opt->type == OS_OPT_SPIN)
+        return push_value(L, option.opt, s->sock.spin_us);
     const struct ss_setting *noted = ss_optlist_get(&s->sock.opts, &option);
     if (s->sock.io.fd >= 0)
         st = ask(&s->sock, &option, &value, &err);

@@ -30,7 +30,7 @@ static int check_element(lua_State *L, const struct ss_env *env, int list, int i
 
 static bool has_input(const struct ss_sock *sock)
 {
-    return sock && sock->type == SOCK_STREAM && ss_inbuf_len(&sock->in) > 0;
+    return sock && ss_sock_has_input(sock);
 }
 
 struct lists {

@@ -33,7 +33,7 @@ int lss_detach(lua_State *L)
     struct ss_error ignored;
     if (sock->io.fd < 0)
         return push_closed(L);
-    if (sock->type == SOCK_STREAM && ss_inbuf_len(&sock->in) > 0) {
+    if (ss_sock_has_input(sock)) {
         lua_pushnil(L);
         lua_pushliteral(L, "Unread bytes are pending");
         return 2;

@@ -18,7 +18,8 @@ struct udp {
         struct ss_sendto one;
         struct ss_sendmany many;
     } giving;
-    struct ss_addr from, to;
+    struct ss_addr to;
+    struct ss_dgrams queue; /* while sock.queued */
 };
 
 enum { LARGEST = 65535 }; /* an IP datagram's length has 16 bits */
@@ -48,14 +49,13 @@ static struct ss_op new_op(struct udp *s, enum ss_status (*step)(struct ss_op *)
 static int finish_recv(lua_State *L, struct ss_op *base, enum ss_status st)
 {
     struct ss_recvfrom *op = (struct ss_recvfrom *)base;
-    struct ss_inbuf *in = &op->sock->in;
-    int values = op->from ? 2 : 1;
+    int values = op->with_sender ? 2 : 1;
     if (st != SS_OK && st != SS_TRUNCATED)
         return lss_push_failure(L, values, st, &base->error);
-    lua_pushlstring(L, (const char *)ss_inbuf_data(in), ss_inbuf_len(in));
-    if (op->from)
-        lss_push_addr(L, op->from, op->sock->family);
-    ss_inbuf_clear(in);
+    lua_pushlstring(L, op->got.data, op->got.len);
+    if (op->with_sender)
+        lss_push_addr(L, &op->got.from, op->sock->family);
+    ss_recvfrom_done(op);
     return st == SS_OK ? values : values + lss_push_failure(L, 0, st, NULL);
 }
 
@@ -66,8 +66,11 @@ static int receive(lua_State *L, bool with_sender)
     size_t size = lua_isnoneornil(L, 2) ? LARGEST : lss_check_size(L, 2, "size", 1);
     if (is_closed(s))
         return lss_push_failure(L, with_sender ? 2 : 1, SS_CLOSED, NULL);
-    *op = (struct ss_recvfrom){ .sock = &s->base.sock, .size = size, .from = with_sender ? &s->from : NULL };
     op->op = new_op(s, ss_recvfrom_step, SS_BY_RECV);
+    op->sock = &s->base.sock;
+    op->queue = &s->queue;
+    op->size = size;
+    op->with_sender = with_sender;
     return lss_run(L, &s->base, &op->op, finish_recv);
 }
 
@@ -82,32 +85,33 @@ static int udp_recvfrom(lua_State *L)
 }
 
 /* Two arrays; true: some datagram was cut. */
-static bool push_batch(lua_State *L, const struct ss_recvmany *op)
+static bool push_queue(lua_State *L, struct ss_dgrams *queue, const struct ss_recvmany *op)
 {
     bool any_cut = false;
-    lua_createtable(L, (int)op->got, 0);
-    lua_createtable(L, (int)op->got, 0);
-    for (size_t i = 0; i < op->got; i++) {
-        size_t len;
-        bool cut;
-        struct ss_addr from;
-        const char *data = os_batch_get(&op->batch, i, &len, &cut, &from);
-        any_cut = any_cut || cut;
-        lua_pushlstring(L, data, len);
-        lua_rawseti(L, -3, (int)i + 1);
-        lss_push_addr(L, &from, op->sock->family);
-        lua_rawseti(L, -2, (int)i + 1);
+    struct ss_dgram dgram;
+    int most = op->count < queue->n ? (int)op->count : (int)queue->n;
+    lua_createtable(L, most, 0);
+    lua_createtable(L, most, 0);
+    for (size_t i = 1; i <= op->count && ss_dgrams_next(queue, op->size, &dgram); i++) {
+        any_cut = any_cut || dgram.cut;
+        lua_pushlstring(L, dgram.data, dgram.len);
+        lua_rawseti(L, -3, (int)i);
+        lss_push_addr(L, &dgram.from, op->sock->family);
+        lua_rawseti(L, -2, (int)i);
     }
     return any_cut;
 }
 
+/* The datagrams leave the queue only when they are safe in the arrays. */
 static int finish_recvmany(lua_State *L, struct ss_op *base, enum ss_status st)
 {
     struct ss_recvmany *op = (struct ss_recvmany *)base;
     if (st != SS_OK)
         return lss_push_failure(L, 2, st, &base->error);
-    bool cut = push_batch(L, op);
-    ss_inbuf_clear(&op->sock->in);
+    struct ss_dgrams rest = *op->queue;
+    bool cut = push_queue(L, &rest, op);
+    ss_queue_left(op->sock, op->queue, &rest);
+    lss_account(L, op->sock->in.pool);
     return cut ? 2 + lss_push_failure(L, 0, SS_TRUNCATED, NULL) : 2;
 }
 
@@ -119,7 +123,8 @@ static int udp_recvmany(lua_State *L)
     size_t size = lss_check_size(L, 3, "size", 1);
     if (is_closed(s))
         return lss_push_failure(L, 2, SS_CLOSED, NULL);
-    *op = (struct ss_recvmany){ .sock = &s->base.sock, .count = count, .size = size < LARGEST ? size : LARGEST };
+    *op = (struct ss_recvmany){ .sock = &s->base.sock, .queue = &s->queue, .count = count };
+    op->size = size < LARGEST ? size : LARGEST;
     op->op = new_op(s, ss_recvmany_step, SS_BY_RECV);
     return lss_run(L, &s->base, &op->op, finish_recvmany);
 }
@@ -203,7 +208,9 @@ static int udp_sendmany(lua_State *L)
     size_t n;
     lua_settop(L, 4);
     const struct iovec *data = lss_check_strings(L, 2, &n);
+    size_t batch = n < OS_MANY ? n : OS_MANY;
     *op = (struct ss_sendmany){ .sock = &s->base.sock, .data = data, .n = n };
+    os_batch_init(&op->batch, lss_newuserdata(L, os_batch_memory(batch, 0)), batch, 0);
     op->op = new_op(s, ss_sendmany_step, SS_BY_SEND);
     return send_op(L, s, &op->op, &op->to, 3);
 }

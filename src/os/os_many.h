@@ -1,5 +1,5 @@
-/* Several datagrams with one system call (recvmmsg(2), sendmmsg(2)), or one after another where there is no
- * such call. */
+/* Many datagrams with one system call (recvmmsg(2), sendmmsg(2)), several of them in one message where the kernel splits and
+ * joins (udp(7), UDP_SEGMENT and UDP_GRO); one after another where there is none of that. */
 #ifndef SS_OS_MANY_H
 #define SS_OS_MANY_H
 
@@ -12,32 +12,46 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { OS_MANY = 1024 }; /* at most so many a call (UIO_MAXIOV) */
+enum { OS_MANY = 1024 }; /* messages a call, at most (UIO_MAXIOV) */
 
-/* Room for `n` datagrams of up to `size` bytes, in memory that the caller gives: the system's headers, one
- * array after another, and the buffers. */
+/* Room for `n` messages, in memory that the caller gives: the system's headers, one array after another, and for
+ * receiving a buffer of `size` bytes each. */
 struct os_batch {
     size_t n, size;
-    void *msgs;
+    void *msgs, *controls;
     struct iovec *iovs;
     union ss_sockaddr *names;
     unsigned char *buffers;
 };
 
-/* Bytes of memory that a batch needs. */
 size_t os_batch_memory(size_t n, size_t size);
 void os_batch_init(struct os_batch *batch, void *memory, size_t n, size_t size);
+
+/* Lets the kernel join datagrams of one sender and one length in what is received from now on. Every receive on that
+ * descriptor must then go through a batch whose buffers hold OS_JOINED bytes. False: it can't. */
+enum { OS_JOINED = 65536 };
+bool os_join_received(int fd);
+
+/* Whether the kernel splits what is sent. */
+bool os_splits_sent(int fd);
 
 /* Receives what is there, waiting for the first only (flags: OS_DONTWAIT). SS_OK and *got > 0 | SS_WANT | SS_ERROR. */
 enum ss_status os_recv_many(int fd, struct os_batch *batch, int flags, size_t *got, struct ss_error *err);
 
-/* Datagram `i` of those received: its bytes, how many, whether it was cut, and its sender. */
-const void *os_batch_get(const struct os_batch *batch, size_t i, size_t *len, bool *cut, struct ss_addr *from);
+/* One of the messages received. */
+struct os_message {
+    const unsigned char *data;
+    size_t len;
+    size_t segment; /* it is datagrams of that length, the last may be shorter; 0: it is one */
+    bool cut;
+    struct ss_addr from;
+};
+void os_batch_get(const struct os_batch *batch, size_t i, struct os_message *message);
 
-/* Sends the first batch->n of `data` or fewer, to the peer (`to` NULL) or an address. SS_OK and *sent > 0 |
- * SS_WANT | SS_ERROR. A batch for sending has buffers of 0 bytes. */
+/* Sends the first of `data` (`n` datagrams, as many as the batch holds messages for) to the peer (`to` NULL) or an
+ * address; `split`: joins runs of equal length. SS_OK and *sent > 0 datagrams | SS_WANT | SS_ERROR. */
 enum ss_status os_send_many(int fd, struct os_batch *batch, const struct iovec *data, size_t n, int flags,
-                            const struct ss_addr *to, size_t *sent, struct ss_error *err);
+                            const struct ss_addr *to, bool split, size_t *sent, struct ss_error *err);
 
 #pragma GCC visibility pop
 

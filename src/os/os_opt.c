@@ -53,6 +53,7 @@ const struct os_opt os_opts[] = {
       IPV6_MULTICAST_HOPS },
     { "OPT_IP_MULTICAST_LOOP", "ip_multicast_loop", OS_OPT_FLAG, OS_OPT_DGRAM, IPPROTO_IP, IP_MULTICAST_LOOP,
       IPPROTO_IPV6, IPV6_MULTICAST_LOOP },
+    { "OPT_SPIN", "spin", OS_OPT_SPIN, BOTH, 0, 0, 0, 0 },
     { NULL, NULL, OS_OPT_FLAG, 0, 0, 0, 0, 0 },
 };
 
@@ -118,6 +119,8 @@ static bool other_in_ipv6(const struct os_opt *opt, int family)
 
 enum ss_status os_opt_set(int fd, int family, const struct os_opt *opt, int value, struct ss_error *err)
 {
+    if (opt->type == OS_OPT_SPIN)
+        return SS_OK;
     if (opt->type == OS_OPT_LINGER)
         return set_linger(fd, value, err);
     if (!other_in_ipv6(opt, family))

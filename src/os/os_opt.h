@@ -8,7 +8,12 @@
 
 #pragma GCC visibility push(hidden)
 
-enum os_opt_type { OS_OPT_FLAG, OS_OPT_INT, OS_OPT_LINGER };
+enum os_opt_type {
+    OS_OPT_FLAG,
+    OS_OPT_INT,
+    OS_OPT_LINGER,
+    OS_OPT_SPIN /* our own: the system knows nothing of it */
+};
 
 enum { /* which sockets take it */
        OS_OPT_STREAM = 1,

@@ -43,6 +43,19 @@ static enum ss_status try_once(struct ss_op *op)
     return op->step(op);
 }
 
+/* Tries for as long as the program gives a processor for it (OPT_SPIN): waking up from a sleep takes longer than most
+ * answers do. */
+static enum ss_status try_for(struct ss_op *op, int64_t spin_ns)
+{
+    enum ss_status st = try_once(op);
+    if (st != SS_WANT || spin_ns == 0)
+        return st;
+    int64_t end_ns = ss_deadline_after(spin_ns);
+    while (st == SS_WANT && ss_deadline_left(end_ns) > 0)
+        st = try_once(op);
+    return st;
+}
+
 static int64_t earlier(int64_t a_ns, int64_t b_ns)
 {
     return a_ns < 0 || (b_ns >= 0 && b_ns < a_ns) ? b_ns : a_ns;
@@ -67,7 +80,7 @@ static void wait_for(struct ss_op *op, int64_t left_ns)
     op->due = os_poll(set, n, until_ns, &ready, &ignored) == SS_TIMEOUT && op->after_us > 0;
 }
 
-static enum ss_status wait_and_step(struct ss_op *op, int64_t deadline_ns, bool endless)
+static enum ss_status wait_and_step(struct ss_op *op, int64_t spin_ns, int64_t deadline_ns, bool endless)
 {
     enum ss_status st = SS_WANT;
     while (st == SS_WANT) {
@@ -75,7 +88,7 @@ static enum ss_status wait_and_step(struct ss_op *op, int64_t deadline_ns, bool 
         if (left_ns == 0)
             return SS_TIMEOUT;
         wait_for(op, left_ns);
-        st = try_once(op);
+        st = try_for(op, spin_ns);
     }
     return st;
 }
@@ -104,9 +117,10 @@ enum ss_status ss_block_run(struct ss_op *op, struct ss_sock *s, int64_t timeout
             return st;
         deadline_ns = ss_deadline_after(timeout_ns);
     }
-    bool granted = grant(op, s, timeout_ns, false);
-    st = granted ? op->step(op) : try_once(op);
+    int64_t spin_ns = s ? (int64_t)s->spin_us * 1000 : 0;
+    bool granted = spin_ns == 0 && grant(op, s, timeout_ns, false);
+    st = granted ? op->step(op) : try_for(op, spin_ns);
     if (st == SS_WANT && !granted && grant(op, s, timeout_ns, true))
         st = op->step(op);
-    return st == SS_WANT ? wait_and_step(op, deadline_ns, endless) : st;
+    return st == SS_WANT ? wait_and_step(op, spin_ns, deadline_ns, endless) : st;
 }

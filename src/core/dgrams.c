@@ -1,0 +1,26 @@
+#include "core/dgrams.h"
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+bool ss_dgrams_next(struct ss_dgrams *queue, size_t size, struct ss_dgram *dgram)
+{
+    struct os_message message;
+    if (queue->next == queue->n)
+        return false;
+    os_batch_get(&queue->batch, queue->next, &message);
+    size_t left = message.len - queue->offset;
+    size_t len = message.segment > 0 ? min_size(left, message.segment) : left;
+    dgram->data = message.data + queue->offset;
+    dgram->len = min_size(len, size);
+    dgram->cut = message.cut || len > size;
+    dgram->from = message.from;
+    queue->offset += len;
+    if (queue->offset == message.len) {
+        queue->next++;
+        queue->offset = 0;
+    }
+    return true;
+}
