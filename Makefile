@@ -151,7 +151,7 @@ bench-counts: ## count system calls and instructions, which depend on no machine
 
 # --- keeping it tidy -------------------------------------------------------------------------------
 
-C_FILES := $(wildcard src/*/*.[ch] test/*/*.[ch] bench/*.[ch] .ci/*.c)
+C_FILES := $(wildcard src/*/*.[ch] test/*/*.[ch] bench/c/*.[ch] .ci/*.c)
 LUA_DIRS := $(wildcard spec examples docs types script bench)
 SH_FILES = .ci/run $(shell grep -lE '^\#!.*[/ ](ba)?sh' script/* bench/* 2>/dev/null)
 

@@ -242,10 +242,8 @@ describe("nothing is lost over TCP", function()
             finished = err == CLOSED
             assert.is_true(data ~= nil or err == TIMEOUT or err == LIMIT or finished, err)
         until finished
-        local check = t.python "say(digest(sys.stdin.buffer.read()))"
-        check:send(table.concat(got))
-        check:eof()
-        assert.equal(p:finish(), check:finish())
+        assert.equal(p:number(), t.sys.crc32(table.concat(got)))
+        p:finish()
         s:close()
     end)
 end)

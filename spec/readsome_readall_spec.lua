@@ -89,10 +89,8 @@ describe("readall", function()
             )
             local data = assert(s:readall())
             assert.equal(size, #data)
-            local check = t.python "say(digest(sys.stdin.buffer.read()))"
-            check:send(data)
-            check:eof()
-            assert.equal(p:finish(), check:finish())
+            assert.equal(p:number(), t.sys.crc32(data))
+            p:finish()
             s:close()
         end)
     end

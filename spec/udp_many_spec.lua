@@ -71,6 +71,18 @@ describe("recvmany", function()
         close_all(sender, receiver)
     end)
 
+    it("takes all that are there, as far as count and the buffers for it reach", function()
+        local receiver, sender = bound(), socket.udp()
+        local addr = receiver:getsockname()
+        for i = 1, 150 do
+            assert(sender:sendto("datagram " .. i, addr))
+        end
+        local datas = receiver:recvmany(1024, 100)
+        assert.equal(150, #datas)
+        assert.same(numbers(150), datas)
+        close_all(receiver, sender)
+    end)
+
     it("waits for the first only, and no longer than the deadline", function()
         local receiver = bound()
         receiver:settimeout(0)

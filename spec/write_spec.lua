@@ -8,12 +8,9 @@ local function sink()
     return t.with_python "data = drain(s); say(len(data), digest(data))"
 end
 
--- What such a peer would say of data, computed by another one.
+-- What such a peer says of data.
 local function described(data)
-    local p = t.python "data = sys.stdin.buffer.read(); say(len(data), digest(data))"
-    p:send(data)
-    p:eof()
-    return p:finish()
+    return ("%d %.0f\n"):format(#data, t.sys.crc32(data))
 end
 
 describe("write", function()

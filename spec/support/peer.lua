@@ -130,7 +130,7 @@ end
 
 -- What every Python peer can use: say, hear, listen (tells its port), accept, connect, take, drain, reset.
 local PRELUDE = [[
-import socket, sys, os, time, struct, select, signal, hashlib
+import socket, sys, os, time, struct, select, signal, zlib
 signal.alarm(60)
 argv = sys.argv[1:]
 def say(*args):
@@ -161,7 +161,7 @@ def drain(s):
         if not piece: return b"".join(pieces)
         pieces.append(piece)
 def digest(data):
-    return hashlib.md5(data).hexdigest()
+    return zlib.crc32(data)
 def reset(s):
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); s.close()
 ]]

@@ -103,14 +103,27 @@ end
 tools.build = os.getenv "SSOCKET_BUILD"
 tools.module = tools.build .. "/ssocket.so"
 
--- A peer that sends this process a signal each millisecond until its standard input ends.
-function tools.signals(signal)
-    local p = t.python([[
-        say("ready")
-        while not select.select([sys.stdin], [], [], 0.001)[0]: os.kill(int(argv[0]), int(argv[1]))
-    ]], t.sys.getpid(), signal)
-    assert(p:line() == "ready")
-    return p
+-- Calls f while a peer sends this process a signal each millisecond, which is handled without and with SA_RESTART;
+-- again and again, until a few signals have come, however busy the machine is.
+function tools.amid_signals(f)
+    local sys = t.sys
+    for _, kind in ipairs { "count", "count_restart" } do
+        sys.disposition(sys.SIGUSR1, kind)
+        local p = t.python([[
+            say("ready")
+            while not select.select([sys.stdin], [], [], 0.001)[0]: os.kill(int(argv[0]), int(argv[1]))
+        ]], sys.getpid(), sys.SIGUSR1)
+        assert(p:line() == "ready")
+        local seen, tries = 0, 0
+        repeat
+            f()
+            seen, tries = seen + sys.caught(), tries + 1
+        until seen >= 5 or tries == 50
+        assert(seen >= 5, "no signals came")
+        p:eof()
+        p:finish()
+        sys.disposition(sys.SIGUSR1, "default")
+    end
 end
 
 -- Runs argv to its end: what it said on both streams, and how it ended ("exit", 0).

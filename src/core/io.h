@@ -31,18 +31,39 @@ struct ss_transport {
 
 struct ss_io {
     const struct ss_transport *via;
-    int fd; /* -1: none */
-    enum ss_turn turn;
+    int fd;              /* -1: none */
+    uint8_t turn;        /* enum ss_turn */
+    uint8_t left;        /* SS_TRY: so many more calls */
     int64_t patience_ns; /* how long a call may wait in the kernel; 0: without end */
 };
+
+/* A peer that sends as fast as we take must not keep a step from ever ending: after so many calls it says SS_WANT, and the
+ * driver looks at its clock. */
+enum { SS_CALLS_A_STEP = 16 };
+
+static inline void ss_io_give(struct ss_io *io, enum ss_turn turn)
+{
+    io->turn = (uint8_t)turn;
+    io->left = SS_CALLS_A_STEP;
+}
 
 /* The permission for the call that comes now; it is used up by asking. */
 static inline enum ss_turn ss_io_turn(struct ss_io *io)
 {
-    enum ss_turn turn = io->turn;
+    enum ss_turn turn = (enum ss_turn)io->turn;
     if (turn == SS_ONCE)
         io->turn = SS_TRY;
+    if (turn == SS_TRY && io->left-- == 0) {
+        io->left = 0;
+        return SS_HOLD;
+    }
     return turn;
+}
+
+/* Whether a step may have ended for want of calls, not of anything else. */
+static inline bool ss_io_is_spent(const struct ss_io *io)
+{
+    return io->turn == SS_TRY && io->left == 0;
 }
 
 /* A plain descriptor as transport. */

@@ -37,8 +37,8 @@ struct ss_op {
     struct ss_interest want;         /* this one */
     uint8_t nwants;
     uint8_t patience;  /* enum ss_patience */
-    bool due;          /* set by the driver: after_us has passed since the last step */
-    uint32_t after_us; /* 0, or: step again so many microseconds after this step, whatever happens */
+    bool due;          /* set by the driver: after_ms has passed since the last step */
+    uint16_t after_ms; /* 0, or: step again so many milliseconds after this step, whatever happens */
 };
 
 /* The common end of a step that must wait for its own descriptor. */

@@ -6,8 +6,8 @@
 #include <errno.h>
 
 enum {
-    ATTEMPT_DELAY_US = 250000, /* RFC 8305 section 5, "Connection Attempt Delay" */
-    QUEUE_RETRY_US = 2000      /* the queue of a Unix listener is full: nothing tells when it is not */
+    ATTEMPT_DELAY_MS = 250, /* RFC 8305 section 5, "Connection Attempt Delay" */
+    QUEUE_RETRY_MS = 2      /* the queue of a Unix listener is full: nothing tells when it is not */
 };
 
 /* How much an error tells: an answer from the peer's host more than a failure on the way there. */
@@ -178,6 +178,6 @@ enum ss_status ss_named_connect(struct ss_named *op)
     }
     op->op.wants = op->flights;
     op->op.nwants = (uint8_t)op->nflights;
-    op->op.after_us = op->retry ? QUEUE_RETRY_US : more && !op->single && !op->own ? ATTEMPT_DELAY_US : 0;
+    op->op.after_ms = op->retry ? QUEUE_RETRY_MS : more && !op->single && !op->own ? ATTEMPT_DELAY_MS : 0;
     return st;
 }

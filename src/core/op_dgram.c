@@ -122,11 +122,11 @@ enum ss_status ss_recvmany_step(struct ss_op *base)
 
 enum ss_status ss_dgram_want_room(struct ss_op *op, const struct ss_sock *sock, bool to_somebody)
 {
-    enum { RETRY_US = 1000 };
+    enum { RETRY_MS = 1 };
     ss_op_want(op, SS_WRITABLE);
     if (sock->family == AF_UNIX && to_somebody) { /* poll(2) knows nothing of the receiver's queue */
         op->want.events = 0;
-        op->after_us = RETRY_US;
+        op->after_ms = RETRY_MS;
     }
     return SS_WANT;
 }

@@ -195,7 +195,7 @@ enum ss_status ss_named_send(struct ss_named *op)
     *op->to = &op->latest;
     st = op->send->step(op->send);
     op->op.want = op->send->want;
-    op->op.after_us = op->send->after_us;
+    op->op.after_ms = op->send->after_ms;
     if (st == SS_ERROR)
         op->op.error = op->send->error;
     return st;

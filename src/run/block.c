@@ -33,13 +33,13 @@ static bool grant(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns, bool 
         s->kernel_ns[op->patience] = share;
     }
     op->io->patience_ns = share;
-    op->io->turn = timeout_ns < 0 ? SS_FREE : SS_ONCE;
+    ss_io_give(op->io, timeout_ns < 0 ? SS_FREE : SS_ONCE);
     return true;
 }
 
 static enum ss_status try_once(struct ss_op *op)
 {
-    op->io->turn = SS_TRY;
+    ss_io_give(op->io, SS_TRY);
     return op->step(op);
 }
 
@@ -66,9 +66,12 @@ static bool usable(const struct ss_interest *want)
     return want->fd >= 0 && want->events != 0;
 }
 
-/* Waits for what the operation wants, `left_ns` at most. */
+/* Waits for what the operation wants, `left_ns` at most; one that has only used up its calls wants nothing. */
 static void wait_for(struct ss_op *op, int64_t left_ns)
 {
+    op->due = false;
+    if (ss_io_is_spent(op->io))
+        return;
     struct pollfd set[16];
     struct ss_error ignored;
     unsigned n = 0, ready, nwants = op->wants ? op->nwants : 1;
@@ -76,8 +79,8 @@ static void wait_for(struct ss_op *op, int64_t left_ns)
     for (unsigned i = 0; i < nwants && n < sizeof set / sizeof *set; i++)
         if (usable(&wants[i]))
             set[n++] = os_poll_for(wants[i].fd, wants[i].events & SS_READABLE, wants[i].events & SS_WRITABLE);
-    int64_t until_ns = earlier(left_ns, op->after_us > 0 ? (int64_t)op->after_us * 1000 : -1);
-    op->due = os_poll(set, n, until_ns, &ready, &ignored) == SS_TIMEOUT && op->after_us > 0;
+    int64_t until_ns = earlier(left_ns, op->after_ms > 0 ? (int64_t)op->after_ms * 1000000 : -1);
+    op->due = os_poll(set, n, until_ns, &ready, &ignored) == SS_TIMEOUT && op->after_ms > 0;
 }
 
 static enum ss_status wait_and_step(struct ss_op *op, int64_t spin_ns, int64_t deadline_ns, bool endless)
@@ -98,17 +101,25 @@ static enum ss_status from_memory(struct ss_op *op)
 {
     if (op->patience == SS_BY_OWN)
         return SS_WANT;
-    op->io->turn = SS_HOLD;
+    ss_io_give(op->io, SS_HOLD);
     return op->step(op);
+}
+
+/* All that needs no waiting: more steps than one, but not as many as a flood would have us make. */
+static enum ss_status run_at_once(struct ss_op *op)
+{
+    enum { STEPS = 16 }; /* of SS_CALLS_A_STEP receives of a block: 16 MiB, more than a socket's queue holds */
+    enum ss_status st = try_once(op);
+    for (int i = 1; i < STEPS && st == SS_WANT && ss_io_is_spent(op->io); i++)
+        st = try_once(op);
+    return st == SS_WANT ? SS_TIMEOUT : st;
 }
 
 enum ss_status ss_block_run(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns)
 {
     enum ss_status st;
-    if (timeout_ns == 0) {
-        st = try_once(op);
-        return st == SS_WANT ? SS_TIMEOUT : st;
-    }
+    if (timeout_ns == 0)
+        return run_at_once(op);
     bool endless = timeout_ns < 0;
     int64_t deadline_ns = 0;
     if (!endless) {

@@ -170,7 +170,7 @@ void peer_init(struct peer *peer, const struct peer_event *script, const struct 
 static enum ss_status step(struct peer *peer, struct ss_op *op, enum ss_turn turn, int events)
 {
     op->want = (struct ss_interest){ .fd = -1 };
-    peer->io.turn = turn;
+    ss_io_give(&peer->io, turn);
     enum ss_status st = op->step(op);
     if (st == SS_WANT)
         CHECKF(!op->wants && op->want.fd == PEER_FD && op->want.events == events, "wants %d of descriptor %d",

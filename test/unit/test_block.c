@@ -25,7 +25,7 @@ struct fake {
     struct ss_op op;
     const char *script; /* what the steps say: w(ant), o(k), e(nd), x (error); the last one again and again */
     int events;         /* what it wants */
-    uint32_t after_us;
+    uint16_t after_ms;
     char log[2 * STEPS + 1];
     unsigned steps;
     int64_t patience_ns; /* as it was in the latest step */
@@ -45,7 +45,7 @@ static enum ss_status fake_result(struct fake *fake)
         fake->op.error = (struct ss_error){ SS_SYSTEM, ECONNRESET };
         return SS_ERROR;
     default:
-        fake->op.after_us = fake->after_us;
+        fake->op.after_ms = fake->after_ms;
         return ss_op_want(&fake->op, fake->events);
     }
 }
@@ -206,13 +206,28 @@ static void test_times_at_the_edge(void)
 
 static void test_once_is_once(void)
 {
-    struct ss_io io = { .turn = SS_ONCE };
+    struct ss_io io = { .fd = -1 };
+    ss_io_give(&io, SS_ONCE);
     CHECK(ss_io_turn(&io) == SS_ONCE && ss_io_turn(&io) == SS_TRY && ss_io_turn(&io) == SS_TRY);
     for (int turn = SS_HOLD; turn <= SS_FREE; turn++) {
-        io.turn = (enum ss_turn)turn;
+        ss_io_give(&io, (enum ss_turn)turn);
         ss_io_turn(&io);
         CHECK(turn == SS_ONCE || ss_io_turn(&io) == (enum ss_turn)turn);
     }
+}
+
+/* Calls that may not wait are counted, so that a step ends; those that may are not. */
+static void test_a_step_ends(void)
+{
+    struct ss_io io = { .fd = -1 };
+    ss_io_give(&io, SS_TRY);
+    for (int i = 0; i < SS_CALLS_A_STEP; i++)
+        CHECK(!ss_io_is_spent(&io) && ss_io_turn(&io) == SS_TRY);
+    CHECK(ss_io_is_spent(&io) && ss_io_turn(&io) == SS_HOLD && ss_io_turn(&io) == SS_HOLD);
+    ss_io_give(&io, SS_FREE);
+    for (int i = 0; i < 10 * SS_CALLS_A_STEP; i++)
+        CHECK(ss_io_turn(&io) == SS_FREE);
+    CHECK(!ss_io_is_spent(&io));
 }
 
 /* What the kernel really has, in nanoseconds. */
@@ -436,7 +451,7 @@ static void check_timer(double timeout_ms, enum ss_patience patience, int events
     struct pair pair;
     pair_open(&pair);
     struct fake fake = make_fake(&pair, patience, script);
-    fake.after_us = 10000;
+    fake.after_ms = 10;
     fake.events = events;
     double begin = now_ms();
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(timeout_ms)) == SS_OK);
@@ -482,7 +497,7 @@ static void test_timers_do_not_move_the_deadline(void)
     struct pair pair;
     pair_open(&pair);
     struct fake fake = make_fake(&pair, SS_BY_POLL, "w");
-    fake.after_us = 4000;
+    fake.after_ms = 4;
     double begin = now_ms();
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(30)) == SS_TIMEOUT);
     CHECK(fake.steps > 4);
@@ -513,6 +528,7 @@ int main(void)
     RUN(test_endless_time);
     RUN(test_times_at_the_edge);
     RUN(test_once_is_once);
+    RUN(test_a_step_ends);
     RUN(test_the_kernel_is_told_once);
     RUN(test_an_operation_with_its_own_descriptors);
     RUN(test_an_operation_without_a_socket);

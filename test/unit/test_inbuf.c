@@ -23,7 +23,7 @@ static void play_endless(struct rig *rig, size_t piece)
 static enum ss_status fill(struct rig *rig, size_t need)
 {
     struct ss_error err = { SS_SYSTEM, 0 };
-    rig->peer.io.turn = SS_TRY;
+    ss_io_give(&rig->peer.io, SS_TRY);
     enum ss_status st = ss_inbuf_fill(&rig->in, &rig->peer.io, need, &err);
     CHECKF(st != SS_ERROR || err.code == ENOMEM, "error %d", err.code);
     return st;
@@ -58,6 +58,7 @@ static void check_shape(const struct rig *rig)
     const struct ss_inbuf *in = &rig->in;
     CHECK(in->start <= in->end && in->end <= in->size && in->end <= in->used);
     CHECK((in->block != NULL) == (ss_inbuf_len(in) > 0) && (in->block != NULL) == (in->size > 0));
+    CHECK(rig->pool.idle_size == 0 || rig->pool.idle_size >= SS_BLOCK);
     CHECKF(rig->heap.live == in->size + rig->pool.idle_size, "%zu bytes are somewhere else",
            rig->heap.live - in->size - rig->pool.idle_size);
 }
@@ -115,6 +116,13 @@ static void test_other_ends(void)
 
 /* Anything at all, thousands of times. */
 
+static void settle(struct rig *rig)
+{
+    size_t len = ss_inbuf_len(&rig->in);
+    ss_inbuf_settle(&rig->in);
+    CHECK(ss_inbuf_len(&rig->in) == len);
+}
+
 static void random_step(struct rig *rig, uint32_t *rng)
 {
     static const size_t sizes[] = { 1, 2, 100, WORTHWHILE, SS_BLOCK - 1, SS_BLOCK, SS_BLOCK + 1, 5 * SS_BLOCK };
@@ -129,7 +137,7 @@ static void random_step(struct rig *rig, uint32_t *rng)
     else if (action < 95)
         ss_inbuf_consume(&rig->in, len);
     else if (action < 99)
-        ss_inbuf_settle(&rig->in);
+        settle(rig);
     else
         ss_inbuf_clear(&rig->in);
 }
@@ -233,6 +241,22 @@ static void test_sliding_costs_what_it_slides(void)
     rig_close(&rig);
 }
 
+/* A few bytes that always wait do not make it grow. */
+static void test_a_small_window_stays_in_its_block(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, 1000);
+    CHECK(fill(&rig, 1) == SS_OK);
+    for (int round = 0; round < 2000; round++) {
+        CHECK(fill(&rig, 1) == SS_OK);
+        ss_inbuf_consume(&rig.in, 1000);
+        check_ends(&rig);
+    }
+    CHECKF(rig.heap.requests == 1, "%zu allocations", rig.heap.requests);
+    rig_close(&rig);
+}
+
 static void test_an_empty_buffer_holds_no_memory(void)
 {
     struct rig rig;
@@ -293,7 +317,7 @@ static void test_a_burst_leaves_no_memory_behind(void)
     rig_close(&rig);
 }
 
-/* One large read in some small ones keeps a large block. */
+/* One large read in some small ones keeps a large block, and so do reads that need a good part of it. */
 static void test_a_large_block_stays_while_it_is_used(void)
 {
     struct rig rig;
@@ -305,7 +329,14 @@ static void test_a_large_block_stays_while_it_is_used(void)
         rig.peer.feed.piece = round % 10 == 0 ? 0 : 100;
         fill_and_empty(&rig, round % 10 == 0 ? MIB : 100);
     }
+    rig.peer.feed.piece = MIB / 2;
+    for (int round = 0; round < 100; round++)
+        fill_and_empty(&rig, MIB / 2);
     CHECK(rig.heap.requests == requests);
+    rig.peer.feed.piece = MIB / 8;
+    for (int round = 0; round < 100; round++)
+        fill_and_empty(&rig, MIB / 8);
+    CHECKF(rig.heap.live <= MIB / 2, "%zu bytes stay for reads of %d", rig.heap.live, MIB / 8);
     rig_close(&rig);
 }
 
@@ -335,17 +366,23 @@ static void test_settling(void)
     check_settling(9999);
 }
 
-static void test_settling_is_not_for_full_blocks(void)
+static void check_no_settling(size_t len)
 {
     struct rig rig;
     rig_open(&rig);
-    play_endless(&rig, 0);
-    fill_up_to(&rig, SS_BLOCK, SS_BLOCK);
+    play_endless(&rig, len);
+    fill_up_to(&rig, len, 1);
     size_t requests = rig.heap.requests;
     ss_inbuf_settle(&rig.in);
     CHECK(rig.heap.requests == requests && rig.in.size == SS_BLOCK);
     check_bytes(&rig);
     rig_close(&rig);
+}
+
+static void test_settling_is_not_for_full_blocks(void)
+{
+    check_no_settling(SS_BLOCK / 2);
+    check_no_settling(SS_BLOCK);
 }
 
 /* Sockets of one state share the block that is idle, and of several the largest stays. */
@@ -379,7 +416,7 @@ static void test_two_buffers_share_a_block(void)
     play_endless(&rig, 100);
     struct ss_inbuf other = { .pool = &rig.pool };
     for (int round = 0; round < 10; round++) {
-        rig.peer.io.turn = SS_TRY;
+        ss_io_give(&rig.peer.io, SS_TRY);
         CHECK(ss_inbuf_fill(&other, &rig.peer.io, 1, &(struct ss_error){ SS_SYSTEM, 0 }) == SS_OK);
         ss_inbuf_clear(&other);
         CHECK(fill(&rig, 1) == SS_OK);
@@ -428,9 +465,14 @@ static unsigned read_a_stretch(struct rig *rig)
         len = ss_inbuf_len(&rig->in);
         ss_inbuf_consume(&rig->in, round % 20 == 19 ? len : round % 20 > 10 ? len - len / 16 : len / 5);
         if (round % 4 == 3)
-            ss_inbuf_settle(&rig->in);
+            settle(rig);
         check_shape(rig);
         check_bytes(rig);
+    }
+    for (int round = 0; round < 40; round++) { /* for so long that a large block is given up */
+        failed += fill(rig, 1) == SS_ERROR;
+        ss_inbuf_consume(&rig->in, ss_inbuf_len(&rig->in));
+        check_shape(rig);
     }
     return failed;
 }
@@ -470,6 +512,7 @@ int main(void)
     RUN(test_a_burst_takes_few_receives);
     RUN(test_memory_grows_with_what_arrives);
     RUN(test_sliding_costs_what_it_slides);
+    RUN(test_a_small_window_stays_in_its_block);
     RUN(test_an_empty_buffer_holds_no_memory);
     RUN(test_memory_shrinks_with_what_waits);
     RUN(test_a_burst_leaves_no_memory_behind);

@@ -242,6 +242,21 @@ static void test_readsome_takes_what_is_there(void)
     rig_close(&rig);
 }
 
+/* However much may come: only an operation that must have all its bytes lets the system wait for them. */
+static void test_some_bytes_are_enough(void)
+{
+    static const struct peer_event script[] = { STREAM(10), SILENCE, ENDS };
+    char got[TEXT];
+    struct rig rig;
+    rig_open(&rig);
+    for (size_t max = 10; max < SIZE_MAX / 2; max *= 10) {
+        rig_play(&rig, script, &(struct feed){ .turn = SS_FREE });
+        struct outcome out = run_read(&rig, ss_readsome_step, max, got);
+        CHECK(out.status == SS_OK && out.len == 10 && !rig.peer.asked_all);
+    }
+    rig_close(&rig);
+}
+
 /* What memory has is handed out although nothing may be called, and asks nobody. */
 static void test_memory_comes_first(void)
 {
@@ -854,6 +869,7 @@ int main(void)
     RUN(test_readall);
     RUN(test_readsome);
     RUN(test_readsome_takes_what_is_there);
+    RUN(test_some_bytes_are_enough);
     RUN(test_memory_comes_first);
     RUN(test_until_finds_delimiters);
     RUN(test_until_over_time_outs);
