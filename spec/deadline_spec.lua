@@ -54,7 +54,7 @@ describe("one deadline holds for a whole call", function()
         end,
     } do
         it("when " .. name .. " is flooded", function()
-            local best = math.huge
+            local best, bound = math.huge, 0.15 * t.slow
             for _ = 1, 3 do
                 local s, p = t.with_python [[
                     os.fork()
@@ -70,8 +70,11 @@ describe("one deadline holds for a whole call", function()
                 t.fails(socket.ERROR_TIMEOUT, nil, data, err)
                 s:close()
                 p:finish()
+                if best < bound then
+                    break
+                end
             end
-            assert.is_true(best >= 0.05 and best < 0.15 * t.slow, ("took %.3f s"):format(best))
+            assert.is_true(best >= 0.05 and best < bound, ("took %.3f s"):format(best))
         end)
     end
 

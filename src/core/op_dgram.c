@@ -35,14 +35,22 @@ static enum ss_status receive_one(struct ss_recvfrom *op, int flags)
 
 /* Receiving into the queue */
 
-enum { BATCH_MEMORY = 1024 * 1024 }; /* bytes of buffers for one receive */
+enum {
+    BATCH_MEMORY = 1024 * 1024, /* bytes of buffers for one receive */
+    JOINED_BUFFERS = 32         /* where each is large, and most of it is never touched */
+};
+
+static size_t batch_length(size_t count, size_t size)
+{
+    size_t fits = size == OS_JOINED ? JOINED_BUFFERS : BATCH_MEMORY / size;
+    size_t n = count < OS_MANY ? count : OS_MANY;
+    return n < fits ? n : fits;
+}
 
 static enum ss_status receive_into_queue(struct ss_sock *s, struct ss_dgrams *queue, size_t count, size_t size,
                                          int flags, struct ss_error *err)
 {
-    size_t fits = BATCH_MEMORY / size;
-    size_t n = count < OS_MANY ? count : OS_MANY;
-    n = n < fits ? n : fits;
+    size_t n = batch_length(count, size);
     enum ss_status st = ss_inbuf_borrow(&s->in, os_batch_memory(n, size), err);
     if (st != SS_OK)
         return st;
@@ -102,22 +110,44 @@ static void ask_to_join(struct ss_sock *s)
     if (s->asked_to_join || s->family == AF_UNIX)
         return;
     s->asked_to_join = true;
-    s->joins = os_join_received(s->io.fd);
+    s->joins = os_join_received(s->io.fd, true);
+}
+
+static enum ss_status receive_many(struct ss_recvmany *op, size_t count, int flags)
+{
+    size_t size = op->sock->joins ? OS_JOINED : op->size;
+    return receive_into_queue(op->sock, op->queue, count, size, flags, &op->op.error);
 }
 
 enum ss_status ss_recvmany_step(struct ss_op *base)
 {
     struct ss_recvmany *op = (struct ss_recvmany *)base;
-    struct ss_sock *s = op->sock;
-    if (s->queued)
+    if (op->sock->queued)
         return SS_OK;
     enum ss_turn turn = ss_io_turn(base->io);
     if (turn == SS_HOLD)
         return ss_op_want(base, SS_READABLE);
-    ask_to_join(s);
-    enum ss_status st = receive_into_queue(s, op->queue, op->count, s->joins ? OS_JOINED : op->size,
-                                           turn == SS_TRY ? OS_DONTWAIT : 0, &base->error);
+    ask_to_join(op->sock);
+    enum ss_status st = receive_many(op, op->count, turn == SS_TRY ? OS_DONTWAIT : 0);
     return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
+}
+
+bool ss_recvmany_more(struct ss_recvmany *op, size_t count)
+{
+    bool was_full = op->queue->n == op->queue->batch.n;
+    return was_full && count > 0 && receive_many(op, count, OS_DONTWAIT) == SS_OK;
+}
+
+/* What was joined before the kernel was told to stop can't be told apart by anybody else. */
+bool ss_dgram_unjoin(struct ss_sock *s)
+{
+    if (!s->joins)
+        return true;
+    s->joins = !os_join_received(s->io.fd, false);
+    if (!os_has_input(s->io.fd))
+        return true;
+    s->joins = os_join_received(s->io.fd, true);
+    return false;
 }
 
 enum ss_status ss_dgram_want_room(struct ss_op *op, const struct ss_sock *sock, bool to_somebody)
@@ -162,7 +192,7 @@ static enum ss_status send_some(struct ss_sendmany *op)
     bool split = splits(op);
     enum ss_status st = os_send_many(op->sock->io.fd, &op->batch, op->data + op->sent, op->n - op->sent,
                                      turn == SS_TRY ? OS_DONTWAIT : 0, op->to, split, &op->sent, &op->op.error);
-    if (st == SS_ERROR && split) {
+    if (st == SS_ERROR && split && os_is_refused_split(&op->op.error)) {
         op->whole = true;
         return SS_OK;
     }

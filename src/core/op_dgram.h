@@ -44,6 +44,12 @@ struct ss_recvmany {
  * SS_OK | SS_WANT | SS_ERROR. */
 enum ss_status ss_recvmany_step(struct ss_op *op);
 
+/* When the queue is empty and its batch was full: whether another call found more, `count` at most (it waits for none). */
+bool ss_recvmany_more(struct ss_recvmany *op, size_t count);
+
+/* Makes the descriptor fit for others, who do not expect joined datagrams. False: some may wait in it. */
+bool ss_dgram_unjoin(struct ss_sock *sock);
+
 /* Makes `rest` what is left in the queue, and gives its memory back when that is nothing. */
 void ss_queue_left(struct ss_sock *sock, struct ss_dgrams *queue, const struct ss_dgrams *rest);
 

@@ -8,8 +8,8 @@
 #pragma GCC visibility push(hidden)
 
 enum {
-    SS_BLOCK = 65536,              /* the usual block: one receive takes in that much of a burst */
-    SS_POOL_KEEP = 2 * 1024 * 1024 /* an idle block above this size goes back to the allocator */
+    SS_BLOCK = 65536,                         /* the usual block: one receive takes in that much of a burst */
+    SS_POOL_KEEP = 2 * 1024 * 1024 + SS_BLOCK /* an idle block above this size goes back to the allocator */
 };
 
 struct ss_pool {

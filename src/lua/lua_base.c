@@ -52,6 +52,8 @@ static int socket_gc(lua_State *L)
 {
     struct lss_socket *s = lss_self(L);
     ss_sock_fini(&s->sock);
+    lua_pushnil(L); /* a finalizer that runs later finds no socket that it could open again */
+    lua_setmetatable(L, 1);
     return 0;
 }
 
@@ -63,10 +65,10 @@ static int socket_tostring(lua_State *L)
 }
 
 /* Sets t[name] = f with the metatable (index mt) and the class's name as upvalues; t is on top. */
-static void set_method(lua_State *L, int mt, const char *kind, const char *name, lua_CFunction f)
+static void set_method(lua_State *L, int mt, const char *class, const char *name, lua_CFunction f)
 {
     lua_pushvalue(L, mt);
-    lua_pushstring(L, kind);
+    lua_pushstring(L, class);
     lua_pushcclosure(L, f, 2);
     lua_setfield(L, -2, name);
 }
@@ -81,14 +83,15 @@ void lss_class(lua_State *L, const char *kind, const luaL_Reg *methods)
 {
     luaL_newmetatable(L, kind); /* filled in also when it is there: memory may have failed in the middle */
     int mt = lua_gettop(L);
-    set_method(L, mt, kind, "__gc", socket_gc);
-    set_method(L, mt, kind, "__close", lss_close);
-    set_method(L, mt, kind, "__tostring", socket_tostring);
-    set_string(L, "__name", kind);
-    set_string(L, "__metatable", kind);
+    const char *name = kind + sizeof LSS_PREFIX - 1;
+    set_method(L, mt, name, "__gc", socket_gc);
+    set_method(L, mt, name, "__close", lss_close);
+    set_method(L, mt, name, "__tostring", socket_tostring);
+    set_string(L, "__name", name);
+    set_string(L, "__metatable", name);
     lua_newtable(L);
     for (; methods->name; methods++)
-        set_method(L, mt, kind, methods->name, methods->func);
+        set_method(L, mt, name, methods->name, methods->func);
     lua_setfield(L, mt, "__index");
     lua_pop(L, 1);
 }

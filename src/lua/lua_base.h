@@ -17,9 +17,10 @@ struct lss_socket {
     bool timeout_is_integer;
 };
 
-/* Names of the metatables in the registry; the userdata's __name and what error messages call them. */
-#define LSS_TCP "tcpsock"
-#define LSS_UDP "udpsock"
+/* Names of the metatables in the registry. What follows the prefix is the userdata's __name. */
+#define LSS_PREFIX "ssocket."
+#define LSS_TCP LSS_PREFIX "tcpsock"
+#define LSS_UDP LSS_PREFIX "udpsock"
 
 /* The shared state of a Lua state, made with the first socket module loaded there. */
 struct ss_env *lss_env(lua_State *L);

@@ -1,4 +1,5 @@
 /* Methods that both kinds of sockets have. */
+#include "core/op_dgram.h"
 #include "lua/lua_base.h"
 #include "os/os_net.h"
 
@@ -33,7 +34,7 @@ int lss_detach(lua_State *L)
     struct ss_error ignored;
     if (sock->io.fd < 0)
         return push_closed(L);
-    if (ss_sock_has_input(sock)) {
+    if (ss_sock_has_input(sock) || !ss_dgram_unjoin(sock)) {
         lua_pushnil(L);
         lua_pushliteral(L, "Unread bytes are pending");
         return 2;

@@ -84,33 +84,37 @@ static int udp_recvfrom(lua_State *L)
     return receive(L, true);
 }
 
-/* Two arrays; true: some datagram was cut. */
-static bool push_queue(lua_State *L, struct ss_dgrams *queue, const struct ss_recvmany *op)
+/* Appends to the arrays on top of the stack, which have `n` elements, up to op->count; returns how many they have then. */
+static size_t push_queue(lua_State *L, struct ss_dgrams *queue, const struct ss_recvmany *op, size_t n, bool *cut)
 {
-    bool any_cut = false;
     struct ss_dgram dgram;
-    int most = op->count < queue->n ? (int)op->count : (int)queue->n;
-    lua_createtable(L, most, 0);
-    lua_createtable(L, most, 0);
-    for (size_t i = 1; i <= op->count && ss_dgrams_next(queue, op->size, &dgram); i++) {
-        any_cut = any_cut || dgram.cut;
+    while (n < op->count && ss_dgrams_next(queue, op->size, &dgram)) {
+        n++;
+        *cut = *cut || dgram.cut;
         lua_pushlstring(L, dgram.data, dgram.len);
-        lua_rawseti(L, -3, (int)i);
+        lua_rawseti(L, -3, (int)n);
         lss_push_addr(L, &dgram.from, op->sock->family);
-        lua_rawseti(L, -2, (int)i);
+        lua_rawseti(L, -2, (int)n);
     }
-    return any_cut;
+    return n;
 }
 
 /* The datagrams leave the queue only when they are safe in the arrays. */
 static int finish_recvmany(lua_State *L, struct ss_op *base, enum ss_status st)
 {
     struct ss_recvmany *op = (struct ss_recvmany *)base;
+    size_t n = 0;
+    bool cut = false;
     if (st != SS_OK)
         return lss_push_failure(L, 2, st, &base->error);
-    struct ss_dgrams rest = *op->queue;
-    bool cut = push_queue(L, &rest, op);
-    ss_queue_left(op->sock, op->queue, &rest);
+    int room = (int)(op->queue->n < op->count ? op->queue->n : op->count);
+    lua_createtable(L, room, 0);
+    lua_createtable(L, room, 0);
+    do {
+        struct ss_dgrams rest = *op->queue;
+        n = push_queue(L, &rest, op, n, &cut);
+        ss_queue_left(op->sock, op->queue, &rest);
+    } while (!op->sock->queued && ss_recvmany_more(op, op->count - n));
     lss_account(L, op->sock->in.pool);
     return cut ? 2 + lss_push_failure(L, 0, SS_TRUNCATED, NULL) : 2;
 }

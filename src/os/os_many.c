@@ -88,13 +88,13 @@ static enum ss_status result(int value, size_t *count, struct ss_error *err)
 
 /* Receiving */
 
-bool os_join_received(int fd)
+bool os_join_received(int fd, bool on)
 {
 #ifdef UDP_GRO
-    int on = 1;
-    return setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof on) == 0;
+    int value = on;
+    return setsockopt(fd, IPPROTO_UDP, UDP_GRO, &value, sizeof value) == 0;
 #else
-    (void)fd;
+    (void)fd, (void)on;
     return false;
 #endif
 }
@@ -161,6 +161,20 @@ bool os_splits_sent(int fd)
     (void)fd;
     return false;
 #endif
+}
+
+/* A datagram longer than the path takes in one piece, or a device without checksums (udp_send_skb in the kernel). */
+bool os_is_refused_split(const struct ss_error *err)
+{
+    switch (err->code) {
+    case EINVAL:
+    case EIO:
+    case EMSGSIZE:
+    case EOPNOTSUPP:
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* How many datagrams from the first on have its length; the last of them may be shorter. */

@@ -27,13 +27,14 @@ struct os_batch {
 size_t os_batch_memory(size_t n, size_t size);
 void os_batch_init(struct os_batch *batch, void *memory, size_t n, size_t size);
 
-/* Lets the kernel join datagrams of one sender and one length in what is received from now on. Every receive on that
- * descriptor must then go through a batch whose buffers hold OS_JOINED bytes. False: it can't. */
+/* Lets the kernel join datagrams of one sender and one length in what is received from now on, or not any more. Every
+ * receive on that descriptor must then go through a batch whose buffers hold OS_JOINED bytes. False: it can't. */
 enum { OS_JOINED = 65536 };
-bool os_join_received(int fd);
+bool os_join_received(int fd, bool on);
 
-/* Whether the kernel splits what is sent. */
+/* Whether the kernel splits what is sent, and whether an error means that it did not want to split this. */
 bool os_splits_sent(int fd);
+bool os_is_refused_split(const struct ss_error *err);
 
 /* Receives what is there, waiting for the first only (flags: OS_DONTWAIT). SS_OK and *got > 0 | SS_WANT | SS_ERROR. */
 enum ss_status os_recv_many(int fd, struct os_batch *batch, int flags, size_t *got, struct ss_error *err);

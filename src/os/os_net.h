@@ -76,6 +76,9 @@ enum ss_status os_sendto(int fd, const void *buf, size_t len, int flags, const s
 /* The length of the datagram that is received next, which stays where it is. SS_OK | SS_WANT | SS_ERROR. */
 enum ss_status os_next_length(int fd, int flags, size_t *len, struct ss_error *err);
 
+/* Whether something to receive is there. */
+bool os_has_input(int fd);
+
 /* The local or the peer's address. */
 enum ss_status os_local(int fd, struct ss_addr *addr, struct ss_error *err);
 enum ss_status os_peer(int fd, struct ss_addr *addr, struct ss_error *err);

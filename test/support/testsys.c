@@ -438,6 +438,23 @@ static int sys_random(lua_State *L)
     return 1;
 }
 
+/* crc32(data) -> number, as zlib has it */
+static int sys_crc32(lua_State *L)
+{
+    size_t len;
+    const char *data = luaL_checklstring(L, 1, &len);
+    uint32_t table[256], crc = 0xffffffffu;
+    for (uint32_t i = 0; i < 256; i++) {
+        table[i] = i;
+        for (int bit = 0; bit < 8; bit++)
+            table[i] = (table[i] >> 1) ^ (table[i] & 1 ? 0xedb88320u : 0);
+    }
+    for (size_t i = 0; i < len; i++)
+        crc = (crc >> 8) ^ table[(crc ^ (unsigned char)data[i]) & 0xff];
+    lua_pushnumber(L, (lua_Number)(crc ^ 0xffffffffu));
+    return 1;
+}
+
 /* mkdtemp(template) -> path */
 static int sys_mkdtemp(lua_State *L)
 {
@@ -495,6 +512,7 @@ static const struct {
     { "now", sys_now },
     { "strerror", sys_strerror },
     { "random", sys_random },
+    { "crc32", sys_crc32 },
     { "mkdtemp", sys_mkdtemp },
     { "setenv", sys_setenv },
     { "messages", sys_messages },
