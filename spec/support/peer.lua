@@ -172,9 +172,16 @@ function peer.dedent(code)
     return (("\n" .. code):gsub("\n" .. indent, "\n"))
 end
 
+-- The system's own, where there is one: version managers put scripts of their own before it, which take their time.
+local system_python = io.open "/usr/bin/python3"
+peer.python3 = system_python and "/usr/bin/python3" or "python3"
+if system_python then
+    system_python:close()
+end
+
 -- Runs Python code; the other arguments are its argv (as text).
 function peer.python(code, ...)
-    local argv = { "python3", "-I", "-S", "-c", PRELUDE .. peer.dedent(code) }
+    local argv = { peer.python3, "-I", "-S", "-c", PRELUDE .. peer.dedent(code) }
     for i = 1, select("#", ...) do
         argv[#argv + 1] = tostring((select(i, ...)))
     end
