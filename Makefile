@@ -144,7 +144,7 @@ spec: $(MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua; SPECS='spec/a_spec.l
 	@script/spec $(LUA) $(DIR) $(SPECS)
 examples: $(MODULE) $(HELPERS) ## run the examples as tests
 	@script/spec $(LUA) $(DIR) spec/examples_spec.lua
-bench: ## measure, and write docs/benchmarks.md
+bench: ## measure, and write docs/benchmarks.md; ONLY=lines,read ROUNDS=3 for a quick look
 	@bench/run
 bench-counts: ## count system calls and instructions, which depend on no machine
 	@bench/run counts

@@ -28,8 +28,9 @@ class Figure:
         return f"{self.measure} {self.sign} {bound}"
 
     def holds(self, value):
+        """Counts are equal but for what the first operations of a run add."""
         return {"≤": value <= self.bound, "≥": value >= self.bound, ">": value > self.bound,
-                "=": round(value, 3) == self.bound}[self.sign]
+                "=": abs(value - self.bound) < 0.02 * self.bound}[self.sign]
 
 
 def pingpong(name, who, peers):

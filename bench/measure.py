@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -62,32 +63,34 @@ def command(who, function):
     return [lua, os.path.join(HERE, "lua", library + ".lua"), function]
 
 
-def environment(who):
+def environment(who, counting):
     lua = PROGRAMS[who][0] if PROGRAMS[who] else ""
+    seed = {"LD_PRELOAD": os.path.join(BUILD, "steady_seed.so")} if counting else {}
     return dict(os.environ, LUA_PATH=os.path.join(HERE, "lua", "?.lua;;"),
-                LUA_CPATH=os.path.join(BUILD, lua, "?.so;;"))
+                LUA_CPATH=os.path.join(BUILD, lua, "?.so;;"), **seed)
 
 
 class Run:
-    """One contestant and the other side, from start to end."""
+    """One contestant and the other side, from start to end. With a program `wrap` that counts something, `ahead` bytes
+    or datagrams wait in the socket when the work begins (0: more and more, as otherwise)."""
 
-    def __init__(self, workload, who, n, wrap=(), ahead=0, size=None):
-        self.workload, self.who = workload, who
-        self.size = size or workload.size
-        self.n, self.wrap, self.ahead = n, list(wrap), ahead
+    def __init__(self, workload, who, n, wrap=(), ahead=0):
+        self.workload, self.who, self.n, self.wrap, self.ahead = workload, who, n, list(wrap), ahead
+        self.size = n if wrap and workload.laps else workload.size
         self.cpu, self.peer_cpu = processors(workload.one_cpu)
         self.host = next_host()
 
     def start_measured(self, port, go):
         w = self.workload
+        program = command(self.who, w.work[self.who])
         args = [self.host, str(port), str(self.n), str(self.size), w.delimiter]
-        return subprocess.Popen(["taskset", "-c", str(self.cpu), *self.wrap, *command(self.who, w.work[self.who]), *args],
-                                stdin=go, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
-                                env=environment(self.who))
+        return subprocess.Popen(["taskset", "-c", str(self.cpu), *self.wrap, *program, *args], stdin=go, bufsize=0,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env=environment(self.who, bool(self.wrap)))
 
     def start_peer(self, port, listener, go):
         w = self.workload
-        mode = (w.peers or {}).get(self.who, w.peer)
+        mode = w.count_peer if self.wrap and w.count_peer else (w.peers or {}).get(self.who, w.peer)
         args = [mode, self.host, str(port), str(self.ahead), str(self.size), w.delimiter, w.fill]
         return subprocess.Popen(["taskset", "-c", str(self.peer_cpu), os.path.join(BUILD, "peer"), *args],
                                 stdin=listener, stdout=go, stderr=subprocess.PIPE)
@@ -164,37 +167,34 @@ def calibrate(workload, who, seconds):
     return n
 
 
-def twice(measure, workload, who, n, exact):
+def untraceable():
+    """Why no system calls can be counted here, if so."""
+    if not shutil.which("strace"):
+        return "strace is lacking"
+    done = subprocess.run(["strace", "-c", "-o", "/dev/null", "true"], stderr=subprocess.PIPE, text=True, check=False)
+    return f"strace can't trace here: {done.stderr.strip()}" if done.returncode else None
+
+
+def twice(counted, n):
     """What n more operations cost: twice as many, less n, so that the start cancels out."""
-    def one(times):
-        size = times * n if workload.laps else None
-        ahead = 2 * n * workload.ahead if exact else 0
-        return measure(workload, who, times * n, ahead, size)
-    first, second = one(1), one(2)
+    first, second = counted(n), counted(2 * n)
     second.subtract(first)
     return second
 
 
-def traced_calls(workload, who, n, ahead, size):
-    with tempfile.NamedTemporaryFile("r") as report:
-        run = Run(workload, who, n, ["strace", "-f", "-c", "-o", report.name], ahead, size)
-        run.outputs()
-        return Counter({name: int(calls) for calls, name in
-                        re.findall(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)(?:\s+\d+)?\s+(\w+)$", report.read(), re.M)
-                        if name != "total" and name not in NOT_COUNTED})
-
-
-def system_calls(workload, who, n, exact=False):
+def system_calls(workload, who, n, ahead=0):
     """Name -> number of the system calls that n operations make."""
-    return Counter({name: calls for name, calls in twice(traced_calls, workload, who, n, exact).items() if calls})
-
-
-def collected(workload, who, n, ahead, size):
-    wrap = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-    _, err = Run(workload, who, n, wrap, ahead, size).outputs()
-    return Counter(instructions=int(re.search(r"Collected : (\d+)", err)[1]))
+    def traced(n):
+        with tempfile.NamedTemporaryFile("r") as report:
+            Run(workload, who, n, ["strace", "-f", "-c", "-o", report.name], ahead).outputs()
+            rows = re.findall(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)(?:\s+\d+)?\s+(\w+)$", report.read(), re.M)
+        return Counter({name: int(calls) for calls, name in rows if name != "total" and name not in NOT_COUNTED})
+    return Counter({name: calls for name, calls in twice(traced, n).items() if calls})
 
 
 def instructions(workload, who, n):
     """Instructions, outside the kernel, per operation."""
-    return twice(collected, workload, who, n, False)["instructions"] / n
+    def collected(n):
+        _, err = Run(workload, who, n, ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]).outputs()
+        return Counter(all=int(re.search(r"Collected : (\d+)", err)[1]))
+    return twice(collected, n)["all"] / n

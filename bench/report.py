@@ -137,10 +137,17 @@ def verdict(figure, results):
     return spread.text(show), "reached" if figure.holds(spread.median) else "**missed**"
 
 
+def summary_rows(results):
+    before = None
+    for figure in FIGURES:
+        if applies(figure, results):
+            title = results[figure.workload].workload.title
+            yield ["" if title == before else title, figure.who, figure.text(), *verdict(figure, results)]
+            before = title
+
+
 def summary(results):
-    rows = [[results[figure.workload].workload.title, figure.who, figure.text(), *verdict(figure, results)]
-            for figure in FIGURES if applies(figure, results)]
-    return table(["work", "who", "figure to reach", "reached", "verdict"], rows)
+    return table(["work", "who", "figure to reach", "reached", "verdict"], summary_rows(results))
 
 
 def page(results, rounds):

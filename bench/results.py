@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from statistics import median
 
-from figures import BYTES, CALLS, COST, RATE
+from figures import BYTES, CALLS, RATE
 from workloads import RAW, Workload
 
 

@@ -59,9 +59,12 @@ class Workload:
     most: int = 0                # operations of a run at most; 0: what fits the time
     multiple: int = 1            # operations come in groups of so many
     laps: bool = False           # each group is a lap of the stopwatch, and `size` is its length
-    count: int = 500             # operations when system calls are counted, against twice as many
+    counted: bool = True         # by make bench-counts; not, where another workload is the same for it
+    count: int = 1000            # operations when system calls are counted, against twice as many
     instructions: int = 2000     # the same for instructions
-    ahead: int = 0               # bytes or datagrams an operation needs: when counting, all wait in the socket
+    ahead: int = 0               # bytes of an operation, when system calls are to be counted with all data there
+    chance: int = 6              # so many system calls more are no growth: the first operations may have to wait
+    count_peer: str = ""         # another mode of the other side when counting
 
     @property
     def reference(self):
@@ -79,34 +82,43 @@ def everybody(function, *others):
 def ping_pongs():
     work = everybody("pingpong", CQ, LUV)
     yield Workload("tcp-pingpong", "TCP ping-pong, 64 bytes, one processor, timeout set", "round trip", "answer",
-                   work, one_cpu=True)
+                   work, one_cpu=True,
+                   note="Everybody sets TCP_NODELAY and a timeout; each answer is different data.")
     spinning = (RAW_SPINNING, SS_SPINNING, SSJ_SPINNING)
     yield Workload("spin-pingpong", "TCP ping-pong, 64 bytes, two processors; spinning on both ends, or sleeping",
                    "round trip", "answer",
                    {RAW: "pingpong", SS: "pingpong", **{who: "pingpong_spinning" for who in spinning}},
-                   peers={who: "answer-spinning" for who in spinning})
+                   peers={who: "answer-spinning" for who in spinning},
+                   note="Those that spin talk to another side that spins, the others to one that sleeps.",
+                   counted=False)
     yield Workload("udp-pingpong", "UDP ping-pong, 64 bytes, one processor, timeout set", "round trip",
-                   "answer-udp", everybody("pingpong_udp", LUV), udp=True, one_cpu=True)
+                   "answer-udp", everybody("pingpong_udp", LUV), udp=True, one_cpu=True,
+                   note="All sockets are connected; each answer is different data.")
 
 
 def writes():
     for name, size, start in (("64", 64, 5000), ("1k", 1024, 5000), ("64k", 65536, 500), ("1m", 1 << 20, 50)):
         yield Workload(f"write-{name}", f"write of {bytes_text(size)}", "write", "sink",
                        everybody("write", CQ, LUV), size=size, start=start,
-                       count=min(500, start), instructions=min(4000, start * 2))
+                       note="The other side takes everything, and is woken up only for 64 KiB or more.",
+                       instructions=min(4000, start * 2))
     yield Workload("write-list", "write of an array of 16 strings of 64 bytes", "16 strings", "sink",
                    {RAW: "write_list", RAW_EACH: "write_each", SS: "write_list", SS_EACH: "write_each",
-                    SSJ: "write_list", SSJ_EACH: "write_each", LS: "write_list", LUV: "write_list"})
+                    SSJ: "write_list", SSJ_EACH: "write_each", LS: "write_list", LUV: "write_list"},
+                   note="LuaSocket has no such call: it joins the strings first.")
 
 
 def reads():
     yield Workload("read-1k", "exact read of 1 KiB", "read", "feed",
                    {RAW: "read", RAW_BUFFERED: "read_buffered", SS: "read", SSJ: "read", LS: "read", LSJ: "read",
-                    CQ: "read", LUV: "read"}, size=1024, start=10000, count=28, ahead=1024, instructions=6400)
+                    CQ: "read", LUV: "read"}, size=1024, start=10000,
+                   note="raw C calls recv for each KiB; with a buffer it copies each KiB out of 64, like fread.",
+                   count=28, ahead=1024, chance=0, instructions=6400)
     for name, size, start in (("64k", 65536, 500), ("1m", 1 << 20, 50)):
         yield Workload(f"read-{name}", f"exact read of {bytes_text(size)}", "read", "feed",
                        everybody("read", LSJ, CQ, LUV), size=size, start=start,
-                       count=start // 2, instructions=start)
+                       note="raw C calls recv with MSG_WAITALL, always into the same memory.",
+                       chance=10, count_peer="feed-late", instructions=start)
 
 
 def line_reads():
@@ -115,8 +127,10 @@ def line_reads():
             yield Workload(f"lines-{size}-{end_name}", f"lines of {size} bytes, {end_name.upper()}", "line", "feed",
                            {LOOP: "lines", LOOP_CALLED: "lines_called", SS: "lines", SSJ: "lines", LS: "lines",
                             CQ: "lines", LUV: "lines"},
+                           note="The C loop is recv, memchr and lua_pushlstring without ever going back to Lua; the "
+                                "other one is called from Lua for each line.",
                            size=size, delimiter=end, start=50000, count=28000 // (size + len(end)),
-                           ahead=size + len(end), instructions=400000 // size)
+                           ahead=size + len(end), chance=0, instructions=400000 // size)
 
 
 RANDOM_DELIMITER = "f3Zp-Wq8LxvT0nGk5RyBdE7s_JhUaM2cQoKi9HtVw1XbNrzCl4Sg6PuAmYjIeDO3"
@@ -130,32 +144,39 @@ def delimiters():
             ("aaab-1k", "delimiter a…ab of 1 KiB in aaa…", "a" * 1023 + "b", "a", "memmem_same")):
         yield Workload(f"delimiter-{name}", f"{title}, records of 16 KiB", "record", "feed",
                        {RAW: "records", MEMMEM: memmem, SS: "records", SSJ: "records"},
+                       note="raw C is recv and memmem; memmem in memory has no socket at all.",
                        size=16384, delimiter=delimiter, fill=fill, start=2000,
-                       count=1, ahead=16384 + len(delimiter), instructions=200)
+                       count=1, ahead=16384 + len(delimiter), chance=0, instructions=200)
 
 
 def datagrams():
     yield Workload("udp-send", "UDP one way, 64 bytes, sendmany of 64", "datagram", "sink-udp",
                    {RAW: "send", RAW_BATCHES: "send_batches", SS: "send", SS_EACH: "send_each", SSJ: "send",
-                    LS: "send", LSJ: "send"}, udp=True, start=64000, multiple=64, count=6400, instructions=6400)
+                    LS: "send", LSJ: "send"},
+                   note="raw C uses UDP_SEGMENT, and without offload sendmmsg; LuaSocket sends one by one.",
+                   udp=True, start=64000, multiple=64, count=6400, instructions=6400)
     yield Workload("udp-receive", "UDP one way, 64 bytes, recvmany of 64", "datagram", "flood",
                    {RAW: "receive", RAW_BATCHES: "receive_batches", SS: "receive", SS_EACH: "receive_each",
                     SSJ: "receive", LS: "receive", LSJ: "receive"},
-                   udp=True, serves=True, start=64000, multiple=64, count=64, ahead=1, instructions=6400)
+                   note="raw C uses UDP_GRO, and without offload recvmmsg; LuaSocket receives one by one.",
+                   udp=True, serves=True, start=64000, multiple=64, count=6400, chance=20, instructions=6400)
 
 
 def connections():
     yield Workload("connect", "connect and close", "connection", "accept", everybody("connect", CQ, LUV),
-                   most=8000, count=200)
+                   most=8000, count=500)
     yield Workload("accept", "accept and close, from a full queue", "connection", "crowd",
-                   everybody("accept", CQ, LUV), serves=True, size=1000, multiple=1000, laps=True, most=8000, count=200)
+                   everybody("accept", CQ, LUV), serves=True, size=1000, multiple=1000, laps=True, most=8000, count=500,
+                   note="1,000 connections wait in the queue when the clock starts, so that nobody sleeps.")
     yield Workload("select", "select over 1,000 idle sockets and a ready one", "call", "hold",
-                   everybody("select"), size=1001, start=2000, instructions=100)
+                   everybody("select"), size=1001, start=2000,
+                   note="raw C is poll and a search for the first that is ready.", instructions=100)
 
 
 def memory():
     yield Workload("memory", "memory of an idle TCP socket", "socket", "hold",
-                   {who: "idle" for who in (SS, SSJ, LS, LSJ, CQ, LUV)}, size=1000)
+                   {who: "idle" for who in (SS, SSJ, LS, LSJ, CQ, LUV)}, size=1000, counted=False,
+                   note="All is the growth of the resident memory of the process, a connected socket each.")
 
 
 def bytes_text(size):

@@ -1,9 +1,10 @@
 /* The other side of every measurement, always this program, so that only the measured side differs.
  *
- *   peer MODE ...      in the modes that wait for the measured program, standard input is the listening (or bound) socket
+ *   peer MODE HOST PORT TOTAL SIZE DELIMITER FILL
  *
- * When it is ready, it writes one byte to standard output, which is the measured program's standard input. It goes on
- * until the connection ends or the runner ends it. */
+ * In the modes that wait for the measured program, standard input is the listening (or bound) socket; the others call
+ * HOST and PORT. When it is ready, it writes one byte to standard output, which is the measured program's standard
+ * input. It goes on until the connection ends or the runner ends it. */
 #include "common.h"
 
 #include <arpa/inet.h>
@@ -103,17 +104,22 @@ static void answer_udp(const struct args *a)
     }
 }
 
+static void wait_ms(long ms)
+{
+    nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
+}
+
 static void wait_until_acknowledged(int fd)
 {
     int left = 1;
     while (left > 0) {
-        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+        wait_ms(1);
         must(ioctl(fd, SIOCOUTQ, &left), "SIOCOUTQ");
     }
 }
 
-/* Sends records: a.total bytes before it says go, or without end. */
-static void feed(const struct args *a)
+/* Sends records: a.total bytes before it says go, or without end; `late`: once the other side waits for them. */
+static void feed_from(const struct args *a, bool late)
 {
     size_t size = 4 * MIB;
     char *block = get_memory(size);
@@ -126,9 +132,20 @@ static void feed(const struct args *a)
         pause();
     }
     say_go();
+    wait_ms(late ? 50 : 0);
     for (;;)
         for (size_t at = 0; at < len; at += MIB)
             send_all(fd, block + at, len - at < MIB ? len - at : MIB);
+}
+
+static void feed(const struct args *a)
+{
+    feed_from(a, false);
+}
+
+static void feed_late(const struct args *a)
+{
+    feed_from(a, true);
 }
 
 /* Takes all that comes, and is not woken up for each small piece of it. */
@@ -217,6 +234,7 @@ static const struct mode {
     { "answer-spinning", answer_spinning },
     { "answer-udp", answer_udp },
     { "feed", feed },
+    { "feed-late", feed_late },
     { "sink", sink },
     { "sink-udp", sink_udp },
     { "flood", flood },
@@ -225,7 +243,6 @@ static const struct mode {
     { "hold", hold },
 };
 
-/* peer MODE HOST PORT TOTAL SIZE DELIMITER FILL */
 int main(int argc, char **argv)
 {
     if (argc != 8)

@@ -292,8 +292,9 @@ static void receive_coalesced(const struct args *a)
     struct iovec part = { .iov_base = get_memory(BUFFER), .iov_len = BUFFER };
     if (setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof on) == -1)
         exit(SKIPPED);
+    long i = 0;
     meter_start();
-    for (long i = 0; i < a->n;) {
+    while (i < a->n) {
         struct msghdr msg = {
             .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control
         };
@@ -301,7 +302,7 @@ static void receive_coalesced(const struct args *a)
         size_t each = segment_size(&msg, got);
         i += (long)((got + each - 1) / each);
     }
-    meter_stop((double)a->n);
+    meter_stop((double)i);
 }
 
 static void receive_batches(const struct args *a)
@@ -310,10 +311,11 @@ static void receive_batches(const struct args *a)
     struct iovec parts[BATCH];
     int fd = open_receiver(a);
     prepare(msgs, parts, get_memory(a->size * BATCH), a->size);
+    long i = 0;
     meter_start();
-    for (long i = 0; i < a->n;)
+    while (i < a->n)
         i += must(recvmmsg(fd, msgs, BATCH, MSG_WAITFORONE, NULL), "recvmmsg");
-    meter_stop((double)a->n);
+    meter_stop((double)i);
 }
 
 static void connect_and_close(const struct args *a)
