@@ -40,8 +40,8 @@ describe("one deadline holds for a whole call", function()
         end
     end
 
-    -- Data that never stops to come must not keep a call beyond its time. The bound is tight, since a call that does
-    -- not look at the clock ends by chance; so the best of three counts.
+    -- Data that never stops to come must not keep a call beyond its time. What has come must still be handed out,
+    -- 4 ns a byte on a slow machine. A call that does not look at the clock may end in time by chance: hence rounds.
     for name, call in pairs {
         read = function(s)
             return s:read(2 ^ 30)
@@ -54,7 +54,6 @@ describe("one deadline holds for a whole call", function()
         end,
     } do
         it("when " .. name .. " is flooded", function()
-            local best, bound = math.huge, 0.15 * t.slow
             for _ = 1, 3 do
                 local s, p = t.with_python [[
                     os.fork()
@@ -65,16 +64,15 @@ describe("one deadline holds for a whole call", function()
                 assert(s:read(MIB))
                 s:settimeout(0.05)
                 local started = t.now()
-                local data, err = call(s)
-                best = math.min(best, t.now() - started)
+                local data, err, partial = call(s)
+                local took = t.now() - started
                 t.fails(socket.ERROR_TIMEOUT, nil, data, err)
+                assert.is_true(took >= 0.05)
+                local allowed = (0.3 + #partial * 4e-9) * t.slow
+                assert.is_true(took < allowed, ("took %.3f s, more than %.3f s"):format(took, allowed))
                 s:close()
                 p:finish()
-                if best < bound then
-                    break
-                end
             end
-            assert.is_true(best >= 0.05 and best < bound, ("took %.3f s"):format(best))
         end)
     end
 

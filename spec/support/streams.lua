@@ -46,7 +46,7 @@ function streams.connected(kind)
 end
 
 -- A TCP connection as t.connected gives it that holds few bytes which nobody reads: t.much is more, both ways.
-streams.much = ("x"):rep(4 * 1024 * 1024)
+streams.much = ("x"):rep(1024):rep(4096)
 
 function streams.narrow()
     local few = { [socket.OPT_RCVBUF] = 65536, [socket.OPT_SNDBUF] = 65536 }

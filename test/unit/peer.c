@@ -169,9 +169,11 @@ void peer_init(struct peer *peer, const struct peer_event *script, const struct 
 
 static enum ss_status step(struct peer *peer, struct ss_op *op, enum ss_turn turn, int events)
 {
+    unsigned calls = peer->calls, limit = turn == SS_HOLD ? 0 : SS_CALLS_A_STEP + (turn == SS_ONCE);
     op->want = (struct ss_interest){ .fd = -1 };
     ss_io_give(&peer->io, turn);
     enum ss_status st = op->step(op);
+    CHECKF(turn == SS_FREE || peer->calls - calls <= limit, "%u calls in one step", peer->calls - calls);
     if (st == SS_WANT)
         CHECKF(!op->wants && op->want.fd == PEER_FD && op->want.events == events, "wants %d of descriptor %d",
                op->want.events, op->want.fd);

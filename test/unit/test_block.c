@@ -26,8 +26,9 @@ struct fake {
     const char *script; /* what the steps say: w(ant), o(k), e(nd), x (error); the last one again and again */
     int events;         /* what it wants */
     uint16_t after_ms;
+    bool greedy; /* makes as many calls as it may, in each step */
     char log[2 * STEPS + 1];
-    unsigned steps;
+    unsigned steps, calls;
     int64_t patience_ns; /* as it was in the latest step */
 };
 
@@ -65,6 +66,10 @@ static enum ss_status fake_step(struct ss_op *op)
             note(fake, '!');
     }
     fake->patience_ns = op->io->patience_ns;
+    while (fake->greedy && turn != SS_HOLD) {
+        fake->calls++;
+        turn = ss_io_turn(op->io);
+    }
     return fake_result(fake);
 }
 
@@ -206,28 +211,84 @@ static void test_times_at_the_edge(void)
 
 static void test_once_is_once(void)
 {
-    struct ss_io io = { .fd = -1 };
+    struct ss_io io;
     ss_io_give(&io, SS_ONCE);
     CHECK(ss_io_turn(&io) == SS_ONCE && ss_io_turn(&io) == SS_TRY && ss_io_turn(&io) == SS_TRY);
-    for (int turn = SS_HOLD; turn <= SS_FREE; turn++) {
-        ss_io_give(&io, (enum ss_turn)turn);
-        ss_io_turn(&io);
-        CHECK(turn == SS_ONCE || ss_io_turn(&io) == (enum ss_turn)turn);
+    for (int round = 0; round < 1000; round++) {
+        ss_io_give(&io, SS_FREE);
+        CHECK(ss_io_turn(&io) == SS_FREE && ss_io_turn(&io) == SS_FREE);
+        ss_io_give(&io, SS_HOLD);
+        CHECK(ss_io_turn(&io) == SS_HOLD && ss_io_turn(&io) == SS_HOLD);
     }
 }
 
-/* Calls that may not wait are counted, so that a step ends; those that may are not. */
-static void test_a_step_ends(void)
+/* Calls of a step are counted, also of one whose first call may wait; when they are used up, that is no reason to wait. */
+static void test_calls_are_counted(void)
 {
-    struct ss_io io = { .fd = -1 };
-    ss_io_give(&io, SS_TRY);
-    for (int i = 0; i < SS_CALLS_A_STEP; i++)
-        CHECK(!ss_io_is_spent(&io) && ss_io_turn(&io) == SS_TRY);
-    CHECK(ss_io_is_spent(&io) && ss_io_turn(&io) == SS_HOLD && ss_io_turn(&io) == SS_HOLD);
+    static const enum ss_turn turns[] = { SS_TRY, SS_ONCE };
+    struct ss_io io;
+    for (int i = 0; i < 2; i++) {
+        ss_io_give(&io, turns[i]);
+        CHECK(ss_io_turn(&io) == turns[i]);
+        for (int calls = i == 0 ? 1 : 0; calls < SS_CALLS_A_STEP; calls++)
+            CHECK(!ss_io_is_spent(&io) && ss_io_turn(&io) == SS_TRY);
+        for (int more = 0; more < 600; more++)
+            CHECK(ss_io_is_spent(&io) && ss_io_turn(&io) == SS_HOLD);
+    }
     ss_io_give(&io, SS_FREE);
-    for (int i = 0; i < 10 * SS_CALLS_A_STEP; i++)
-        CHECK(ss_io_turn(&io) == SS_FREE);
+    for (int calls = 0; calls < 600; calls++)
+        CHECK(ss_io_turn(&io) == SS_FREE && !ss_io_is_spent(&io));
+    ss_io_give(&io, SS_HOLD);
     CHECK(!ss_io_is_spent(&io));
+}
+
+static struct fake make_greedy(struct pair *pair, const char *script)
+{
+    struct fake fake = make_fake(pair, SS_BY_POLL, script);
+    fake.greedy = true;
+    return fake;
+}
+
+/* A peer that sends as fast as we take: with no time there is an end to it, and the deadline holds. */
+static void test_a_flood(void)
+{
+    struct pair pair;
+    pair_open(&pair);
+    struct fake fake = make_greedy(&pair, "w");
+    CHECK(ss_block_run(&fake.op, &pair.sock, 0) == SS_TIMEOUT);
+    CHECKF(fake.calls > SS_CALLS_A_STEP && fake.calls < 10000, "%u calls", fake.calls);
+    fake = make_greedy(&pair, "wwwwo");
+    CHECK(ss_block_run(&fake.op, &pair.sock, 0) == SS_OK && fake.steps == 5);
+    double begin = now_ms();
+    fake = make_greedy(&pair, "w");
+    CHECK(ss_block_run(&fake.op, &pair.sock, ns(30)) == SS_TIMEOUT);
+    check_time(begin, 30);
+    CHECK(fake.steps > 10);
+    fake = make_greedy(&pair, "wwwwo"); /* there is nothing to read: a wait would last */
+    begin = now_ms();
+    CHECK(ss_block_run(&fake.op, &pair.sock, ns(2000)) == SS_OK);
+    check_time(begin, 0);
+    pair_close(&pair);
+}
+
+/* OPT_SPIN: tries for a while before it sleeps, and again after each wait. */
+static void test_spinning(void)
+{
+    struct pair pair;
+    pair_open(&pair);
+    pair.sock.spin_us = SS_SPIN_MAX_US;
+    for (double timeout_ms = 20; timeout_ms < 130; timeout_ms += 100) {
+        struct fake fake = make_fake(&pair, SS_BY_RECV, "w");
+        double begin = now_ms();
+        CHECK(ss_block_run(&fake.op, &pair.sock, ns(timeout_ms)) == SS_TIMEOUT);
+        check_time(begin, timeout_ms);
+        CHECKF(fake.steps > 6, "%u steps", fake.steps);
+    }
+    struct fake fake = make_fake(&pair, SS_BY_RECV, "w");
+    CHECK(ss_block_run(&fake.op, &pair.sock, 0) == SS_TIMEOUT && fake.steps == 1);
+    fake = make_fake(&pair, SS_BY_RECV, "wo");
+    CHECK(ss_block_run(&fake.op, &pair.sock, ns(1000)) == SS_OK && strcmp(fake.log, "HT") == 0);
+    pair_close(&pair);
 }
 
 /* What the kernel really has, in nanoseconds. */
@@ -528,7 +589,9 @@ int main(void)
     RUN(test_endless_time);
     RUN(test_times_at_the_edge);
     RUN(test_once_is_once);
-    RUN(test_a_step_ends);
+    RUN(test_calls_are_counted);
+    RUN(test_a_flood);
+    RUN(test_spinning);
     RUN(test_the_kernel_is_told_once);
     RUN(test_an_operation_with_its_own_descriptors);
     RUN(test_an_operation_without_a_socket);

@@ -104,6 +104,7 @@ static void test_other_ends(void)
     CHECK(fill(&rig, 1) == SS_WANT && rig.in.block == NULL);
     CHECK(fill(&rig, 1) == SS_OK);
     CHECK(fill(&rig, 1) == SS_WANT);
+    ss_io_give(&rig.peer.io, SS_TRY);
     CHECK(ss_inbuf_fill(&rig.in, &rig.peer.io, 1, &err) == SS_ERROR);
     CHECK(err.space == SS_SYSTEM && err.code == ECONNRESET);
     CHECK(fill(&rig, 1) == SS_EOF && fill(&rig, 1) == SS_EOF);
@@ -426,6 +427,22 @@ static void test_two_buffers_share_a_block(void)
     rig_close(&rig);
 }
 
+/* What is smaller than a block is no use to others. */
+static void test_settled_memory_is_not_kept(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, 100);
+    struct ss_inbuf other = { .pool = &rig.pool };
+    CHECK(fill(&rig, 1) == SS_OK);
+    ss_inbuf_settle(&rig.in);
+    CHECK(ss_inbuf_borrow(&other, 1, &(struct ss_error){ SS_SYSTEM, 0 }) == SS_OK);
+    ss_inbuf_consume(&rig.in, 100);
+    CHECK(rig.pool.idle == NULL && rig.heap.live == SS_BLOCK);
+    ss_inbuf_clear(&other);
+    rig_close(&rig);
+}
+
 static void test_borrowing(void)
 {
     static const size_t sizes[] = { 1, SS_BLOCK, SS_BLOCK + 1, MIB, 3 * MIB };
@@ -521,6 +538,7 @@ int main(void)
     RUN(test_settling_is_not_for_full_blocks);
     RUN(test_the_pool);
     RUN(test_two_buffers_share_a_block);
+    RUN(test_settled_memory_is_not_kept);
     RUN(test_borrowing);
     RUN(test_each_allocation_fails_once);
     RUN(test_several_allocations_fail_in_a_row);

@@ -92,8 +92,10 @@ static void test_undo_forgets_the_latest(void)
     put(&list, named("sndbuf", 2000));
     ss_optlist_undo(&list.opts);
     CHECK(get(&list, named("rcvbuf", 0)) == 1000 && get(&list, named("sndbuf", 0)) == -1);
+    size_t requests = list.heap.requests;
     put(&list, named("linger", 3));
-    CHECK(get(&list, named("linger", 0)) == 3 && list.opts.n == 2);
+    CHECK(get(&list, named("linger", 0)) == 3 && list.opts.n == 2 && list.heap.requests == requests);
+    ss_optlist_undo(&list.opts);
     close_list(&list);
 }
 
