@@ -86,6 +86,7 @@ enum ss_status ss_inbuf_borrow(struct ss_inbuf *in, size_t size, struct ss_error
 
 void ss_inbuf_consume(struct ss_inbuf *in, size_t n)
 {
+    in->epoch++;
     in->start += n;
     if (in->start == in->end) {
         ss_inbuf_clear(in);
@@ -115,6 +116,7 @@ void ss_inbuf_settle(struct ss_inbuf *in)
 
 void ss_inbuf_clear(struct ss_inbuf *in)
 {
+    in->epoch++;
     if (in->block)
         ss_pool_return(in->pool, in->block, in->size, in->used);
     in->block = NULL;

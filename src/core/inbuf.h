@@ -14,6 +14,7 @@ struct ss_inbuf {
     size_t size;
     size_t start, end; /* what waits stands in [start, end) */
     size_t used;       /* the largest `end` since the block was lent */
+    unsigned epoch;    /* changes whenever bytes leave it, in whatever way */
 };
 
 static inline size_t ss_inbuf_len(const struct ss_inbuf *in)

@@ -94,8 +94,10 @@ static enum ss_status watch(struct ss_named *op, bool *failed)
 static enum ss_status prepare(struct ss_named *op, int *fd, struct ss_error *err)
 {
     struct ss_sock *s = op->sock;
-    if (!op->own)
+    if (!op->own) {
+        op->bounded_ns = 0;
         return ss_sock_make(s, op->latest.sa.any.sa_family, op->nonblock, fd, err);
+    }
     *fd = s->io.fd;
     if (ss_addr_fit(&op->latest, s->family))
         return ss_sock_mode(s, op->nonblock, err);
@@ -128,7 +130,7 @@ static enum ss_status start(struct ss_named *op, int fd, struct ss_error *err)
 /* In the kernel, in connect(2). */
 static bool may_wait(enum ss_turn turn)
 {
-    return turn == SS_FREE || (turn == SS_ONCE && os_kernel_bounds_connections);
+    return turn == SS_FREE || (turn == SS_ONCE && os_kernel_bounds_calls);
 }
 
 /* Tries op->latest. SS_OK: connected. SS_WANT: under way, or op->retry. SS_ERROR: noted. */

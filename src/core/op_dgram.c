@@ -43,8 +43,7 @@ enum {
 static size_t batch_length(size_t count, size_t size)
 {
     size_t fits = size == OS_JOINED ? JOINED_BUFFERS : BATCH_MEMORY / size;
-    size_t n = count < OS_MANY ? count : OS_MANY;
-    return n < fits ? n : fits;
+    return fits == 0 ? 1 : count < fits ? count : fits;
 }
 
 static enum ss_status receive_into_queue(struct ss_sock *s, struct ss_dgrams *queue, size_t count, size_t size,
@@ -67,6 +66,7 @@ static enum ss_status receive_into_queue(struct ss_sock *s, struct ss_dgrams *qu
 void ss_queue_left(struct ss_sock *s, struct ss_dgrams *queue, const struct ss_dgrams *rest)
 {
     *queue = *rest;
+    s->in.epoch++;
     s->queued = rest->next < rest->n;
     if (!s->queued)
         ss_inbuf_clear(&s->in);
@@ -92,13 +92,14 @@ enum ss_status ss_recvfrom_step(struct ss_op *base)
     int flags = turn == SS_TRY ? OS_DONTWAIT : 0;
     if (turn == SS_HOLD)
         return ss_op_want(base, SS_READABLE);
-    enum ss_status st = op->sock->joins ? receive_queued(op, flags) : receive_one(op, flags);
+    op->from_queue = op->sock->joins || op->sock->queued;
+    enum ss_status st = op->from_queue ? receive_queued(op, flags) : receive_one(op, flags);
     return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
 }
 
 void ss_recvfrom_done(struct ss_recvfrom *op)
 {
-    if (op->sock->joins)
+    if (op->from_queue)
         ss_queue_left(op->sock, op->queue, &op->rest);
     else
         ss_inbuf_clear(&op->sock->in);
@@ -116,6 +117,14 @@ static void ask_to_join(struct ss_sock *s)
 static enum ss_status receive_many(struct ss_recvmany *op, size_t count, int flags)
 {
     size_t size = op->sock->joins ? OS_JOINED : op->size;
+    if (size > SS_BLOCK) { /* longer ones are Unix datagrams, and it is the next one's length that counts */
+        size_t len = 0;
+        enum ss_status st = os_next_length(op->sock->io.fd, flags, &len, &op->op.error);
+        if (st != SS_OK)
+            return st;
+        size = len < SS_BLOCK ? SS_BLOCK : len < size ? len : size;
+        flags = OS_DONTWAIT;
+    }
     return receive_into_queue(op->sock, op->queue, count, size, flags, &op->op.error);
 }
 
@@ -190,8 +199,9 @@ static enum ss_status send_some(struct ss_sendmany *op)
     if (turn == SS_HOLD)
         return ss_op_want(&op->op, SS_WRITABLE);
     bool split = splits(op);
+    /* Only without a deadline: the kernel's timeout counts for each message anew. */
     enum ss_status st = os_send_many(op->sock->io.fd, &op->batch, op->data + op->sent, op->n - op->sent,
-                                     turn == SS_TRY ? OS_DONTWAIT : 0, op->to, split, &op->sent, &op->op.error);
+                                     turn == SS_FREE ? 0 : OS_DONTWAIT, op->to, split, &op->sent, &op->op.error);
     if (st == SS_ERROR && split && os_is_refused_split(&op->op.error)) {
         op->whole = true;
         return SS_OK;

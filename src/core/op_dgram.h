@@ -14,6 +14,7 @@ struct ss_recvfrom {
     struct ss_dgrams *queue; /* the socket's */
     size_t size;             /* bytes wanted at most */
     bool with_sender;
+    bool from_queue;       /* where it came from */
     struct ss_dgrams rest; /* the queue without this datagram */
     struct ss_dgram got;
 };

@@ -178,8 +178,10 @@ enum ss_status ss_named_set_peer(struct ss_named *op)
 static enum ss_status choose(struct ss_named *op)
 {
     while (ss_named_next(op, &op->latest)) {
-        if (op->sock->io.fd < 0)
-            return ss_sock_open(op->sock, op->latest.sa.any.sa_family, &op->op.error);
+        bool fresh = op->sock->io.fd < 0;
+        if (fresh && ss_sock_open(op->sock, op->latest.sa.any.sa_family, &op->op.error) != SS_OK)
+            continue;
+        op->opened = fresh;
         if (ss_addr_fit(&op->latest, op->sock->family))
             return SS_OK;
     }
@@ -193,10 +195,16 @@ enum ss_status ss_named_send(struct ss_named *op)
         return st;
     op->chosen = true;
     *op->to = &op->latest;
+    if (op->op.io->turn == SS_ONCE) /* the time that the kernel keeps was not set on this descriptor */
+        ss_io_give(op->op.io, SS_TRY);
     st = op->send->step(op->send);
     op->op.want = op->send->want;
     op->op.after_ms = op->send->after_ms;
-    if (st == SS_ERROR)
+    if (st == SS_ERROR) {
+        struct ss_error ignored;
         op->op.error = op->send->error;
+        if (op->opened) /* a failed first sendto leaves nothing behind */
+            ss_sock_close(op->sock, &ignored);
+    }
     return st;
 }

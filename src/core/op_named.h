@@ -53,7 +53,7 @@ struct ss_named {
     /* send */
     struct ss_op *send;        /* a ss_sendto or ss_sendmany of the socket */
     const struct ss_addr **to; /* where that has its destination */
-    bool chosen;
+    bool chosen, opened;       /* the destination is; the socket was, for it */
 };
 
 /* `then`: one of those below. */

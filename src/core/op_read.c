@@ -53,12 +53,18 @@ static enum ss_status limit(struct ss_until *op)
     return SS_LIMIT;
 }
 
+/* A delimiter that begins behind the limit need not be looked for: the same bytes would be looked at again for the next piece. */
+static size_t reach(const struct ss_until *op)
+{
+    size_t len = ss_inbuf_len(op->in);
+    return len > op->max && len - op->max > op->find->len ? op->max + op->find->len : len;
+}
+
 enum ss_status ss_until_step(struct ss_op *base)
 {
     struct ss_until *op = (struct ss_until *)base;
     for (;;) {
-        const unsigned char *data = ss_inbuf_data(op->in);
-        if (ss_find_next(op->find, &op->scan, data, ss_inbuf_len(op->in), &op->len))
+        if (ss_find_next(op->find, &op->scan, ss_inbuf_data(op->in), reach(op), &op->len))
             return op->len > op->max ? limit(op) : SS_OK;
         if (ss_until_partial(op) > op->max)
             return limit(op);

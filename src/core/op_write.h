@@ -8,10 +8,9 @@
 
 struct ss_write {
     struct ss_op op;
-    struct iovec *iov; /* what is left to send; changed as it goes */
+    struct iovec *iov; /* of the caller: what is left to send, changed as it goes */
     size_t n;
     size_t sent; /* bytes so far */
-    struct iovec one;
 };
 
 /* SS_OK | SS_WANT | SS_ERROR; `sent` is right at every end. */

@@ -100,7 +100,6 @@ enum ss_status ss_sock_take(struct ss_sock *s, int fd, const struct os_kind *kin
         return no_memory(err);
     enter(s, fd, kind->family);
     s->kernel_ns[0] = s->kernel_ns[1] = -1; /* unknown */
-    s->listening = kind->listening;
     s->named = true;
     return SS_OK;
 }
@@ -129,7 +128,7 @@ int ss_sock_release(struct ss_sock *s)
         s->env->by_fd[fd] = NULL;
     s->io.fd = -1;
     s->family = 0;
-    s->named = s->listening = s->nonblock = false;
+    s->named = s->nonblock = false;
     s->queued = s->joins = s->splits = s->asked_to_join = s->asked_to_split = false;
     ss_inbuf_clear(&s->in);
     return fd;

@@ -34,9 +34,8 @@ struct ss_sock {
     int type;               /* SOCK_STREAM or SOCK_DGRAM */
     int family;             /* of the descriptor; 0: none */
     bool named;             /* the program bound it: it keeps its descriptor when a connect fails */
-    bool listening;
-    bool queued;        /* datagrams: some are received and not handed out */
-    bool joins, splits; /* datagrams: the kernel does (os_many.h) */
+    bool queued;            /* datagrams: some are received and not handed out */
+    bool joins, splits;     /* datagrams: the kernel does (os_many.h) */
     bool asked_to_join, asked_to_split;
     uint16_t spin_us; /* OPT_SPIN: try so long before sleeping in the kernel */
     bool nonblock;    /* O_NONBLOCK, as set by us */

@@ -120,6 +120,7 @@ static enum ss_status check_single(lua_State *L, int arg, struct ss_target *targ
 /* An address value: its host takes its place on the stack, and so stays good. */
 static enum ss_status check_value(lua_State *L, int arg, int flags, struct ss_target *target, struct ss_error *err)
 {
+    luaL_argcheck(L, lua_isnoneornil(L, arg + 1), arg + 1, "an address value takes no port");
     lua_rawgeti(L, arg, 1);
     lua_rawgeti(L, arg, 2);
     if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TNUMBER)

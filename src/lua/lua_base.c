@@ -42,6 +42,7 @@ struct lss_socket *lss_new(lua_State *L, const char *kind, size_t size, int type
     memset(s, 0, size);
     ss_sock_init(&s->sock, env, type);
     s->timeout = -1;
+    s->as_integer = -1;
     s->timeout_is_integer = true;
     luaL_getmetatable(L, kind);
     lua_setmetatable(L, -2);
@@ -221,6 +222,26 @@ int lss_push_done(lua_State *L, enum ss_status st, const struct ss_error *err)
         return lss_push_failure(L, 1, st, err);
     lua_pushboolean(L, 1);
     return 1;
+}
+
+bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const void *data, size_t n)
+{
+    char small[2048];
+    unsigned epoch = in->epoch;
+    if (!LSS_COLLECTS_FIRST) {
+        lua_pushlstring(L, data, n);
+        return true;
+    }
+    void *copy = n <= sizeof small ? small : lss_newuserdata(L, n);
+    if (in->epoch != epoch) { /* changed by a finalizer, within that allocation */
+        lua_pop(L, 1);
+        return false;
+    }
+    memcpy(copy, data, n);
+    lua_pushlstring(L, copy, n);
+    if (copy != small)
+        lua_remove(L, -2);
+    return true;
 }
 
 void lss_account(lua_State *L, struct ss_pool *pool)

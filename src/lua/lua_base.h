@@ -13,7 +13,8 @@
 /* Every socket begins like this. */
 struct lss_socket {
     struct ss_sock sock;
-    lua_Number timeout; /* seconds, as set; negative: none */
+    lua_Number timeout;     /* seconds; negative: none */
+    lua_Integer as_integer; /* the same, where it was set as one */
     bool timeout_is_integer;
 };
 
@@ -49,6 +50,11 @@ int64_t lss_nanoseconds(lua_Number seconds);
 
 /* Argument error "… expected, got …". */
 int lss_type_error(lua_State *L, int arg, const char *expected);
+
+/* Pushes `n` bytes that belong to `in`. Any allocation may run a finalizer, and that may use or close the same socket: false,
+ * and nothing is pushed, when the bytes were gone before they were safe. They are whole in the string otherwise, but may
+ * have been handed out there as well: in->epoch tells. */
+bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const void *data, size_t n);
 
 /* Turns an outcome other than success into results: nils up to the position of the error, and its text.
  * Returns their number. The only place where that happens. */

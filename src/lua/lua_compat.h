@@ -28,10 +28,13 @@
 #define lss_gc_step(L, kilobytes) lua_gc(L, LUA_GCSTEP, (int)(kilobytes))
 #endif
 
-#if LUA_VERSION_NUM >= 502
+#ifdef LUA_GCISRUNNING
 #define lss_gc_runs(L) lua_gc(L, LUA_GCISRUNNING, 0)
 #else
-#define lss_gc_runs(L) 1 /* can't be asked */
+#define lss_gc_runs(L) 0 /* Lua 5.1: can't be asked, and a step would start a collector that the program has stopped */
 #endif
+
+/* lua_pushlstring runs the collector before it copies, not after. */
+#define LSS_COLLECTS_FIRST (LUA_VERSION_NUM < 503)
 
 #endif

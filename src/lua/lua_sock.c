@@ -52,6 +52,7 @@ int lss_settimeout(lua_State *L)
     struct lss_socket *s = lss_self(L);
     s->timeout = lss_check_seconds(L, 2);
     s->timeout_is_integer = lua_isinteger(L, 2);
+    s->as_integer = s->timeout_is_integer ? lua_tointeger(L, 2) : 0;
     return 0;
 }
 
@@ -59,7 +60,7 @@ int lss_gettimeout(lua_State *L)
 {
     struct lss_socket *s = lss_self(L);
     if (s->timeout_is_integer)
-        lua_pushinteger(L, (lua_Integer)s->timeout);
+        lua_pushinteger(L, s->as_integer);
     else
         lua_pushnumber(L, s->timeout);
     return 1;

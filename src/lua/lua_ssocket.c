@@ -2,6 +2,7 @@
 #include "core/codes.h"
 #include "lua/lua_base.h"
 #include "os/os_clock.h"
+#include "os/os_lookup.h"
 #include "os/os_net.h"
 #include "os/os_opt.h"
 #include "run/block.h"
@@ -137,6 +138,7 @@ static void set_constants(lua_State *L)
 
 int luaopen_ssocket(lua_State *L)
 {
+    os_stay_loaded();
     lss_env(L);
     lss_open_addr(L);
     lss_open_tcp(L);

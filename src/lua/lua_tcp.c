@@ -5,16 +5,8 @@
 
 #include <limits.h> /* INT_MAX */
 
-/* One operation that takes and one that gives may be in progress. */
 struct tcp {
     struct lss_socket base;
-    union {
-        struct ss_op op;
-        struct ss_read read;
-        struct ss_until until;
-        struct ss_accept accept;
-    } taking;
-    struct ss_write writing;
 };
 
 struct lss_socket *lss_new_tcp(lua_State *L)
@@ -42,20 +34,37 @@ static struct ss_op new_op(struct tcp *s, enum ss_status (*step)(struct ss_op *)
     return (struct ss_op){ .step = step, .io = &s->base.sock.io, .patience = (uint8_t)patience };
 }
 
-/* Reading */
+/* Reading. An operation is on the C stack: a finalizer that runs within one of Lua's allocations may start another on the
+ * same socket. */
 
-/* The bytes are taken only when they are safe in a string. */
-static void push_taken(lua_State *L, struct ss_inbuf *in, size_t n)
+struct reading {
+    struct ss_read op;
+    struct tcp *sock;
+};
+
+/* Pushes the first `n` bytes and takes them from the buffer, when they are safe in a string. False: a finalizer has taken
+ * bytes of the same socket meanwhile, and nothing is pushed. */
+static bool take(lua_State *L, struct ss_inbuf *in, size_t n, size_t delimiter)
 {
-    lua_pushlstring(L, (const char *)ss_inbuf_data(in), n);
-    ss_inbuf_consume(in, n);
+    unsigned epoch = in->epoch;
+    if (!lss_push_bytes(L, in, ss_inbuf_data(in), n))
+        return false;
+    if (in->epoch != epoch) {
+        lua_pop(L, 1);
+        return false;
+    }
+    ss_inbuf_consume(in, n + delimiter);
+    return true;
 }
 
 static int push_partial(lua_State *L, struct ss_inbuf *in, enum ss_status st, const struct ss_error *err, size_t n)
 {
+    unsigned epoch = in->epoch;
     lss_push_failure(L, 1, st, err);
-    push_taken(L, in, n);
-    ss_inbuf_settle(in);
+    if (in->epoch != epoch || !take(L, in, n, 0))
+        lua_pushliteral(L, "");
+    if (in->epoch == epoch + 1)
+        ss_inbuf_settle(in);
     return 3;
 }
 
@@ -66,15 +75,19 @@ static int push_closed_reader(lua_State *L)
     return 3;
 }
 
+static int read_with(lua_State *L, struct tcp *s, enum ss_status (*step)(struct ss_op *), size_t want,
+                     lss_finish *finish);
+
 static int finish_read(lua_State *L, struct ss_op *base, enum ss_status st)
 {
-    struct ss_read *op = (struct ss_read *)base;
+    struct reading *r = (struct reading *)base;
+    struct ss_inbuf *in = r->op.in;
     int results = 1;
-    if (st == SS_OK)
-        push_taken(L, op->in, op->len);
-    else
-        results = push_partial(L, op->in, st, &base->error, st == SS_LIMIT ? op->len : ss_inbuf_len(op->in));
-    lss_account(L, op->in->pool);
+    if (st != SS_OK)
+        results = push_partial(L, in, st, &base->error, st == SS_LIMIT ? r->op.len : ss_inbuf_len(in));
+    else if (!take(L, in, r->op.len, 0))
+        return read_with(L, r->sock, base->step, r->op.want, finish_read);
+    lss_account(L, in->pool);
     return results;
 }
 
@@ -83,10 +96,9 @@ static int read_with(lua_State *L, struct tcp *s, enum ss_status (*step)(struct 
 {
     if (is_closed(s))
         return push_closed_reader(L);
-    struct ss_read *op = &s->taking.read;
-    *op = (struct ss_read){ .in = &s->base.sock.in, .want = want };
-    op->op = new_op(s, step, SS_BY_RECV);
-    return lss_run(L, &s->base, &op->op, finish);
+    struct reading r = { .op = { .in = &s->base.sock.in, .want = want }, .sock = s };
+    r.op.op = new_op(s, step, SS_BY_RECV);
+    return lss_run(L, &s->base, &r.op.op, finish);
 }
 
 static int tcp_read(lua_State *L)
@@ -130,20 +142,23 @@ struct lines {
     size_t border[]; /* find.border */
 };
 
+static int next_line(lua_State *L);
+
 static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
 {
     struct ss_until *op = (struct ss_until *)base;
     const struct lines *lines = (const struct lines *)op->find;
     struct ss_inbuf *in = op->in;
-    if (st == SS_OK) {
-        lua_pushlstring(L, (const char *)ss_inbuf_data(in), op->len + (lines->inclusive ? op->find->len : 0));
-        ss_inbuf_consume(in, op->len + op->find->len);
-    } else {
+    size_t delimiter = op->find->len;
+    int results = 1;
+    if (st != SS_OK) {
         size_t n = st == SS_LIMIT ? op->len : st == SS_TIMEOUT ? ss_until_partial(op) : ss_inbuf_len(in);
-        push_partial(L, in, st, &base->error, n);
+        results = push_partial(L, in, st, &base->error, n);
+    } else if (!(lines->inclusive ? take(L, in, op->len + delimiter, 0) : take(L, in, op->len, delimiter))) {
+        return next_line(L);
     }
     lss_account(L, in->pool);
-    return st == SS_OK ? 1 : 3;
+    return results;
 }
 
 static int next_line(lua_State *L)
@@ -152,10 +167,9 @@ static int next_line(lua_State *L)
     const struct lines *lines = lua_touserdata(L, lua_upvalueindex(3));
     if (is_closed(s))
         return push_closed_reader(L);
-    struct ss_until *op = &s->taking.until;
-    *op = (struct ss_until){ .in = &s->base.sock.in, .find = &lines->find, .max = lines->max };
-    op->op = new_op(s, ss_until_step, SS_BY_RECV);
-    return lss_run(L, &s->base, &op->op, finish_until);
+    struct ss_until op = { .in = &s->base.sock.in, .find = &lines->find, .max = lines->max };
+    op.op = new_op(s, ss_until_step, SS_BY_RECV);
+    return lss_run(L, &s->base, &op.op, finish_until);
 }
 
 static int tcp_readuntil(lua_State *L)
@@ -191,18 +205,19 @@ static int finish_write(lua_State *L, struct ss_op *base, enum ss_status st)
 static int tcp_write(lua_State *L)
 {
     struct tcp *s = self(L);
-    struct ss_write *op = &s->writing;
     struct iovec one, *iov = &one;
     size_t n = 1;
     if (lua_istable(L, 2))
         iov = lss_check_strings(L, 2, &n);
+    else if (lua_isstring(L, 2))
+        one.iov_base = (void *)lua_tolstring(L, 2, &one.iov_len);
     else
-        one.iov_base = (void *)luaL_checklstring(L, 2, &one.iov_len);
-    *op = (struct ss_write){ .one = one, .iov = iov == &one ? &op->one : iov, .n = n };
-    op->op = new_op(s, ss_write_step, SS_BY_SEND);
+        return lss_type_error(L, 2, "string or table of strings");
+    struct ss_write op = { .iov = iov, .n = n };
+    op.op = new_op(s, ss_write_step, SS_BY_SEND);
     if (is_closed(s))
-        return finish_write(L, &op->op, SS_CLOSED);
-    return lss_run(L, &s->base, &op->op, finish_write);
+        return finish_write(L, &op.op, SS_CLOSED);
+    return lss_run(L, &s->base, &op.op, finish_write);
 }
 
 /* Connections */
@@ -237,9 +252,7 @@ static int tcp_listen(lua_State *L)
     }
     if (is_closed(s))
         return push_closed(L);
-    enum ss_status st = os_listen(s->base.sock.io.fd, backlog, &err);
-    s->base.sock.listening = s->base.sock.listening || st == SS_OK;
-    return lss_push_done(L, st, &err);
+    return lss_push_done(L, os_listen(s->base.sock.io.fd, backlog, &err), &err);
 }
 
 /* The new socket is on top of the stack. */
@@ -251,13 +264,12 @@ static int finish_accept(lua_State *L, struct ss_op *op, enum ss_status st)
 static int tcp_accept(lua_State *L)
 {
     struct tcp *s = self(L);
-    struct ss_accept *op = &s->taking.accept;
+    struct lss_socket *into = lss_new_tcp(L);
+    struct ss_accept op = { .listener = &s->base.sock, .into = &into->sock };
     if (is_closed(s))
         return push_closed(L);
-    struct lss_socket *into = lss_new_tcp(L);
-    *op = (struct ss_accept){ .listener = &s->base.sock, .into = &into->sock };
-    op->op = new_op(s, ss_accept_step, os_kernel_bounds_connections ? SS_BY_RECV : SS_BY_POLL);
-    return lss_run(L, &s->base, &op->op, finish_accept);
+    op.op = new_op(s, ss_accept_step, SS_BY_POLL);
+    return lss_run(L, &s->base, &op.op, finish_accept);
 }
 
 static int tcp_shutdown(lua_State *L)

@@ -7,18 +7,8 @@
 
 #include <string.h> /* memchr */
 
-/* One operation that takes and one that gives may be in progress. */
 struct udp {
     struct lss_socket base;
-    union {
-        struct ss_recvfrom one;
-        struct ss_recvmany many;
-    } taking;
-    union {
-        struct ss_sendto one;
-        struct ss_sendmany many;
-    } giving;
-    struct ss_addr to;
     struct ss_dgrams queue; /* while sock.queued */
 };
 
@@ -46,32 +36,54 @@ static struct ss_op new_op(struct udp *s, enum ss_status (*step)(struct ss_op *)
 
 /* Receiving */
 
+/* An operation is on the C stack: a finalizer that runs within one of Lua's allocations may start another on the same
+ * socket, or close it. */
+struct receiving {
+    struct ss_recvfrom op;
+    struct udp *sock;
+};
+
+static int receive_one(lua_State *L, struct udp *s, size_t size, bool with_sender);
+
 static int finish_recv(lua_State *L, struct ss_op *base, enum ss_status st)
 {
-    struct ss_recvfrom *op = (struct ss_recvfrom *)base;
+    struct receiving *r = (struct receiving *)base;
+    struct ss_recvfrom *op = &r->op;
     int values = op->with_sender ? 2 : 1;
     if (st != SS_OK && st != SS_TRUNCATED)
         return lss_push_failure(L, values, st, &base->error);
-    lua_pushlstring(L, op->got.data, op->got.len);
+    unsigned epoch = op->sock->in.epoch;
+    if (!lss_push_bytes(L, &op->sock->in, op->got.data, op->got.len))
+        return receive_one(L, r->sock, op->size, op->with_sender);
     if (op->with_sender)
         lss_push_addr(L, &op->got.from, op->sock->family);
-    ss_recvfrom_done(op);
+    if (op->sock->in.epoch == epoch) {
+        ss_recvfrom_done(op);
+    } else if (op->from_queue) { /* a finalizer has taken this one, too: the next is ours */
+        lua_pop(L, values);
+        return receive_one(L, r->sock, op->size, op->with_sender);
+    }
     return st == SS_OK ? values : values + lss_push_failure(L, 0, st, NULL);
+}
+
+static int receive_one(lua_State *L, struct udp *s, size_t size, bool with_sender)
+{
+    struct receiving r = { .sock = s };
+    if (is_closed(s))
+        return lss_push_failure(L, with_sender ? 2 : 1, SS_CLOSED, NULL);
+    r.op.op = new_op(s, ss_recvfrom_step, SS_BY_RECV);
+    r.op.sock = &s->base.sock;
+    r.op.queue = &s->queue;
+    r.op.size = size;
+    r.op.with_sender = with_sender;
+    return lss_run(L, &s->base, &r.op.op, finish_recv);
 }
 
 static int receive(lua_State *L, bool with_sender)
 {
     struct udp *s = self(L);
-    struct ss_recvfrom *op = &s->taking.one;
     size_t size = lua_isnoneornil(L, 2) ? LARGEST : lss_check_size(L, 2, "size", 1);
-    if (is_closed(s))
-        return lss_push_failure(L, with_sender ? 2 : 1, SS_CLOSED, NULL);
-    op->op = new_op(s, ss_recvfrom_step, SS_BY_RECV);
-    op->sock = &s->base.sock;
-    op->queue = &s->queue;
-    op->size = size;
-    op->with_sender = with_sender;
-    return lss_run(L, &s->base, &op->op, finish_recv);
+    return receive_one(L, s, size, with_sender);
 }
 
 static int udp_recv(lua_State *L)
@@ -84,14 +96,18 @@ static int udp_recvfrom(lua_State *L)
     return receive(L, true);
 }
 
-/* Appends to the arrays on top of the stack, which have `n` elements, up to op->count; returns how many they have then. */
+/* Appends to the arrays on top of the stack, which have `n` elements, up to op->count; returns how many they have then.
+ * Ends as soon as a finalizer has touched the queue. */
 static size_t push_queue(lua_State *L, struct ss_dgrams *queue, const struct ss_recvmany *op, size_t n, bool *cut)
 {
     struct ss_dgram dgram;
-    while (n < op->count && ss_dgrams_next(queue, op->size, &dgram)) {
+    const struct ss_inbuf *in = &op->sock->in;
+    unsigned epoch = in->epoch;
+    while (n < op->count && in->epoch == epoch && ss_dgrams_next(queue, op->size, &dgram)) {
+        if (!lss_push_bytes(L, in, dgram.data, dgram.len))
+            break;
         n++;
         *cut = *cut || dgram.cut;
-        lua_pushlstring(L, dgram.data, dgram.len);
         lua_rawseti(L, -3, (int)n);
         lss_push_addr(L, &dgram.from, op->sock->family);
         lua_rawseti(L, -2, (int)n);
@@ -99,38 +115,74 @@ static size_t push_queue(lua_State *L, struct ss_dgrams *queue, const struct ss_
     return n;
 }
 
-/* The datagrams leave the queue only when they are safe in the arrays. */
+/* Takes the elements behind the first `n` out of both arrays again. */
+static void forget(lua_State *L, size_t n, size_t last)
+{
+    for (; last > n; last--) {
+        lua_pushnil(L);
+        lua_rawseti(L, -3, (int)last);
+        lua_pushnil(L);
+        lua_rawseti(L, -2, (int)last);
+    }
+}
+
+/* The datagrams of a batch leave the queue when they are safe in the arrays, or stay there all. */
+static size_t push_batches(lua_State *L, struct ss_recvmany *op, bool *cut)
+{
+    size_t n = 0;
+    do {
+        struct ss_dgrams rest = *op->queue;
+        unsigned epoch = op->sock->in.epoch;
+        bool batch_cut = false;
+        size_t last = push_queue(L, &rest, op, n, &batch_cut);
+        if (op->sock->in.epoch != epoch) {
+            forget(L, n, last);
+            break;
+        }
+        n = last;
+        *cut = *cut || batch_cut;
+        ss_queue_left(op->sock, op->queue, &rest);
+    } while (!op->sock->queued && ss_recvmany_more(op, op->count - n));
+    return n;
+}
+
+static int receive_many(lua_State *L, struct udp *s, size_t count, size_t size);
+
+struct receiving_many {
+    struct ss_recvmany op;
+    struct udp *sock;
+};
+
 static int finish_recvmany(lua_State *L, struct ss_op *base, enum ss_status st)
 {
-    struct ss_recvmany *op = (struct ss_recvmany *)base;
-    size_t n = 0;
+    struct receiving_many *r = (struct receiving_many *)base;
     bool cut = false;
     if (st != SS_OK)
         return lss_push_failure(L, 2, st, &base->error);
-    int room = (int)(op->queue->n < op->count ? op->queue->n : op->count);
-    lua_createtable(L, room, 0);
-    lua_createtable(L, room, 0);
-    do {
-        struct ss_dgrams rest = *op->queue;
-        n = push_queue(L, &rest, op, n, &cut);
-        ss_queue_left(op->sock, op->queue, &rest);
-    } while (!op->sock->queued && ss_recvmany_more(op, op->count - n));
-    lss_account(L, op->sock->in.pool);
+    lua_createtable(L, 0, 0);
+    lua_createtable(L, 0, 0);
+    if (!r->op.sock->queued || push_batches(L, &r->op, &cut) == 0) /* a finalizer was faster */
+        return receive_many(L, r->sock, r->op.count, r->op.size);
+    lss_account(L, r->op.sock->in.pool);
     return cut ? 2 + lss_push_failure(L, 0, SS_TRUNCATED, NULL) : 2;
+}
+
+static int receive_many(lua_State *L, struct udp *s, size_t count, size_t size)
+{
+    struct receiving_many r = { .sock = s };
+    if (is_closed(s))
+        return lss_push_failure(L, 2, SS_CLOSED, NULL);
+    r.op = (struct ss_recvmany){ .sock = &s->base.sock, .queue = &s->queue, .count = count, .size = size };
+    r.op.op = new_op(s, ss_recvmany_step, SS_BY_RECV);
+    return lss_run(L, &s->base, &r.op.op, finish_recvmany);
 }
 
 static int udp_recvmany(lua_State *L)
 {
     struct udp *s = self(L);
-    struct ss_recvmany *op = &s->taking.many;
     size_t count = lss_check_size(L, 2, "count", 1);
     size_t size = lss_check_size(L, 3, "size", 1);
-    if (is_closed(s))
-        return lss_push_failure(L, 2, SS_CLOSED, NULL);
-    *op = (struct ss_recvmany){ .sock = &s->base.sock, .queue = &s->queue, .count = count };
-    op->size = size < LARGEST ? size : LARGEST;
-    op->op = new_op(s, ss_recvmany_step, SS_BY_RECV);
-    return lss_run(L, &s->base, &op->op, finish_recvmany);
+    return receive_many(L, s, count < OS_MANY ? count : OS_MANY, size);
 }
 
 /* Sending */
@@ -174,9 +226,9 @@ static int send_op(lua_State *L, struct udp *s, struct ss_op *op, const struct s
     enum ss_status st = lss_check_target(L, arg, 0, &target, &op->error);
     if (st != SS_OK)
         return finish_sending(L, op, st);
-    s->to = target.addr;
-    *to = &s->to;
-    if (target.addr.len > 0 && !is_closed(s) && ss_addr_fit(&s->to, s->base.sock.family))
+    struct ss_addr known = target.addr;
+    *to = &known;
+    if (target.addr.len > 0 && !is_closed(s) && ss_addr_fit(&known, s->base.sock.family))
         return lss_run(L, &s->base, op, finish_sending);
     struct ss_named *named = lss_push_named(L);
     ss_named_init(named, s->base.sock.env, &s->base.sock, &target, ss_named_send);
@@ -188,12 +240,11 @@ static int send_op(lua_State *L, struct udp *s, struct ss_op *op, const struct s
 static int udp_send(lua_State *L)
 {
     struct udp *s = self(L);
-    struct ss_sendto *op = &s->giving.one;
     size_t len;
     const char *data = luaL_checklstring(L, 2, &len);
-    *op = (struct ss_sendto){ .sock = &s->base.sock, .data = data, .len = len };
-    op->op = new_op(s, ss_sendto_step, SS_BY_SEND);
-    return send_op(L, s, &op->op, &op->to, 3);
+    struct ss_sendto op = { .sock = &s->base.sock, .data = data, .len = len };
+    op.op = new_op(s, ss_sendto_step, SS_BY_SEND);
+    return send_op(L, s, &op.op, &op.to, 3);
 }
 
 static int udp_sendto(lua_State *L)
@@ -208,15 +259,15 @@ static int udp_sendto(lua_State *L)
 static int udp_sendmany(lua_State *L)
 {
     struct udp *s = self(L);
-    struct ss_sendmany *op = &s->giving.many;
     size_t n;
     lua_settop(L, 4);
     const struct iovec *data = lss_check_strings(L, 2, &n);
     size_t batch = n < OS_MANY ? n : OS_MANY;
-    *op = (struct ss_sendmany){ .sock = &s->base.sock, .data = data, .n = n };
-    os_batch_init(&op->batch, lss_newuserdata(L, os_batch_memory(batch, 0)), batch, 0);
-    op->op = new_op(s, ss_sendmany_step, SS_BY_SEND);
-    return send_op(L, s, &op->op, &op->to, 3);
+    void *memory = lss_newuserdata(L, os_batch_memory(batch, 0));
+    struct ss_sendmany op = { .sock = &s->base.sock, .data = data, .n = n };
+    op.op = new_op(s, ss_sendmany_step, SS_BY_SEND);
+    os_batch_init(&op.batch, memory, batch, 0);
+    return send_op(L, s, &op.op, &op.to, 3);
 }
 
 /* Peers and groups */
@@ -275,10 +326,16 @@ static int change_group(lua_State *L, bool join)
         return lss_push_failure(L, 1, SS_ERROR, &ss_not_found);
     if (!found)
         return lss_push_failure(L, 1, SS_ERROR, &ss_no_interface);
-    if (is_closed(s))
+    bool fresh = is_closed(s);
+    if (fresh)
         st = join ? ss_sock_open(&s->base.sock, group.sa.any.sa_family, &err) : SS_CLOSED;
+    if (st != SS_OK)
+        return lss_push_done(L, st, &err);
+    st = os_group(s->base.sock.io.fd, join, &group, iface, &err);
     if (st == SS_OK)
-        st = os_group(s->base.sock.io.fd, join, &group, iface, &err);
+        s->base.sock.named = true; /* its descriptor has become particular */
+    else if (fresh)
+        ss_sock_close(&s->base.sock, &(struct ss_error){ SS_SYSTEM, 0 });
     return lss_push_done(L, st, &err);
 }
 

@@ -139,7 +139,7 @@ static struct os_lookup *next_in_queue(struct os_resolver *r)
 static void run(struct os_resolver *r, struct os_lookup *l)
 {
     struct addrinfo *list = NULL;
-    struct ss_error error;
+    struct ss_error error = { SS_RESOLVER, 0 };
     pthread_mutex_unlock(&r->lock);
     enum ss_status st = os_names(l->host, &list, &error);
     pthread_mutex_lock(&r->lock);
@@ -167,9 +167,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* Closing a Lua state unloads its modules, and a thread would wake up in code that is gone. So from the first thread on
- * the module stays in the process. */
-static void stay_loaded(void)
+void os_stay_loaded(void)
 {
     Dl_info self;
     if (dladdr((const void *)(uintptr_t)work, &self) && self.dli_fname)
@@ -183,7 +181,6 @@ static int start_thread(struct os_resolver *r)
     pthread_attr_t attr;
     sigset_t all, own;
     sigfillset(&all);
-    stay_loaded();
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_sigmask(SIG_SETMASK, &all, &own);

@@ -27,6 +27,10 @@ void os_lookup_drop(struct os_lookup *lookup);
 /* Waits for nobody: threads that are in the middle of something finish it and free the rest. NULL is allowed. */
 void os_resolver_free(struct os_resolver *resolver);
 
+/* Keeps this module's code in the process for good. Closing a Lua state unloads its modules, but a thread may still wake up
+ * in the code, and (Lua 5.1) finalizers of a program may still call it. */
+void os_stay_loaded(void);
+
 #pragma GCC visibility pop
 
 #endif

@@ -116,14 +116,14 @@ enum ss_status os_kernel_timeout(int fd, bool sending, int64_t ns, struct ss_err
 }
 
 #ifdef __linux__
-const bool os_kernel_bounds_connections = true;
+const bool os_kernel_bounds_calls = true;
 #else
-const bool os_kernel_bounds_connections = false;
+const bool os_kernel_bounds_calls = false;
 #endif
 
 enum ss_status os_describe(int fd, struct os_kind *kind, struct ss_error *err)
 {
-    int type = 0, listening = 0;
+    int type = 0;
     struct ss_addr name;
     socklen_t len = sizeof type;
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1)
@@ -136,9 +136,7 @@ enum ss_status os_describe(int fd, struct os_kind *kind, struct ss_error *err)
     int family = name.sa.any.sa_family;
     if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
         return fail(err, EAFNOSUPPORT);
-    len = sizeof listening;
-    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
-    *kind = (struct os_kind){ .family = family, .dgram = type == SOCK_DGRAM, .listening = listening != 0 };
+    *kind = (struct os_kind){ .family = family, .dgram = type == SOCK_DGRAM };
     return result(fcntl(fd, F_SETFD, FD_CLOEXEC), err);
 }
 

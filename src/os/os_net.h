@@ -32,14 +32,15 @@ enum ss_status os_nonblock(int fd, bool on, struct ss_error *err);
 /* Bounds each waiting call in the kernel: SO_SNDTIMEO or SO_RCVTIMEO (socket(7)); 0: no bound. */
 enum ss_status os_kernel_timeout(int fd, bool sending, int64_t ns, struct ss_error *err);
 
-/* Whether connect(2) and accept(2) obey these timeouts: on Linux they do. */
-extern const bool os_kernel_bounds_connections;
+/* Whether these timeouts bound a call as a whole, connect(2) included: on Linux they do; elsewhere they count from the last
+ * piece. */
+extern const bool os_kernel_bounds_calls;
 
 /* What an open descriptor is. SS_ERROR with EBADF, ENOTSOCK, EPROTOTYPE (neither stream nor datagram), EAFNOSUPPORT.
  * Sets close-on-exec. */
 struct os_kind {
     int family;
-    bool dgram, listening;
+    bool dgram;
 };
 enum ss_status os_describe(int fd, struct os_kind *kind, struct ss_error *err);
 

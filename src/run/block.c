@@ -27,6 +27,10 @@ static bool grant(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns, bool 
     int64_t share = kernel_share(timeout_ns);
     if (op->patience == SS_BY_POLL || share < 0)
         return false;
+    if (timeout_ns >= 0 && !os_kernel_bounds_calls && op->patience != SS_BY_OWN)
+        return false;
+    if (timeout_ns >= 0 && op->patience == SS_BY_SEND && s->family == AF_UNIX)
+        return false; /* the time would count anew for each buffer of a long write */
     if (op->patience != SS_BY_OWN && s->kernel_ns[op->patience] != share) {
         if (!set || os_kernel_timeout(s->io.fd, op->patience == SS_BY_SEND, share, &ignored) != SS_OK)
             return false;

@@ -45,7 +45,7 @@ void wait_ms(int ms)
         ;
 }
 
-pid_t helper_start(void (*act)(int fd), int fd)
+pid_t child_start(void (*act)(int fd), int fd)
 {
     pid_t pid = fork();
     if (pid == -1)
@@ -66,13 +66,13 @@ static int wait_for(pid_t pid)
     return status;
 }
 
-void helper_stop(pid_t pid)
+void child_stop(pid_t pid)
 {
     kill(pid, SIGKILL);
     wait_for(pid);
 }
 
-bool helper_succeeds(pid_t pid)
+bool child_succeeds(pid_t pid)
 {
     int status = wait_for(pid);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;

@@ -27,9 +27,9 @@ double now_ms(void);
 void wait_ms(int ms);
 
 /* A process that runs `act` with a descriptor. Either it is stopped, or it comes to its own end, which should be good. */
-pid_t helper_start(void (*act)(int fd), int fd);
-void helper_stop(pid_t pid);
-bool helper_succeeds(pid_t pid);
+pid_t child_start(void (*act)(int fd), int fd);
+void child_stop(pid_t pid);
+bool child_succeeds(pid_t pid);
 
 /* A signal every `ms` milliseconds, without SA_RESTART. At the third one a byte is written to `fd` (-1: none). More than
  * a thousand end the program: then something hangs. */

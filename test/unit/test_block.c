@@ -1,6 +1,7 @@
 /* The blocking driver with an operation that does as a script says: which turns it gets, on what it is waited for, and that
  * the deadline holds. */
 #include "check.h"
+#include "os/os_net.h"
 #include "pair.h"
 #include "run/block.h"
 
@@ -23,10 +24,10 @@ static int64_t ns(double ms)
 /* An operation that keeps a log of its steps: a letter for the turn, "!" when it is told that its time has come. */
 struct fake {
     struct ss_op op;
-    const char *script; /* what the steps say: w(ant), o(k), e(nd), x (error); the last one again and again */
+    const char *script; /* what the steps say: w(ant), g(reedy: want, after as many calls as it may make), o(k), e(nd),
+                         * x (error); the last one again and again */
     int events;         /* what it wants */
     uint16_t after_ms;
-    bool greedy; /* makes as many calls as it may, in each step */
     char log[2 * STEPS + 1];
     unsigned steps, calls;
     int64_t patience_ns; /* as it was in the latest step */
@@ -66,10 +67,8 @@ static enum ss_status fake_step(struct ss_op *op)
             note(fake, '!');
     }
     fake->patience_ns = op->io->patience_ns;
-    while (fake->greedy && turn != SS_HOLD) {
+    for (; *fake->script == 'g' && turn != SS_HOLD; turn = ss_io_turn(op->io))
         fake->calls++;
-        turn = ss_io_turn(op->io);
-    }
     return fake_result(fake);
 }
 
@@ -141,17 +140,17 @@ static void test_no_time(void)
 static void test_a_short_time(void)
 {
     static const struct row rows[] = {
-        { "from memory", SS_BY_RECV, 40, "o", SS_OK, "H", false, 0 },
-        { "error from memory", SS_BY_RECV, 40, "x", SS_ERROR, "H", false, 0 },
-        { "at once", SS_BY_RECV, 40, "wo", SS_OK, "HT", false, 0 },
-        { "end at once", SS_BY_RECV, 40, "we", SS_EOF, "HT", false, 0 },
-        { "after a wait", SS_BY_RECV, 40, "wwo", SS_OK, "HTT", false, 0 },
-        { "after two", SS_BY_RECV, 40, "wwwo", SS_OK, "HTTT", false, 0 },
-        { "error after a wait", SS_BY_SEND, 40, "wwx", SS_ERROR, "HTT", false, 0 },
+        { "from memory", SS_BY_RECV, 95, "o", SS_OK, "H", false, 0 },
+        { "error from memory", SS_BY_RECV, 95, "x", SS_ERROR, "H", false, 0 },
+        { "at once", SS_BY_RECV, 95, "wo", SS_OK, "HT", false, 0 },
+        { "end at once", SS_BY_RECV, 95, "we", SS_EOF, "HT", false, 0 },
+        { "after a wait", SS_BY_RECV, 95, "wwo", SS_OK, "HTT", false, 0 },
+        { "after two", SS_BY_RECV, 95, "wwwo", SS_OK, "HTTT", false, 0 },
+        { "error after a wait", SS_BY_SEND, 95, "wwx", SS_ERROR, "HTT", false, 0 },
         { "never", SS_BY_RECV, 40, "w", SS_TIMEOUT, "HTT", true, 0 },
         { "in the last moment", SS_BY_RECV, 30, "wwo", SS_OK, "HTT", true, 0 },
-        { "by poll", SS_BY_POLL, 40, "wwo", SS_OK, "HTT", false, 0 },
-        { "by its own", SS_BY_OWN, 40, "wo", SS_OK, "TT", false, 0 },
+        { "by poll", SS_BY_POLL, 95, "wwo", SS_OK, "HTT", false, 0 },
+        { "by its own", SS_BY_OWN, 95, "wo", SS_OK, "TT", false, 0 },
         { "by its own, never", SS_BY_OWN, 30, "w", SS_TIMEOUT, "TT", true, 0 },
     };
     CHECK_ROWS(rows);
@@ -164,7 +163,7 @@ static void test_a_long_time(void)
         { "from memory", SS_BY_RECV, 1000, "o", SS_OK, "H", false, 0 },
         { "at once", SS_BY_RECV, 1000, "wo", SS_OK, "HT", false, 0 },
         { "in the kernel", SS_BY_RECV, 1000, "wwo", SS_OK, "HTO", false, 0 },
-        { "in the kernel, sending", SS_BY_SEND, 1000, "wwo", SS_OK, "HTO", false, 0 },
+        { "in the kernel, sending to a Unix socket", SS_BY_SEND, 1000, "wwo", SS_OK, "HTT", false, 0 },
         { "after a wait", SS_BY_RECV, 1000, "wwwo", SS_OK, "HTOT", false, 0 },
         { "kernel's timeout unknown", SS_BY_RECV, 1000, "wwo", SS_OK, "HTO", false, -1 },
         { "kernel's timeout another", SS_BY_RECV, 1000, "wwo", SS_OK, "HTO", false, 5 },
@@ -173,7 +172,8 @@ static void test_a_long_time(void)
         { "by its own", SS_BY_OWN, 1000, "o", SS_OK, "O", false, 0 },
         { "by its own, after a wait", SS_BY_OWN, 1000, "wo", SS_OK, "OT", false, 0 },
     };
-    CHECK_ROWS(rows);
+    if (os_kernel_bounds_calls)
+        CHECK_ROWS(rows);
 }
 
 /* No deadline: no look at the clock, all calls may wait. */
@@ -242,29 +242,22 @@ static void test_calls_are_counted(void)
     CHECK(!ss_io_is_spent(&io));
 }
 
-static struct fake make_greedy(struct pair *pair, const char *script)
-{
-    struct fake fake = make_fake(pair, SS_BY_POLL, script);
-    fake.greedy = true;
-    return fake;
-}
-
 /* A peer that sends as fast as we take: with no time there is an end to it, and the deadline holds. */
 static void test_a_flood(void)
 {
     struct pair pair;
     pair_open(&pair);
-    struct fake fake = make_greedy(&pair, "w");
+    struct fake fake = make_fake(&pair, SS_BY_POLL, "g");
     CHECK(ss_block_run(&fake.op, &pair.sock, 0) == SS_TIMEOUT);
     CHECKF(fake.calls > SS_CALLS_A_STEP && fake.calls < 10000, "%u calls", fake.calls);
-    fake = make_greedy(&pair, "wwwwo");
+    fake = make_fake(&pair, SS_BY_POLL, "ggggo");
     CHECK(ss_block_run(&fake.op, &pair.sock, 0) == SS_OK && fake.steps == 5);
     double begin = now_ms();
-    fake = make_greedy(&pair, "w");
+    fake = make_fake(&pair, SS_BY_POLL, "g");
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(30)) == SS_TIMEOUT);
     check_time(begin, 30);
     CHECK(fake.steps > 10);
-    fake = make_greedy(&pair, "wwwwo"); /* there is nothing to read: a wait would last */
+    fake = make_fake(&pair, SS_BY_POLL, "ggggo"); /* there is nothing to read: a wait would last */
     begin = now_ms();
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(2000)) == SS_OK);
     check_time(begin, 0);
@@ -288,6 +281,9 @@ static void test_spinning(void)
     CHECK(ss_block_run(&fake.op, &pair.sock, 0) == SS_TIMEOUT && fake.steps == 1);
     fake = make_fake(&pair, SS_BY_RECV, "wo");
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(1000)) == SS_OK && strcmp(fake.log, "HT") == 0);
+    pair.sock.kernel_ns[0] = 0; /* a wait in the kernel could be had at once */
+    fake = make_fake(&pair, SS_BY_RECV, "o");
+    CHECK(ss_block_run(&fake.op, &pair.sock, -1) == SS_OK && strcmp(fake.log, "T") == 0);
     pair_close(&pair);
 }
 
@@ -322,6 +318,8 @@ static void run_fake(struct pair *pair, enum ss_patience patience, const char *s
 static void test_the_kernel_is_told_once(void)
 {
     struct pair pair;
+    if (!os_kernel_bounds_calls)
+        return;
     pair_open(&pair);
     run_fake(&pair, SS_BY_RECV, "wwo", 1000, "HTO");
     int64_t share = pair.sock.kernel_ns[0];
@@ -329,7 +327,9 @@ static void test_the_kernel_is_told_once(void)
     check_kernel(&pair, 0, share);
     check_kernel(&pair, 1, 0);
     run_fake(&pair, SS_BY_RECV, "wo", 1000, "HO");
+    pair.sock.family = AF_INET; /* those of a Unix socket do not bound a whole write */
     run_fake(&pair, SS_BY_SEND, "wwo", 2000, "HTO");
+    pair.sock.family = AF_UNIX;
     CHECK(pair.sock.kernel_ns[1] > ns(1000) && pair.sock.kernel_ns[1] < ns(2000));
     check_kernel(&pair, 1, pair.sock.kernel_ns[1]);
     check_kernel(&pair, 0, share);
@@ -416,44 +416,49 @@ static void fill_up(int fd)
 }
 
 /* The wait ends when what is wanted is there, and not before. */
-static void check_wake(int events, bool full, void (*act)(int), enum ss_patience patience, double timeout_ms,
-                       const char *log)
+static void check_wake(int events, bool full, void (*act)(int), double timeout_ms, const char *log)
 {
     struct pair pair;
     pair_open(&pair);
     if (full)
         fill_up(pair.sock.io.fd);
-    struct fake fake = make_fake(&pair, patience, timeout_ms < 0 ? "wo" : "wwo");
+    struct fake fake = make_fake(&pair, SS_BY_POLL, timeout_ms < 0 ? "wo" : "wwo");
     fake.events = events;
     double begin = now_ms();
-    pid_t pid = helper_start(act, pair.other);
+    pid_t pid = child_start(act, pair.other);
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(timeout_ms)) == SS_OK);
     CHECKF(strcmp(fake.log, log) == 0, "%s, not %s", fake.log, log);
     CHECKF(now_ms() - begin > 25, "no wait: %.1f ms", now_ms() - begin);
-    helper_stop(pid);
+    child_stop(pid);
     pair_close(&pair);
 }
 
 static void test_waiting_for_bytes(void)
 {
-    check_wake(SS_READABLE, false, write_late, SS_BY_RECV, 95, "HTT");
-    check_wake(SS_READABLE, false, write_late, SS_BY_POLL, 10000, "HTT");
-    check_wake(SS_READABLE, false, write_late, SS_BY_POLL, -1, "TT");
+    check_wake(SS_READABLE, false, write_late, 10000, "HTT");
+    check_wake(SS_READABLE, false, write_late, -1, "TT");
 }
 
 static void test_waiting_for_room(void)
 {
-    check_wake(SS_WRITABLE, true, read_late, SS_BY_SEND, 95, "HTT");
-    check_wake(SS_WRITABLE, true, read_late, SS_BY_POLL, -1, "TT");
+    check_wake(SS_WRITABLE, true, read_late, 10000, "HTT");
+    check_wake(SS_WRITABLE, true, read_late, -1, "TT");
 }
 
-/* Writable at once, readable never: it is what is wanted that counts. */
+/* Writable and not readable, then the other way round: it is what is wanted that counts. */
 static void test_only_what_is_wanted_counts(void)
 {
     struct pair pair;
     pair_open(&pair);
     struct fake fake = make_fake(&pair, SS_BY_RECV, "w");
     double begin = now_ms();
+    CHECK(ss_block_run(&fake.op, &pair.sock, ns(20)) == SS_TIMEOUT && fake.steps == 3);
+    check_time(begin, 20);
+    fill_up(pair.sock.io.fd);
+    CHECK(write(pair.other, "x", 1) == 1);
+    fake = make_fake(&pair, SS_BY_SEND, "w");
+    fake.events = SS_WRITABLE;
+    begin = now_ms();
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(20)) == SS_TIMEOUT && fake.steps == 3);
     check_time(begin, 20);
     fake = make_fake(&pair, SS_BY_RECV, "wwo");
@@ -479,7 +484,7 @@ static void test_a_hang_up_ends_the_wait(void)
 /* Several descriptors, some of them not to be waited for. */
 static void check_several(unsigned ready, unsigned n)
 {
-    struct ss_interest wants[20];
+    struct ss_interest wants[40];
     struct pair pair, mute;
     pair_open(&pair);
     pair_open(&mute);
@@ -501,7 +506,8 @@ static void test_waiting_for_several(void)
     check_several(0, 3);
     check_several(2, 3);
     check_several(15, 16);
-    check_several(3, 20);
+    check_several(19, 20);
+    check_several(3, 40); /* more than it waits for at a time */
 }
 
 /* Timers of the operation's own */
@@ -511,6 +517,10 @@ static void check_timer(double timeout_ms, enum ss_patience patience, int events
 {
     struct pair pair;
     pair_open(&pair);
+    if (events == 0) { /* a hang-up that nobody asks for */
+        close(pair.other);
+        pair.other = -1;
+    }
     struct fake fake = make_fake(&pair, patience, script);
     fake.after_ms = 10;
     fake.events = events;
@@ -525,16 +535,17 @@ static void test_steps_after_a_time(void)
 {
     check_timer(-1, SS_BY_POLL, SS_READABLE, "wo", "TT!", 10);
     check_timer(-1, SS_BY_POLL, SS_READABLE, "wwwo", "TT!T!T!", 30);
-    check_timer(90, SS_BY_POLL, SS_READABLE, "wwwo", "HTT!T!", 20);
+    check_timer(10000, SS_BY_POLL, SS_READABLE, "wwwo", "HTT!T!", 20);
     check_timer(10000, SS_BY_POLL, 0, "wwwo", "HTT!T!", 20);
-    check_timer(90, SS_BY_OWN, SS_READABLE, "wwo", "TT!T!", 20);
+    check_timer(-1, SS_BY_OWN, SS_READABLE, "wwo", "FT!T!", 20);
 }
 
-/* What is wanted comes first: then it is not yet time. */
+/* What is wanted comes first, or there was only no call left: then it is not yet time. */
 static void test_no_timer_when_it_is_ready(void)
 {
     check_timer(-1, SS_BY_POLL, SS_WRITABLE, "wwo", "TTT", 0);
-    check_timer(90, SS_BY_POLL, SS_WRITABLE, "wwo", "HTT", 0);
+    check_timer(10000, SS_BY_POLL, SS_WRITABLE, "wwo", "HTT", 0);
+    check_timer(-1, SS_BY_POLL, SS_READABLE, "wgo", "TT!T", 10);
 }
 
 /* There is something to do all the time, and never enough: no reason to go on for ever. */
@@ -561,7 +572,7 @@ static void test_timers_do_not_move_the_deadline(void)
     fake.after_ms = 4;
     double begin = now_ms();
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(30)) == SS_TIMEOUT);
-    CHECK(fake.steps > 4);
+    CHECKF(strncmp(fake.log, "HTT!", 4) == 0, "%s", fake.log);
     check_time(begin, 30);
     pair_close(&pair);
 }
@@ -576,7 +587,7 @@ static void test_signals_do_not_move_the_deadline(void)
         double begin = now_ms();
         CHECK(ss_block_run(&fake.op, &pair.sock, ns(timeout_ms)) == SS_TIMEOUT);
         check_time(begin, timeout_ms);
-        CHECKF(ticks_stop() > 3, "no signals came");
+        CHECKF(ticks_stop() > 0, "no signals came");
     }
     pair_close(&pair);
 }

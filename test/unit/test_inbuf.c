@@ -410,6 +410,30 @@ static void test_the_pool(void)
     rig_close(&rig);
 }
 
+/* So that who has looked at bytes knows whether they are still the ones that wait. */
+static void test_the_epoch_changes_when_bytes_leave(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, 100);
+    CHECK(fill(&rig, 1) == SS_OK);
+    unsigned epoch = rig.in.epoch;
+    CHECK(fill(&rig, 1) == SS_OK && fill(&rig, SIZE_MAX) == SS_OK);
+    ss_inbuf_settle(&rig.in);
+    CHECK(rig.in.epoch == epoch);
+    ss_inbuf_consume(&rig.in, 1);
+    CHECK(rig.in.epoch != epoch);
+    epoch = rig.in.epoch;
+    ss_inbuf_consume(&rig.in, 299);
+    CHECK(rig.in.epoch != epoch && rig.in.block == NULL && fill(&rig, 1) == SS_OK);
+    epoch = rig.in.epoch;
+    ss_inbuf_clear(&rig.in);
+    CHECK(rig.in.epoch != epoch && fill(&rig, 1) == SS_OK);
+    epoch = rig.in.epoch;
+    CHECK(ss_inbuf_borrow(&rig.in, 1, &(struct ss_error){ SS_SYSTEM, 0 }) == SS_OK && rig.in.epoch != epoch);
+    rig_close(&rig);
+}
+
 static void test_two_buffers_share_a_block(void)
 {
     struct rig rig;
@@ -537,6 +561,7 @@ int main(void)
     RUN(test_settling);
     RUN(test_settling_is_not_for_full_blocks);
     RUN(test_the_pool);
+    RUN(test_the_epoch_changes_when_bytes_leave);
     RUN(test_two_buffers_share_a_block);
     RUN(test_settled_memory_is_not_kept);
     RUN(test_borrowing);

@@ -668,6 +668,40 @@ static void test_a_large_read_is_one_call(void)
     rig_close(&rig);
 }
 
+enum { MUCH = 8 * 1024 * 1024 };
+
+/* A million records, or steps up to a limit, out of bytes that are all there: were they looked at again for each, it would
+ * take hours. */
+static void read_from_much(size_t len, const char *delimiter, size_t max, enum ss_status expected)
+{
+    static char text[MUCH], got[TEXT];
+    const struct peer_event script[] = { { PEER_BYTES, text, len, 0 }, ENDS };
+    struct pattern pattern;
+    struct rig rig;
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++)
+        text[i] = i % 8 == 7 ? '\n' : 'x';
+    make_pattern(&pattern, delimiter, strlen(delimiter));
+    rig_open(&rig);
+    rig_play(&rig, script, &at_once);
+    struct ss_read all = { .op = { .step = ss_readn_step, .io = &rig.peer.io }, .in = &rig.in, .want = len };
+    CHECK(peer_run(&rig.peer, &all.op, SS_READABLE) == SS_OK);
+    while (run_until(&rig, &pattern, max, got).status == expected)
+        n++;
+    CHECKF(n >= len / 8 - 2, "only %zu records", n);
+    rig_close(&rig);
+}
+
+static void test_records_cost_their_length(void)
+{
+    read_from_much(MUCH, "\n", NO_MAX, SS_OK);
+    read_from_much(MUCH, "\nx", NO_MAX, SS_OK);
+    read_from_much(MUCH / 8, "x\nx", NO_MAX, SS_OK); /* less: AddressSanitizer looks at all that memmem may look at */
+    read_from_much(MUCH, "y", 8, SS_LIMIT);
+    read_from_much(MUCH, "yx", 8, SS_LIMIT);
+    read_from_much(MUCH, "x\ny", 8, SS_LIMIT);
+}
+
 /* The peer announces much and sends little. */
 static void test_announced_bytes_need_no_memory(void)
 {
@@ -878,6 +912,7 @@ int main(void)
     RUN(test_time_outs_hide_no_delimiter);
     RUN(test_large_reads);
     RUN(test_a_large_read_is_one_call);
+    RUN(test_records_cost_their_length);
     RUN(test_announced_bytes_need_no_memory);
     RUN(test_no_memory_loses_nothing);
     RUN(test_operations_in_any_order);

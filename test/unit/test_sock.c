@@ -49,7 +49,7 @@ static bool is_open(int fd)
 
 static void check_closed(const struct ss_sock *s)
 {
-    CHECK(s->io.fd == -1 && s->family == 0 && !s->named && !s->listening && !s->nonblock);
+    CHECK(s->io.fd == -1 && s->family == 0 && !s->named && !s->nonblock);
     CHECK(ss_inbuf_len(&s->in) == 0 && s->in.block == NULL);
 }
 
@@ -115,7 +115,7 @@ static void test_the_table_grows_fast_enough(void)
 /* What was made for the socket is closed, what was given to it stays the giver's. */
 static void test_no_memory_for_a_descriptor(void)
 {
-    static const struct os_kind kind = { .family = AF_UNIX, .listening = true };
+    static const struct os_kind kind = { .family = AF_UNIX };
     struct state state;
     struct ss_sock s;
     struct ss_error err = { SS_RESOLVER, 0 };
@@ -139,14 +139,14 @@ static void test_no_memory_for_a_descriptor(void)
 
 static void test_taking_over(void)
 {
-    static const struct os_kind kind = { .family = AF_UNIX, .listening = true };
+    static const struct os_kind kind = { .family = AF_UNIX };
     struct state state;
     struct ss_sock s;
     struct ss_error err;
     open_state(&state);
     ss_sock_init(&s, &state.env, SOCK_STREAM);
     int fd = new_descriptor();
-    CHECK(ss_sock_take(&s, fd, &kind, &err) == SS_OK && s.io.fd == fd && s.family == AF_UNIX && s.listening);
+    CHECK(ss_sock_take(&s, fd, &kind, &err) == SS_OK && s.io.fd == fd && s.family == AF_UNIX);
     CHECK(s.kernel_ns[0] == -1 && s.kernel_ns[1] == -1); /* somebody may have set them */
     ss_sock_fini(&s);
     CHECK(!is_open(fd));

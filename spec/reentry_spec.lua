@@ -1,0 +1,224 @@
+local t = require "support.t"
+local peer = require "support.peer"
+local tools = require "support.tools"
+
+-- Each case is a program of its own with a small heap, so that its collector is often at work within a call.
+-- during(f, call, ...) gives call(...), in which a finalizer runs f, once, if the collector comes by.
+local PRELUDE = [[
+local socket = require "ssocket"
+local armed, garbage
+local function trap()
+    local function finalizer()
+        local f = armed
+        armed = nil
+        trap()
+        if f then f() end
+    end
+    if newproxy then
+        getmetatable(newproxy(true)).__gc = finalizer
+    else
+        setmetatable({}, { __gc = finalizer })
+    end
+end
+trap()
+collectgarbage("setpause", 1)
+collectgarbage("setstepmul", 1000)
+local function disarm(...)
+    armed = nil
+    return ...
+end
+local function during(f, call, ...)
+    armed = f
+    return disarm(call(...))
+end
+local function rounds(n, f)
+    for i = 1, n do
+        for _ = 1, i % 50 do
+            garbage = {} -- so that the collector is elsewhere in each round
+        end
+        f(i)
+    end
+end
+local function receiver()
+    local r, u = socket.udp(), socket.udp()
+    assert(r:bind("127.0.0.1", 0))
+    assert(u:connect(r:getsockname()))
+    r:settimeout(0)
+    return r, u
+end
+-- What is left, each datagram counted.
+local function rest(r, seen)
+    local data = r:recv()
+    while data do
+        seen[data] = (seen[data] or 0) + 1
+        data = r:recv()
+    end
+end
+]]
+
+local function alone(code)
+    return function()
+        tools.run_lua(PRELUDE .. peer.dedent(code))
+    end
+end
+
+-- pitfall: bytes of the socket still in use while an allocation of Lua runs a finalizer, which uses or closes it
+describe("a finalizer that runs while results are made", function()
+    t.guard()
+
+    it("may close the socket that is read", alone [[
+        rounds(500, function(i)
+            local a, b = socket.pair()
+            local sent = ("%06d"):format(i):rep(10000)
+            assert(b:write { sent, ("x"):rep(10000) })
+            local closed
+            local data = during(function() closed = true a:close() end, a.read, a, 60000)
+            assert(data == sent or data == nil and closed)
+            assert(not closed or a:pending() == 0, a:pending())
+        end)
+    ]])
+
+    it("may read from the same socket: no byte comes twice or is counted wrongly", alone [[
+        rounds(500, function(i)
+            local a, b = socket.pair()
+            a:settimeout(0)
+            assert(b:write(("x"):rep(30000)))
+            local inner = ""
+            local want = i % 2 == 0 and 30000 or 40000
+            local data, _, partial = during(function() inner = a:readsome(20000) or "" end, a.read, a, want)
+            local got = #(data or partial or "") + #inner
+            assert(a:pending() >= 0 and got + #(a:readsome(30000) or "") == 30000)
+            assert(a:pending() == 0)
+        end)
+    ]])
+
+    it("may read lines of the same socket", alone [[
+        local line = ("x"):rep(5000)
+        rounds(300, function()
+            local a, b = socket.pair()
+            a:settimeout(0)
+            assert(b:write((line .. "\n"):rep(4)))
+            local n, lines = 0, a:readuntil "\n"
+            local function count(data)
+                assert(data == line or data == nil)
+                n = n + (data and 1 or 0)
+                return data
+            end
+            repeat until not count((during(function() count((lines())) end, lines)))
+            assert(n == 4, n)
+        end)
+    ]])
+
+    it("may make other sockets use the memory", alone [[
+        rounds(1000, function(i)
+            local a, b = socket.pair()
+            local sent = ("%06d"):format(i):rep(9000)
+            assert(b:write(sent))
+            local data = during(function()
+                a:close()
+                local c, d = socket.pair()
+                d:write(("Z"):rep(60000))
+                c:readsome(10)
+            end, a.read, a, #sent)
+            assert(data == sent or data == nil)
+        end)
+    ]])
+
+    it("may close the socket of recvmany", alone [[
+        rounds(100, function()
+            local r, u = receiver()
+            for k = 1, 40 do u:send(("%04d"):format(k):rep(200)) end
+            local datas, addrs = during(function()
+                r:close()
+                local q = receiver()
+                for _ = 1, 3 do q:sendto(("Z"):rep(60000), q:getsockname()) end
+                for _ = 1, 3 do q:recv() end
+            end, r.recvmany, r, 40, 1000)
+            for k, data in ipairs(datas or {}) do
+                assert(data == ("%04d"):format(k):rep(200), data)
+                assert(#addrs == #datas)
+            end
+        end)
+    ]])
+
+    for _, name in ipairs { "recvmany", "recvfrom" } do
+        it("may receive from the same socket as " .. name .. ": each datagram comes once", alone([[
+            local name = "]] .. name .. [["
+            rounds(200, function()
+                local r, u = receiver()
+                for k = 1, 20 do u:send(("%04d"):format(k):rep(200)) end
+                local seen = {}
+                local function inner()
+                    local data = r:recv()
+                    if data then seen[data] = 1 end
+                end
+                local datas = during(inner, r[name], r, name == "recvmany" and 10 or 1000, 1000)
+                for _, data in ipairs(type(datas) == "table" and datas or { datas }) do
+                    seen[data] = (seen[data] or 0) + 1
+                end
+                rest(r, seen)
+                for k = 1, 20 do
+                    local n = seen[("%04d"):format(k):rep(200)]
+                    assert(n == 1, k .. " came " .. tostring(n) .. " times")
+                end
+            end)
+        ]]))
+    end
+
+    it("may send with the same socket: each datagram goes once", alone [[
+        local r = receiver()
+        local host, port = r:getsockname()[1], r:getsockname()[2]
+        local addr = r:getsockname()
+        rounds(1000, function(i)
+            local u, seen = socket.udp(), {}
+            local inner
+            assert(during(function() inner = u:sendto("inner" .. i, addr) end, u.sendto, u, "outer" .. i, host, port))
+            rest(r, seen)
+            assert(seen["outer" .. i] == 1, "sent another one")
+            assert(seen["inner" .. i] == (inner and 1 or nil), "sent twice")
+        end)
+    ]])
+
+    it("may send with the same socket as sendmany", alone [[
+        local r = receiver()
+        local host, port = r:getsockname()[1], r:getsockname()[2]
+        local addr, many = r:getsockname(), {}
+        for k = 1, 100 do many[k] = "m" .. k end
+        rounds(250, function()
+            local u, seen = socket.udp(), {}
+            local n = during(function() u:sendto("inner", addr) end, u.sendmany, u, many, host, port)
+            assert(n == 100, tostring(n))
+            rest(r, seen)
+            for k = 1, 100 do assert(seen["m" .. k] == 1) end
+        end)
+    ]])
+
+    -- Up to Lua 5.3 an error in a finalizer comes out of the call that the collector ran in.
+    it("may end recvmany with an error: what was received is not mixed up", alone [[
+        rounds(200, function()
+            local r, u = receiver()
+            for k = 1, 10 do u:send(("%04d"):format(k):rep(500)) end
+            local ok, datas = pcall(during, function() error("from a finalizer") end, r.recvmany, r, 8, 4000)
+            armed = nil
+            local got = ok and datas or {}
+            for _ = 1, 10 do -- one by one, then many again
+                got[#got + 1] = r:recv()
+            end
+            local other = receiver()
+            other:sendto(("secret!"):rep(9000), other:getsockname())
+            assert(#other:recv() == 63000)
+            while true do
+                local more = r:recvmany(8, 4000)
+                if not more then break end
+                for _, data in ipairs(more) do got[#got + 1] = data end
+            end
+            local seen = {}
+            for _, data in ipairs(got) do
+                assert(#data == 2000 and data == data:sub(1, 4):rep(500), "not a datagram of this socket")
+                assert(not seen[data], "came twice")
+                seen[data] = true
+            end
+            assert(not ok or #got == 10)
+        end)
+    ]])
+end)
