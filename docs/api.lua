@@ -989,8 +989,8 @@ local tcp = {
 api.iterator = {
     text = [[
         What [`readuntil`](#tcpsock-readuntil) returns. It takes no arguments; each call gives the next record.
-        As it gives `nil` on any error it works in a `for` loop, which cannot tell one error from another:
-        call it by hand where that matters.]],
+        As it gives `nil` on any error it works in a `for` loop, which cannot tell one error from another and does
+        not see `partial`: a last record without its delimiter is lost to it. Call it by hand where that matters.]],
     call = { "data, err, partial = iterator()" },
     gives = {
         { "data", "string?", "the bytes before the delimiter, with it if `inclusive`; `\"\"` between two delimiters" },

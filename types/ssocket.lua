@@ -28,8 +28,8 @@
 ---@alias ssocket.shutdown integer
 
 ---What `readuntil` returns. It takes no arguments; each call gives the next record. As it gives `nil` on any
----error it works in a `for` loop, which cannot tell one error from another: call it by hand where that
----matters.
+---error it works in a `for` loop, which cannot tell one error from another and does not see `partial`: a last
+---record without its delimiter is lost to it. Call it by hand where that matters.
 ---@alias ssocket.iterator fun(): string?, string?, string?
 
 ---Returned addresses are tables for IP, and for Unix sockets strings as above (`"unix:/path"`,

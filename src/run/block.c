@@ -83,8 +83,9 @@ static void wait_for(struct ss_op *op, int64_t left_ns)
     for (unsigned i = 0; i < nwants && n < sizeof set / sizeof *set; i++)
         if (usable(&wants[i]))
             set[n++] = os_poll_for(wants[i].fd, wants[i].events & SS_READABLE, wants[i].events & SS_WRITABLE);
-    int64_t until_ns = earlier(left_ns, op->after_ms > 0 ? (int64_t)op->after_ms * 1000000 : -1);
-    op->due = os_poll(set, n, until_ns, &ready, &ignored) == SS_TIMEOUT && op->after_ms > 0;
+    int64_t timer_ns = op->after_ms > 0 ? (int64_t)op->after_ms * 1000000 : -1;
+    int64_t until_ns = earlier(left_ns, timer_ns);
+    op->due = os_poll(set, n, until_ns, &ready, &ignored) == SS_TIMEOUT && until_ns == timer_ns;
 }
 
 static enum ss_status wait_and_step(struct ss_op *op, int64_t spin_ns, int64_t deadline_ns, bool endless)
