@@ -42,11 +42,42 @@ struct reading {
     struct tcp *sock;
 };
 
+#define BLOCK LSS_PREFIX "block"
+enum { LARGE = 32768 };
+
+static int block_gc(lua_State *L)
+{
+    ss_inbuf_clear(lua_touserdata(L, 1));
+    return 0;
+}
+
+/* Takes all there is, of which the first `n` bytes count, without copying it out first: the block itself leaves the socket, and finalizers can't reach it. */
+static bool take_block(lua_State *L, struct ss_inbuf *in, size_t n)
+{
+    unsigned epoch = in->epoch;
+    struct ss_inbuf *own = lss_newuserdata(L, sizeof *own);
+    *own = (struct ss_inbuf){ .pool = in->pool };
+    luaL_getmetatable(L, BLOCK);
+    lua_setmetatable(L, -2);
+    if (in->epoch != epoch) {
+        lua_pop(L, 1);
+        return false;
+    }
+    *own = *in;
+    *in = (struct ss_inbuf){ .pool = own->pool, .epoch = epoch + 1 };
+    lua_pushlstring(L, (const char *)ss_inbuf_data(own), n);
+    ss_inbuf_clear(own);
+    lua_remove(L, -2);
+    return true;
+}
+
 /* Pushes the first `n` bytes and takes them from the buffer, when they are safe in a string. False: a finalizer has taken
  * bytes of the same socket meanwhile, and nothing is pushed. */
 static bool take(lua_State *L, struct ss_inbuf *in, size_t n, size_t delimiter)
 {
     unsigned epoch = in->epoch;
+    if (LSS_COLLECTS_FIRST && n > LARGE && n + delimiter == ss_inbuf_len(in))
+        return take_block(L, in, n);
     if (!lss_push_bytes(L, in, ss_inbuf_data(in), n))
         return false;
     if (in->epoch != epoch) {
@@ -311,4 +342,8 @@ static const luaL_Reg methods[] = {
 void lss_open_tcp(lua_State *L)
 {
     lss_class(L, LSS_TCP, methods);
+    luaL_newmetatable(L, BLOCK);
+    lua_pushcfunction(L, block_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
 }
