@@ -81,6 +81,11 @@ UNIT_SOURCES := $(wildcard src/core/*.c src/os/*.c src/run/*.c) \
 	$(filter-out test/unit/test_%,$(wildcard test/unit/*.c))
 UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(UNIT_DIR)/obj/%.o)
 
+# Calls that the linker sends to __wrap_... in these tests: the first runs on test/unit/fake_os.c.
+FAKED_test_race := $(addprefix os_,close connect connected disconnect kernel_timeout lookup_drop lookup_start \
+	lookup_take names names_free nonblock now_ns opt_set_raw peer poll socket)
+FAKED_test_lookup := freeaddrinfo getaddrinfo malloc pthread_create
+
 all: $(MODULE) $(ROOT_COPY) ## build the module (default)
 helpers: $(HELPERS)
 unit-programs: $(UNIT_TESTS)
@@ -106,7 +111,7 @@ $(DIR)/obj/host/%.o: test/host/%.c Makefile | need-lua
 	$(call COMPILE,$(LUA_CPPFLAGS),$(SAN))
 
 $(UNIT_TESTS): $(UNIT_DIR)/%: $(UNIT_DIR)/obj/test/unit/%.o $(UNIT_OBJECTS)
-	$(call LINK,$(UNIT_SAN))
+	$(call LINK,$(UNIT_SAN) $(FAKED_$(@F):%=-Wl,--wrap=%))
 $(UNIT_DIR)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call COMPILE,-Itest/unit,$(UNIT_SAN))

@@ -31,9 +31,13 @@ describe("signals that interrupt a call", function()
                 local client, accepted, listener = t.narrow()
                 client:settimeout(seconds)
                 local p = signals()
-                t.takes(seconds, call, client)
+                local limit, caught = t.sys.now() + 20, 0
+                repeat -- a busy machine may not let the sender run in time
+                    t.takes(seconds, call, client)
+                    caught = caught + t.sys.caught()
+                until caught >= 5 or t.sys.now() > limit
                 p:kill()
-                assert.is_true(t.sys.caught() >= 5)
+                assert.is_true(caught >= 5)
                 client:close()
                 accepted:close()
                 listener:close()

@@ -1,18 +1,59 @@
--- What programs that run in a space use to look at themselves.
+-- What programs that run in a space (support.space) use: calls with their time, and looks at themselves.
 
 local socket = require "ssocket"
 local sys = require "testsys"
 
 local inside = {}
 
--- Calls f(...); returns the seconds that it took, then its results.
-function inside.time(f, ...)
+local slow = tonumber(os.getenv "SSOCKET_SLOW") or 1
+
+-- ---- calls ----
+
+-- Runs f(...), which must take at least and less than so many seconds; returns its results.
+function inside.takes(least, less, f, ...)
     local began = sys.now()
-    local function results(...)
-        return sys.now() - began, ...
+    local function check(...)
+        local took = sys.now() - began
+        if took < least or took >= less * slow then
+            error(("took %.4f s, not %g to %g s; %s"):format(took, least, less, tostring((select(2, ...)))), 2)
+        end
+        return ...
     end
-    return results(f(...))
+    return check(f(...))
 end
+
+-- The results of a call that must have failed so.
+function inside.fails(err, ...)
+    local value, got = ...
+    if value ~= nil or got ~= err then
+        error(("%s, %s and not nil, %s"):format(tostring(value), tostring(got), err), 2)
+    end
+end
+
+function inside.equal(expected, got)
+    if expected ~= got then
+        error(("%s and not %s"):format(tostring(got), tostring(expected)), 2)
+    end
+end
+
+-- A socket that listens at a host, and its port.
+function inside.listen(host)
+    local s = socket.tcp()
+    assert(s:bind(host, 0))
+    assert(s:listen())
+    return s, s:getsockname()[2]
+end
+
+-- The hosts of addresses in their order, as one text.
+function inside.hosts(addresses)
+    local hosts = {}
+    for i, address in ipairs(addresses) do
+        hosts[i] = address[1]
+    end
+    return table.concat(hosts, " ")
+end
+
+-- ---- this process ----
 
 local function status(field)
     local file = assert(io.open "/proc/self/status")
@@ -21,12 +62,12 @@ local function status(field)
     return tonumber(text:match("\n" .. field .. ":%s*(%d+)"))
 end
 
--- A sanitizer may have a thread of its own, which was there before.
-local threads_before = status "Threads"
+-- The thread sanitizer begins one of its own with the first of ours.
+local others = 1 + (tonumber(os.getenv "SSOCKET_SANITIZER_THREADS") or 0)
 
--- How many threads look up names.
-function inside.threads()
-    return status "Threads" - threads_before
+-- How many threads look names up.
+function inside.lookups()
+    return math.max(0, status "Threads" - others)
 end
 
 -- Resident memory in KiB.
@@ -38,7 +79,7 @@ function inside.descriptors()
     return #sys.fds()
 end
 
--- Descriptors whose kind begins so: "socket", "anon_inode:[eventfd]", "pipe".
+-- Descriptors whose kind begins so, such as "anon_inode:[eventfd]".
 function inside.count(kind)
     local n = 0
     for _, fd in ipairs(sys.fds()) do
@@ -49,23 +90,26 @@ function inside.count(kind)
     return n
 end
 
--- Waits until condition() holds.
-function inside.await(condition, what)
-    local limit = sys.now() + 20
-    while not condition() do
-        assert(sys.now() < limit, what .. ": it never comes")
+-- Waits until all look-ups that were given up have ended.
+function inside.settle()
+    local limit = sys.now() + 20 * slow
+    while inside.lookups() > 0 do
+        assert(sys.now() < limit, "look-ups never end")
         socket.sleep(0.002)
     end
 end
 
--- Waits until all look-ups that were given up have ended.
-function inside.settle()
-    inside.await(function()
-        return inside.threads() == 0
-    end, "the end of the look-ups")
+-- Leaves as many look-ups of a name that nobody answers under way as there may be.
+function inside.occupy(host)
+    local limit, before = sys.now() + 20 * slow
+    repeat
+        assert(sys.now() < limit, "look-ups end too soon")
+        before = inside.lookups()
+        inside.fails(socket.ERROR_TIMEOUT, socket.resolve(host, 80, before < 8 and 0.01 or 0.05))
+    until before == 8 and inside.lookups() == 8
 end
 
--- Connections in SYN-SENT: attempts that somebody left under way.
+-- Connections in SYN-SENT, which is what attempts under way are in.
 function inside.attempts()
     local n = 0
     for _, name in ipairs { "tcp", "tcp6" } do

@@ -16,7 +16,7 @@ import select
 import socket
 import struct
 import sys
-import threading
+import time
 
 TYPE_A, TYPE_AAAA = 1, 28
 RCODES = {"servfail": 2, "nxdomain": 3}
@@ -46,34 +46,59 @@ def answer(query, label, qtype, end):
     return header + query[12:end] + record
 
 
+class Server:
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 53))
+        self.count = 0
+        self.held = []
+        self.late = []  # (when, answer, whom)
+
+    def hear(self):
+        query, sender = self.socket.recvfrom(512)
+        self.count += 1
+        label, qtype, end = parse(query)
+        reply = answer(query, label, qtype, end)
+        if label == "held":
+            self.held.append((reply, sender))
+        elif label.startswith("late-"):
+            self.late.append((time.monotonic() + int(label[5:]) / 1000, reply, sender))
+        elif label != "silent":
+            self.socket.sendto(reply, sender)
+
+    def obey(self, line):
+        if line == "count":
+            print(self.count, flush=True)
+        for reply, sender in self.held if line == "go" else []:
+            self.socket.sendto(reply, sender)
+
+    def send_late(self):
+        now = time.monotonic()
+        for when, reply, sender in self.late:
+            if when <= now:
+                self.socket.sendto(reply, sender)
+        self.late = [late for late in self.late if late[0] > now]
+
+    def wait(self):
+        """What there is to read, or nothing when a late answer is due."""
+        first = min((late[0] for late in self.late), default=None)
+        left = None if first is None else max(0, first - time.monotonic())
+        return select.select([self.socket, sys.stdin], [], [], left)[0]
+
+
 def main():
-    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    server.bind(("127.0.0.1", 53))
+    server = Server()
     print("ready", flush=True)
-    count, held = 0, []
     while True:
-        for ready in select.select([server, sys.stdin], [], [])[0]:
-            if ready is sys.stdin:
-                line = sys.stdin.readline().rstrip()
-                if not line:
-                    return
-                if line == "count":
-                    print(count, flush=True)
-                for reply, sender in held if line == "go" else []:
-                    server.sendto(reply, sender)
-                continue
-            query, sender = server.recvfrom(512)
-            count += 1
-            label, qtype, end = parse(query)
-            reply = answer(query, label, qtype, end)
-            if label == "held":
-                held.append((reply, sender))
-            elif label.startswith("late-"):
-                timer = threading.Timer(int(label[5:]) / 1000, server.sendto, (reply, sender))
-                timer.daemon = True
-                timer.start()
-            elif label != "silent":
-                server.sendto(reply, sender)
+        readable = server.wait()
+        if server.socket in readable:
+            server.hear()
+        if sys.stdin in readable:
+            line = sys.stdin.readline()
+            if not line:
+                return
+            server.obey(line.rstrip())
+        server.send_late()
 
 
 main()

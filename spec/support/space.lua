@@ -12,8 +12,8 @@ local t = require "support.t"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$" or "spec/support"
 
--- A route to the loopback device makes the black holes: what comes out of it for a foreign address is thrown away. The
--- cache of a name service daemon would answer from outside.
+-- The black hole is a cable at whose other end nobody is, and on which nobody asks for neighbours. The cache of a name
+-- service daemon would answer from outside.
 local SETUP = [[
 set -e
 for file in gai.conf host.conf hosts nsswitch.conf resolv.conf; do
@@ -21,10 +21,12 @@ for file in gai.conf host.conf hosts nsswitch.conf resolv.conf; do
 done
 [ ! -d /var/run/nscd ] || mount --bind "$0" /var/run/nscd
 ip link set lo up
-ip addr add 192.0.2.1/32 dev lo
-ip route add 192.0.2.0/24 dev lo
-ip addr add 2001:db8::1/64 dev lo nodad
-ip addr add 2001:db8:1::1/128 dev lo nodad preferred_lft 0
+ip link add hole type veth peer name bottom
+ip link set bottom up arp off
+ip link set hole up arp off
+ip addr add 192.0.2.1/24 dev hole
+ip addr add 2001:db8::1/64 dev hole nodad
+ip addr add 2001:db8:1::1/128 dev hole nodad preferred_lft 0
 ip addr add fe80::1/64 dev lo nodad
 ip route add unreachable 198.51.100.0/24
 ip route add unreachable 2001:db8:2::/64
@@ -43,9 +45,9 @@ local FILES = {
 local WAYS = {
     {
         new = { "unshare", "--user", "--map-root-user", "--net", "--mount" },
-        enter = { "nsenter", "--preserve-credentials", "--user", "--net", "--mount" },
+        enter = { "nsenter", "--preserve-credentials", "--user", "--net", "--mount", "--wd" },
     },
-    { new = { "unshare", "--net", "--mount" }, enter = { "nsenter", "--net", "--mount" } },
+    { new = { "unshare", "--net", "--mount" }, enter = { "nsenter", "--net", "--mount", "--wd" } },
 }
 
 local Space = {}
@@ -72,27 +74,42 @@ function Space:run(...)
     return peer.spawn(argv, true)
 end
 
--- Runs Lua code in the space, in which `socket`, `sys` and the functions of support.inside (as `inside`) are known; all
--- of it must succeed. Returns what it printed.
+-- Runs Lua code in the space, in which `socket`, `sys` and `inside` (support.inside) are known. It is not waited for.
+function Space:start_lua(code)
+    local prelude = 'local socket, sys, inside = require "ssocket", require "testsys", require "support.inside" '
+    local argv = {}
+    for word in (os.getenv "SSOCKET_LUA" or "lua"):gmatch "%S+" do
+        argv[#argv + 1] = word
+    end
+    argv[#argv + 1] = "-e"
+    argv[#argv + 1] = prelude .. peer.dedent(code)
+    return self:run((table.unpack or _G.unpack)(argv))
+end
+
+-- The same to its end, which must be a success. Returns what it printed.
 function Space:lua(code)
     return self:start_lua(code):finish(30 * t.slow)
 end
 
--- The same, not waited for.
-function Space:start_lua(code)
-    local prelude = 'local socket, sys, inside = require "ssocket", require "testsys", require "support.inside" '
-    return t.lua(prelude .. peer.dedent(code), self:enter())
-end
-
 -- Starts support/nameserver.py, which says what it does with which name.
 function Space:nameserver()
-    local server = self:run("python3", "-I", "-S", here .. "/nameserver.py")
+    local server = self:run(peer.python3, "-I", "-S", here .. "/nameserver.py")
     assert(server:line() == "ready")
     return server
 end
 
+local function hosts_file(hosts)
+    local lines = { "127.0.0.1 localhost", "::1 localhost" }
+    for name, addresses in hosts:gmatch "(%S+) ([^\n]+)" do
+        for address in addresses:gmatch "%S+" do
+            lines[#lines + 1] = address .. " " .. name
+        end
+    end
+    return table.concat(lines, "\n") .. "\n"
+end
+
 local function write_files(dir, hosts)
-    FILES.hosts = "127.0.0.1 localhost\n::1 localhost\n" .. (hosts or "")
+    FILES.hosts = hosts_file(hosts)
     for name, text in pairs(FILES) do
         local file = assert(io.open(dir .. "/" .. name, "w"))
         file:write(text)
@@ -120,10 +137,24 @@ end
 
 local space = {}
 
--- A new space, which ends with the test; `hosts` are further lines of its /etc/hosts. Or nil and why there is none.
+-- A peer that sends the program of another one a signal (SIGUSR1) every 3 ms until it is killed.
+function space.signals(program)
+    local p = t.python(
+        [[
+        say("sending")
+        while not select.select([sys.stdin], [], [], 0.003)[0]: os.kill(int(argv[0]), signal.SIGUSR1)
+        ]],
+        program.pid
+    )
+    assert(p:line() == "sending")
+    return p
+end
+
+-- A new space, which ends with the test; nil where that is not permitted, and then space.why says why. `hosts` are
+-- names that are known there, each with its addresses on a line.
 function space.open(hosts)
     local dir, reasons = t.tmpdir(), {}
-    write_files(dir, hosts)
+    write_files(dir, hosts or "")
     for i, way in ipairs(WAYS) do
         local self, reason = try(way, dir)
         if self then
@@ -131,19 +162,7 @@ function space.open(hosts)
         end
         reasons[i] = way.new[1] .. " " .. way.new[2] .. ": " .. tostring(reason):gsub("%s+", " ")
     end
-    return nil, "namespaces are not permitted here: " .. table.concat(reasons, "; ")
-end
-
--- A test that gets a space; pending, with the reason, where there is none.
-function space.it(title, hosts, test)
-    local busted = require "busted"
-    busted.it(title, function()
-        local self, reason = space.open(hosts)
-        if not self then
-            return busted.pending(reason)
-        end
-        test(self)
-    end)
+    space.why = "namespaces are not permitted here: " .. table.concat(reasons, "; ")
 end
 
 return space

@@ -135,7 +135,7 @@ function t.takes(seconds, f, ...)
     local started = sys.now()
     local function check(...)
         local took = sys.now() - started
-        if took < seconds or took > seconds + t.slow then
+        if took < seconds or took > seconds + 2 * t.slow then
             error(("took %.4f s, not %.4f s"):format(took, seconds), 0)
         end
         return ...

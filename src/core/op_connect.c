@@ -90,19 +90,33 @@ static enum ss_status watch(struct ss_named *op, bool *failed)
     return SS_WANT;
 }
 
+/* Linux says EISCONN only to the second connect(2) from here on if the first was in progress as it returned. */
+static bool is_connected(int fd)
+{
+    struct ss_addr peer;
+    struct ss_error ignored;
+    return os_peer(fd, &peer, &ignored) == SS_OK;
+}
+
+/* The socket's own descriptor for the next attempt. */
+static enum ss_status prepare_own(struct ss_named *op, struct ss_error *err)
+{
+    struct ss_sock *s = op->sock;
+    bool connected = is_connected(s->io.fd);
+    if (!connected && ss_addr_fit(&op->latest, s->family))
+        return ss_sock_mode(s, op->nonblock, err);
+    *err = connected ? (struct ss_error){ SS_SYSTEM, EISCONN } : ss_wrong_family;
+    return SS_ERROR;
+}
+
 /* A descriptor for the next attempt. */
 static enum ss_status prepare(struct ss_named *op, int *fd, struct ss_error *err)
 {
-    struct ss_sock *s = op->sock;
-    if (!op->own) {
-        op->bounded_ns = 0;
-        return ss_sock_make(s, op->latest.sa.any.sa_family, op->nonblock, fd, err);
-    }
-    *fd = s->io.fd;
-    if (ss_addr_fit(&op->latest, s->family))
-        return ss_sock_mode(s, op->nonblock, err);
-    *err = ss_wrong_family;
-    return SS_ERROR;
+    *fd = op->sock->io.fd;
+    if (op->own)
+        return prepare_own(op, err);
+    op->bounded_ns = 0;
+    return ss_sock_make(op->sock, op->latest.sa.any.sa_family, op->nonblock, fd, err);
 }
 
 /* Lets the kernel keep the deadline of a connect that may wait there. */

@@ -38,14 +38,16 @@ static void end_lookup(struct ss_named *op)
     op->lookup = NULL;
 }
 
-/* On another thread. */
+/* On another thread. However quick that is, it is asked only after a wait: with no time at all no name is found. */
 static enum ss_status look_up_behind(struct ss_named *op)
 {
-    enum ss_status st = SS_OK;
-    if (!op->lookup)
-        st = os_lookup_start(&op->env->resolver, op->target.host, &op->lookup, &op->lookup_fd, &op->op.error);
-    if (st == SS_OK)
+    enum ss_status st;
+    if (op->lookup)
         st = os_lookup_take(op->lookup, &op->names, &op->op.error);
+    else {
+        st = os_lookup_start(&op->env->resolver, op->target.host, &op->lookup, &op->lookup_fd, &op->op.error);
+        st = st == SS_OK ? SS_WANT : st;
+    }
     op->op.want = (struct ss_interest){ .fd = op->lookup_fd, .events = SS_READABLE };
     if (st != SS_WANT)
         end_lookup(op);

@@ -8,6 +8,7 @@
 #include "os/os_net.h"
 #include "os/os_poll.h"
 #include "run/deadline.h"
+#include "run/wait.h"
 
 enum { SHORT_NS = 100000000, TICKS_NS = 20000000 };
 
@@ -44,7 +45,9 @@ static bool grant(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns, bool 
 static enum ss_status try_once(struct ss_op *op)
 {
     ss_io_give(op->io, SS_TRY);
-    return op->step(op);
+    enum ss_status st = op->step(op);
+    op->due = false;
+    return st;
 }
 
 /* Tries for as long as the program gives a processor for it (OPT_SPIN): waking up from a sleep takes longer than most
@@ -70,22 +73,22 @@ static bool usable(const struct ss_interest *want)
     return want->fd >= 0 && want->events != 0;
 }
 
-/* Waits for what the operation wants, `left_ns` at most; one that has only used up its calls wants nothing. */
+/* Waits for what the operation wants, `left_ns` at most; signals end neither that time nor the operation's own. One that
+ * has only used up its calls wants nothing. */
 static void wait_for(struct ss_op *op, int64_t left_ns)
 {
-    op->due = false;
     if (ss_io_is_spent(op->io))
         return;
-    struct pollfd set[16];
+    struct pollfd set[16], spare[16];
     struct ss_error ignored;
-    unsigned n = 0, ready, nwants = op->wants ? op->nwants : 1;
+    unsigned n = 0, nwants = op->wants ? op->nwants : 1;
     const struct ss_interest *wants = op->wants ? op->wants : &op->want;
     for (unsigned i = 0; i < nwants && n < sizeof set / sizeof *set; i++)
         if (usable(&wants[i]))
             set[n++] = os_poll_for(wants[i].fd, wants[i].events & SS_READABLE, wants[i].events & SS_WRITABLE);
     int64_t timer_ns = op->after_ms > 0 ? (int64_t)op->after_ms * 1000000 : -1;
     int64_t until_ns = earlier(left_ns, timer_ns);
-    op->due = os_poll(set, n, until_ns, &ready, &ignored) == SS_TIMEOUT && until_ns == timer_ns;
+    op->due = ss_wait_any(set, n, spare, until_ns, &ignored) == SS_TIMEOUT && until_ns == timer_ns;
 }
 
 static enum ss_status wait_and_step(struct ss_op *op, int64_t spin_ns, int64_t deadline_ns, bool endless)

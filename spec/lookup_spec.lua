@@ -1,0 +1,360 @@
+-- Name look-up under the deadline: with a name server (support/nameserver.py) that is silent, late or away, in a
+-- network of our own (support.space). The threads themselves are tested in test/unit/test_lookup.c.
+--
+-- SSOCKET_LONG=1 in the environment: a thousand look-ups that take 0.2 s each, as a dead name server would have it.
+
+local space = require "support.space"
+local t = require "support.t"
+local tools = require "support.tools"
+
+local here_dir = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$" or "spec"
+
+describe("a look-up", function()
+    t.guard()
+
+    -- Every call that takes a name, on a socket that is new and stays so.
+    it("that nobody answers ends at the deadline, whatever the call", function()
+        local here = space.open() or pending(space.why)
+        here:nameserver()
+        here:lua [[
+            local calls = {
+                function(s, ...) return s[1]:connect(...) end,
+                function(s, ...) return s[1]:bind(...) end,
+                function(s, ...) return s[2]:bind(...) end,
+                function(s, ...) return s[2]:connect(...) end,
+                function(s, ...) return s[2]:sendto("data", ...) end,
+                function(s, ...) return s[2]:send("data", ...) end,
+                function(s, ...) return s[2]:sendmany({ "data" }, ...) end,
+                function(s, ...) return s[2]:connect { ... } end,
+                function(s, host, port) return socket.resolve(host, port, s[1]:gettimeout()) end,
+            }
+            local s = { socket.tcp(), socket.udp() }
+            s[1]:settimeout(0.11)
+            s[2]:settimeout(0.11)
+            for _, call in ipairs(calls) do
+                inside.fails(socket.ERROR_TIMEOUT, inside.takes(0.11, 0.9, call, s, "silent.test.", 80))
+                inside.equal(-1, s[1]:fileno())
+                inside.equal(-1, s[2]:fileno())
+                inside.equal(0, inside.count "anon_inode:[eventfd]")
+            end
+        ]]
+    end)
+
+    -- To about a millisecond: the best of five counts, each has taken its time.
+    it("of 0.2 s takes 0.2 s", function()
+        local here = space.open() or pending(space.why)
+        here:nameserver()
+        here:lua [[
+            local s, best = socket.tcp(), math.huge
+            s:settimeout(0.2)
+            for _ = 1, 5 do
+                local began = sys.now()
+                inside.fails(socket.ERROR_TIMEOUT, inside.takes(0.2, 0.9, s.connect, s, "silent.test.", 80))
+                best = math.min(best, sys.now() - began)
+            end
+            assert(best < 0.25, best)
+        ]]
+    end)
+
+    local storm = [[
+        local function look_up(n, host, seconds)
+            local s, ends = socket.tcp(), { [true] = 0, [false] = 0 }
+            s:settimeout(seconds)
+            local most = { lookups = 0, descriptors = 0 }
+            for i = 1, n do
+                local ok, err = s:connect(host, 81)
+                assert(ok == nil and (err == socket.ERROR_TIMEOUT or err == socket.ERROR_REFUSED), err)
+                ends[err == socket.ERROR_TIMEOUT] = ends[err == socket.ERROR_TIMEOUT] + 1
+                for what in pairs(i % 10 == 0 and most or {}) do
+                    most[what] = math.max(most[what], inside[what]())
+                end
+            end
+            return ends, most
+        end
+    ]]
+
+    -- Eight look-ups at once are what the documentation states; each may have two sockets to ask with.
+    it("is given up a thousand times without growing threads, descriptors or memory", function()
+        local here = space.open() or pending(space.why)
+        local seconds = os.getenv "SSOCKET_LONG" and 0.2 or 0.002
+        t.sys.watchdog(math.ceil(1000 * seconds * 2 + 60 * t.slow))
+        here:nameserver()
+        here:start_lua(storm .. ([[
+            local seconds, sanitized = %g, %s
+            local before = inside.descriptors()
+            look_up(200, "silent.test.", 0.002)
+            local memory = inside.memory()
+            local ends, most = inside.takes(1000 * seconds, math.huge, look_up, 1000, "silent.test.", seconds)
+            inside.equal(1000, ends[true])
+            inside.equal(8, most.lookups)
+            assert(most.descriptors <= before + 2 * 8, most.descriptors)
+            inside.settle()
+            inside.equal(before, inside.descriptors())
+            local grown = inside.memory() - memory
+            assert(sanitized or grown < 1024, grown .. " KiB")
+        ]]):format(seconds, tostring(t.slow > 1))):finish(1000 * seconds * 2 + 60 * t.slow)
+    end)
+
+    -- The answer comes when the call has just ended, or is about to.
+    it("may end at the same moment as its deadline", function()
+        local here = space.open() or pending(space.why)
+        here:nameserver()
+        here:lua(storm .. [[
+            local before, given_up, done = inside.descriptors(), 0, 0
+            for i = 1, 10 do
+                local ends = look_up(20, "late-3.test", 0.0027 + i * 0.00015)
+                given_up, done = given_up + ends[true], done + ends[false]
+            end
+            inside.equal(200, given_up + done)
+            inside.settle()
+            inside.equal(before, inside.descriptors())
+        ]])
+    end)
+
+    it("whose answer is late succeeds if there is time", function()
+        local here = space.open() or pending(space.why)
+        here:nameserver()
+        here:lua [[
+            local listener, port = inside.listen "::1"
+            for _, timeout in ipairs { -1, 5 } do
+                local s = socket.tcp()
+                s:settimeout(timeout)
+                assert(inside.takes(0.2, 0.9, s.connect, s, "late-200.test", port))
+                inside.equal(2, #inside.takes(0.2, 0.9, socket.resolve, "late-200.test", port, timeout))
+            end
+            inside.fails(socket.ERROR_TIMEOUT, inside.takes(0.1, 0.9, socket.resolve, "late-500.test", port, 0.1))
+            inside.equal(2, #socket.resolve("late-1.test", port, 5)) -- the answer to the other goes to nobody
+            inside.settle()
+        ]]
+    end)
+
+    it("takes from the time of the call that it is part of", function()
+        local here = space.open "dead.test 2001:db8::2" or pending(space.why)
+        here:nameserver()
+        here:lua [[
+            local s = socket.tcp()
+            s:settimeout(0.3)
+            inside.fails(socket.ERROR_TIMEOUT, inside.takes(0.3, 0.9, s.connect, s, "late-400.test", 81))
+            inside.fails(socket.ERROR_TIMEOUT, inside.takes(0.3, 0.9, s.connect, s, "dead.test", 81))
+            local u = socket.udp()
+            for _, each in ipairs { s, u } do
+                each:settimeout(5)
+            end
+            inside.fails(socket.ERROR_REFUSED, inside.takes(0.2, 0.9, s.connect, s, "late-200.test", 81))
+            assert(inside.takes(0.2, 0.9, u.sendto, u, "data", "late-200.test", 81))
+        ]]
+    end)
+
+    it("has no time when there is none", function()
+        local here = space.open "host.test 192.0.2.1" or pending(space.why)
+        here:nameserver()
+        here:lua [[
+            local calls = {
+                function(s, ...) return s[1]:connect(...) end,
+                function(s, ...) return s[1]:bind(...) end,
+                function(s, ...) return s[2]:connect(...) end,
+                function(s, ...) return s[2]:sendto("data", ...) end,
+                function(s, ...) return socket.resolve((...), 81, 0) end,
+            }
+            local before = inside.descriptors()
+            for _, host in ipairs { "host.test", "localhost", "four.test", "silent.test." } do
+                for _, call in ipairs(calls) do
+                    local s = { socket.tcp(), socket.udp() }
+                    s[1]:settimeout(0)
+                    s[2]:settimeout(0)
+                    inside.fails(socket.ERROR_TIMEOUT, inside.takes(0, 0.9, call, s, host, 81))
+                    inside.equal(0, inside.count "anon_inode:[eventfd]")
+                    inside.equal(-2, s[1]:fileno() + s[2]:fileno())
+                end
+            end
+            inside.settle()
+            inside.equal(before, inside.descriptors())
+        ]]
+    end)
+
+    -- "held.test" is answered when we say so: there is time to look from outside how many threads the program has.
+    local function threads_of(p)
+        local file = assert(io.open("/proc/" .. p.pid .. "/status"))
+        local text = file:read "*a"
+        file:close()
+        return tonumber(text:match "\nThreads:%s*(%d+)")
+    end
+
+    local function held(here, timeout)
+        local server = here:nameserver()
+        local p = here:start_lua(([[
+            assert(socket.resolve("localhost", 80, 20)) -- what comes with the first thread is there
+            inside.settle()
+            print "ready"
+            io.stdout:flush()
+            io.read()
+            inside.equal("::1 127.0.0.1", inside.hosts(assert(socket.resolve("held.test", 80, %g))))
+        ]]):format(timeout))
+        assert.equal("ready", p:line())
+        local before, limit = threads_of(p), t.now() + 20
+        p:say "go"
+        repeat
+            assert(t.now() < limit, "the question does not come")
+            server:say "count"
+        until server:number() == 2
+        local threads = threads_of(p) - before
+        server:say "go"
+        p:finish()
+        return threads
+    end
+
+    it("is made by the program's own thread when there is no deadline", function()
+        local here = space.open() or pending(space.why)
+        assert.equal(0, held(here, -1))
+    end)
+
+    it("is made by a thread of its own when there is one", function()
+        local here = space.open() or pending(space.why)
+        assert.equal(1, held(here, 20))
+    end)
+
+    it("is not needed for a numeric host", function()
+        local here = space.open() or pending(space.why)
+        local server = here:nameserver()
+        here:lua [[
+            local _, port = inside.listen "127.0.0.1"
+            local calls = {
+                function(host) return socket.resolve(host, port, 5) end,
+                function(host) local s = socket.tcp() s:settimeout(5) return s:bind(host, 0) end,
+                function(host) local u = socket.udp() u:settimeout(5) return u:sendto("data", host, port) end,
+                function(host) local u = socket.udp() u:settimeout(5) return u:connect(host, port) end,
+            }
+            for _, host in ipairs { "127.0.0.1", "::1", "[::1]", "fe80::1%lo", "::ffff:127.0.0.1" } do
+                for _, call in ipairs(calls) do
+                    assert(call(host))
+                end
+            end
+            local s = socket.tcp()
+            s:settimeout(5)
+            assert(s:connect("127.0.0.1", port))
+        ]]
+        server:say "count"
+        assert.equal(0, server:number())
+    end)
+
+    it("waits for its turn when eight are under way, until its deadline", function()
+        local here = space.open "host.test 192.0.2.1" or pending(space.why)
+        here:nameserver()
+        here:lua [[
+            inside.occupy "silent.test."
+            inside.fails(socket.ERROR_TIMEOUT, inside.takes(0.1, 0.9, socket.resolve, "host.test", 80, 0.1))
+            inside.equal("192.0.2.1", inside.hosts(socket.resolve("host.test", 80, 20)))
+            inside.equal("127.0.0.1", inside.hosts(socket.resolve("four.test", 80, 20)))
+            inside.settle()
+        ]]
+    end)
+
+    it("fails in the system's words when there is no descriptor for it", function()
+        local here = space.open "host.test 192.0.2.1" or pending(space.why)
+        here:lua(([[
+            local s = socket.tcp()
+            s:settimeout(5)
+            local soft = sys.nofile()
+            sys.nofile(0)
+            local ok, err = s:connect("host.test", 81)
+            sys.nofile(soft)
+            inside.fails(%q, ok, err)
+            inside.fails(socket.ERROR_REFUSED, s:connect("host.test", 81))
+        ]]):format(t.text "EMFILE"))
+    end)
+
+    -- The program gets them, the call goes on, and no thread of ours takes them away.
+    it("is not disturbed by signals", function()
+        local here = space.open() or pending(space.why)
+        here:nameserver()
+        local p = here:start_lua [[
+            sys.disposition(sys.SIGUSR1, "count")
+            print "ready"
+            io.stdout:flush()
+            io.read()
+            local s = socket.tcp()
+            s:settimeout(0.3)
+            inside.fails(socket.ERROR_REFUSED, inside.takes(0.2, 0.9, s.connect, s, "late-200.test", 81))
+            inside.fails(socket.ERROR_TIMEOUT, inside.takes(0.3, 0.9, s.connect, s, "silent.test.", 81))
+            assert(sys.caught() > 5)
+            assert(not sys.blocked(sys.SIGUSR1))
+        ]]
+        assert.equal("ready", p:line())
+        local signals = space.signals(p)
+        p:say "go"
+        local said = p:rest()
+        signals:kill()
+        assert.equal("", said)
+        p:finish()
+    end)
+end)
+
+describe("look-ups under way", function()
+    t.guard()
+
+    it("stay behind when the process forks; the child has new ones", function()
+        local here = space.open() or pending(space.why)
+        here:nameserver()
+        here:lua [[
+            local s = socket.tcp()
+            s:settimeout(0.01)
+            inside.fails(socket.ERROR_TIMEOUT, s:connect("silent.test.", 80))
+            inside.occupy "silent.test."
+            local function try()
+                inside.fails(socket.ERROR_TIMEOUT, inside.takes(0.05, 0.9, socket.resolve, "silent.test.", 80, 0.05))
+                s:settimeout(20)
+                inside.fails(socket.ERROR_REFUSED, s:connect("four.test", 81))
+                inside.equal("127.0.0.1", inside.hosts(socket.resolve("four.test", 80)))
+                collectgarbage()
+            end
+            local children = {}
+            for i = 1, 2 do
+                children[i] = assert(sys.fork())
+                if children[i] == 0 then
+                    local ok, err = pcall(try)
+                    io.write(ok and "" or err)
+                    io.stdout:flush()
+                    sys._exit(ok and 0 or 1)
+                end
+            end
+            try()
+            for _, pid in ipairs(children) do
+                local how, code = sys.wait(pid, 20)
+                inside.equal("exit 0", how .. " " .. code)
+            end
+            inside.settle()
+        ]]
+    end)
+
+    -- Silent look-ups last a second, which the program's end does not wait for.
+    for _, code in ipairs { "os.exit(0)", "os.exit(0, true)", "" } do
+        it("do not keep a program from ending" .. (code ~= "" and " by " .. code or ""), function()
+            local here = space.open() or pending(space.why)
+            here:nameserver()
+            local p = here:start_lua([[
+                for _ = 1, 20 do
+                    inside.fails(socket.ERROR_TIMEOUT, socket.resolve("silent.test.", 80, 0.001))
+                end
+                local s = socket.tcp()
+                s:settimeout(0.001)
+                inside.fails(socket.ERROR_TIMEOUT, s:connect("silent.test.", 80))
+                assert(inside.lookups() > 0)
+                print(sys.now())
+                io.stdout:flush()
+            ]] .. code)
+            local ending = p:number()
+            assert.equal("", p:finish())
+            assert.is_true(t.now() - ending < 0.7 * t.slow, t.now() - ending)
+        end)
+    end
+
+    -- The module is unloaded with each round's last state, or would be.
+    it("of two states in two threads go on while these are closed", function()
+        local here = space.open() or pending(space.why)
+        here:nameserver()
+        local script = here_dir .. "/support/two_lookups.lua"
+        local p = here:run(tools.build .. "/host_lookup_threads", script, tools.module, t.slow > 1 and 5 or 8)
+        local closing_ms = tonumber((p:finish(60 * t.slow)))
+        assert.is_true(closing_ms < 500 * t.slow, closing_ms .. " ms")
+    end)
+end)
