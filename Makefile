@@ -138,7 +138,7 @@ check: ## install what is missing, then all tests on every Lua installed
 	@MAKE="$(MAKE)" script/check
 demo: ## install what is missing, then show the module at work; TO=host:port fetches a page from there
 	@script/setup demo
-	@$(MAKE) --no-print-directory run-demo
+	@$(MAKE) -s run-demo
 test: check
 
 run-demo: all

@@ -500,7 +500,7 @@ local module = {
             },
             gives = { { "addresses", "ssocket.address[]?", "one or more" } },
             errors = errors(resolving, { "ERROR_TIMEOUT", "the look-up took longer than `timeout`" }),
-            raises = "a wrong type; a port out of range; a NUL in the host; a timeout of NaN",
+            raises = "a wrong type; a Unix address; a port out of range; a NUL in the host; a timeout of NaN",
             waits = "for the system's name look-up, up to `timeout`",
             by = { "getaddrinfo(3)", "gai.conf(5)", "RFC 6724 (order)" },
             example = [[
@@ -531,6 +531,7 @@ local both = {
             gives = { { "ok", "true?", "bound" } },
             errors = errors({ { "ERROR_INUSE", "the address is taken" } }, resolving, {
                 { "ERROR_ACCESS", "a port or a directory that this user may not use" },
+                { "EAFNOSUPPORT", "the socket is open already, in another family" },
                 { "EADDRNOTAVAIL", "the host is no address of this machine" },
                 { "ENOENT", "there is no such directory" },
                 { "ENAMETOOLONG", "the path is too long" },
@@ -618,7 +619,8 @@ local both = {
             text = [[
                 Sets an [option](#options), by name or, for any other integer option of the system, by its two
                 numbers. On a socket that is not open the value is noted and applied when the descriptor is
-                made; if the system refuses it then, that call fails. Set options outlive `close`.]],
+                made; if the system refuses it then, that call fails. Only its type is checked until then. Set options
+                outlive `close`.]],
             takes = {
                 option,
                 {
@@ -728,7 +730,8 @@ local tcp = {
                 connects from its local address. After a failure the socket can connect again.
 
                 A connection that is not made within the deadline is given up. With a timeout of 0 only a peer on
-                the same machine can be reached.]],
+                the same machine can be reached, and only by a number or path: a name, `localhost` too, is then
+                never found in time.]],
             takes = { address },
             gives = { { "ok", "true?", "connected" } },
             errors = errors(

@@ -175,3 +175,31 @@ describe("a method taken to something else", function()
         end
     end)
 end)
+
+describe("an argument of the wrong type", function()
+    t.guard()
+
+    -- What was meant is named, not only the type.
+    it("is told what belongs there", function()
+        local s, u = socket.tcp(), socket.udp()
+        for _, case in ipairs {
+            { s.connect, 3, { s, "127.0.0.1", "http" }, "port (a number) expected, got string" },
+            { s.connect, 3, { s, "127.0.0.1" }, "port expected" },
+            { s.read, 2, { s, {} }, "size (a number) expected, got table" },
+            { s.listen, 2, { s, "many" }, "backlog (a number) expected, got string" },
+            { s.shutdown, 2, { s, "both" }, "SHUT_RD, SHUT_WR or SHUT_RDWR expected, got string" },
+            { s.shutdown, 2, { s, 77 }, "SHUT_RD, SHUT_WR or SHUT_RDWR expected" },
+            { s.setopt, 3, { s, 6, "x" }, "option number (a number) expected, got string" },
+            { u.recvmany, 2, { u, "all" }, "count (a number) expected, got string" },
+            { socket.fromfd, 1, { "x" }, "descriptor (a number) expected, got string" },
+            { socket.resolve, 1, { "unix:/tmp/x" }, "host expected, got a Unix address" },
+            { socket.resolve, 1, { 5 }, "host expected, got number" },
+        } do
+            local f, argument, arguments, text = (table.unpack or _G.unpack)(case)
+            local ok, err = pcall(f, (table.unpack or _G.unpack)(arguments))
+            assert.is_false(ok)
+            assert.is_truthy(err:find(("bad argument #%d"):format(argument), 1, true), err)
+            assert.is_truthy(err:find(text, 1, true), err)
+        end
+    end)
+end)

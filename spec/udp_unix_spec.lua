@@ -122,12 +122,30 @@ describe("Unix datagrams", function()
         u:close()
     end)
 
-    it("need a place that exists", function()
+    it("need a place that exists, and a new socket stays new without it", function()
         local u = socket.udp()
         assert.same({ nil, t.text "ENOENT" }, { u:sendto("x", "unix:" .. t.tmpdir() .. "/none") })
+        assert.equal(-1, u:fileno())
+        assert.is_true(u:bind("127.0.0.1", 0)) -- of another family
+        u:close()
         assert.same({ nil, t.text "ENOENT" }, { u:bind("unix:" .. t.tmpdir() .. "/none/none") })
         u:close()
         assert.equal(-1, u:fileno())
+    end)
+
+    it("come whole by recvmany, however long", function()
+        local u = bound()
+        local long, senders = { t.random(70000, 1), t.random(150000, 2), "short" }, {}
+        for i, data in ipairs(long) do
+            senders[i] = bound() -- the system holds about 200 KB for each
+            assert(senders[i]:sendto(data, (u:getsockname())))
+        end
+        local got, from, err = u:recvmany(8, 200000)
+        assert.same({ 3, 3, nil }, { #got, #from, err })
+        for i = 1, 3 do
+            assert.is_true(got[i] == long[i])
+        end
+        close_all(u, senders[1], senders[2], senders[3])
     end)
 
     it("can not be sent to a stream socket", function()

@@ -169,7 +169,7 @@ function socket:gettimeout() end
 
 ---Sets an option, by name or, for any other integer option of the system, by its two numbers. On a socket
 ---that is not open the value is noted and applied when the descriptor is made; if the system refuses it then,
----that call fails. Set options outlive `close`.
+---that call fails. Only its type is checked until then. Set options outlive `close`.
 ---@param opt ssocket.option one of the `OPT_` constants; with `level` an integer
 ---@param value boolean|integer flags take booleans, the others integers, `OPT_LINGER` an integer or `false`
 ---@return true? ok # set
@@ -205,7 +205,7 @@ local tcpsock = {}
 ---local address. After a failure the socket can connect again.
 ---
 ---A connection that is not made within the deadline is given up. With a timeout of 0 only a peer on the same
----machine can be reached.
+---machine can be reached, and only by a number or path: a name, `localhost` too, is then never found in time.
 ---@param host string see Addresses in docs/reference.md
 ---@param port integer 0..65535
 ---@return true? ok # connected

@@ -114,17 +114,23 @@ static void ask_to_join(struct ss_sock *s)
     s->joins = os_join_received(s->io.fd, true);
 }
 
+/* One that may be longer than a block, as Unix datagrams can: its own length counts, not the number that was asked for. */
+static enum ss_status receive_long(struct ss_recvmany *op, int flags)
+{
+    size_t len = 0;
+    enum ss_status st = os_next_length(op->sock->io.fd, flags, &len, &op->op.error);
+    if (st != SS_OK)
+        return st;
+    size_t size = len < SS_BLOCK ? SS_BLOCK : len < op->size ? len : op->size;
+    return receive_into_queue(op->sock, op->queue, 1, size, OS_DONTWAIT, &op->op.error);
+}
+
 static enum ss_status receive_many(struct ss_recvmany *op, size_t count, int flags)
 {
     size_t size = op->sock->joins ? OS_JOINED : op->size;
-    if (size > SS_BLOCK) { /* longer ones are Unix datagrams, and it is the next one's length that counts */
-        size_t len = 0;
-        enum ss_status st = os_next_length(op->sock->io.fd, flags, &len, &op->op.error);
-        if (st != SS_OK)
-            return st;
-        size = len < SS_BLOCK ? SS_BLOCK : len < size ? len : size;
-        flags = OS_DONTWAIT;
-    }
+    if (size > SS_BLOCK && op->sock->family == AF_UNIX)
+        return receive_long(op, flags);
+    size = size < SS_BLOCK ? size : SS_BLOCK; /* an IP datagram's length has 16 bits */
     return receive_into_queue(op->sock, op->queue, count, size, flags, &op->op.error);
 }
 

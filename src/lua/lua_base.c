@@ -150,7 +150,9 @@ int lss_type_error(lua_State *L, int arg, const char *expected)
 
 static lua_Number check_whole(lua_State *L, int arg, const char *name, int min, lua_Number max)
 {
-    lua_Number n = luaL_checknumber(L, arg);
+    if (!lua_isnumber(L, arg))
+        lss_type_error(L, arg, lua_pushfstring(L, "%s (a number)", name));
+    lua_Number n = lua_tonumber(L, arg);
     if (n != floor(n) || n - n != 0) /* NaN is not equal to itself, infinity less itself is NaN */
         luaL_argerror(L, arg, lua_pushfstring(L, "%s must be a whole number", name));
     if (n < min)

@@ -23,7 +23,7 @@ static struct ss_setting check_option(lua_State *L, const struct lss_socket *s)
         if (lua_type(L, 2) != LUA_TNUMBER)
             lss_type_error(L, 2, "option"); /* a constant that this system lacks is nil */
         setting.level = lss_check_int(L, 2, "level", INT_MIN, INT_MAX);
-        setting.number = lss_check_int(L, 3, "option", INT_MIN, INT_MAX);
+        setting.number = lss_check_int(L, 3, "option number", INT_MIN, INT_MAX);
         return setting;
     }
     size_t len;

@@ -8,6 +8,8 @@
 #include "run/block.h"
 #include "run/deadline.h"
 
+#include <string.h> /* strncmp */
+
 #define VERSION "ssocket 1.0.0"
 
 LSS_EXPORT int luaopen_ssocket(lua_State *L);
@@ -93,6 +95,7 @@ static int resolve(lua_State *L)
     lua_Number timeout = lua_isnoneornil(L, 3) ? -1 : lss_check_seconds(L, 3);
     if (lua_type(L, 1) != LUA_TSTRING)
         lss_type_error(L, 1, "host");
+    luaL_argcheck(L, strncmp(lua_tostring(L, 1), "unix:", 5) != 0, 1, "host expected, got a Unix address");
     lua_settop(L, 2);
     if (lua_isnil(L, 2)) {
         lua_pushinteger(L, 0);

@@ -303,13 +303,16 @@ static int tcp_accept(lua_State *L)
     return lss_run(L, &s->base, &op.op, finish_accept);
 }
 
+#define HOW "SHUT_RD, SHUT_WR or SHUT_RDWR"
+
 static int tcp_shutdown(lua_State *L)
 {
     struct tcp *s = self(L);
     struct ss_error err;
+    if (!lua_isnumber(L, 2))
+        lss_type_error(L, 2, HOW);
     int how = lss_check_int(L, 2, "how", INT_MIN, INT_MAX);
-    luaL_argcheck(L, how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR, 2,
-                  "how must be SHUT_RD, SHUT_WR or SHUT_RDWR");
+    luaL_argcheck(L, how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR, 2, HOW " expected");
     if (is_closed(s))
         return push_closed(L);
     return lss_push_done(L, os_shutdown(s->base.sock.io.fd, how, &err), &err);

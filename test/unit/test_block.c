@@ -148,6 +148,7 @@ static void test_a_short_time(void)
         { "after two", SS_BY_RECV, 95, "wwwo", SS_OK, "HTTT", false, 0 },
         { "error after a wait", SS_BY_SEND, 95, "wwx", SS_ERROR, "HTT", false, 0 },
         { "never", SS_BY_RECV, 40, "w", SS_TIMEOUT, "HTT", true, 0 },
+        { "never, its own time being longer", SS_BY_RECV, 40, "w", SS_TIMEOUT, "HTT", true, 1000 },
         { "in the last moment", SS_BY_RECV, 30, "wwo", SS_OK, "HTT", true, 0 },
         { "by poll", SS_BY_POLL, 95, "wwo", SS_OK, "HTT", false, 0 },
         { "by its own", SS_BY_OWN, 95, "wo", SS_OK, "TT", false, 0 },
