@@ -15,6 +15,8 @@ const struct ss_code_text ss_codes[SS_CODES] = {
     [SS_CODE_TRUNCATED] = { "ERROR_TRUNCATED", "Datagram truncated" },
     [SS_CODE_ACCESS] = { "ERROR_ACCESS", "Permission denied" },
     [SS_CODE_LIMIT] = { "ERROR_LIMIT", "Limit exceeded" },
+    [SS_CODE_BUSY] = { "ERROR_BUSY", "Another task waits on the socket" },
+    [SS_CODE_CANCELLED] = { "ERROR_CANCELLED", "Task cancelled" },
 };
 
 const struct ss_error ss_not_found = { SS_RESOLVER, EAI_NONAME };
@@ -66,6 +68,10 @@ enum ss_code ss_code_of(enum ss_status status, const struct ss_error *err)
         return SS_CODE_LIMIT;
     case SS_TRUNCATED:
         return SS_CODE_TRUNCATED;
+    case SS_BUSY:
+        return SS_CODE_BUSY;
+    case SS_CANCELLED:
+        return SS_CODE_CANCELLED;
     case SS_ERROR:
         return err->space == SS_RESOLVER ? of_resolver(err->code) : of_system(err->code);
     case SS_OK:

@@ -18,6 +18,8 @@ enum ss_code {
     SS_CODE_TRUNCATED,
     SS_CODE_ACCESS,
     SS_CODE_LIMIT,
+    SS_CODE_BUSY,
+    SS_CODE_CANCELLED,
     SS_CODES /* how many; as a result: any other cause, for which the system has a text */
 };
 

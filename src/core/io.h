@@ -16,7 +16,8 @@ enum ss_turn {
     SS_HOLD, /* make no call: finish from memory or say SS_WANT */
     SS_TRY,  /* do what can be done without waiting */
     SS_ONCE, /* one call may wait in the kernel, which keeps the time; then as SS_TRY */
-    SS_FREE  /* every call may wait: there is no deadline */
+    SS_FREE, /* every call may wait: there is no deadline */
+    SS_EDGE  /* as SS_TRY; a poller tells of new data */
 };
 
 struct ss_io;
@@ -34,6 +35,9 @@ struct ss_io {
     int fd;              /* -1: none */
     uint8_t turn;        /* enum ss_turn */
     uint8_t left;        /* SS_TRY: so many more calls */
+    bool edge;           /* the turn is SS_EDGE (`turn` says SS_TRY) */
+    bool quiet;          /* all that was there is received, and the poller will tell of more */
+    bool sticky;         /* that can't be known: an end of the stream, for one, comes without another report */
     int64_t patience_ns; /* how long a call may wait in the kernel; 0: without end */
 };
 
@@ -43,7 +47,8 @@ enum { SS_CALLS_A_STEP = 16 };
 
 static inline void ss_io_give(struct ss_io *io, enum ss_turn turn)
 {
-    io->turn = (uint8_t)turn;
+    io->edge = turn == SS_EDGE;
+    io->turn = (uint8_t)(io->edge ? SS_TRY : turn);
     io->left = SS_CALLS_A_STEP;
 }
 

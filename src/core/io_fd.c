@@ -1,13 +1,24 @@
 /* The plain transport: recv(2) and send(2) on the descriptor. */
 #include "core/io.h"
 #include "os/os_net.h"
+#include "os/os_poller.h"
+
+/* In a task a receive that got less than it could spares the next one, which would find nothing (epoll(7), "Questions and
+ * answers" 9). */
+static void note_quiet(struct ss_io *io, enum ss_status st, bool all_there)
+{
+    io->quiet = os_poller_is_edged && !io->sticky && (st == SS_WANT || (st == SS_OK && all_there));
+}
 
 static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all, size_t *got, struct ss_error *err)
 {
     enum ss_turn turn = ss_io_turn(io);
-    if (turn == SS_HOLD)
+    if (turn == SS_HOLD || (io->edge && io->quiet))
         return SS_WANT;
-    return os_recv(io->fd, buf, len, turn == SS_TRY ? OS_DONTWAIT : all ? OS_ALL : 0, got, err);
+    enum ss_status st = os_recv(io->fd, buf, len, turn == SS_TRY ? OS_DONTWAIT : all ? OS_ALL : 0, got, err);
+    if (io->edge)
+        note_quiet(io, st, st == SS_OK && *got < len);
+    return st;
 }
 
 static enum ss_status fd_send(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err)

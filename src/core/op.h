@@ -35,7 +35,7 @@ struct ss_op {
     struct ss_error error;
     const struct ss_interest *wants; /* after SS_WANT: several (`nwants` of them) that the operation owns, or NULL: */
     struct ss_interest want;         /* this one */
-    uint8_t nwants;
+    unsigned nwants;
     uint8_t patience;  /* enum ss_patience */
     bool due;          /* set by the driver: after_ms has passed since the last step */
     uint16_t after_ms; /* 0, or: step again so many milliseconds after this step, whatever happens */

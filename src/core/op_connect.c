@@ -193,7 +193,7 @@ enum ss_status ss_named_connect(struct ss_named *op)
             st = SS_WANT;
     }
     op->op.wants = op->flights;
-    op->op.nwants = (uint8_t)op->nflights;
+    op->op.nwants = op->nflights;
     op->op.after_ms = op->retry ? QUEUE_RETRY_MS : more && !op->single && !op->own ? ATTEMPT_DELAY_MS : 0;
     return st;
 }

@@ -12,6 +12,8 @@ void ss_env_init(struct ss_env *env, struct ss_mem mem)
     env->by_fd = NULL;
     env->nfds = 0;
     env->resolver = NULL;
+    env->loop = NULL;
+    env->leaving = NULL;
 }
 
 void ss_env_fini(struct ss_env *env)
@@ -79,6 +81,7 @@ static void enter(struct ss_sock *s, int fd, int family)
 {
     s->env->by_fd[fd] = s;
     s->io.fd = fd;
+    s->io.sticky = family == AF_UNIX; /* a receive may end where descriptors were sent along (unix(7)) */
     s->family = family;
 }
 
@@ -121,12 +124,15 @@ enum ss_status ss_sock_mode(struct ss_sock *s, bool nonblock, struct ss_error *e
     return st;
 }
 
-int ss_sock_release(struct ss_sock *s)
+int ss_sock_release(struct ss_sock *s, bool closing)
 {
     int fd = s->io.fd;
+    if (s->env->leaving)
+        s->env->leaving(s, closing);
     if (fd >= 0)
         s->env->by_fd[fd] = NULL;
     s->io.fd = -1;
+    s->io.quiet = s->io.sticky = false;
     s->family = 0;
     s->named = s->nonblock = false;
     s->queued = s->joins = s->splits = s->asked_to_join = s->asked_to_split = false;
@@ -136,7 +142,7 @@ int ss_sock_release(struct ss_sock *s)
 
 enum ss_status ss_sock_close(struct ss_sock *s, struct ss_error *err)
 {
-    int fd = ss_sock_release(s);
+    int fd = ss_sock_release(s, true);
     return fd >= 0 ? os_close(fd, err) : SS_OK;
 }
 

@@ -10,6 +10,9 @@
 #pragma GCC visibility push(hidden)
 
 struct os_resolver;
+struct ss_loop;
+struct ss_waiter;
+struct ss_sock;
 
 /* What all sockets of one Lua state share. */
 struct ss_env {
@@ -17,6 +20,8 @@ struct ss_env {
     struct os_resolver *resolver; /* made with the first look-up that must not wait */
     struct ss_sock **by_fd;       /* the open socket with that descriptor, or NULL; [0, nfds) */
     size_t nfds;
+    struct ss_loop *loop;                             /* of the tasks, or NULL (run/loop.h) */
+    void (*leaving)(struct ss_sock *s, bool closing); /* tells the loop that a socket gives its descriptor away */
 };
 
 void ss_env_init(struct ss_env *env, struct ss_mem mem);
@@ -37,8 +42,9 @@ struct ss_sock {
     bool queued;            /* datagrams: some are received and not handed out */
     bool joins, splits;     /* datagrams: the kernel does (os_many.h) */
     bool asked_to_join, asked_to_split;
-    uint16_t spin_us; /* OPT_SPIN: try so long before sleeping in the kernel */
-    bool nonblock;    /* O_NONBLOCK, as set by us */
+    struct ss_waiter *holders[2]; /* the calls that wait, reading and writing */
+    uint16_t spin_us;             /* OPT_SPIN: try so long before sleeping in the kernel */
+    bool nonblock;                /* O_NONBLOCK, as set by us */
 };
 
 void ss_sock_init(struct ss_sock *s, struct ss_env *env, int type);
@@ -59,8 +65,9 @@ enum ss_status ss_sock_open(struct ss_sock *s, int family, struct ss_error *err)
 /* Puts the descriptor in the mode in which a call waits in the kernel, or not. */
 enum ss_status ss_sock_mode(struct ss_sock *s, bool nonblock, struct ss_error *err);
 
-/* Back to the state of a new socket, options kept; the descriptor is returned, not closed (-1: there was none). */
-int ss_sock_release(struct ss_sock *s);
+/* Back to the state of a new socket, options kept; calls that wait on it end. The descriptor is returned, not closed (-1:
+ * there was none); `closing`: that is what the caller does next. */
+int ss_sock_release(struct ss_sock *s, bool closing);
 
 /* SS_OK also when there is nothing to close. */
 enum ss_status ss_sock_close(struct ss_sock *s, struct ss_error *err);

@@ -9,6 +9,8 @@ enum ss_status {
     SS_LIMIT,     /* more bytes than the caller allows */
     SS_TRUNCATED, /* done, but the datagram was longer than asked for */
     SS_CLOSED,    /* the socket has no descriptor */
+    SS_BUSY,      /* another task waits in a call of that direction */
+    SS_CANCELLED, /* the task was asked to end */
     SS_TIMEOUT,   /* said by drivers only: a step does not know the time */
     SS_ERROR      /* the cause is in a struct ss_error */
 };

@@ -148,10 +148,10 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
 
 /* Operations on targets */
 
-struct ss_named *lss_push_named(lua_State *L)
+struct ss_named *lss_push_named(lua_State *L, size_t size)
 {
-    struct ss_named *op = lss_newuserdata(L, sizeof *op);
-    memset(op, 0, sizeof *op);
+    struct ss_named *op = lss_newuserdata(L, size);
+    memset(op, 0, size);
     luaL_getmetatable(L, NAMED);
     lua_setmetatable(L, -2);
     return op;

@@ -1,5 +1,6 @@
 #include "lua/lua_base.h"
 #include "core/codes.h"
+#include "lua/lua_task.h"
 #include "os/os_text.h"
 #include "run/block.h"
 
@@ -80,22 +81,32 @@ static void set_string(lua_State *L, const char *name, const char *value)
     lua_setfield(L, -2, name);
 }
 
-void lss_class(lua_State *L, const char *kind, const luaL_Reg *methods)
+static void set_methods(lua_State *L, int mt, const char *class, const luaL_Reg *methods)
+{
+    for (; methods->name; methods++)
+        set_method(L, mt, class, methods->name, methods->func);
+}
+
+void lss_class(lua_State *L, const char *kind, const luaL_Reg *events, const luaL_Reg *methods)
 {
     luaL_newmetatable(L, kind); /* filled in also when it is there: memory may have failed in the middle */
     int mt = lua_gettop(L);
     const char *name = kind + sizeof LSS_PREFIX - 1;
-    set_method(L, mt, name, "__gc", socket_gc);
-    set_method(L, mt, name, "__close", lss_close);
-    set_method(L, mt, name, "__tostring", socket_tostring);
+    set_methods(L, mt, name, events);
     set_string(L, "__name", name);
     set_string(L, "__metatable", name);
     lua_newtable(L);
-    for (; methods->name; methods++)
-        set_method(L, mt, name, methods->name, methods->func);
+    set_methods(L, mt, name, methods);
     lua_setfield(L, mt, "__index");
     lua_pop(L, 1);
 }
+
+const luaL_Reg lss_socket_events[] = {
+    { "__close", lss_close },
+    { "__gc", socket_gc },
+    { "__tostring", socket_tostring },
+    { NULL, NULL },
+};
 
 static bool is_of(lua_State *L, int index, int mt)
 {
@@ -150,6 +161,8 @@ int lss_type_error(lua_State *L, int arg, const char *expected)
 
 static lua_Number check_whole(lua_State *L, int arg, const char *name, int min, lua_Number max)
 {
+    if (lua_isnone(L, arg))
+        luaL_argerror(L, arg, lua_pushfstring(L, "%s (a number) expected, got no value", name));
     if (!lua_isnumber(L, arg))
         lss_type_error(L, arg, lua_pushfstring(L, "%s (a number)", name));
     lua_Number n = lua_tonumber(L, arg);
@@ -256,8 +269,19 @@ void lss_account(lua_State *L, struct ss_pool *pool)
         lss_gc_step(L, kilobytes);
 }
 
-int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, lss_finish *finish)
+int lss_run_for(lua_State *L, struct ss_env *env, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
+                const struct lss_way *way)
 {
-    enum ss_status st = ss_block_run(op, &s->sock, lss_nanoseconds(s->timeout));
-    return finish(L, op, st);
+    int results;
+    if (env->loop)
+        return lss_run_with_tasks(L, env->loop, s, timeout_ns, op, way);
+    do
+        results = way->finish(L, op, ss_block_run(op, s, timeout_ns));
+    while (results == LSS_AGAIN);
+    return results;
+}
+
+int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_way *way)
+{
+    return lss_run_for(L, s->sock.env, &s->sock, lss_nanoseconds(s->timeout), op, way);
 }

@@ -29,8 +29,11 @@ struct ss_env *lss_env(lua_State *L);
 /* A new userdata of `size` bytes, which begins with a closed socket. */
 struct lss_socket *lss_new(lua_State *L, const char *kind, size_t size, int type);
 
-/* Registers class `kind`: methods get its metatable as first upvalue, so that lss_self knows its own. */
-void lss_class(lua_State *L, const char *kind, const luaL_Reg *methods);
+/* Registers class `kind`: metamethods and methods get its metatable as first upvalue, so that lss_self knows its own. */
+void lss_class(lua_State *L, const char *kind, const luaL_Reg *events, const luaL_Reg *methods);
+
+/* The metamethods of sockets. */
+extern const luaL_Reg lss_socket_events[];
 
 /* Argument 1 of a method; anything else than a socket of the method's own kind is an argument error. */
 void *lss_self(lua_State *L);
@@ -63,11 +66,28 @@ int lss_push_failure(lua_State *L, int nils, enum ss_status st, const struct ss_
 /* `true`, or the failure. */
 int lss_push_done(lua_State *L, enum ss_status st, const struct ss_error *err);
 
-/* Turns the outcome of an operation into results, and returns their number. */
+/* Turns the outcome of an operation into results, and returns their number; LSS_AGAIN: a finalizer has taken what it was
+ * about, and the operation, made as new by this, is to be run again. */
 typedef int lss_finish(lua_State *L, struct ss_op *op, enum ss_status st);
+enum { LSS_AGAIN = -2 }; /* -1 is what lua_yield returns in Lua 5.1 */
 
-/* Runs an operation of a socket to its end within the socket's timeout. */
-int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, lss_finish *finish);
+/* What a driver must know of a call. */
+struct lss_way {
+    lss_finish *finish;
+    size_t
+        size; /* of the operation, if it is on the C stack: a task that waits takes it along; 0: it is in a userdata */
+    void (*moved)(struct ss_op *op, const struct ss_op *from); /* puts right what points into it, or NULL */
+    int keep;       /* values on top of the stack that `finish` finds there */
+    unsigned holds; /* whom it keeps from waiting on the same socket */
+};
+enum { LSS_READING = 1, LSS_WRITING = 2 }; /* bits of `holds`, by index of ss_sock.holders */
+
+/* Runs an operation to its end: of a socket (or NULL), within a time. What it returns must be returned at once. */
+int lss_run_for(lua_State *L, struct ss_env *env, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
+                const struct lss_way *way);
+
+/* The same within the socket's timeout. */
+int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_way *way);
 
 /* Lets the collector know of memory that was got outside its accounts. */
 void lss_account(lua_State *L, struct ss_pool *pool);
@@ -80,8 +100,9 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
 /* The address as a program sees it. family: of the socket, for addresses that the system left empty. */
 void lss_push_addr(lua_State *L, const struct ss_addr *addr, int family);
 
-/* An operation on a named target as a userdata, so that what it holds is freed whatever happens. */
-struct ss_named *lss_push_named(lua_State *L);
+/* An operation on a named target at the beginning of a userdata of `size` bytes, so that what it holds is freed whatever
+ * happens. */
+struct ss_named *lss_push_named(lua_State *L, size_t size);
 
 /* Pushes a copy of the array of strings (numbers count) at `arg`, that nobody can change, and a userdata with the
  * same as iovecs; *n of them. Wrong elements are argument errors that name the index. */
@@ -103,6 +124,8 @@ int lss_bind(lua_State *L);
 void lss_open_addr(lua_State *L);
 void lss_open_tcp(lua_State *L);
 void lss_open_udp(lua_State *L);
+void lss_open_task(lua_State *L);
+void lss_open_channel(lua_State *L);
 struct lss_socket *lss_new_tcp(lua_State *L);
 struct lss_socket *lss_new_udp(lua_State *L);
 int lss_select(lua_State *L);

@@ -34,6 +34,64 @@
 #define lss_gc_runs(L) 0 /* Lua 5.1: can't be asked, and a step would start a collector that the program has stopped */
 #endif
 
+/* Resumes with `n` values on top of `co`; *results of them are there afterwards. */
+#if LUA_VERSION_NUM >= 504
+#define lss_resume(co, from, n, results) lua_resume(co, from, n, results)
+#elif LUA_VERSION_NUM >= 502
+#define lss_resume(co, from, n, results) lss_resumed(co, lua_resume(co, from, n), results)
+#else
+#define lss_resume(co, from, n, results) lss_resumed(co, lua_resume(co, n), results)
+#endif
+
+static inline int lss_resumed(lua_State *co, int status, int *results)
+{
+    *results = lua_gettop(co);
+    return status;
+}
+
+#if LUA_VERSION_NUM < 502
+#define LUA_OK 0
+#endif
+
+/* One value that a userdata keeps alive. */
+#if LUA_VERSION_NUM >= 504
+#define lss_newuserdata_keeping(L, size) lua_newuserdatauv(L, size, 1)
+#define lss_keep(L, index) lua_setiuservalue(L, index, 1)
+#define lss_push_kept(L, index) lua_getiuservalue(L, index, 1)
+#elif LUA_VERSION_NUM >= 503
+#define lss_newuserdata_keeping(L, size) lua_newuserdata(L, size)
+#define lss_keep(L, index) lua_setuservalue(L, index)
+#define lss_push_kept(L, index) lua_getuservalue(L, index)
+#else
+#define lss_newuserdata_keeping(L, size) lua_newuserdata(L, size)
+#if LUA_VERSION_NUM >= 502
+#define lua_setfenv lua_setuservalue
+#define lua_getfenv lua_getuservalue
+#endif
+
+/* Only a table can be kept. */
+static inline void lss_keep(lua_State *L, int index)
+{
+    lua_createtable(L, 1, 0);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, 1);
+    lua_setfenv(L, index);
+}
+
+static inline void lss_push_kept(lua_State *L, int index)
+{
+    lua_getfenv(L, index);
+    lua_rawgeti(L, -1, 1);
+    lua_remove(L, -2);
+}
+#endif
+
+#ifdef LUA_LJDIR /* LuaJIT's luaconf.h has it */
+#define LSS_JIT 1
+#else
+#define LSS_JIT 0
+#endif
+
 /* lua_pushlstring runs the collector before it copies, not after. */
 #define LSS_COLLECTS_FIRST (LUA_VERSION_NUM < 503)
 

@@ -33,20 +33,25 @@ static bool has_input(const struct ss_sock *sock)
     return sock && ss_sock_has_input(sock);
 }
 
-struct lists {
-    struct pollfd *set; /* of both lists, one after the other */
-    size_t n[3];        /* lengths, by argument */
-    bool buffered;      /* somebody's input waits already */
+/* An operation of its own, since a task waits in it like in any other. */
+struct selecting {
+    struct ss_op op;
+    struct pollfd *set; /* of both lists, one after the other, with as much again to spare */
+    struct ss_interest *wants;
+    size_t n[3];   /* lengths, by argument */
+    bool buffered; /* somebody's input waits already */
     bool not_open;
+    struct ss_env *env;
+    struct ss_io io; /* stands in for a socket's */
 };
 
-static void check_list(lua_State *L, const struct ss_env *env, int list, struct lists *all)
+static void check_list(lua_State *L, int list, struct selecting *all)
 {
     struct pollfd *set = all->set + (list == WRITERS ? all->n[READERS] : 0);
     for (size_t i = 0; i < all->n[list]; i++) {
         struct ss_sock *sock;
         lua_rawgeti(L, list, (int)i + 1);
-        int fd = check_element(L, env, list, (int)i + 1, &sock);
+        int fd = check_element(L, all->env, list, (int)i + 1, &sock);
         lua_pop(L, 1);
         set[i] = os_poll_for(fd, list == READERS, list == WRITERS);
         all->not_open = all->not_open || fd < 0;
@@ -62,26 +67,26 @@ static size_t list_length(lua_State *L, int list)
     return lua_rawlen(L, list);
 }
 
-static bool is_ready(lua_State *L, const struct ss_env *env, int list, const struct pollfd *p)
+static bool is_ready(const struct ss_env *env, int list, const struct pollfd *p)
 {
     int wanted = list == READERS ? OS_CAN_READ : OS_CAN_WRITE;
-    (void)L;
     return (os_poll_found(p) & (wanted | OS_TROUBLE)) || (list == READERS && has_input(ss_env_find(env, p->fd)));
 }
 
-static void push_ready(lua_State *L, const struct ss_env *env, int list, const struct lists *all)
+/* Those of the list at stack index `at` that are ready. */
+static void push_ready(lua_State *L, int list, int at, const struct selecting *all)
 {
     const struct pollfd *set = all->set + (list == WRITERS ? all->n[READERS] : 0);
     int found = 0;
     lua_newtable(L);
     for (size_t i = 0; i < all->n[list]; i++)
-        if (is_ready(L, env, list, &set[i])) {
-            lua_rawgeti(L, list, (int)i + 1);
+        if (is_ready(all->env, list, &set[i])) {
+            lua_rawgeti(L, at, (int)i + 1);
             lua_rawseti(L, -2, ++found);
         }
 }
 
-static bool any_not_open(const struct lists *all)
+static bool any_not_open(const struct selecting *all)
 {
     for (size_t i = 0; i < all->n[READERS] + all->n[WRITERS]; i++)
         if (os_poll_found(&all->set[i]) & OS_NOT_OPEN)
@@ -89,31 +94,65 @@ static bool any_not_open(const struct lists *all)
     return false;
 }
 
-static int fail_not_open(lua_State *L)
+static enum ss_status poll_now(struct selecting *all, int64_t timeout_ns)
 {
-    return lss_push_failure(L, 2, SS_ERROR, &ss_not_open);
+    size_t n = all->n[READERS] + all->n[WRITERS];
+    return ss_wait_any(all->set, n, all->set + n, timeout_ns, &all->op.error);
+}
+
+static enum ss_status select_step(struct ss_op *base)
+{
+    struct selecting *all = (struct selecting *)base;
+    enum ss_status st = poll_now(all, 0);
+    if (st != SS_TIMEOUT || all->buffered)
+        return st == SS_ERROR ? st : SS_OK;
+    base->wants = all->wants;
+    base->nwants = (unsigned)(all->n[READERS] + all->n[WRITERS]);
+    for (size_t i = 0; i < base->nwants; i++)
+        all->wants[i] =
+            (struct ss_interest){ .fd = all->set[i].fd, .events = i < all->n[READERS] ? SS_READABLE : SS_WRITABLE };
+    return SS_WANT;
+}
+
+/* Both lists are on top of the stack. */
+static int finish_select(lua_State *L, struct ss_op *base, enum ss_status st)
+{
+    struct selecting *all = (struct selecting *)base;
+    int writers = lua_gettop(L);
+    if (st != SS_OK)
+        return lss_push_failure(L, 2, st, &base->error);
+    if (any_not_open(all))
+        return lss_push_failure(L, 2, SS_ERROR, &ss_not_open);
+    push_ready(L, READERS, writers - 1, all);
+    push_ready(L, WRITERS, writers, all);
+    return 2;
+}
+
+/* Without tasks one poll(2) does it all. */
+static int select_alone(lua_State *L, struct selecting *all, int64_t timeout_ns)
+{
+    enum ss_status st = poll_now(all, all->buffered ? 0 : timeout_ns);
+    return finish_select(L, &all->op, st == SS_TIMEOUT && all->buffered ? SS_OK : st);
 }
 
 int lss_select(lua_State *L)
 {
-    const struct ss_env *env = lss_env(L);
-    struct lists all = { .n = { 0, list_length(L, READERS), list_length(L, WRITERS) } };
+    static const struct lss_way way = { .finish = finish_select, .keep = 2 };
+    size_t readers = list_length(L, READERS), writers = list_length(L, WRITERS), n = readers + writers;
     lua_Number timeout = lua_isnoneornil(L, 3) ? -1 : lss_check_seconds(L, 3);
-    struct ss_error err;
-    lua_settop(L, 3);
-    size_t n = all.n[READERS] + all.n[WRITERS];
-    all.set = lss_newuserdata(L, (2 * n + 1) * sizeof *all.set);
-    check_list(L, env, READERS, &all);
-    check_list(L, env, WRITERS, &all);
-    if (all.not_open)
-        return fail_not_open(L);
-    int64_t timeout_ns = all.buffered ? 0 : lss_nanoseconds(timeout);
-    enum ss_status st = ss_wait_any(all.set, n, all.set + n, timeout_ns, &err);
-    if (st == SS_ERROR || (st == SS_TIMEOUT && !all.buffered))
-        return lss_push_failure(L, 2, st, &err);
-    if (any_not_open(&all))
-        return fail_not_open(L);
-    push_ready(L, env, READERS, &all);
-    push_ready(L, env, WRITERS, &all);
-    return 2;
+    lua_settop(L, 2);
+    struct selecting *all = lss_newuserdata(L, sizeof *all);
+    *all = (struct selecting){ .n = { 0, readers, writers }, .env = lss_env(L) };
+    all->op = (struct ss_op){ .step = select_step, .io = &all->io, .patience = SS_BY_POLL };
+    all->set = lss_newuserdata(L, (2 * n + 1) * sizeof *all->set + n * sizeof *all->wants);
+    all->wants = (struct ss_interest *)(all->set + 2 * n + 1);
+    check_list(L, READERS, all);
+    check_list(L, WRITERS, all);
+    if (all->not_open)
+        return lss_push_failure(L, 2, SS_ERROR, &ss_not_open);
+    lua_pushvalue(L, READERS);
+    lua_pushvalue(L, WRITERS);
+    if (!all->env->loop)
+        return select_alone(L, all, lss_nanoseconds(timeout));
+    return lss_run_for(L, all->env, NULL, lss_nanoseconds(timeout), &all->op, &way);
 }

@@ -43,7 +43,7 @@ int lss_detach(lua_State *L)
         if (sock->kernel_ns[sending] > 0)
             os_kernel_timeout(sock->io.fd, sending, 0, &ignored);
     ss_sock_mode(sock, false, &ignored);
-    lua_pushinteger(L, ss_sock_release(sock));
+    lua_pushinteger(L, ss_sock_release(sock, false));
     return 1;
 }
 
@@ -104,7 +104,8 @@ int lss_bind(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, LSS_BIND, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    struct ss_named *op = lss_push_named(L);
+    static const struct lss_way way = { .finish = finish_bind, .holds = LSS_READING | LSS_WRITING };
+    struct ss_named *op = lss_push_named(L, sizeof *op);
     ss_named_init(op, s->sock.env, &s->sock, &target, ss_named_bind);
-    return lss_run(L, s, &op->op, finish_bind);
+    return lss_run(L, s, &op->op, &way);
 }

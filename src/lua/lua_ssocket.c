@@ -1,6 +1,7 @@
 /* The module. */
 #include "core/codes.h"
 #include "lua/lua_base.h"
+#include "lua/lua_task.h"
 #include "os/os_clock.h"
 #include "os/os_lookup.h"
 #include "os/os_net.h"
@@ -61,6 +62,9 @@ static int from_fd(lua_State *L)
 static int sleep_for(lua_State *L)
 {
     lua_Number seconds = lss_check_seconds(L, 1);
+    const struct ss_env *env = lss_env(L);
+    if (env->loop)
+        return lss_sleep_with_tasks(L, env->loop, seconds > 0 ? lss_nanoseconds(seconds) : 0);
     if (seconds > 0)
         ss_pause(lss_nanoseconds(seconds));
     lua_pushboolean(L, 1);
@@ -104,15 +108,26 @@ static int resolve(lua_State *L)
     enum ss_status st = lss_check_target(L, 1, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    struct ss_named *op = lss_push_named(L);
+    static const struct lss_way way = { .finish = finish_resolve };
+    struct ss_named *op = lss_push_named(L, sizeof *op);
     ss_named_init(op, lss_env(L), NULL, &target, ss_named_found);
-    st = ss_block_run(&op->op, NULL, lss_nanoseconds(timeout));
-    return finish_resolve(L, &op->op, st);
+    return lss_run_for(L, op->env, NULL, lss_nanoseconds(timeout), &op->op, &way);
 }
 
 static const luaL_Reg functions[] = {
-    { "fromfd", from_fd },  { "now", now },     { "pair", new_pair }, { "resolve", resolve }, { "select", lss_select },
-    { "sleep", sleep_for }, { "tcp", new_tcp }, { "udp", new_udp },   { NULL, NULL },
+    { "channel", lss_channel },
+    { "fromfd", from_fd },
+    { "loop", lss_loop },
+    { "now", now },
+    { "pair", new_pair },
+    { "resolve", resolve },
+    { "run", lss_run_tasks },
+    { "select", lss_select },
+    { "sleep", sleep_for },
+    { "spawn", lss_spawn },
+    { "tcp", new_tcp },
+    { "udp", new_udp },
+    { NULL, NULL },
 };
 
 static void set_string(lua_State *L, const char *name, const char *value)
@@ -146,7 +161,10 @@ int luaopen_ssocket(lua_State *L)
     lss_open_addr(L);
     lss_open_tcp(L);
     lss_open_udp(L);
+    lss_open_task(L);
+    lss_open_channel(L);
     lua_newtable(L);
+    lss_name_module(L);
     for (const luaL_Reg *f = functions; f->name; f++) {
         lua_pushcfunction(L, f->func);
         lua_setfield(L, -2, f->name);

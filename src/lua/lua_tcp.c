@@ -92,6 +92,10 @@ static int push_partial(lua_State *L, struct ss_inbuf *in, enum ss_status st, co
 {
     unsigned epoch = in->epoch;
     lss_push_failure(L, 1, st, err);
+    if (st == SS_CLOSED || st == SS_BUSY) { /* what is there is somebody else's */
+        lua_pushliteral(L, "");
+        return 3;
+    }
     if (in->epoch != epoch || !take(L, in, n, 0))
         lua_pushliteral(L, "");
     if (in->epoch == epoch + 1)
@@ -106,9 +110,6 @@ static int push_closed_reader(lua_State *L)
     return 3;
 }
 
-static int read_with(lua_State *L, struct tcp *s, enum ss_status (*step)(struct ss_op *), size_t want,
-                     lss_finish *finish);
-
 static int finish_read(lua_State *L, struct ss_op *base, enum ss_status st)
 {
     struct reading *r = (struct reading *)base;
@@ -117,25 +118,9 @@ static int finish_read(lua_State *L, struct ss_op *base, enum ss_status st)
     if (st != SS_OK)
         results = push_partial(L, in, st, &base->error, st == SS_LIMIT ? r->op.len : ss_inbuf_len(in));
     else if (!take(L, in, r->op.len, 0))
-        return read_with(L, r->sock, base->step, r->op.want, finish_read);
+        return is_closed(r->sock) ? push_closed_reader(L) : LSS_AGAIN;
     lss_account(L, in->pool);
     return results;
-}
-
-static int read_with(lua_State *L, struct tcp *s, enum ss_status (*step)(struct ss_op *), size_t want,
-                     lss_finish *finish)
-{
-    if (is_closed(s))
-        return push_closed_reader(L);
-    struct reading r = { .op = { .in = &s->base.sock.in, .want = want }, .sock = s };
-    r.op.op = new_op(s, step, SS_BY_RECV);
-    return lss_run(L, &s->base, &r.op.op, finish);
-}
-
-static int tcp_read(lua_State *L)
-{
-    struct tcp *s = self(L);
-    return read_with(L, s, ss_readn_step, lss_check_size(L, 2, "size", 0), finish_read);
 }
 
 /* Where it fails nothing is left, so that there is no partial. */
@@ -144,18 +129,37 @@ static int finish_readsome(lua_State *L, struct ss_op *op, enum ss_status st)
     return st == SS_OK ? finish_read(L, op, st) : lss_push_failure(L, 1, st, &op->error);
 }
 
+static const struct lss_way read_way = { finish_read, sizeof(struct reading), NULL, 0, LSS_READING };
+static const struct lss_way readsome_way = { finish_readsome, sizeof(struct reading), NULL, 0, LSS_READING };
+
+static int read_with(lua_State *L, struct tcp *s, enum ss_status (*step)(struct ss_op *), size_t want,
+                     const struct lss_way *way)
+{
+    if (is_closed(s))
+        return push_closed_reader(L);
+    struct reading r = { .op = { .in = &s->base.sock.in, .want = want }, .sock = s };
+    r.op.op = new_op(s, step, SS_BY_RECV);
+    return lss_run(L, &s->base, &r.op.op, way);
+}
+
+static int tcp_read(lua_State *L)
+{
+    struct tcp *s = self(L);
+    return read_with(L, s, ss_readn_step, lss_check_size(L, 2, "size", 0), &read_way);
+}
+
 static int tcp_readsome(lua_State *L)
 {
     struct tcp *s = self(L);
     size_t max = lss_check_size(L, 2, "max", 1);
-    return is_closed(s) ? push_closed(L) : read_with(L, s, ss_readsome_step, max, finish_readsome);
+    return is_closed(s) ? push_closed(L) : read_with(L, s, ss_readsome_step, max, &readsome_way);
 }
 
 static int tcp_readall(lua_State *L)
 {
     struct tcp *s = self(L);
     size_t max = lua_isnoneornil(L, 2) ? SIZE_MAX / 4 : lss_check_size(L, 2, "max", 0);
-    return read_with(L, s, ss_readall_step, max, finish_read);
+    return read_with(L, s, ss_readall_step, max, &read_way);
 }
 
 static int tcp_pending(lua_State *L)
@@ -173,7 +177,10 @@ struct lines {
     size_t border[]; /* find.border */
 };
 
-static int next_line(lua_State *L);
+struct lining {
+    struct ss_until op;
+    struct tcp *sock;
+};
 
 static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
 {
@@ -183,10 +190,13 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
     size_t delimiter = op->find->len;
     int results = 1;
     if (st != SS_OK) {
-        size_t n = st == SS_LIMIT ? op->len : st == SS_TIMEOUT ? ss_until_partial(op) : ss_inbuf_len(in);
+        size_t n = st == SS_LIMIT                           ? op->len
+                   : st == SS_TIMEOUT || st == SS_CANCELLED ? ss_until_partial(op)
+                                                            : ss_inbuf_len(in);
         results = push_partial(L, in, st, &base->error, n);
     } else if (!(lines->inclusive ? take(L, in, op->len + delimiter, 0) : take(L, in, op->len, delimiter))) {
-        return next_line(L);
+        op->scan = (struct ss_scan){ .seen = 0 };
+        return is_closed(((struct lining *)base)->sock) ? push_closed_reader(L) : LSS_AGAIN;
     }
     lss_account(L, in->pool);
     return results;
@@ -194,13 +204,14 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
 
 static int next_line(lua_State *L)
 {
+    static const struct lss_way way = { finish_until, sizeof(struct lining), NULL, 0, LSS_READING };
     struct tcp *s = lua_touserdata(L, lua_upvalueindex(1));
     const struct lines *lines = lua_touserdata(L, lua_upvalueindex(3));
     if (is_closed(s))
         return push_closed_reader(L);
-    struct ss_until op = { .in = &s->base.sock.in, .find = &lines->find, .max = lines->max };
-    op.op = new_op(s, ss_until_step, SS_BY_RECV);
-    return lss_run(L, &s->base, &op.op, finish_until);
+    struct lining l = { .op = { .in = &s->base.sock.in, .find = &lines->find, .max = lines->max }, .sock = s };
+    l.op.op = new_op(s, ss_until_step, SS_BY_RECV);
+    return lss_run(L, &s->base, &l.op.op, &way);
 }
 
 static int tcp_readuntil(lua_State *L)
@@ -233,22 +244,33 @@ static int finish_write(lua_State *L, struct ss_op *base, enum ss_status st)
     return results;
 }
 
+struct writing {
+    struct ss_write op;
+    struct iovec one; /* of a single string */
+};
+
+static void move_writing(struct ss_op *base, const struct ss_op *from)
+{
+    struct writing *w = (struct writing *)base;
+    if (w->op.iov == &((const struct writing *)from)->one)
+        w->op.iov = &w->one;
+}
+
 static int tcp_write(lua_State *L)
 {
+    static const struct lss_way way = { finish_write, sizeof(struct writing), move_writing, 0, LSS_WRITING };
     struct tcp *s = self(L);
-    struct iovec one, *iov = &one;
-    size_t n = 1;
+    struct writing w = { .op = { .iov = &w.one, .n = 1 } };
     if (lua_istable(L, 2))
-        iov = lss_check_strings(L, 2, &n);
+        w.op.iov = lss_check_strings(L, 2, &w.op.n);
     else if (lua_isstring(L, 2))
-        one.iov_base = (void *)lua_tolstring(L, 2, &one.iov_len);
+        w.one.iov_base = (void *)lua_tolstring(L, 2, &w.one.iov_len);
     else
         return lss_type_error(L, 2, "string or table of strings");
-    struct ss_write op = { .iov = iov, .n = n };
-    op.op = new_op(s, ss_write_step, SS_BY_SEND);
+    w.op.op = new_op(s, ss_write_step, SS_BY_SEND);
     if (is_closed(s))
-        return finish_write(L, &op.op, SS_CLOSED);
-    return lss_run(L, &s->base, &op.op, finish_write);
+        return finish_write(L, &w.op.op, SS_CLOSED);
+    return lss_run(L, &s->base, &w.op.op, &way);
 }
 
 /* Connections */
@@ -267,9 +289,10 @@ static int tcp_connect(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    struct ss_named *op = lss_push_named(L);
+    static const struct lss_way way = { .finish = finish_connect, .holds = LSS_READING | LSS_WRITING };
+    struct ss_named *op = lss_push_named(L, sizeof *op);
     ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_connect);
-    return lss_run(L, &s->base, &op->op, finish_connect);
+    return lss_run(L, &s->base, &op->op, &way);
 }
 
 static int tcp_listen(lua_State *L)
@@ -294,13 +317,14 @@ static int finish_accept(lua_State *L, struct ss_op *op, enum ss_status st)
 
 static int tcp_accept(lua_State *L)
 {
+    static const struct lss_way way = { finish_accept, sizeof(struct ss_accept), NULL, 1, LSS_READING };
     struct tcp *s = self(L);
     struct lss_socket *into = lss_new_tcp(L);
     struct ss_accept op = { .listener = &s->base.sock, .into = &into->sock };
     if (is_closed(s))
         return push_closed(L);
     op.op = new_op(s, ss_accept_step, SS_BY_POLL);
-    return lss_run(L, &s->base, &op.op, finish_accept);
+    return lss_run(L, &s->base, &op.op, &way);
 }
 
 #define HOW "SHUT_RD, SHUT_WR or SHUT_RDWR"
@@ -344,7 +368,7 @@ static const luaL_Reg methods[] = {
 
 void lss_open_tcp(lua_State *L)
 {
-    lss_class(L, LSS_TCP, methods);
+    lss_class(L, LSS_TCP, lss_socket_events, methods);
     luaL_newmetatable(L, BLOCK);
     lua_pushcfunction(L, block_gc);
     lua_setfield(L, -2, "__gc");

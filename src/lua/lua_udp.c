@@ -43,7 +43,10 @@ struct receiving {
     struct udp *sock;
 };
 
-static int receive_one(lua_State *L, struct udp *s, size_t size, bool with_sender);
+static int receive_again(lua_State *L, const struct udp *s, int values)
+{
+    return is_closed(s) ? lss_push_failure(L, values, SS_CLOSED, NULL) : LSS_AGAIN;
+}
 
 static int finish_recv(lua_State *L, struct ss_op *base, enum ss_status st)
 {
@@ -54,20 +57,21 @@ static int finish_recv(lua_State *L, struct ss_op *base, enum ss_status st)
         return lss_push_failure(L, values, st, &base->error);
     unsigned epoch = op->sock->in.epoch;
     if (!lss_push_bytes(L, &op->sock->in, op->got.data, op->got.len))
-        return receive_one(L, r->sock, op->size, op->with_sender);
+        return receive_again(L, r->sock, values);
     if (op->with_sender)
         lss_push_addr(L, &op->got.from, op->sock->family);
     if (op->sock->in.epoch == epoch) {
         ss_recvfrom_done(op);
     } else if (op->from_queue) { /* a finalizer has taken this one, too: the next is ours */
         lua_pop(L, values);
-        return receive_one(L, r->sock, op->size, op->with_sender);
+        return receive_again(L, r->sock, values);
     }
     return st == SS_OK ? values : values + lss_push_failure(L, 0, st, NULL);
 }
 
 static int receive_one(lua_State *L, struct udp *s, size_t size, bool with_sender)
 {
+    static const struct lss_way way = { finish_recv, sizeof(struct receiving), NULL, 0, LSS_READING };
     struct receiving r = { .sock = s };
     if (is_closed(s))
         return lss_push_failure(L, with_sender ? 2 : 1, SS_CLOSED, NULL);
@@ -76,7 +80,7 @@ static int receive_one(lua_State *L, struct udp *s, size_t size, bool with_sende
     r.op.queue = &s->queue;
     r.op.size = size;
     r.op.with_sender = with_sender;
-    return lss_run(L, &s->base, &r.op.op, finish_recv);
+    return lss_run(L, &s->base, &r.op.op, &way);
 }
 
 static int receive(lua_State *L, bool with_sender)
@@ -146,8 +150,6 @@ static size_t push_batches(lua_State *L, struct ss_recvmany *op, bool *cut)
     return n;
 }
 
-static int receive_many(lua_State *L, struct udp *s, size_t count, size_t size);
-
 struct receiving_many {
     struct ss_recvmany op;
     struct udp *sock;
@@ -161,20 +163,23 @@ static int finish_recvmany(lua_State *L, struct ss_op *base, enum ss_status st)
         return lss_push_failure(L, 2, st, &base->error);
     lua_createtable(L, 0, 0);
     lua_createtable(L, 0, 0);
-    if (!r->op.sock->queued || push_batches(L, &r->op, &cut) == 0) /* a finalizer was faster */
-        return receive_many(L, r->sock, r->op.count, r->op.size);
+    if (!r->op.sock->queued || push_batches(L, &r->op, &cut) == 0) { /* a finalizer was faster */
+        lua_pop(L, 2);
+        return receive_again(L, r->sock, 2);
+    }
     lss_account(L, r->op.sock->in.pool);
     return cut ? 2 + lss_push_failure(L, 0, SS_TRUNCATED, NULL) : 2;
 }
 
 static int receive_many(lua_State *L, struct udp *s, size_t count, size_t size)
 {
+    static const struct lss_way way = { finish_recvmany, sizeof(struct receiving_many), NULL, 0, LSS_READING };
     struct receiving_many r = { .sock = s };
     if (is_closed(s))
         return lss_push_failure(L, 2, SS_CLOSED, NULL);
     r.op = (struct ss_recvmany){ .sock = &s->base.sock, .queue = &s->queue, .count = count, .size = size };
     r.op.op = new_op(s, ss_recvmany_step, SS_BY_RECV);
-    return lss_run(L, &s->base, &r.op.op, finish_recvmany);
+    return lss_run(L, &s->base, &r.op.op, &way);
 }
 
 static int udp_recvmany(lua_State *L)
@@ -200,51 +205,93 @@ static int finish_sendmany(lua_State *L, struct ss_op *base, enum ss_status st)
     return results;
 }
 
+/* Where `to` of the operation points. */
+struct sending {
+    union {
+        struct ss_op op; /* whichever it is */
+        struct ss_sendto one;
+        struct ss_sendmany many;
+    } as;
+    struct ss_addr known;
+};
+
+static bool is_many(const struct ss_op *op)
+{
+    return op->step == ss_sendmany_step;
+}
+
+static const struct ss_addr **destination(struct sending *s)
+{
+    return is_many(&s->as.op) ? &s->as.many.to : &s->as.one.to;
+}
+
+static void move_sending(struct ss_op *op, const struct ss_op *from)
+{
+    struct sending *s = (struct sending *)op;
+    if (*destination(s) == &((const struct sending *)from)->known)
+        *destination(s) = &s->known;
+}
+
 static int finish_sending(lua_State *L, struct ss_op *op, enum ss_status st)
 {
-    return op->step == ss_sendmany_step ? finish_sendmany(L, op, st) : finish_send(L, op, st);
+    return is_many(op) ? finish_sendmany(L, op, st) : finish_send(L, op, st);
 }
+
+/* To an address that has to be looked up, or from a socket that has to be opened for it. */
+struct sending_named {
+    struct ss_named named;
+    struct sending sending;
+};
 
 static int finish_named(lua_State *L, struct ss_op *base, enum ss_status st)
 {
-    struct ss_named *op = (struct ss_named *)base;
-    op->send->error = base->error;
-    ss_named_fini(op);
-    return finish_sending(L, op->send, st);
+    struct sending_named *s = (struct sending_named *)base;
+    s->sending.as.op.error = base->error;
+    ss_named_fini(&s->named);
+    return finish_sending(L, &s->sending.as.op, st);
 }
 
-/* Sends `op` to the address at index `arg`, or to the peer when there is none; `to` is where `op` has its destination.
- * An address that is known, on a socket that is open and can reach it, needs no more than the system call. */
-static int send_op(lua_State *L, struct udp *s, struct ss_op *op, const struct ss_addr **to, int arg)
+static int send_named(lua_State *L, struct udp *s, const struct sending *sending, const struct ss_target *target)
 {
+    static const struct lss_way way = { .finish = finish_named, .holds = LSS_READING | LSS_WRITING };
+    struct sending_named *op = (struct sending_named *)lss_push_named(L, sizeof *op);
+    ss_named_init(&op->named, s->base.sock.env, &s->base.sock, target, ss_named_send);
+    op->sending = *sending;
+    op->named.send = &op->sending.as.op;
+    op->named.to = destination(&op->sending);
+    return lss_run(L, &s->base, &op->named.op, &way);
+}
+
+/* Sends to the address at index `arg`, or to the peer when there is none. An address that is known, on a socket that is open
+ * and can reach it, needs no more than the system call. */
+static int send_to(lua_State *L, struct udp *s, struct sending *op, int arg)
+{
+    static const struct lss_way way = { finish_sending, sizeof *op, move_sending, 0, LSS_WRITING };
     struct ss_target target;
     if (lua_isnoneornil(L, arg) && lua_isnoneornil(L, arg + 1)) {
         if (is_closed(s))
-            return finish_sending(L, op, SS_CLOSED);
-        return lss_run(L, &s->base, op, finish_sending);
+            return finish_sending(L, &op->as.op, SS_CLOSED);
+        return lss_run(L, &s->base, &op->as.op, &way);
     }
-    enum ss_status st = lss_check_target(L, arg, 0, &target, &op->error);
+    enum ss_status st = lss_check_target(L, arg, 0, &target, &op->as.op.error);
     if (st != SS_OK)
-        return finish_sending(L, op, st);
-    struct ss_addr known = target.addr;
-    *to = &known;
-    if (target.addr.len > 0 && !is_closed(s) && ss_addr_fit(&known, s->base.sock.family))
-        return lss_run(L, &s->base, op, finish_sending);
-    struct ss_named *named = lss_push_named(L);
-    ss_named_init(named, s->base.sock.env, &s->base.sock, &target, ss_named_send);
-    named->send = op;
-    named->to = to;
-    return lss_run(L, &s->base, &named->op, finish_named);
+        return finish_sending(L, &op->as.op, st);
+    op->known = target.addr;
+    if (target.addr.len == 0 || is_closed(s) || !ss_addr_fit(&op->known, s->base.sock.family))
+        return send_named(L, s, op, &target);
+    *destination(op) = &op->known;
+    return lss_run(L, &s->base, &op->as.op, &way);
 }
 
 static int udp_send(lua_State *L)
 {
     struct udp *s = self(L);
+    struct sending op;
     size_t len;
     const char *data = luaL_checklstring(L, 2, &len);
-    struct ss_sendto op = { .sock = &s->base.sock, .data = data, .len = len };
-    op.op = new_op(s, ss_sendto_step, SS_BY_SEND);
-    return send_op(L, s, &op.op, &op.to, 3);
+    op.as.one = (struct ss_sendto){ .sock = &s->base.sock, .data = data, .len = len };
+    op.as.op = new_op(s, ss_sendto_step, SS_BY_SEND);
+    return send_to(L, s, &op, 3);
 }
 
 static int udp_sendto(lua_State *L)
@@ -259,15 +306,16 @@ static int udp_sendto(lua_State *L)
 static int udp_sendmany(lua_State *L)
 {
     struct udp *s = self(L);
+    struct sending op;
     size_t n;
     lua_settop(L, 4);
     const struct iovec *data = lss_check_strings(L, 2, &n);
     size_t batch = n < OS_MANY ? n : OS_MANY;
     void *memory = lss_newuserdata(L, os_batch_memory(batch, 0));
-    struct ss_sendmany op = { .sock = &s->base.sock, .data = data, .n = n };
-    op.op = new_op(s, ss_sendmany_step, SS_BY_SEND);
-    os_batch_init(&op.batch, memory, batch, 0);
-    return send_op(L, s, &op.op, &op.to, 3);
+    op.as.many = (struct ss_sendmany){ .sock = &s->base.sock, .data = data, .n = n };
+    op.as.op = new_op(s, ss_sendmany_step, SS_BY_SEND);
+    os_batch_init(&op.as.many.batch, memory, batch, 0);
+    return send_to(L, s, &op, 3);
 }
 
 /* Peers and groups */
@@ -295,9 +343,10 @@ static int udp_connect(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    struct ss_named *op = lss_push_named(L);
+    static const struct lss_way way = { .finish = finish_connect, .holds = LSS_READING | LSS_WRITING };
+    struct ss_named *op = lss_push_named(L, sizeof *op);
     ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_set_peer);
-    return lss_run(L, &s->base, &op->op, finish_connect);
+    return lss_run(L, &s->base, &op->op, &way);
 }
 
 static uint32_t check_interface(lua_State *L, int arg, bool *found)
@@ -374,5 +423,5 @@ static const luaL_Reg methods[] = {
 
 void lss_open_udp(lua_State *L)
 {
-    lss_class(L, LSS_UDP, methods);
+    lss_class(L, LSS_UDP, lss_socket_events, methods);
 }

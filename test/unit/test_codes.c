@@ -21,6 +21,8 @@ static void test_texts(void)
         { "ERROR_TRUNCATED", "Datagram truncated" },
         { "ERROR_ACCESS", "Permission denied" },
         { "ERROR_LIMIT", "Limit exceeded" },
+        { "ERROR_BUSY", "Another task waits on the socket" },
+        { "ERROR_CANCELLED", "Task cancelled" },
     };
     for (int i = 0; i < SS_CODES; i++) {
         CHECKF(strcmp(ss_codes[i].name, expected[i].name) == 0, "%d is %s", i, ss_codes[i].name);
@@ -34,6 +36,8 @@ static void test_outcomes_without_a_cause(void)
     CHECK(ss_code_of(SS_EOF, NULL) == SS_CODE_CLOSED);
     CHECK(ss_code_of(SS_CLOSED, NULL) == SS_CODE_CLOSED);
     CHECK(ss_code_of(SS_LIMIT, NULL) == SS_CODE_LIMIT);
+    CHECK(ss_code_of(SS_BUSY, NULL) == SS_CODE_BUSY);
+    CHECK(ss_code_of(SS_CANCELLED, NULL) == SS_CODE_CANCELLED);
     CHECK(ss_code_of(SS_TRUNCATED, NULL) == SS_CODE_TRUNCATED);
 }
 

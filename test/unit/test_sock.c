@@ -61,7 +61,7 @@ static void test_a_new_socket(void)
     open_state(&state);
     ss_sock_init(&s, &state.env, SOCK_STREAM);
     check_closed(&s);
-    CHECK(ss_sock_close(&s, &err) == SS_OK && ss_sock_release(&s) == -1);
+    CHECK(ss_sock_close(&s, &err) == SS_OK && ss_sock_release(&s, false) == -1);
     ss_sock_fini(&s);
     close_state(&state);
 }
@@ -84,7 +84,7 @@ static void test_the_table_knows_who_has_a_descriptor(void)
     CHECK(b.nonblock && !a.nonblock && a.family == AF_UNIX && a.kernel_ns[0] == 0 && a.kernel_ns[1] == 0);
     CHECK(ss_sock_close(&a, &err) == SS_OK && !is_open(low) && ss_env_find(&state.env, low) == NULL);
     check_closed(&a);
-    CHECK(ss_sock_release(&b) == high && is_open(high) && ss_env_find(&state.env, high) == NULL);
+    CHECK(ss_sock_release(&b, false) == high && is_open(high) && ss_env_find(&state.env, high) == NULL);
     check_closed(&b);
     close(high);
     ss_sock_fini(&a);

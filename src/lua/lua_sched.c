@@ -1,0 +1,493 @@
+/* Suspending and resuming tasks. A call that has to wait hands its operation to the loop and yields; when the operation has
+ * ended its results are made here and the coroutine is resumed with them. No continuation is needed, and so it is the same
+ * in every Lua. */
+#include "core/codes.h"
+#include "lua/lua_task.h"
+#include "lua/lua_yield.h"
+#include "run/block.h"
+#include "run/deadline.h"
+
+#include <string.h> /* memcpy */
+
+#define TASKS LSS_PREFIX "tasks" /* registry: the struct lss_tasks */
+#define ALIVE LSS_PREFIX "alive" /* registry: task by its address, while it has not ended */
+
+/* A call that did not wait lets others run after so many of its kind. */
+enum { CALLS = 64 };
+
+/* The state's tasks */
+
+static int tasks_gc(lua_State *L)
+{
+    struct lss_tasks *tasks = lua_touserdata(L, 1);
+    if (!tasks->closed)
+        ss_loop_fini(&tasks->loop);
+    tasks->closed = true;
+    return 0;
+}
+
+static void set_gc(lua_State *L)
+{
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, tasks_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+}
+
+static struct lss_tasks *new_tasks(lua_State *L, struct ss_env *env)
+{
+    struct ss_error err;
+    lua_newtable(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, ALIVE);
+    struct lss_tasks *tasks = lss_newuserdata(L, sizeof *tasks);
+    *tasks = (struct lss_tasks){ .mem = env->pool.mem, .closed = true };
+    set_gc(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, TASKS);
+    if (ss_loop_init(&tasks->loop, env, &err) != SS_OK)
+        luaL_error(L, "not enough memory");
+    tasks->closed = false;
+    return tasks;
+}
+
+struct lss_tasks *lss_tasks(lua_State *L)
+{
+    struct ss_env *env = lss_env(L);
+    return env->loop ? (struct lss_tasks *)env->loop : new_tasks(L, env);
+}
+
+/* A task that has not ended is kept alive, whether the program has its handle or not. */
+
+static void keep_alive(lua_State *L, const struct lss_task *t)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, ALIVE);
+    lua_pushlightuserdata(L, (void *)t);
+    lua_pushvalue(L, -3);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
+static void let_die(lua_State *L, const struct lss_task *t)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, ALIVE);
+    lua_pushlightuserdata(L, (void *)t);
+    lua_pushnil(L);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
+static void push_task(lua_State *L, const struct lss_task *t)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, ALIVE);
+    lua_pushlightuserdata(L, (void *)t);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+}
+
+/* Holding a socket: one call of each direction may wait on it. */
+
+static bool is_busy(const struct ss_sock *s, unsigned holds)
+{
+    return s && (((holds & LSS_READING) && s->holders[0]) || ((holds & LSS_WRITING) && s->holders[1]));
+}
+
+static void hold(struct ss_sock *s, unsigned holds, struct ss_waiter *w)
+{
+    for (unsigned i = 0; s && i < 2; i++)
+        if (holds & (1u << i))
+            s->holders[i] = w;
+}
+
+static void release(struct ss_sock *s, const struct ss_waiter *w)
+{
+    for (unsigned i = 0; s && i < 2; i++)
+        if (s->holders[i] == w)
+            s->holders[i] = NULL;
+}
+
+/* Waiting */
+
+static bool stands(const struct ss_op *op)
+{
+    return !op->step;
+}
+
+static void wait_for(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
+{
+    ss_loop_wait(loop, w, op, deadline_ns);
+    if (!stands(op) || w->status != SS_WANT)
+        return;
+    struct ss_line *line = ((struct lss_standing *)op)->line;
+    if (line)
+        ss_line_add(line, w);
+}
+
+/* Takes the operation along from the C stack. */
+static bool take_along(struct lss_task *t, struct ss_op *op, const struct lss_way *way)
+{
+    t->op = op;
+    if (way->size == 0)
+        return true;
+    if (way->size > t->room) {
+        void *more = ss_mem_resize(&t->tasks->mem, t->memory, t->room, way->size);
+        if (!more)
+            return false;
+        t->memory = more;
+        t->room = way->size;
+    }
+    t->op = memcpy(t->memory, op, way->size);
+    if (way->moved)
+        way->moved(t->op, op);
+    return true;
+}
+
+static int64_t deadline(int64_t timeout_ns)
+{
+    return timeout_ns < 0 ? SS_NEVER : ss_deadline_after(timeout_ns);
+}
+
+/* The waiting itself begins when the coroutine is suspended (begin_to_wait): Lua may refuse that. */
+static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
+                   const struct lss_way *way)
+{
+    if (!take_along(t, op, way)) {
+        op->error = ss_no_memory;
+        return way->finish(L, op, SS_ERROR);
+    }
+    t->way = way;
+    t->sock = s;
+    t->deadline_ns = deadline(timeout_ns);
+    lua_pushlightuserdata(L, t); /* no other yield has this */
+    return lua_yield(L, way->keep + 1);
+}
+
+/* From here on the loop knows of it. */
+static void begin_to_wait(struct lss_task *t)
+{
+    struct ss_loop *loop = &t->tasks->loop;
+    t->state = LSS_WAITING;
+    hold(t->sock, t->way ? t->way->holds : 0, &t->waiter);
+    if (t->for_turn)
+        ss_loop_wait_turn(loop, &t->waiter, t->op, t->deadline_ns);
+    else
+        wait_for(loop, &t->waiter, t->op, t->deadline_ns);
+}
+
+/* Before it begins, and after coroutine.yield: the others' turn. */
+static void begin_turn(struct lss_task *t, int values)
+{
+    t->way = NULL;
+    t->sock = NULL;
+    t->op = &t->nothing;
+    t->for_turn = true;
+    t->deadline_ns = SS_NEVER;
+    t->values = values;
+    begin_to_wait(t);
+    t->state = LSS_READY;
+}
+
+void lss_begin(lua_State *L, struct lss_task *t, int values)
+{
+    keep_alive(L, t);
+    t->tasks->alive++;
+    begin_turn(t, values);
+}
+
+/* Going on */
+
+/* Message and traceback of the error on top of the stack of the task, both on top of L. */
+static void push_traceback(lua_State *L, lua_State *co)
+{
+    const char *message = lua_tostring(co, -1);
+    if (message)
+        lua_pushstring(L, message);
+    else
+        message = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(co, -1));
+    lss_traceback(L, co, message);
+    lua_remove(L, -2);
+}
+
+static void fail(lua_State *L, struct lss_task *t)
+{
+    if (!t->seen && !t->cancelled)
+        t->tasks->unseen++;
+    t->values = 1;
+    lss_check_room(L, L, LUA_MINSTACK);
+    lss_check_room(L, t->co, 2);
+    push_traceback(L, t->co);
+    lua_xmove(L, t->co, 1);
+    t->values = 2;
+}
+
+static void end_task(lua_State *L, struct lss_task *t, int status, int results)
+{
+    t->state = status == LUA_OK ? LSS_DONE : LSS_FAILED;
+    t->values = results;
+    t->tasks->alive--;
+    let_die(L, t);
+    while (t->joiners.first) {
+        t->seen = true;
+        ss_loop_end(&t->tasks->loop, t->joiners.first, SS_OK);
+    }
+    if (t->state == LSS_FAILED)
+        fail(L, t);
+}
+
+static bool is_suspended_call(struct lss_task *t, int results)
+{
+    if (results == 0 || lua_touserdata(t->co, -1) != t)
+        return false;
+    lua_pop(t->co, 1);
+    t->values = results - 1;
+    return true;
+}
+
+/* With `n` values on top of its stack. */
+static void resume(lua_State *L, struct lss_task *t, int n)
+{
+    struct lss_tasks *tasks = t->tasks;
+    int results;
+    t->for_turn = false;
+    t->state = LSS_READY;
+    tasks->runs = t;
+    tasks->calls = 0;
+    int status = lss_resume(t->co, L, n, &results);
+    tasks->runs = NULL;
+    if (status == LUA_YIELD && is_suspended_call(t, results)) {
+        begin_to_wait(t);
+    } else if (status == LUA_YIELD) {
+        lua_pop(t->co, results);
+        begin_turn(t, 0);
+    } else {
+        end_task(L, t, status, results);
+    }
+}
+
+/* Turns what a task has waited for into results, on top of its stack; their number. What is kept stays where it is until that
+ * has succeeded. LSS_AGAIN: it waits once more. */
+static int finish_call(lua_State *L, struct lss_task *t)
+{
+    int top = lua_gettop(L);
+    release(t->sock, &t->waiter);
+    lss_check_room(L, L, t->values + LUA_MINSTACK);
+    lss_check_room(L, t->co, t->values);
+    for (int i = 0; i < t->values; i++)
+        lua_pushvalue(t->co, -t->values);
+    lua_xmove(t->co, L, t->values);
+    int n = t->way->finish(L, t->op, t->waiter.status);
+    if (n != LSS_AGAIN) {
+        lss_check_room(L, t->co, n);
+        lua_pop(t->co, t->values);
+        lua_xmove(L, t->co, n);
+    }
+    lua_settop(L, top);
+    return n;
+}
+
+/* A task whose wait has ended goes on. Should memory fail before it is resumed, that is tried again at the next turn. */
+static void go_on(lua_State *L, struct lss_task *t)
+{
+    push_task(L, t); /* it may end, and must not be collected meanwhile */
+    int n = t->way ? finish_call(L, t) : t->values;
+    if (n == LSS_AGAIN) {
+        t->for_turn = true;
+        begin_to_wait(t);
+    } else {
+        resume(L, t, n);
+    }
+    lua_pop(L, 1);
+}
+
+/* Running */
+
+struct round {
+    struct lss_tasks *tasks;
+    struct ss_waiter *until; /* ends with this one; NULL: with the last task */
+    struct ss_sock *sock;    /* that it holds */
+    int64_t timeout_ns;
+    bool once;
+    struct ss_waiter *now; /* the one in hand */
+};
+
+static bool is_over(const struct round *r)
+{
+    return r->once || (r->until ? r->until->status != SS_WANT : r->tasks->alive == 0);
+}
+
+/* Only those that have ended by now: who is ready again at once waits for the others. */
+static void take_turns(lua_State *L, struct round *r)
+{
+    for (size_t n = r->tasks->loop.ended.n; n > 0 && (r->now = ss_loop_take(&r->tasks->loop)) != NULL; n--)
+        if (r->now->owner)
+            go_on(L, r->now->owner);
+    r->now = NULL;
+    lss_report(L, r->tasks);
+}
+
+static void check_progress(lua_State *L, struct round *r)
+{
+    if (!r->once && ss_loop_is_stuck(&r->tasks->loop))
+        luaL_error(L, "deadlock: %d tasks wait, and nothing is left that could wake them", (int)r->tasks->alive);
+}
+
+static int run_protected(lua_State *L)
+{
+    struct round *r = lua_touserdata(L, 1);
+    struct ss_error err;
+    do {
+        check_progress(L, r);
+        if (ss_loop_turn(&r->tasks->loop, r->timeout_ns, &err) != SS_OK) {
+            lss_push_failure(L, 0, SS_ERROR, &err);
+            return lua_error(L);
+        }
+        take_turns(L, r);
+    } while (!is_over(r));
+    return 0;
+}
+
+/* After an error, of memory or of socket.onerror: the one in hand is not forgotten, unless it is that which failed. */
+static void clean_up(struct round *r)
+{
+    struct ss_loop *loop = &r->tasks->loop;
+    const struct lss_task *t = r->now ? r->now->owner : NULL;
+    if (t && r->now->status != SS_WANT && t->state < LSS_DONE)
+        ss_loop_untake(loop, r->now);
+    if (!r->until)
+        return;
+    release(r->sock, r->until);
+    ss_loop_drop(loop, r->until);
+}
+
+static void run_round(lua_State *L, struct round *r)
+{
+    lss_check_room(L, L, LUA_MINSTACK);
+    lua_pushcfunction(L, run_protected);
+    lua_pushlightuserdata(L, r);
+    if (lua_pcall(L, 1, 0, 0) == 0)
+        return;
+    clean_up(r);
+    lua_error(L);
+}
+
+void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns)
+{
+    run_round(L, &(struct round){ .tasks = tasks, .timeout_ns = timeout_ns, .once = true });
+}
+
+void lss_run_all(lua_State *L, struct lss_tasks *tasks)
+{
+    if (tasks->alive > 0)
+        run_round(L, &(struct round){ .tasks = tasks, .timeout_ns = -1 });
+}
+
+/* Waits in the main program, and runs tasks meanwhile. */
+static enum ss_status wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, int64_t timeout_ns,
+                                   struct ss_op *op, const struct lss_way *way)
+{
+    struct ss_waiter w;
+    struct round r = { .tasks = tasks, .until = &w, .sock = s, .timeout_ns = -1 };
+    lss_check_room(L, L, LUA_MINSTACK);
+    ss_waiter_init(&w, NULL);
+    hold(s, way->holds, &w);
+    wait_for(&tasks->loop, &w, op, deadline(timeout_ns));
+    if (w.status == SS_WANT)
+        run_round(L, &r);
+    enum ss_status st = w.status;
+    release(s, &w);
+    ss_loop_drop(&tasks->loop, &w);
+    return st;
+}
+
+static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
+                       const struct lss_way *way)
+{
+    if (tasks->calls++ >= CALLS && tasks->alive > 0) {
+        tasks->calls = 0;
+        lss_run_turn(L, tasks, 0);
+    }
+    if (is_busy(s, way->holds))
+        return way->finish(L, op, SS_BUSY);
+    enum ss_status st = SS_WANT;
+    if (!stands(op))
+        st = ss_block_run(op, s, tasks->alive > 0 ? 0 : timeout_ns);
+    if (timeout_ns == 0 && st == SS_WANT)
+        st = SS_TIMEOUT;
+    else if (timeout_ns != 0 && (st == SS_WANT || (st == SS_TIMEOUT && tasks->alive > 0)))
+        st = wait_in_main(L, tasks, s, timeout_ns, op, way);
+    return way->finish(L, op, st);
+}
+
+static enum ss_status try_in_task(const struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op)
+{
+    enum ss_status st = SS_WANT;
+    if (!stands(op) && timeout_ns == 0)
+        return ss_block_run(op, s, 0);
+    if (!stands(op)) {
+        ss_io_give(op->io, SS_EDGE);
+        st = op->step(op);
+    }
+    if (st == SS_WANT && timeout_ns == 0)
+        return SS_TIMEOUT;
+    return st == SS_WANT && t->cancelled ? SS_CANCELLED : st;
+}
+
+/* Those that stand in a line get what they wait for from somebody else only. */
+static bool may_take_turn(const struct ss_op *op)
+{
+    return !stands(op) || !((const struct lss_standing *)op)->line;
+}
+
+static int run_in_task(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
+                       const struct lss_way *way)
+{
+    if (is_busy(s, way->holds))
+        return way->finish(L, op, SS_BUSY);
+    if (t->tasks->calls++ >= CALLS && may_take_turn(op) && L == t->co && lss_can_yield(L)) {
+        t->for_turn = true;
+        return suspend(L, t, s, timeout_ns, op, way);
+    }
+    enum ss_status st = try_in_task(t, s, timeout_ns, op);
+    if (st != SS_WANT)
+        return way->finish(L, op, st);
+    if (L != t->co)
+        return luaL_error(L,
+                          "cannot wait in a coroutine that socket.spawn has not started, while a task runs: make it a "
+                          "task, and hand its values over with socket.channel");
+    if (LSS_SURE_TO_YIELD && !lss_can_yield(L))
+        return lss_cannot_wait(L);
+    return suspend(L, t, s, timeout_ns, op, way);
+}
+
+int lss_run_with_tasks(lua_State *L, struct ss_loop *loop, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
+                       const struct lss_way *way)
+{
+    struct lss_tasks *tasks = (struct lss_tasks *)loop;
+    int results;
+    do
+        results = tasks->runs ? run_in_task(L, tasks->runs, s, timeout_ns, op, way)
+                              : run_in_main(L, tasks, s, timeout_ns, op, way);
+    while (results == LSS_AGAIN);
+    return results;
+}
+
+int lss_stand(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct lss_standing *standing,
+              const struct lss_way *way)
+{
+    return lss_run_with_tasks(L, &tasks->loop, NULL, timeout_ns, &standing->op, way);
+}
+
+/* Sleeping: the time that is over is what it has waited for. */
+
+static int finish_sleep(lua_State *L, struct ss_op *op, enum ss_status st)
+{
+    return lss_push_done(L, st == SS_TIMEOUT ? SS_OK : st, &op->error);
+}
+
+int lss_sleep_with_tasks(lua_State *L, struct ss_loop *loop, int64_t timeout_ns)
+{
+    static const struct lss_way way = { finish_sleep, sizeof(struct lss_standing), NULL, 0, 0 };
+    struct lss_tasks *tasks = (struct lss_tasks *)loop;
+    struct lss_standing standing = { .line = NULL };
+    if (timeout_ns == 0)
+        tasks->calls = CALLS; /* somebody else's turn */
+    return lss_stand(L, tasks, timeout_ns, &standing, &way);
+}

@@ -1,0 +1,312 @@
+/* Tasks as a program sees them: socket.spawn and socket.run, the class task, the loop for programs that have one already. */
+#include "lua/lua_task.h"
+#include "core/codes.h"
+#include "lua/lua_yield.h"
+#include "os/os_clock.h"
+
+#include <string.h> /* memset */
+
+#define TASK LSS_PREFIX "task"
+#define LOOP LSS_PREFIX "loop"
+#define FAILURES LSS_PREFIX "failures" /* registry: { task, message, … } of tasks that nobody can wait for any more */
+#define MODULE LSS_PREFIX "module"     /* registry: the module */
+
+static struct lss_task *self(lua_State *L)
+{
+    return lss_self(L);
+}
+
+int lss_spawn(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    struct lss_tasks *tasks = lss_tasks(L);
+    int values = lua_gettop(L) - 1;
+    struct lss_task *t = lss_newuserdata_keeping(L, sizeof *t);
+    memset(t, 0, sizeof *t);
+    t->tasks = tasks;
+    ss_waiter_init(&t->waiter, t);
+    ss_line_init(&t->joiners);
+    luaL_getmetatable(L, TASK);
+    lua_setmetatable(L, -2);
+    lua_insert(L, 1);
+    t->co = lua_newthread(L);
+    lua_insert(L, 2);
+    lss_check_room(L, t->co, values + 1);
+    lua_xmove(L, t->co, values + 1);
+    lss_keep(L, 1);
+    lss_begin(L, t, values);
+    return 1;
+}
+
+/* What became of it. */
+
+static const char *const states[] = { "ready", "waiting", "done", "failed" };
+
+static int task_status(lua_State *L)
+{
+    lua_pushstring(L, states[self(L)->state]);
+    return 1;
+}
+
+static int task_tostring(lua_State *L)
+{
+    lua_pushfstring(L, "<task: %s>", states[self(L)->state]);
+    return 1;
+}
+
+static void mark_seen(struct lss_task *t)
+{
+    if (t->state == LSS_FAILED && !t->seen && !t->cancelled)
+        t->tasks->unseen--;
+    t->seen = true;
+}
+
+static int push_results(lua_State *L, struct lss_task *t)
+{
+    int n = t->values;
+    lss_check_room(L, L, n + LUA_MINSTACK);
+    lss_check_room(L, t->co, n);
+    if (t->state == LSS_FAILED && t->cancelled)
+        return lss_push_failure(L, 1, SS_CANCELLED, NULL);
+    if (t->state == LSS_FAILED)
+        lua_pushnil(L);
+    else
+        lua_pushboolean(L, 1);
+    for (int i = 0; i < n; i++)
+        lua_pushvalue(t->co, -n);
+    lua_xmove(t->co, L, n);
+    return 1 + n;
+}
+
+static int finish_wait(lua_State *L, struct ss_op *op, enum ss_status st)
+{
+    struct lss_task *t = lua_touserdata(L, -1);
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, &op->error);
+    int n = push_results(L, t);
+    mark_seen(t);
+    return n;
+}
+
+static int64_t check_timeout(lua_State *L, int arg)
+{
+    return lua_isnoneornil(L, arg) ? -1 : lss_nanoseconds(lss_check_seconds(L, arg));
+}
+
+static int task_wait(lua_State *L)
+{
+    static const struct lss_way way = { finish_wait, sizeof(struct lss_standing), NULL, 1, 0 };
+    struct lss_task *t = self(L);
+    int64_t timeout_ns = check_timeout(L, 2);
+    struct lss_standing standing = { .line = &t->joiners };
+    luaL_argcheck(L, t != t->tasks->runs, 1, "a task cannot wait for itself");
+    lua_settop(L, 1);
+    if (t->state >= LSS_DONE)
+        return finish_wait(L, &standing.op, SS_OK);
+    return lss_stand(L, t->tasks, timeout_ns, &standing, &way);
+}
+
+static int task_cancel(lua_State *L)
+{
+    struct lss_task *t = self(L);
+    bool lives = t->state < LSS_DONE;
+    if (lives)
+        t->cancelled = true;
+    if (t->state == LSS_WAITING)
+        ss_loop_end(&t->tasks->loop, &t->waiter, SS_CANCELLED);
+    lua_pushboolean(L, lives);
+    return 1;
+}
+
+/* Failures that nobody sees */
+
+static const char *message_of(const struct lss_task *t)
+{
+    const char *message = lua_tostring(t->co, -1); /* the traceback is a text, and so no conversion is made here */
+    return message ? message : "(no memory for the error message)";
+}
+
+/* The handle is gone, and this is the last that is heard of it. */
+static void note_failure(lua_State *L, struct lss_task *t)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, FAILURES);
+    if (!lua_istable(L, -1))
+        return;
+    int n = (int)lua_rawlen(L, -1);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, n + 1);
+    lua_pushstring(L, message_of(t));
+    lua_rawseti(L, -2, n + 2);
+    t->tasks->unseen--;
+    t->tasks->unreported++;
+}
+
+static int task_gc(lua_State *L)
+{
+    struct lss_task *t = self(L);
+    if (!t->tasks->closed)
+        ss_loop_drop(&t->tasks->loop, &t->waiter);
+    ss_mem_free(&t->tasks->mem, t->memory, t->room);
+    t->memory = NULL;
+    t->room = 0;
+    bool unseen = t->state == LSS_FAILED && !t->seen && !t->cancelled;
+    t->seen = true;
+    if (unseen)
+        note_failure(L, t);
+    return 0;
+}
+
+/* Takes the first failure off the list, which is on top of the stack, and pushes its task and message. */
+static void take_failure(lua_State *L)
+{
+    int n = (int)lua_rawlen(L, -1), list = lua_gettop(L);
+    lua_rawgeti(L, list, 1);
+    lua_rawgeti(L, list, 2);
+    for (int i = 3; i <= n + 2; i++) {
+        lua_rawgeti(L, list, i);
+        lua_rawseti(L, list, i - 2);
+    }
+}
+
+static bool push_onerror(lua_State *L)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, MODULE);
+    lua_pushliteral(L, "onerror");
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    if (lua_isfunction(L, -1))
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+void lss_report(lua_State *L, struct lss_tasks *tasks)
+{
+    while (tasks->unreported > 0 && push_onerror(L)) {
+        lua_getfield(L, LUA_REGISTRYINDEX, FAILURES);
+        take_failure(L);
+        lua_remove(L, -3);
+        tasks->unreported--;
+        lua_call(L, 2, 0);
+    }
+}
+
+/* All of them in one message, the first first. */
+static int raise_failures(lua_State *L, struct lss_tasks *tasks)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, FAILURES);
+    int list = lua_gettop(L), n = (int)lua_rawlen(L, list);
+    lua_rawgeti(L, list, 2);
+    for (int i = 4; i <= n; i += 2) {
+        lua_pushliteral(L, "\n\nand another task failed: ");
+        lua_rawgeti(L, list, i);
+        lua_concat(L, 3);
+    }
+    lua_newtable(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, FAILURES);
+    tasks->unreported = 0;
+    return lua_error(L);
+}
+
+int lss_run_tasks(lua_State *L)
+{
+    struct lss_tasks *tasks = lss_tasks(L);
+    if (tasks->runs)
+        return luaL_error(L, "socket.run inside a task: there, task:wait() waits for another one");
+    lss_run_all(L, tasks);
+    if (tasks->unseen > 0) /* those whose handles are garbage can't be waited for any more */
+        lua_gc(L, LUA_GCCOLLECT, 0);
+    lss_report(L, tasks);
+    return tasks->unreported > 0 ? raise_failures(L, tasks) : 0;
+}
+
+/* The loop, for other loops */
+
+static struct lss_tasks *loop_self(lua_State *L)
+{
+    lss_self(L);
+    return lss_tasks(L);
+}
+
+int lss_loop(lua_State *L)
+{
+    lss_tasks(L);
+    lss_newuserdata(L, 1);
+    luaL_getmetatable(L, LOOP);
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+static int loop_pollfd(lua_State *L)
+{
+    struct ss_error err;
+    int fd;
+    enum ss_status st = ss_loop_fd(&loop_self(L)->loop, &fd, &err);
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, &err);
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
+static int loop_events(lua_State *L)
+{
+    loop_self(L);
+    lua_pushliteral(L, "r");
+    return 1;
+}
+
+static int loop_timeout(lua_State *L)
+{
+    int64_t next_ns = ss_loop_next_ns(&loop_self(L)->loop);
+    int64_t left_ns = next_ns == 0 || next_ns == SS_NEVER ? 0 : next_ns - os_now_ns();
+    if (next_ns == SS_NEVER)
+        lua_pushnil(L);
+    else
+        lua_pushnumber(L, left_ns > 0 ? (lua_Number)left_ns / 1e9 : 0);
+    return 1;
+}
+
+static int loop_step(lua_State *L)
+{
+    struct lss_tasks *tasks = loop_self(L);
+    int64_t timeout_ns = check_timeout(L, 2);
+    if (tasks->runs)
+        return luaL_error(L, "loop:step inside a task: the loop runs already");
+    if (tasks->alive > 0)
+        lss_run_turn(L, tasks, timeout_ns);
+    lua_pushboolean(L, tasks->alive > 0);
+    return 1;
+}
+
+/* Opening */
+
+void lss_name_module(lua_State *L)
+{
+    lua_pushvalue(L, -1);
+    lua_setfield(L, LUA_REGISTRYINDEX, MODULE);
+}
+
+static const luaL_Reg task_events[] = { { "__gc", task_gc }, { "__tostring", task_tostring }, { NULL, NULL } };
+static const luaL_Reg task_methods[] = {
+    { "cancel", task_cancel },
+    { "status", task_status },
+    { "wait", task_wait },
+    { NULL, NULL },
+};
+
+static const luaL_Reg loop_events_of[] = { { NULL, NULL } };
+static const luaL_Reg loop_methods[] = {
+    { "events", loop_events },
+    { "pollfd", loop_pollfd },
+    { "step", loop_step },
+    { "timeout", loop_timeout },
+    { NULL, NULL },
+};
+
+void lss_open_task(lua_State *L)
+{
+    lss_class(L, TASK, task_events, task_methods);
+    lss_class(L, LOOP, loop_events_of, loop_methods);
+    lua_newtable(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, FAILURES);
+}

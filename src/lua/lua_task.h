@@ -1,0 +1,86 @@
+/* Tasks: coroutines that C resumes when the call they wait in has ended. lua_sched.c runs them, lua_task.c is what a program
+ * sees of them. */
+#ifndef LSS_TASK_H
+#define LSS_TASK_H
+
+#include "lua/lua_base.h"
+#include "run/loop.h"
+
+#pragma GCC visibility push(hidden)
+
+struct lss_task;
+
+/* The tasks of a Lua state: made with the first of them, and from then on env->loop. */
+struct lss_tasks {
+    struct ss_loop loop; /* first */
+    struct ss_mem mem;
+    struct lss_task *runs; /* the task whose turn it is; NULL: the main program's */
+    size_t alive;          /* tasks that have not ended */
+    size_t unseen;         /* of those that have failed: nobody has waited for them */
+    size_t unreported;     /* of those: nobody can any more */
+    unsigned calls;        /* in a row that did not wait */
+    bool closed;           /* the Lua state is being closed */
+};
+
+enum lss_state { LSS_READY, LSS_WAITING, LSS_DONE, LSS_FAILED };
+
+struct lss_task {
+    struct ss_waiter waiter; /* first */
+    struct lss_tasks *tasks;
+    lua_State *co;
+    const struct lss_way *way; /* of the call that it waits in; NULL: it has not begun, or has said coroutine.yield */
+    struct ss_op *op;
+    struct ss_sock *sock; /* whose calls of that direction it keeps out, or NULL */
+    struct ss_op nothing; /* what it waits for when `way` is NULL */
+    int64_t deadline_ns;
+    void *memory; /* of the operation */
+    size_t room;
+    int values; /* on top of its stack: arguments, what `way` keeps, results, or error and traceback */
+    uint8_t state;
+    bool for_turn; /* it lets the others run before it goes on */
+    bool cancelled, seen;
+    struct ss_line joiners; /* who waits for it */
+};
+
+/* A call that waits for something which is no descriptor. */
+struct lss_standing {
+    struct ss_op op;      /* without a step */
+    struct ss_line *line; /* where it stands, or NULL */
+    int ticket;           /* its number there */
+};
+
+/* The tasks of the state, which are made if need be. */
+struct lss_tasks *lss_tasks(lua_State *L);
+
+/* What lss_run_for does when there are tasks. */
+int lss_run_with_tasks(lua_State *L, struct ss_loop *loop, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
+                       const struct lss_way *way);
+
+/* Waits until somebody ends `standing`, within a time; the results are of `way`. To be returned at once. */
+int lss_stand(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct lss_standing *standing,
+              const struct lss_way *way);
+
+int lss_sleep_with_tasks(lua_State *L, struct ss_loop *loop, int64_t timeout_ns);
+
+/* Has a new task, which is on top of the stack and has its function and `values` arguments, run at the next turn. */
+void lss_begin(lua_State *L, struct lss_task *t, int values);
+
+/* Runs tasks: until none is left, or for one turn of at most timeout_ns. */
+void lss_run_all(lua_State *L, struct lss_tasks *tasks);
+void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns);
+
+/* Hands the failures that nobody will wait for any more to socket.onerror, if that is set; lua_task.c. */
+void lss_report(lua_State *L, struct lss_tasks *tasks);
+
+/* The table on top of the stack is the module: the program sets `onerror` there. */
+void lss_name_module(lua_State *L);
+
+/* Functions of the module. */
+int lss_spawn(lua_State *L);
+int lss_run_tasks(lua_State *L);
+int lss_loop(lua_State *L);
+int lss_channel(lua_State *L);
+
+#pragma GCC visibility pop
+
+#endif

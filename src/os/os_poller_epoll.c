@@ -1,0 +1,133 @@
+/* Linux. A descriptor of ours is registered once, for both directions and edge-triggered: no system call when a wait
+ * begins, none when it ends. */
+#include "os/os_poller.h"
+#include "os/os_known.h"
+
+#if SS_POLLER == SS_EPOLL
+#include <errno.h>
+#include <limits.h> /* INT_MAX */
+#include <stdlib.h> /* malloc */
+#include <sys/epoll.h>
+#include <unistd.h> /* close */
+
+const bool os_poller_is_edged = true;
+
+struct os_poller {
+    int fd;
+    bool no_pwait2;        /* a kernel before 5.11 */
+    struct os_known known; /* registered and ours */
+};
+
+static enum ss_status fail(struct ss_error *err, int code)
+{
+    *err = (struct ss_error){ SS_SYSTEM, code };
+    return SS_ERROR;
+}
+
+enum ss_status os_poller_open(struct os_poller **poller, struct ss_error *err)
+{
+    struct os_poller *p = malloc(sizeof *p);
+    if (!p)
+        return fail(err, ENOMEM);
+    *p = (struct os_poller){ .fd = epoll_create1(EPOLL_CLOEXEC) };
+    if (p->fd == -1) {
+        int code = errno;
+        free(p);
+        return fail(err, code);
+    }
+    *poller = p;
+    return SS_OK;
+}
+
+void os_poller_close(struct os_poller *p)
+{
+    if (!p)
+        return;
+    close(p->fd);
+    free(p->known.is);
+    free(p);
+}
+
+enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool foreign, struct ss_error *err)
+{
+    (void)events;
+    struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET, .data.fd = fd };
+    if (!os_known_has_room(&p->known, (size_t)fd))
+        return fail(err, ENOMEM);
+    if (p->known.is[fd] && !foreign)
+        return SS_OK;
+    int value = epoll_ctl(p->fd, EPOLL_CTL_ADD, fd, &event);
+    if (value == -1 && errno == EEXIST) /* reports anew what is there */
+        value = epoll_ctl(p->fd, EPOLL_CTL_MOD, fd, &event);
+    if (value == -1)
+        return fail(err, errno);
+    p->known.is[fd] = !foreign;
+    return SS_OK;
+}
+
+/* What is closed leaves by itself (epoll(7), "Questions and answers" 6), or others have it as well, and then its reports
+ * are not ours. */
+void os_poller_forget(struct os_poller *p, int fd, bool closing)
+{
+    if ((size_t)fd >= p->known.n)
+        return;
+    p->known.is[fd] = false;
+    if (!closing)
+        epoll_ctl(p->fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static int wait_ms(struct os_poller *p, struct epoll_event *found, int64_t timeout_ns)
+{
+    int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
+    return epoll_wait(p->fd, found, OS_EVENTS, ms > INT_MAX ? INT_MAX : (int)ms);
+}
+
+#if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
+#if __GLIBC_PREREQ(2, 35)
+#define HAVE_EPOLL_PWAIT2
+#endif
+#endif
+
+static int wait_for_events(struct os_poller *p, struct epoll_event *found, int64_t timeout_ns)
+{
+#ifdef HAVE_EPOLL_PWAIT2
+    if (timeout_ns > 0 && !p->no_pwait2) {
+        struct timespec ts = { .tv_sec = (time_t)(timeout_ns / 1000000000),
+                               .tv_nsec = (long)(timeout_ns % 1000000000) };
+        int n = epoll_pwait2(p->fd, found, OS_EVENTS, &ts, NULL);
+        if (n != -1 || errno != ENOSYS)
+            return n;
+        p->no_pwait2 = true;
+    }
+#endif
+    return wait_ms(p, found, timeout_ns);
+}
+
+static struct os_event report(const struct epoll_event *e)
+{
+    return (struct os_event){
+        .fd = e->data.fd,
+        .found = (e->events & EPOLLIN ? OS_CAN_READ : 0) | (e->events & EPOLLOUT ? OS_CAN_WRITE : 0) |
+                 (e->events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP | EPOLLPRI) ? OS_TROUBLE : 0),
+        .sticky = (e->events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP | EPOLLPRI)) != 0,
+    };
+}
+
+enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os_event events[OS_EVENTS], size_t *n,
+                              struct ss_error *err)
+{
+    struct epoll_event found[OS_EVENTS];
+    int got = wait_for_events(p, found, timeout_ns);
+    if (got == -1)
+        return errno == EINTR ? SS_WANT : fail(err, errno);
+    for (int i = 0; i < got; i++)
+        events[i] = report(&found[i]);
+    *n = (size_t)got;
+    return got > 0 ? SS_OK : SS_TIMEOUT;
+}
+
+int os_poller_fd(const struct os_poller *p)
+{
+    return p->fd;
+}
+#endif

@@ -1,0 +1,115 @@
+/* BSD and macOS. As with epoll: registered once for both directions (EV_CLEAR). */
+#include "os/os_poller.h"
+#include "os/os_known.h"
+
+#if SS_POLLER == SS_KQUEUE
+#include <errno.h>
+#include <fcntl.h>  /* fcntl */
+#include <stdlib.h> /* malloc */
+#include <sys/types.h>
+#include <sys/event.h>
+#include <sys/time.h> /* struct timespec */
+#include <unistd.h>   /* close */
+
+const bool os_poller_is_edged = false;
+
+struct os_poller {
+    int fd;
+    struct os_known known; /* registered and ours */
+};
+
+static enum ss_status fail(struct ss_error *err, int code)
+{
+    *err = (struct ss_error){ SS_SYSTEM, code };
+    return SS_ERROR;
+}
+
+enum ss_status os_poller_open(struct os_poller **poller, struct ss_error *err)
+{
+    struct os_poller *p = malloc(sizeof *p);
+    if (!p)
+        return fail(err, ENOMEM);
+    *p = (struct os_poller){ .fd = kqueue() };
+    if (p->fd == -1) {
+        int code = errno;
+        free(p);
+        return fail(err, code);
+    }
+    fcntl(p->fd, F_SETFD, FD_CLOEXEC);
+    *poller = p;
+    return SS_OK;
+}
+
+void os_poller_close(struct os_poller *p)
+{
+    if (!p)
+        return;
+    close(p->fd);
+    free(p->known.is);
+    free(p);
+}
+
+static int change(struct os_poller *p, int fd, int filter, int flags)
+{
+    struct kevent event;
+    const struct timespec none = { 0, 0 };
+    EV_SET(&event, fd, filter, flags, 0, 0, NULL);
+    return kevent(p->fd, &event, 1, NULL, 0, &none);
+}
+
+/* Not every kind of descriptor can be written to, and one is enough. */
+enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool foreign, struct ss_error *err)
+{
+    (void)events;
+    if (!os_known_has_room(&p->known, (size_t)fd))
+        return fail(err, ENOMEM);
+    if (p->known.is[fd] && !foreign)
+        return SS_OK;
+    int reading = change(p, fd, EVFILT_READ, EV_ADD | EV_CLEAR), code = errno;
+    int writing = change(p, fd, EVFILT_WRITE, EV_ADD | EV_CLEAR);
+    if (reading == -1 && writing == -1)
+        return fail(err, code);
+    p->known.is[fd] = !foreign;
+    return SS_OK;
+}
+
+/* What is closed leaves by itself (kqueue(2)). */
+void os_poller_forget(struct os_poller *p, int fd, bool closing)
+{
+    if ((size_t)fd >= p->known.n)
+        return;
+    p->known.is[fd] = false;
+    if (closing)
+        return;
+    change(p, fd, EVFILT_READ, EV_DELETE);
+    change(p, fd, EVFILT_WRITE, EV_DELETE);
+}
+
+static struct os_event report(const struct kevent *e)
+{
+    return (struct os_event){
+        .fd = (int)e->ident,
+        .found = (e->filter == EVFILT_READ ? OS_CAN_READ : OS_CAN_WRITE) | (e->flags & EV_EOF ? OS_TROUBLE : 0),
+        .sticky = true,
+    };
+}
+
+enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os_event events[OS_EVENTS], size_t *n,
+                              struct ss_error *err)
+{
+    struct kevent found[OS_EVENTS];
+    struct timespec ts = { .tv_sec = (time_t)(timeout_ns / 1000000000), .tv_nsec = (long)(timeout_ns % 1000000000) };
+    int got = kevent(p->fd, NULL, 0, found, OS_EVENTS, timeout_ns < 0 ? NULL : &ts);
+    if (got == -1)
+        return errno == EINTR ? SS_WANT : fail(err, errno);
+    for (int i = 0; i < got; i++)
+        events[i] = report(&found[i]);
+    *n = (size_t)got;
+    return got > 0 ? SS_OK : SS_TIMEOUT;
+}
+
+int os_poller_fd(const struct os_poller *p)
+{
+    return p->fd;
+}
+#endif

@@ -1,0 +1,132 @@
+/* Every other system. poll(2) tells what is there, not what has come: what was reported is not asked for again until somebody
+ * watches again. */
+#include "os/os_poller.h"
+
+#if SS_POLLER == SS_POLL
+#include <errno.h>
+#include <stdlib.h> /* malloc */
+
+const bool os_poller_is_edged = false;
+
+enum { NONE = -1 };
+
+struct os_poller {
+    struct pollfd *set;
+    size_t n, room;
+    int *place; /* by descriptor: its index in the set, or NONE */
+    size_t nplaces;
+};
+
+static enum ss_status fail(struct ss_error *err, int code)
+{
+    *err = (struct ss_error){ SS_SYSTEM, code };
+    return SS_ERROR;
+}
+
+enum ss_status os_poller_open(struct os_poller **poller, struct ss_error *err)
+{
+    *poller = calloc(1, sizeof **poller);
+    return *poller ? SS_OK : fail(err, ENOMEM);
+}
+
+void os_poller_close(struct os_poller *p)
+{
+    if (!p)
+        return;
+    free(p->set);
+    free(p->place);
+    free(p);
+}
+
+static bool has_place(struct os_poller *p, size_t fd)
+{
+    if (fd < p->nplaces)
+        return true;
+    size_t n = fd < 64 ? 128 : fd * 2;
+    int *grown = realloc(p->place, n * sizeof *grown);
+    if (!grown)
+        return false;
+    for (size_t i = p->nplaces; i < n; i++)
+        grown[i] = NONE;
+    p->place = grown;
+    p->nplaces = n;
+    return true;
+}
+
+static bool has_room(struct os_poller *p)
+{
+    if (p->n < p->room)
+        return true;
+    size_t room = p->room == 0 ? 64 : 2 * p->room;
+    struct pollfd *grown = realloc(p->set, room * sizeof *grown);
+    if (!grown)
+        return false;
+    p->set = grown;
+    p->room = room;
+    return true;
+}
+
+enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool foreign, struct ss_error *err)
+{
+    (void)foreign;
+    if (!has_place(p, (size_t)fd) || !has_room(p))
+        return fail(err, ENOMEM);
+    const struct pollfd wanted = os_poll_for(fd, events & OS_CAN_READ, events & OS_CAN_WRITE);
+    if (p->place[fd] == NONE) {
+        p->place[fd] = (int)p->n;
+        p->set[p->n++] = wanted;
+    } else {
+        p->set[p->place[fd]].events |= wanted.events;
+    }
+    return SS_OK;
+}
+
+static void remove_at(struct os_poller *p, int i)
+{
+    p->place[p->set[i].fd] = NONE;
+    if ((size_t)i != --p->n) {
+        p->set[i] = p->set[p->n];
+        p->place[p->set[i].fd] = i;
+    }
+}
+
+void os_poller_forget(struct os_poller *p, int fd, bool closing)
+{
+    (void)closing;
+    if ((size_t)fd < p->nplaces && p->place[fd] != NONE)
+        remove_at(p, p->place[fd]);
+}
+
+/* Takes out of entry `i` what was found there. */
+static struct os_event report(struct os_poller *p, int i)
+{
+    struct pollfd *entry = &p->set[i];
+    int found = os_poll_found(entry);
+    struct os_event event = { .fd = entry->fd, .found = found, .sticky = true };
+    entry->events = (short)(entry->events & ~entry->revents);
+    if (entry->events == 0 || (found & (OS_TROUBLE | OS_NOT_OPEN)))
+        remove_at(p, i);
+    return event;
+}
+
+enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os_event events[OS_EVENTS], size_t *n,
+                              struct ss_error *err)
+{
+    unsigned ready;
+    *n = 0;
+    enum ss_status st = os_poll(p->set, p->n, timeout_ns, &ready, err);
+    if (st != SS_OK)
+        return st;
+    for (int i = (int)p->n - 1; i >= 0 && *n < OS_EVENTS;
+         i--) /* from the end: the last takes the place of a removed one */
+        if (p->set[i].revents != 0)
+            events[(*n)++] = report(p, i);
+    return *n > 0 ? SS_OK : SS_TIMEOUT;
+}
+
+int os_poller_fd(const struct os_poller *p)
+{
+    (void)p;
+    return -1;
+}
+#endif

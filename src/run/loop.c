@@ -1,0 +1,504 @@
+#include "run/loop.h"
+#include "core/codes.h"
+#include "os/os_clock.h"
+#include "os/os_fork.h"
+
+/* Queues. An entry knows what points to it, so that it can leave from anywhere. */
+
+static void queue_init(struct ss_queue *q)
+{
+    q->first = NULL;
+    q->last = &q->first;
+    q->n = 0;
+}
+
+static void queue_add(struct ss_queue *q, struct ss_waiter *w)
+{
+    w->next = NULL;
+    w->last = q->last;
+    *q->last = w;
+    q->last = &w->next;
+    q->n++;
+}
+
+static void queue_add_first(struct ss_queue *q, struct ss_waiter *w)
+{
+    w->next = q->first;
+    w->last = &q->first;
+    if (w->next)
+        w->next->last = &w->next;
+    else
+        q->last = &w->next;
+    q->first = w;
+    q->n++;
+}
+
+static bool is_queued(const struct ss_waiter *w)
+{
+    return w->last != NULL;
+}
+
+static void queue_remove(struct ss_queue *q, struct ss_waiter *w)
+{
+    *w->last = w->next;
+    if (w->next)
+        w->next->last = w->last;
+    else
+        q->last = w->last;
+    w->last = NULL;
+    q->n--;
+}
+
+/* Lines */
+
+void ss_line_init(struct ss_line *line)
+{
+    line->first = NULL;
+    line->last = &line->first;
+}
+
+void ss_line_add(struct ss_line *line, struct ss_waiter *w)
+{
+    w->line = line;
+    w->line_next = NULL;
+    w->line_last = line->last;
+    *line->last = w;
+    line->last = &w->line_next;
+}
+
+static void leave_line(struct ss_waiter *w)
+{
+    if (!w->line)
+        return;
+    *w->line_last = w->line_next;
+    if (w->line_next)
+        w->line_next->line_last = w->line_last;
+    else
+        w->line->last = w->line_last;
+    w->line = NULL;
+}
+
+/* The poller */
+
+static enum ss_status watch_anew(struct ss_loop *loop, struct ss_error *err)
+{
+    for (size_t fd = 0; fd < loop->nfds; fd++)
+        for (struct ss_watch *watch = loop->by_fd[fd]; watch; watch = watch->next) {
+            enum ss_status st = os_poller_watch(loop->poller, (int)fd, watch->events, watch->foreign, err);
+            if (st != SS_OK)
+                return st;
+        }
+    return SS_OK;
+}
+
+/* A child process shares the poller with its parent, and whatever it did there would disturb that. */
+static enum ss_status poller_of(struct ss_loop *loop, struct ss_error *err)
+{
+    if (os_fork_mark_is_new(loop->mark)) {
+        os_poller_close(loop->poller);
+        loop->poller = NULL;
+    }
+    if (loop->poller)
+        return SS_OK;
+    enum ss_status st = os_poller_open(&loop->poller, err);
+    return st == SS_OK ? watch_anew(loop, err) : st;
+}
+
+static void forget(struct ss_loop *loop, int fd, bool closing)
+{
+    struct ss_error ignored;
+    if (loop->poller && poller_of(loop, &ignored) == SS_OK)
+        os_poller_forget(loop->poller, fd, closing);
+}
+
+/* Watches */
+
+static bool has_room_for(struct ss_loop *loop, size_t fd)
+{
+    if (fd < loop->nfds)
+        return true;
+    size_t n = fd < 64 ? 128 : 2 * fd, size = sizeof(struct ss_watch *);
+    struct ss_watch **grown = ss_mem_resize(&loop->env->pool.mem, loop->by_fd, loop->nfds * size, n * size);
+    if (!grown)
+        return false;
+    for (size_t i = loop->nfds; i < n; i++)
+        grown[i] = NULL;
+    loop->by_fd = grown;
+    loop->nfds = n;
+    return true;
+}
+
+/* Room for `n` watches; they must be unlinked. */
+static bool make_watches(struct ss_loop *loop, struct ss_waiter *w, size_t n)
+{
+    if (n <= w->room)
+        return true;
+    const struct ss_mem *mem = &loop->env->pool.mem;
+    bool own = w->watches == &w->one;
+    struct ss_watch *more =
+        ss_mem_resize(mem, own ? NULL : w->watches, own ? 0 : w->room * sizeof *more, n * sizeof *more);
+    if (!more)
+        return false;
+    w->watches = more;
+    w->room = n;
+    return true;
+}
+
+static void free_watches(struct ss_loop *loop, struct ss_waiter *w)
+{
+    if (w->watches != &w->one)
+        ss_mem_free(&loop->env->pool.mem, w->watches, w->room * sizeof *w->watches);
+    w->watches = &w->one;
+    w->room = 1;
+}
+
+static enum ss_status link_watch(struct ss_loop *loop, struct ss_waiter *w, const struct ss_interest *want,
+                                 struct ss_error *err)
+{
+    bool foreign = !ss_env_find(loop->env, want->fd);
+    if (!has_room_for(loop, (size_t)want->fd)) {
+        *err = ss_no_memory;
+        return SS_ERROR;
+    }
+    enum ss_status st = poller_of(loop, err);
+    if (st == SS_OK)
+        st = os_poller_watch(loop->poller, want->fd, want->events, foreign, err);
+    if (st != SS_OK)
+        return st;
+    struct ss_watch *watch = &w->watches[w->nwatches++], **head = &loop->by_fd[want->fd];
+    *watch =
+        (struct ss_watch){ .next = *head, .waiter = w, .fd = want->fd, .events = want->events, .foreign = foreign };
+    *head = watch;
+    loop->nwatches++;
+    return SS_OK;
+}
+
+static void unlink_watch(struct ss_loop *loop, const struct ss_watch *watch)
+{
+    struct ss_watch **at = &loop->by_fd[watch->fd];
+    while (*at != watch)
+        at = &(*at)->next;
+    *at = watch->next;
+    loop->nwatches--;
+    /* The descriptor of a connect that has won is a socket's by now, and may stay registered. */
+    if (watch->foreign && !loop->by_fd[watch->fd] && !ss_env_find(loop->env, watch->fd))
+        forget(loop, watch->fd, false);
+}
+
+static void unwatch(struct ss_loop *loop, struct ss_waiter *w)
+{
+    while (w->nwatches > 0)
+        unlink_watch(loop, &w->watches[--w->nwatches]);
+}
+
+static bool usable(const struct ss_interest *want)
+{
+    return want->fd >= 0 && want->events != 0;
+}
+
+static enum ss_status watch_all(struct ss_loop *loop, struct ss_waiter *w, const struct ss_interest *wants, size_t n,
+                                struct ss_error *err)
+{
+    enum ss_status st = SS_OK;
+    if (!make_watches(loop, w, n)) {
+        *err = ss_no_memory;
+        return SS_ERROR;
+    }
+    for (size_t i = 0; i < n && st == SS_OK; i++)
+        if (usable(&wants[i]))
+            st = link_watch(loop, w, &wants[i], err);
+    return st;
+}
+
+/* Whether it watches just that already: so it is with nearly every step that did not end its operation. */
+static bool is_watched(const struct ss_waiter *w, const struct ss_interest *wants, size_t n)
+{
+    return n == 1 && w->nwatches == 1 && w->watches->fd == wants->fd && w->watches->events == wants->events &&
+           !w->watches->foreign;
+}
+
+static enum ss_status watch_wants(struct ss_loop *loop, struct ss_waiter *w, struct ss_error *err)
+{
+    const struct ss_interest *wants = w->op->wants ? w->op->wants : &w->op->want;
+    size_t n = w->op->wants ? w->op->nwants : 1;
+    if (is_watched(w, wants, n)) {
+        enum ss_status st = poller_of(loop, err);
+        return st == SS_OK ? os_poller_watch(loop->poller, wants->fd, wants->events, false, err) : st;
+    }
+    unwatch(loop, w);
+    return watch_all(loop, w, wants, n, err);
+}
+
+/* Waiters */
+
+void ss_waiter_init(struct ss_waiter *w, void *owner)
+{
+    *w = (struct ss_waiter){ .status = SS_OK, .owner = owner };
+    ss_timer_init(&w->timer);
+    w->watches = &w->one;
+    w->room = 1;
+}
+
+void ss_loop_end(struct ss_loop *loop, struct ss_waiter *w, enum ss_status status)
+{
+    if (w->status != SS_WANT)
+        return;
+    unwatch(loop, w);
+    leave_line(w);
+    ss_timer_clear(&w->timer);
+    if (is_queued(w))
+        queue_remove(&loop->again, w);
+    w->status = status;
+    queue_add(&loop->ended, w);
+}
+
+static void fail(struct ss_loop *loop, struct ss_waiter *w, const struct ss_error *err)
+{
+    w->op->error = *err;
+    ss_loop_end(loop, w, SS_ERROR);
+}
+
+/* The sooner of its deadline and the operation's own time. */
+static void set_timer(struct ss_loop *loop, struct ss_waiter *w)
+{
+    int64_t due_ns = w->deadline_ns;
+    if (w->op->after_ms > 0) {
+        int64_t own_ns = os_now_ns() + (int64_t)w->op->after_ms * 1000000;
+        due_ns = own_ns < due_ns ? own_ns : due_ns;
+    }
+    if (due_ns == SS_NEVER)
+        ss_timer_clear(&w->timer);
+    else if (!ss_timer_set(&loop->timers, &w->timer, due_ns))
+        fail(loop, w, &ss_no_memory);
+}
+
+static void again(struct ss_loop *loop, struct ss_waiter *w)
+{
+    if (!is_queued(w))
+        queue_add(&loop->again, w);
+}
+
+/* After a step that did not end it. One that has used up its calls wants nothing but to go on. */
+static void go_on(struct ss_loop *loop, struct ss_waiter *w)
+{
+    struct ss_error err;
+    if (ss_io_is_spent(w->op->io))
+        again(loop, w);
+    else if (watch_wants(loop, w, &err) != SS_OK) {
+        fail(loop, w, &err);
+        return;
+    }
+    set_timer(loop, w);
+}
+
+static void begin(struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
+{
+    w->op = op;
+    w->status = SS_WANT;
+    w->deadline_ns = deadline_ns;
+}
+
+void ss_loop_wait(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
+{
+    begin(w, op, deadline_ns);
+    if (op->step)
+        go_on(loop, w);
+    else
+        set_timer(loop, w);
+}
+
+void ss_loop_wait_turn(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
+{
+    begin(w, op, deadline_ns);
+    again(loop, w);
+    set_timer(loop, w);
+}
+
+void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w)
+{
+    unwatch(loop, w);
+    leave_line(w);
+    if (is_queued(w))
+        queue_remove(w->status == SS_WANT ? &loop->again : &loop->ended, w);
+    ss_timer_remove(&loop->timers, &w->timer);
+    free_watches(loop, w);
+    w->status = SS_OK;
+}
+
+/* One without a step has waited for the turn. */
+static void step(struct ss_loop *loop, struct ss_waiter *w)
+{
+    enum ss_status st = SS_OK;
+    if (w->op->step) {
+        ss_io_give(w->op->io, SS_EDGE);
+        loop->stepping = w;
+        st = w->op->step(w->op);
+        loop->stepping = NULL;
+        w->op->due = false;
+    }
+    if (st == SS_WANT)
+        go_on(loop, w);
+    else
+        ss_loop_end(loop, w, st);
+}
+
+/* Somebody who watches the descriptor, other than the one that is being stepped. */
+static struct ss_waiter *other_watcher(const struct ss_loop *loop, int fd)
+{
+    for (const struct ss_watch *watch = loop->by_fd[fd]; watch; watch = watch->next)
+        if (watch->waiter != loop->stepping)
+            return watch->waiter;
+    return NULL;
+}
+
+/* A socket gives its descriptor away: its calls end, and whoever else watches the descriptor is told that it is none. */
+static void leave(struct ss_sock *s, bool closing)
+{
+    struct ss_loop *loop = s->env->loop;
+    struct ss_waiter *w;
+    int fd = s->io.fd;
+    for (int i = 0; i < 2; i++)
+        if (s->holders[i] && s->holders[i] != loop->stepping)
+            ss_loop_end(loop, s->holders[i], SS_CLOSED);
+    if (fd < 0 || (size_t)fd >= loop->nfds)
+        return;
+    while ((w = other_watcher(loop, fd)) != NULL)
+        fail(loop, w, &ss_not_open);
+    forget(loop, fd, closing);
+}
+
+/* Turns */
+
+static void take_event(struct ss_loop *loop, const struct os_event *event)
+{
+    struct ss_sock *s = ss_env_find(loop->env, event->fd);
+    if (s) {
+        s->io.quiet = false;
+        s->io.sticky = s->io.sticky || event->sticky;
+    }
+    for (struct ss_watch *watch = (size_t)event->fd < loop->nfds ? loop->by_fd[event->fd] : NULL; watch;
+         watch = watch->next)
+        if (event->found & (watch->events | OS_TROUBLE | OS_NOT_OPEN))
+            again(loop, watch->waiter);
+}
+
+/* Those that are there now; who comes meanwhile is for the next turn. */
+static void step_all(struct ss_loop *loop)
+{
+    for (size_t n = loop->again.n; n > 0 && loop->again.first; n--) {
+        struct ss_waiter *w = loop->again.first;
+        queue_remove(&loop->again, w);
+        step(loop, w);
+    }
+}
+
+/* Either its deadline or its operation's time. */
+static void ring(struct ss_loop *loop, struct ss_waiter *w, int64_t now_ns)
+{
+    if (w->deadline_ns <= now_ns) {
+        ss_loop_end(loop, w, SS_TIMEOUT);
+        return;
+    }
+    w->op->due = true;
+    again(loop, w);
+}
+
+static void ring_all(struct ss_loop *loop)
+{
+    struct ss_timer *timer;
+    if (loop->timers.n == 0)
+        return;
+    int64_t now_ns = os_now_ns();
+    while ((timer = ss_timers_take(&loop->timers, now_ns)) != NULL)
+        ring(loop, (struct ss_waiter *)timer, now_ns);
+    step_all(loop);
+}
+
+int64_t ss_loop_next_ns(struct ss_loop *loop)
+{
+    return loop->ended.first || loop->again.first ? 0 : ss_timers_next(&loop->timers);
+}
+
+/* What is left of `timeout_ns` when the next timer cuts it short. */
+static int64_t patience(struct ss_loop *loop, int64_t timeout_ns)
+{
+    int64_t next_ns = ss_loop_next_ns(loop);
+    if (next_ns == 0 || timeout_ns == 0)
+        return 0;
+    if (next_ns == SS_NEVER)
+        return timeout_ns;
+    int64_t left_ns = next_ns - os_now_ns();
+    left_ns = left_ns > 0 ? left_ns : 0;
+    return timeout_ns < 0 || left_ns < timeout_ns ? left_ns : timeout_ns;
+}
+
+enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_error *err)
+{
+    struct os_event events[OS_EVENTS];
+    size_t n = 0;
+    enum ss_status st = poller_of(loop, err);
+    if (st == SS_OK)
+        st = os_poller_wait(loop->poller, patience(loop, timeout_ns), events, &n, err);
+    if (st == SS_ERROR)
+        return st;
+    for (size_t i = 0; st == SS_OK && i < n; i++)
+        take_event(loop, &events[i]);
+    step_all(loop);
+    ring_all(loop);
+    return SS_OK;
+}
+
+struct ss_waiter *ss_loop_take(struct ss_loop *loop)
+{
+    struct ss_waiter *w = loop->ended.first;
+    if (w)
+        queue_remove(&loop->ended, w);
+    return w;
+}
+
+void ss_loop_untake(struct ss_loop *loop, struct ss_waiter *w)
+{
+    queue_add_first(&loop->ended, w);
+}
+
+bool ss_loop_is_stuck(struct ss_loop *loop)
+{
+    return loop->nwatches == 0 && ss_loop_next_ns(loop) == SS_NEVER;
+}
+
+enum ss_status ss_loop_fd(struct ss_loop *loop, int *fd, struct ss_error *err)
+{
+    enum ss_status st = poller_of(loop, err);
+    if (st == SS_OK)
+        *fd = os_poller_fd(loop->poller);
+    return st;
+}
+
+/* The whole */
+
+enum ss_status ss_loop_init(struct ss_loop *loop, struct ss_env *env, struct ss_error *err)
+{
+    *loop = (struct ss_loop){ .env = env };
+    queue_init(&loop->again);
+    queue_init(&loop->ended);
+    ss_timers_init(&loop->timers, env->pool.mem);
+    loop->mark = os_fork_mark_new();
+    if (!loop->mark) {
+        *err = ss_no_memory;
+        return SS_ERROR;
+    }
+    env->loop = loop;
+    env->leaving = leave;
+    return SS_OK;
+}
+
+/* Those who still wait are not asked: their memory may be gone. */
+void ss_loop_fini(struct ss_loop *loop)
+{
+    os_poller_close(loop->poller);
+    os_fork_mark_free(loop->mark);
+    ss_timers_fini(&loop->timers);
+    ss_mem_free(&loop->env->pool.mem, loop->by_fd, loop->nfds * sizeof(struct ss_watch *));
+    loop->env->loop = NULL;
+    loop->env->leaving = NULL;
+}

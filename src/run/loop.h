@@ -1,0 +1,104 @@
+/* The driver of tasks: steps the operations of many waiting calls, each when what it wants is there, and tells which of
+ * them have ended. It knows neither Lua nor what waits: a waiter belongs to a task, or to the main program. */
+#ifndef SS_RUN_LOOP_H
+#define SS_RUN_LOOP_H
+
+#include "core/op.h"
+#include "core/sock.h"
+#include "os/os_poller.h"
+#include "run/timers.h"
+
+#pragma GCC visibility push(hidden)
+
+struct os_fork_mark;
+
+/* One descriptor that a waiter waits for. */
+struct ss_watch {
+    struct ss_watch *next; /* of the same descriptor */
+    struct ss_waiter *waiter;
+    int fd, events;
+    bool foreign; /* it is not the descriptor of one of our sockets */
+};
+
+/* Those who wait for the same thing, in the order in which they came. */
+struct ss_line {
+    struct ss_waiter *first, **last;
+};
+
+/* A call that waits. */
+struct ss_waiter {
+    struct ss_timer timer;                    /* first: a timer that is due is its waiter */
+    struct ss_op *op;                         /* one without a step waits for its time, or for ss_loop_end */
+    void *owner;                              /* what the driver knows it by */
+    enum ss_status status;                    /* SS_WANT while it waits; then how it ended */
+    int64_t deadline_ns;                      /* or SS_NEVER */
+    struct ss_waiter *next, **last;           /* in a queue */
+    struct ss_line *line;                     /* of what it waits for, or NULL */
+    struct ss_waiter *line_next, **line_last; /* in that */
+    struct ss_watch one, *watches;            /* one of its own is enough for most */
+    size_t nwatches, room;
+};
+
+struct ss_queue {
+    struct ss_waiter *first, **last;
+    size_t n;
+};
+
+struct ss_loop {
+    struct ss_env *env;
+    struct os_poller *poller; /* made when first needed, and anew in a child process */
+    struct os_fork_mark *mark;
+    struct ss_timers timers;
+    struct ss_watch **by_fd; /* the watches of a descriptor, [0, nfds) */
+    size_t nfds, nwatches;
+    struct ss_queue again; /* to be stepped at the next turn, without waiting */
+    struct ss_queue ended; /* those that nobody has taken yet */
+    struct ss_waiter *stepping;
+};
+
+/* SS_ERROR: no memory. */
+enum ss_status ss_loop_init(struct ss_loop *loop, struct ss_env *env, struct ss_error *err);
+void ss_loop_fini(struct ss_loop *loop);
+
+void ss_waiter_init(struct ss_waiter *w, void *owner);
+
+void ss_line_init(struct ss_line *line);
+
+/* Has a waiter that waits stand in a line until it ends. */
+void ss_line_add(struct ss_line *line, struct ss_waiter *w);
+
+/* Begins to wait for `op`, which was stepped and wants something, until `deadline_ns`. When that can't be done the waiter
+ * ends at once, with the error in its operation. */
+void ss_loop_wait(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns);
+
+/* Begins to wait for the next turn only, at which the operation is stepped. */
+void ss_loop_wait_turn(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns);
+
+/* Ends a wait from outside; nothing if it has ended already. */
+void ss_loop_end(struct ss_loop *loop, struct ss_waiter *w, enum ss_status status);
+
+/* The loop forgets it, before its memory goes. */
+void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w);
+
+/* Waits until something happens, `timeout_ns` at most (negative: without end), and lets it take effect on those who wait.
+ * SS_OK | SS_ERROR. */
+enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_error *err);
+
+/* Takes one that has ended, in the order in which they did, or NULL. */
+struct ss_waiter *ss_loop_take(struct ss_loop *loop);
+
+/* Puts back one that was taken, as the first. */
+void ss_loop_untake(struct ss_loop *loop, struct ss_waiter *w);
+
+/* When the next turn has something to do of itself: 0: at once; SS_NEVER: only when a descriptor is ready. */
+int64_t ss_loop_next_ns(struct ss_loop *loop);
+
+/* Whether nothing that the loop can see will ever end a wait. */
+bool ss_loop_is_stuck(struct ss_loop *loop);
+
+/* A descriptor that is readable when a turn has something to do, other than for the time; or -1. */
+enum ss_status ss_loop_fd(struct ss_loop *loop, int *fd, struct ss_error *err);
+
+#pragma GCC visibility pop
+
+#endif
