@@ -95,6 +95,77 @@ describe("a time-out holds", function()
         listener:close()
     end)
 
+    -- Two owners of one descriptor, in two processes or in one.
+    for name, call in pairs {
+        recv = function(s)
+            return s:recv()
+        end,
+        read = function(s)
+            return s:read(1)
+        end,
+    } do
+        local function socket_for()
+            if name == "read" then
+                local a, b = socket.pair()
+                return a, b
+            end
+            local u = socket.udp()
+            assert(u:bind("127.0.0.1", 0))
+            return u, u
+        end
+
+        it("for " .. name .. " when a child process waits on the same descriptor without one", function()
+            local s, other = socket_for()
+            s:settimeout(0.3)
+            times_out(call, s)
+            local p = t.python "say(hear())"
+            local pid = assert(t.sys.fork())
+            if pid == 0 then
+                s:settimeout(-1)
+                p:say "waiting"
+                call(s)
+                t.sys._exit(0)
+            end
+            assert.equal("waiting", p:line())
+            times_out(call, s)
+            t.sys.kill(pid, t.sys.SIGKILL)
+            t.sys.wait(pid, 10)
+            p:finish()
+            s:close()
+            other:close()
+        end)
+
+        it("for " .. name .. " when another owner in the process has another one", function()
+            local s, other = socket_for()
+            local twin = assert(socket.fromfd(assert(t.sys.dup(s:fileno()))))
+            for _, one in ipairs { s, twin, s } do
+                one:settimeout(1)
+                t.takes(1, call, one)
+                for _, short in ipairs { twin, s } do
+                    short:settimeout(0.3)
+                    times_out(call, short)
+                end
+            end
+            twin:close()
+            s:close()
+            other:close()
+        end)
+    end
+
+    it("of 0 for accept when another owner of the listener has handed it out", function()
+        local a, b = shared()
+        a:settimeout(0)
+        b:settimeout(0)
+        t.fails(socket.ERROR_TIMEOUT, nil, a:accept())
+        t.fails(socket.ERROR_TIMEOUT, nil, b:accept())
+        local fd = assert(a:detach())
+        t.takes(0, function()
+            t.fails(socket.ERROR_TIMEOUT, nil, b:accept())
+        end)
+        b:close()
+        assert(socket.fromfd(fd)):close()
+    end)
+
     -- Takes a little each 0.1 s, so that a kernel that counts its time for each piece anew never gives up.
     local function slow(kind, path)
         local p = t.python(

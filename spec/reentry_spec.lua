@@ -226,4 +226,115 @@ describe("a finalizer that runs while results are made", function()
             assert(not ok or #got == 10)
         end)
     ]])
+
+    it("may take bytes each time: the call begins again, without end if need be", alone [[
+        local a, b = socket.pair()
+        a:settimeout(0.3)
+        local function thief()
+            a:settimeout(0)
+            a:read(1)
+            a:settimeout(0.3)
+            armed = thief
+        end
+        for _ = 1, 3 do
+            assert(b:write(("x"):rep(20000)))
+            pcall(during, thief, a.read, a, 50)
+            a:settimeout(0)
+            a:readall()
+            a:settimeout(0.3)
+        end
+    ]])
+
+    it("may take all: a readsome that then times out has two results", alone [[
+        rounds(300, function()
+            local a, b = socket.pair()
+            a:settimeout(0)
+            assert(b:write(("x"):rep(5000)))
+            local function count(...)
+                local n, data = select("#", ...), ...
+                assert(data and n == 1 or not data and n == 2, n)
+            end
+            count(during(function() a:readsome(9000) end, a.readsome, a, 9000))
+            count(during(function() a:close() end, a.readsome, a, 9000))
+        end)
+    ]])
+
+    it("does not make a call last longer than its time", alone [[
+        local a, b = socket.pair()
+        a:settimeout(0.2)
+        for i = 1, 10 do
+            local began, data, err = socket.now()
+            assert(b:write(("x"):rep(40000)))
+            data, err = during(function() a:read(40000) armed = nil end, a.read, a, 40000)
+            assert(socket.now() - began < 0.35)
+        end
+    ]])
+
+    it("may fail: what the call was about to hand out is still there", alone [[
+        rounds(300, function(i)
+            local a, b = socket.pair()
+            local size = ({ 1000, 40000, 100000 })[i % 3 + 1]
+            a:settimeout(0)
+            b:settimeout(0)
+            assert(b:write(("x"):rep(size)) == size)
+            -- Lua 5.1 collects in pcall, too, when all is in Lua's hands.
+            armed = function()
+                for level = 2, 20 do
+                    local frame = debug.getinfo(level, "f")
+                    assert(not frame or frame.func ~= a.read, "from a finalizer")
+                end
+            end
+            local ok, data = pcall(a.read, a, size)
+            armed = nil
+            local rest, _, partial = nil, nil, ""
+            if not ok then
+                rest, _, partial = a:read(size)
+            end
+            assert(#(ok and data or rest or partial) == size)
+        end)
+    ]])
+
+    it("may receive from the same socket: each datagram comes once, whatever its length", alone [[
+        local name = ("@ssocket-%d-%f"):format(tostring(socket):match "%x+$" and os.time() or 0, socket.now())
+        rounds(200, function(i)
+            local r, u = socket.udp(), socket.udp()
+            assert(r:bind("unix:" .. name .. i))
+            assert(u:connect(r:getsockname()))
+            r:settimeout(0)
+            for k = 1, 4 do assert(u:send(("%04d"):format(k):rep(1000))) end
+            local seen, n = {}, 0
+            local function count(data)
+                if data then
+                    assert(#data == 4000 and not seen[data])
+                    seen[data] = true
+                    n = n + 1
+                end
+                return data
+            end
+            repeat until not count((during(function() count((r:recv())) end, r.recv, r)))
+            assert(n == 4, n)
+        end)
+    ]])
+
+    it("may end the peer of a batch that is received: the refusal is told", alone [[
+        local told, rounds_with = 0, 0
+        rounds(60, function()
+            local r, u = socket.udp(), socket.udp()
+            assert(r:bind("127.0.0.1", 0) and u:bind("127.0.0.1", 0))
+            assert(u:connect(r:getsockname()) and r:connect(u:getsockname()))
+            r:settimeout(0)
+            for k = 1, 40 do assert(u:send("d" .. k)) end
+            local refused, ended
+            local datas, _, err = during(function() u:close() r:send("x") ended = true end, r.recvmany, r, 33, 1000)
+            repeat
+                refused = refused or err == socket.ERROR_REFUSED
+                datas, err = r:recv()
+            until not datas and err == socket.ERROR_TIMEOUT
+            if ended then
+                rounds_with = rounds_with + 1
+                told = told + (refused and 1 or 0)
+            end
+        end)
+        assert(told == rounds_with, told .. " of " .. rounds_with)
+    ]])
 end)

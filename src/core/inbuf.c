@@ -16,6 +16,7 @@ static void to_front(struct ss_inbuf *in)
     memmove(in->block, in->block + in->start, ss_inbuf_len(in));
     in->end -= in->start;
     in->start = 0;
+    in->epoch++;
 }
 
 static bool resize(struct ss_inbuf *in, size_t size)
@@ -25,6 +26,7 @@ static bool resize(struct ss_inbuf *in, size_t size)
         return false;
     in->block = block;
     in->size = size;
+    in->epoch++;
     return true;
 }
 
@@ -112,6 +114,24 @@ void ss_inbuf_settle(struct ss_inbuf *in)
     in->block = own;
     in->size = in->end = in->used = len;
     in->start = 0;
+}
+
+void ss_inbuf_take_out(struct ss_inbuf *in, struct ss_inbuf *own)
+{
+    *own = *in;
+    *in = (struct ss_inbuf){ .pool = own->pool, .epoch = own->epoch + 1 };
+}
+
+void ss_inbuf_put_back(struct ss_inbuf *in, struct ss_inbuf *own)
+{
+    size_t later = ss_inbuf_len(in);
+    own->epoch = in->epoch + 1;
+    if (later > 0 && own->size - own->end < later && !resize(own, own->end + later))
+        later = 0;
+    memcpy(own->block + own->end, ss_inbuf_data(in), later);
+    own->end += later;
+    ss_inbuf_clear(in);
+    *in = *own;
 }
 
 void ss_inbuf_clear(struct ss_inbuf *in)

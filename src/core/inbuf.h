@@ -14,7 +14,7 @@ struct ss_inbuf {
     size_t size;
     size_t start, end; /* what waits stands in [start, end) */
     size_t used;       /* the largest `end` since the block was lent */
-    unsigned epoch;    /* changes whenever bytes leave it, in whatever way */
+    unsigned epoch;    /* changes whenever bytes leave it or move, in whatever way */
 };
 
 static inline size_t ss_inbuf_len(const struct ss_inbuf *in)
@@ -40,6 +40,11 @@ void ss_inbuf_consume(struct ss_inbuf *in, size_t n);
 
 /* Moves what waits into memory of its own size, for a socket that will be idle for an unknown time. */
 void ss_inbuf_settle(struct ss_inbuf *in);
+
+/* Takes the whole out, so that nobody else can reach it, and puts it back before what has come meanwhile (which is lost if
+ * there is no memory for both). */
+void ss_inbuf_take_out(struct ss_inbuf *in, struct ss_inbuf *own);
+void ss_inbuf_put_back(struct ss_inbuf *in, struct ss_inbuf *own);
 
 /* Forgets everything. */
 void ss_inbuf_clear(struct ss_inbuf *in);

@@ -36,9 +36,10 @@ struct ss_op {
     const struct ss_interest *wants; /* after SS_WANT: several (`nwants` of them) that the operation owns, or NULL: */
     struct ss_interest want;         /* this one */
     unsigned nwants;
-    uint8_t patience;  /* enum ss_patience */
-    bool due;          /* set by the driver: after_ms has passed since the last step */
-    uint16_t after_ms; /* 0, or: step again so many milliseconds after this step, whatever happens */
+    uint8_t patience;    /* enum ss_patience */
+    bool due;            /* set by the driver: after_ms has passed since the last step */
+    int64_t deadline_ns; /* of the driver: 0, or when it ends, should it be run once more */
+    uint16_t after_ms;   /* 0, or: step again so many milliseconds after this step, whatever happens */
 };
 
 /* The common end of a step that must wait for its own descriptor. */

@@ -66,20 +66,24 @@ static void launch(struct ss_named *op, int fd, int family)
 static void land(struct ss_named *op, unsigned i)
 {
     op->nflights--;
-    op->flights[i] = op->flights[op->nflights];
-    op->families[i] = op->families[op->nflights];
+    for (; i < op->nflights; i++) {
+        op->flights[i] = op->flights[i + 1];
+        op->families[i] = op->families[i + 1];
+    }
 }
 
-/* Looks after the attempts that are under way. SS_OK: one has arrived (the rest is closed by ss_named_fini).
- * SS_WANT: none has. */
+/* Looks after the attempts that are under way, those first that began first. SS_OK: one has arrived (the rest is closed by
+ * ss_named_fini). SS_WANT: none has. */
 static enum ss_status watch(struct ss_named *op, bool *failed)
 {
     struct ss_error err;
-    for (unsigned i = op->nflights; i-- > 0;) {
+    for (unsigned i = 0; i < op->nflights;) {
         int fd = op->flights[i].fd, family = op->families[i];
         enum ss_status st = os_connected(fd, &err);
-        if (st == SS_WANT)
+        if (st == SS_WANT) {
+            i++;
             continue;
+        }
         land(op, i);
         if (st == SS_OK)
             return win(op, fd, family);

@@ -1,6 +1,14 @@
 #include "core/op_dgram.h"
 #include "os/os_net.h"
 
+/* What the kernel has said once it does not say again. */
+static bool was_late(struct ss_sock *s, struct ss_error *err)
+{
+    *err = s->late;
+    s->late.code = 0;
+    return err->code != 0;
+}
+
 /* A size up to a block costs nothing. For more (Unix datagrams can be longer) it is the datagram that counts, not the
  * number that was asked for. */
 static enum ss_status make_room(struct ss_recvfrom *op, int *flags, size_t *room)
@@ -72,6 +80,12 @@ void ss_queue_left(struct ss_sock *s, struct ss_dgrams *queue, const struct ss_d
         ss_inbuf_clear(&s->in);
 }
 
+/* Also when another owner of the descriptor has asked for it. */
+static bool may_be_joined(const struct ss_sock *s)
+{
+    return s->joins || (s->shared && s->family != AF_UNIX);
+}
+
 /* What the kernel may have joined goes through the queue, always. */
 static enum ss_status receive_queued(struct ss_recvfrom *op, int flags)
 {
@@ -88,11 +102,13 @@ static enum ss_status receive_queued(struct ss_recvfrom *op, int flags)
 enum ss_status ss_recvfrom_step(struct ss_op *base)
 {
     struct ss_recvfrom *op = (struct ss_recvfrom *)base;
+    if (was_late(op->sock, &base->error))
+        return SS_ERROR;
     enum ss_turn turn = op->sock->queued ? SS_TRY : ss_io_turn(base->io);
     int flags = turn == SS_TRY ? OS_DONTWAIT : 0;
     if (turn == SS_HOLD)
         return ss_op_want(base, SS_READABLE);
-    op->from_queue = op->sock->joins || op->sock->queued;
+    op->from_queue = may_be_joined(op->sock) || op->sock->queued;
     enum ss_status st = op->from_queue ? receive_queued(op, flags) : receive_one(op, flags);
     return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
 }
@@ -108,7 +124,7 @@ void ss_recvfrom_done(struct ss_recvfrom *op)
 /* Joining is asked for with the first receive of many: it costs the others a little. */
 static void ask_to_join(struct ss_sock *s)
 {
-    if (s->asked_to_join || s->family == AF_UNIX)
+    if (s->asked_to_join || s->family == AF_UNIX || s->shared)
         return;
     s->asked_to_join = true;
     s->joins = os_join_received(s->io.fd, true);
@@ -127,7 +143,7 @@ static enum ss_status receive_long(struct ss_recvmany *op, int flags)
 
 static enum ss_status receive_many(struct ss_recvmany *op, size_t count, int flags)
 {
-    size_t size = op->sock->joins ? OS_JOINED : op->size;
+    size_t size = may_be_joined(op->sock) ? OS_JOINED : op->size;
     if (size > SS_BLOCK && op->sock->family == AF_UNIX)
         return receive_long(op, flags);
     size = size < SS_BLOCK ? size : SS_BLOCK; /* an IP datagram's length has 16 bits */
@@ -139,6 +155,8 @@ enum ss_status ss_recvmany_step(struct ss_op *base)
     struct ss_recvmany *op = (struct ss_recvmany *)base;
     if (op->sock->queued)
         return SS_OK;
+    if (was_late(op->sock, &base->error))
+        return SS_ERROR;
     enum ss_turn turn = ss_io_turn(base->io);
     if (turn == SS_HOLD)
         return ss_op_want(base, SS_READABLE);
@@ -150,7 +168,12 @@ enum ss_status ss_recvmany_step(struct ss_op *base)
 bool ss_recvmany_more(struct ss_recvmany *op, size_t count)
 {
     bool was_full = op->queue->n == op->queue->batch.n;
-    return was_full && count > 0 && receive_many(op, count, OS_DONTWAIT) == SS_OK;
+    if (!was_full || count == 0)
+        return false;
+    enum ss_status st = receive_many(op, count, OS_DONTWAIT);
+    if (st == SS_ERROR)
+        op->sock->late = op->op.error;
+    return st == SS_OK;
 }
 
 /* What was joined before the kernel was told to stop can't be told apart by anybody else. */

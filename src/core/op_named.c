@@ -179,6 +179,7 @@ enum ss_status ss_named_set_peer(struct ss_named *op)
 /* The first address that the socket's family can reach. */
 static enum ss_status choose(struct ss_named *op)
 {
+    enum ss_status st = wrong_family(&op->op.error);
     while (ss_named_next(op, &op->latest)) {
         bool fresh = op->sock->io.fd < 0;
         if (fresh && ss_sock_open(op->sock, op->latest.sa.any.sa_family, &op->op.error) != SS_OK)
@@ -186,8 +187,9 @@ static enum ss_status choose(struct ss_named *op)
         op->opened = fresh;
         if (ss_addr_fit(&op->latest, op->sock->family))
             return SS_OK;
+        st = wrong_family(&op->op.error);
     }
-    return wrong_family(&op->op.error);
+    return st;
 }
 
 enum ss_status ss_named_send(struct ss_named *op)

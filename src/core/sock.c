@@ -1,12 +1,13 @@
 #include "core/sock.h"
 #include "core/codes.h"
+#include "os/os_fork.h"
 #include "os/os_lookup.h"
 #include "os/os_net.h"
 #include "os/os_opt.h"
 
 #include <errno.h> /* EAFNOSUPPORT, EADDRNOTAVAIL */
 
-void ss_env_init(struct ss_env *env, struct ss_mem mem)
+bool ss_env_init(struct ss_env *env, struct ss_mem mem)
 {
     ss_pool_init(&env->pool, mem);
     env->by_fd = NULL;
@@ -14,6 +15,9 @@ void ss_env_init(struct ss_env *env, struct ss_mem mem)
     env->resolver = NULL;
     env->loop = NULL;
     env->leaving = NULL;
+    env->forks = 0;
+    env->mark = os_fork_mark_new();
+    return env->mark != NULL;
 }
 
 void ss_env_fini(struct ss_env *env)
@@ -23,6 +27,8 @@ void ss_env_fini(struct ss_env *env)
     ss_mem_free(&env->pool.mem, env->by_fd, env->nfds * sizeof(struct ss_sock *));
     env->by_fd = NULL;
     env->nfds = 0;
+    os_fork_mark_free(env->mark);
+    env->mark = NULL;
     ss_pool_fini(&env->pool);
 }
 
@@ -44,6 +50,17 @@ static bool grow_table(struct ss_env *env, size_t n)
         table[i] = NULL;
     env->by_fd = table;
     env->nfds = n;
+    return true;
+}
+
+bool ss_env_forked(struct ss_env *env)
+{
+    if (!os_fork_mark_is_new(env->mark))
+        return false;
+    for (size_t i = 0; i < env->nfds; i++)
+        if (env->by_fd[i])
+            env->by_fd[i]->shared = true;
+    env->forks++;
     return true;
 }
 
@@ -102,8 +119,7 @@ enum ss_status ss_sock_take(struct ss_sock *s, int fd, const struct os_kind *kin
     if (!grow_table(s->env, (size_t)fd + 1))
         return no_memory(err);
     enter(s, fd, kind->family);
-    s->kernel_ns[0] = s->kernel_ns[1] = -1; /* unknown */
-    s->named = true;
+    s->named = s->shared = true;
     return SS_OK;
 }
 
@@ -116,7 +132,7 @@ enum ss_status ss_sock_open(struct ss_sock *s, int family, struct ss_error *err)
 
 enum ss_status ss_sock_mode(struct ss_sock *s, bool nonblock, struct ss_error *err)
 {
-    if (s->nonblock == nonblock)
+    if (s->nonblock == nonblock && !s->shared)
         return SS_OK;
     enum ss_status st = os_nonblock(s->io.fd, nonblock, err);
     if (st == SS_OK)
@@ -135,7 +151,8 @@ int ss_sock_release(struct ss_sock *s, bool closing)
     s->io.quiet = s->io.sticky = false;
     s->family = 0;
     s->named = s->nonblock = false;
-    s->queued = s->joins = s->splits = s->asked_to_join = s->asked_to_split = false;
+    s->queued = s->joins = s->splits = s->asked_to_join = s->asked_to_split = s->shared = false;
+    s->late.code = 0;
     ss_inbuf_clear(&s->in);
     return fd;
 }

@@ -10,6 +10,7 @@
 #pragma GCC visibility push(hidden)
 
 struct os_resolver;
+struct os_fork_mark;
 struct ss_loop;
 struct ss_waiter;
 struct ss_sock;
@@ -20,12 +21,18 @@ struct ss_env {
     struct os_resolver *resolver; /* made with the first look-up that must not wait */
     struct ss_sock **by_fd;       /* the open socket with that descriptor, or NULL; [0, nfds) */
     size_t nfds;
-    struct ss_loop *loop;                             /* of the tasks, or NULL (run/loop.h) */
+    struct ss_loop *loop; /* of the tasks, or NULL (run/loop.h) */
+    struct os_fork_mark *mark;
+    unsigned forks;                                   /* how many there were between the first process and this one */
     void (*leaving)(struct ss_sock *s, bool closing); /* tells the loop that a socket gives its descriptor away */
 };
 
-void ss_env_init(struct ss_env *env, struct ss_mem mem);
+/* False: no memory. It must be finished all the same. */
+bool ss_env_init(struct ss_env *env, struct ss_mem mem);
 void ss_env_fini(struct ss_env *env);
+
+/* Whether this is a new process: a fork(2) has made it since the last time. Its sockets are its parent's as well. */
+bool ss_env_forked(struct ss_env *env);
 
 /* The socket of this state that has the descriptor, or NULL. */
 struct ss_sock *ss_env_find(const struct ss_env *env, int fd);
@@ -42,6 +49,8 @@ struct ss_sock {
     bool queued;            /* datagrams: some are received and not handed out */
     bool joins, splits;     /* datagrams: the kernel does (os_many.h) */
     bool asked_to_join, asked_to_split;
+    struct ss_error late; /* datagrams: an error that came behind datagrams which were handed out; code 0: none */
+    bool shared;          /* other processes, or other owners in this one, may change what the descriptor is set to */
     struct ss_waiter *holders[2]; /* the calls that wait, reading and writing */
     uint16_t spin_us;             /* OPT_SPIN: try so long before sleeping in the kernel */
     bool nonblock;                /* O_NONBLOCK, as set by us */

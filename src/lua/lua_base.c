@@ -7,13 +7,16 @@
 #include <math.h>   /* floor */
 #include <string.h> /* strlen */
 
-#define ENV_KEY "ssocket.env"
+#define ENV_KEY LSS_PREFIX "env"
+#define PUSH_OUTSIDE LSS_PREFIX "push_outside"
 
 static int env_gc(lua_State *L)
 {
     ss_env_fini(lua_touserdata(L, 1));
     return 0;
 }
+
+static int push_outside(lua_State *L);
 
 struct ss_env *lss_env(lua_State *L)
 {
@@ -23,11 +26,15 @@ struct ss_env *lss_env(lua_State *L)
         void *ud;
         lua_Alloc alloc = lua_getallocf(L, &ud);
         env = lss_newuserdata(L, sizeof *env);
-        ss_env_init(env, (struct ss_mem){ .resize = alloc, .ud = ud });
+        bool made = ss_env_init(env, (struct ss_mem){ .resize = alloc, .ud = ud });
+        lua_pushcfunction(L, push_outside);
+        lua_setfield(L, LUA_REGISTRYINDEX, PUSH_OUTSIDE);
         lua_createtable(L, 0, 1);
         lua_pushcfunction(L, env_gc);
         lua_setfield(L, -2, "__gc");
         lua_setmetatable(L, -2);
+        if (!made)
+            luaL_error(L, "not enough memory");
         lua_setfield(L, LUA_REGISTRYINDEX, ENV_KEY);
     }
     lua_pop(L, 1);
@@ -237,6 +244,34 @@ int lss_push_done(lua_State *L, enum ss_status st, const struct ss_error *err)
         return lss_push_failure(L, 1, st, err);
     lua_pushboolean(L, 1);
     return 1;
+}
+
+struct outside {
+    struct ss_inbuf own;
+    const void *data;
+    size_t n;
+};
+
+static int push_outside(lua_State *L)
+{
+    const struct outside *o = lua_touserdata(L, 1);
+    lua_pushlstring(L, o->data, o->n);
+    return 1;
+}
+
+void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, bool stays)
+{
+    struct outside o = { .data = data, .n = n };
+    lua_getfield(L, LUA_REGISTRYINDEX, PUSH_OUTSIDE); /* a new function might run finalizers */
+    lua_pushlightuserdata(L, &o);
+    ss_inbuf_take_out(in, &o.own);
+    int status = lua_pcall(L, 1, 1, 0);
+    if (status != 0 && stays)
+        ss_inbuf_put_back(in, &o.own);
+    else
+        ss_inbuf_clear(&o.own);
+    if (status != 0)
+        lua_error(L);
 }
 
 bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const void *data, size_t n)

@@ -59,6 +59,10 @@ int lss_type_error(lua_State *L, int arg, const char *expected);
  * have been handed out there as well: in->epoch tells. */
 bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const void *data, size_t n);
 
+/* The same for all that is in the buffer, which is taken out of it: no finalizer can reach it, and so it is not copied
+ * first. After an error it is in there again if it `stays`. */
+void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, bool stays);
+
 /* Turns an outcome other than success into results: nils up to the position of the error, and its text.
  * Returns their number. The only place where that happens. */
 int lss_push_failure(lua_State *L, int nils, enum ss_status st, const struct ss_error *err);

@@ -92,7 +92,11 @@ static inline void lss_push_kept(lua_State *L, int index)
 #define LSS_JIT 0
 #endif
 
-/* lua_pushlstring runs the collector before it copies, not after. */
+/* lua_pushlstring runs the collector before it copies, not after: until Lua 5.3.2. */
+#if LUA_VERSION_NUM == 503
+#define LSS_COLLECTS_FIRST (LUA_VERSION_RELEASE[sizeof LUA_VERSION_RELEASE - 2] < '3')
+#else
 #define LSS_COLLECTS_FIRST (LUA_VERSION_NUM < 503)
+#endif
 
 #endif

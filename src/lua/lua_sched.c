@@ -36,15 +36,13 @@ static void set_gc(lua_State *L)
 
 static struct lss_tasks *new_tasks(lua_State *L, struct ss_env *env)
 {
-    struct ss_error err;
     lua_newtable(L);
     lua_setfield(L, LUA_REGISTRYINDEX, ALIVE);
     struct lss_tasks *tasks = lss_newuserdata(L, sizeof *tasks);
     *tasks = (struct lss_tasks){ .mem = env->pool.mem, .closed = true };
     set_gc(L);
     lua_setfield(L, LUA_REGISTRYINDEX, TASKS);
-    if (ss_loop_init(&tasks->loop, env, &err) != SS_OK)
-        luaL_error(L, "not enough memory");
+    ss_loop_init(&tasks->loop, env);
     tasks->closed = false;
     return tasks;
 }
@@ -155,7 +153,7 @@ static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t 
     }
     t->way = way;
     t->sock = s;
-    t->deadline_ns = deadline(timeout_ns);
+    t->deadline_ns = op->deadline_ns > 0 ? op->deadline_ns : deadline(timeout_ns);
     lua_pushlightuserdata(L, t); /* no other yield has this */
     return lua_yield(L, way->keep + 1);
 }

@@ -26,7 +26,8 @@ int lss_fileno(lua_State *L)
     return 1;
 }
 
-/* The descriptor leaves as the program would have made it: without our timeouts and mode. */
+/* The descriptor leaves as the program would have made it: without our timeouts and mode; one that others have as well stays as
+ * it is. */
 int lss_detach(lua_State *L)
 {
     struct lss_socket *s = lss_self(L);
@@ -39,10 +40,12 @@ int lss_detach(lua_State *L)
         lua_pushliteral(L, "Unread bytes are pending");
         return 2;
     }
-    for (int sending = 0; sending <= 1; sending++)
+    ss_env_forked(sock->env);
+    for (int sending = 0; sending <= 1 && !sock->shared; sending++)
         if (sock->kernel_ns[sending] > 0)
             os_kernel_timeout(sock->io.fd, sending, 0, &ignored);
-    ss_sock_mode(sock, false, &ignored);
+    if (!sock->shared)
+        ss_sock_mode(sock, false, &ignored);
     lua_pushinteger(L, ss_sock_release(sock, false));
     return 1;
 }

@@ -4,6 +4,7 @@
 #include "os/os_net.h"
 
 #include <limits.h> /* INT_MAX */
+#include <math.h>   /* floor */
 
 struct tcp {
     struct lss_socket base;
@@ -42,42 +43,17 @@ struct reading {
     struct tcp *sock;
 };
 
-#define BLOCK LSS_PREFIX "block"
 enum { LARGE = 32768 };
-
-static int block_gc(lua_State *L)
-{
-    ss_inbuf_clear(lua_touserdata(L, 1));
-    return 0;
-}
-
-/* Takes all there is, of which the first `n` bytes count, without copying it out first: the block itself leaves the socket, and finalizers can't reach it. */
-static bool take_block(lua_State *L, struct ss_inbuf *in, size_t n)
-{
-    unsigned epoch = in->epoch;
-    struct ss_inbuf *own = lss_newuserdata(L, sizeof *own);
-    *own = (struct ss_inbuf){ .pool = in->pool };
-    luaL_getmetatable(L, BLOCK);
-    lua_setmetatable(L, -2);
-    if (in->epoch != epoch) {
-        lua_pop(L, 1);
-        return false;
-    }
-    *own = *in;
-    *in = (struct ss_inbuf){ .pool = own->pool, .epoch = epoch + 1 };
-    lua_pushlstring(L, (const char *)ss_inbuf_data(own), n);
-    ss_inbuf_clear(own);
-    lua_remove(L, -2);
-    return true;
-}
 
 /* Pushes the first `n` bytes and takes them from the buffer, when they are safe in a string. False: a finalizer has taken
  * bytes of the same socket meanwhile, and nothing is pushed. */
 static bool take(lua_State *L, struct ss_inbuf *in, size_t n, size_t delimiter)
 {
     unsigned epoch = in->epoch;
-    if (LSS_COLLECTS_FIRST && n > LARGE && n + delimiter == ss_inbuf_len(in))
-        return take_block(L, in, n);
+    if (LSS_COLLECTS_FIRST && n > LARGE && n + delimiter == ss_inbuf_len(in)) {
+        lss_push_all(L, in, ss_inbuf_data(in), n, true);
+        return true;
+    }
     if (!lss_push_bytes(L, in, ss_inbuf_data(in), n))
         return false;
     if (in->epoch != epoch) {
@@ -88,18 +64,20 @@ static bool take(lua_State *L, struct ss_inbuf *in, size_t n, size_t delimiter)
     return true;
 }
 
+/* What another task has or had is not this one's. */
+static bool is_others(enum ss_status st)
+{
+    return st == SS_CLOSED || st == SS_BUSY;
+}
+
 static int push_partial(lua_State *L, struct ss_inbuf *in, enum ss_status st, const struct ss_error *err, size_t n)
 {
     unsigned epoch = in->epoch;
     lss_push_failure(L, 1, st, err);
-    if (st == SS_CLOSED || st == SS_BUSY) { /* what is there is somebody else's */
-        lua_pushliteral(L, "");
-        return 3;
-    }
-    if (in->epoch != epoch || !take(L, in, n, 0))
-        lua_pushliteral(L, "");
-    if (in->epoch == epoch + 1)
+    if (!is_others(st) && in->epoch == epoch && take(L, in, n, 0))
         ss_inbuf_settle(in);
+    else
+        lua_pushliteral(L, "");
     return 3;
 }
 
@@ -110,23 +88,35 @@ static int push_closed_reader(lua_State *L)
     return 3;
 }
 
+/* Lets the collector know of our memory before bytes are taken out: the finalizers that it runs may raise errors. False: they
+ * have changed the buffer. */
+static bool account(lua_State *L, struct ss_inbuf *in)
+{
+    unsigned epoch = in->epoch;
+    lss_account(L, in->pool);
+    return in->epoch == epoch;
+}
+
 static int finish_read(lua_State *L, struct ss_op *base, enum ss_status st)
 {
     struct reading *r = (struct reading *)base;
     struct ss_inbuf *in = r->op.in;
-    int results = 1;
     if (st != SS_OK)
-        results = push_partial(L, in, st, &base->error, st == SS_LIMIT ? r->op.len : ss_inbuf_len(in));
-    else if (!take(L, in, r->op.len, 0))
-        return is_closed(r->sock) ? push_closed_reader(L) : LSS_AGAIN;
-    lss_account(L, in->pool);
-    return results;
+        return push_partial(L, in, st, &base->error, st == SS_LIMIT ? r->op.len : ss_inbuf_len(in));
+    if (account(L, in) && take(L, in, r->op.len, 0))
+        return 1;
+    return is_closed(r->sock) ? push_closed_reader(L) : LSS_AGAIN;
 }
 
 /* Where it fails nothing is left, so that there is no partial. */
 static int finish_readsome(lua_State *L, struct ss_op *op, enum ss_status st)
 {
-    return st == SS_OK ? finish_read(L, op, st) : lss_push_failure(L, 1, st, &op->error);
+    int results = st == SS_OK ? finish_read(L, op, st) : lss_push_failure(L, 1, st, &op->error);
+    if (results == 3) {
+        lua_pop(L, 1);
+        results = 2;
+    }
+    return results;
 }
 
 static const struct lss_way read_way = { finish_read, sizeof(struct reading), NULL, 0, LSS_READING };
@@ -182,24 +172,28 @@ struct lining {
     struct tcp *sock;
 };
 
+static size_t partial_of(const struct ss_until *op, enum ss_status st)
+{
+    if (st == SS_LIMIT)
+        return op->len;
+    return st == SS_TIMEOUT || st == SS_CANCELLED ? ss_until_partial(op) : ss_inbuf_len(op->in);
+}
+
 static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
 {
     struct ss_until *op = (struct ss_until *)base;
     const struct lines *lines = (const struct lines *)op->find;
-    struct ss_inbuf *in = op->in;
-    size_t delimiter = op->find->len;
-    int results = 1;
-    if (st != SS_OK) {
-        size_t n = st == SS_LIMIT                           ? op->len
-                   : st == SS_TIMEOUT || st == SS_CANCELLED ? ss_until_partial(op)
-                                                            : ss_inbuf_len(in);
-        results = push_partial(L, in, st, &base->error, n);
-    } else if (!(lines->inclusive ? take(L, in, op->len + delimiter, 0) : take(L, in, op->len, delimiter))) {
-        op->scan = (struct ss_scan){ .seen = 0 };
-        return is_closed(((struct lining *)base)->sock) ? push_closed_reader(L) : LSS_AGAIN;
+    size_t line = op->len, delimiter = op->find->len;
+    if (st != SS_OK)
+        return push_partial(L, op->in, st, &base->error, partial_of(op, st));
+    if (lines->inclusive) {
+        line += delimiter;
+        delimiter = 0;
     }
-    lss_account(L, in->pool);
-    return results;
+    if (account(L, op->in) && take(L, op->in, line, delimiter))
+        return 1;
+    op->scan = (struct ss_scan){ .seen = 0 };
+    return is_closed(((struct lining *)base)->sock) ? push_closed_reader(L) : LSS_AGAIN;
 }
 
 static int next_line(lua_State *L)
@@ -301,8 +295,9 @@ static int tcp_listen(lua_State *L)
     struct ss_error err;
     int backlog = -1;
     if (!lua_isnoneornil(L, 2)) {
-        backlog = lss_check_int(L, 2, "backlog", INT_MIN, INT_MAX);
-        backlog = backlog < 0 ? 0 : backlog;
+        lua_Number n = lua_tonumber(L, 2);
+        bool negative = n < 0 && n == floor(n) && n - n == 0;
+        backlog = negative ? 0 : lss_check_int(L, 2, "backlog", 0, INT_MAX);
     }
     if (is_closed(s))
         return push_closed(L);
@@ -369,8 +364,4 @@ static const luaL_Reg methods[] = {
 void lss_open_tcp(lua_State *L)
 {
     lss_class(L, LSS_TCP, lss_socket_events, methods);
-    luaL_newmetatable(L, BLOCK);
-    lua_pushcfunction(L, block_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
 }

@@ -48,6 +48,17 @@ static int receive_again(lua_State *L, const struct udp *s, int values)
     return is_closed(s) ? lss_push_failure(L, values, SS_CLOSED, NULL) : LSS_AGAIN;
 }
 
+/* One that is in the queue stays there until it is safe; one that is not is gone for the kernel. */
+static bool push_datagram(lua_State *L, struct ss_recvfrom *op)
+{
+    enum { LARGE = 2048 };
+    struct ss_inbuf *in = &op->sock->in;
+    if (!LSS_COLLECTS_FIRST || op->from_queue || op->got.len <= LARGE)
+        return lss_push_bytes(L, in, op->got.data, op->got.len);
+    lss_push_all(L, in, op->got.data, op->got.len, false);
+    return true;
+}
+
 static int finish_recv(lua_State *L, struct ss_op *base, enum ss_status st)
 {
     struct receiving *r = (struct receiving *)base;
@@ -55,9 +66,9 @@ static int finish_recv(lua_State *L, struct ss_op *base, enum ss_status st)
     int values = op->with_sender ? 2 : 1;
     if (st != SS_OK && st != SS_TRUNCATED)
         return lss_push_failure(L, values, st, &base->error);
-    unsigned epoch = op->sock->in.epoch;
-    if (!lss_push_bytes(L, &op->sock->in, op->got.data, op->got.len))
+    if (!push_datagram(L, op))
         return receive_again(L, r->sock, values);
+    unsigned epoch = op->sock->in.epoch;
     if (op->with_sender)
         lss_push_addr(L, &op->got.from, op->sock->family);
     if (op->sock->in.epoch == epoch) {
@@ -163,11 +174,11 @@ static int finish_recvmany(lua_State *L, struct ss_op *base, enum ss_status st)
         return lss_push_failure(L, 2, st, &base->error);
     lua_createtable(L, 0, 0);
     lua_createtable(L, 0, 0);
+    lss_account(L, r->op.sock->in.pool);
     if (!r->op.sock->queued || push_batches(L, &r->op, &cut) == 0) { /* a finalizer was faster */
         lua_pop(L, 2);
         return receive_again(L, r->sock, 2);
     }
-    lss_account(L, r->op.sock->in.pool);
     return cut ? 2 + lss_push_failure(L, 0, SS_TRUNCATED, NULL) : 2;
 }
 
@@ -373,6 +384,8 @@ static int change_group(lua_State *L, bool join)
     enum ss_status st = SS_OK;
     if (ss_addr_parse(&group, text, len, 0) != SS_HOST_NUMERIC || !ss_addr_is_multicast(&group))
         return lss_push_failure(L, 1, SS_ERROR, &ss_not_found);
+    if (iface == 0 && group.sa.any.sa_family == AF_INET6)
+        iface = group.sa.in6.sin6_scope_id;
     if (!found)
         return lss_push_failure(L, 1, SS_ERROR, &ss_no_interface);
     bool fresh = is_closed(s);

@@ -26,7 +26,7 @@ static bool grant(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns, bool 
 {
     struct ss_error ignored;
     int64_t share = kernel_share(timeout_ns);
-    if (op->patience == SS_BY_POLL || share < 0)
+    if (op->patience == SS_BY_POLL || share < 0 || (s && s->shared))
         return false;
     if (timeout_ns >= 0 && !os_kernel_bounds_calls && op->patience != SS_BY_OWN)
         return false;
@@ -126,15 +126,19 @@ static enum ss_status run_at_once(struct ss_op *op)
 enum ss_status ss_block_run(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns)
 {
     enum ss_status st;
+    if (s)
+        ss_env_forked(s->env);
     if (timeout_ns == 0)
         return run_at_once(op);
     bool endless = timeout_ns < 0;
-    int64_t deadline_ns = 0;
-    if (!endless) {
+    int64_t deadline_ns = op->deadline_ns;
+    if (!endless && deadline_ns == 0) {
         st = from_memory(op);
         if (st != SS_WANT)
             return st;
-        deadline_ns = ss_deadline_after(timeout_ns);
+        deadline_ns = op->deadline_ns = ss_deadline_after(timeout_ns);
+    } else if (!endless) {
+        timeout_ns = ss_deadline_left(deadline_ns);
     }
     int64_t spin_ns = s ? (int64_t)s->spin_us * 1000 : 0;
     bool granted = spin_ns == 0 && grant(op, s, timeout_ns, false);

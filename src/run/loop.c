@@ -1,7 +1,6 @@
 #include "run/loop.h"
 #include "core/codes.h"
 #include "os/os_clock.h"
-#include "os/os_fork.h"
 
 /* Queues. An entry knows what points to it, so that it can leave from anywhere. */
 
@@ -94,9 +93,11 @@ static enum ss_status watch_anew(struct ss_loop *loop, struct ss_error *err)
 /* A child process shares the poller with its parent, and whatever it did there would disturb that. */
 static enum ss_status poller_of(struct ss_loop *loop, struct ss_error *err)
 {
-    if (os_fork_mark_is_new(loop->mark)) {
+    ss_env_forked(loop->env);
+    if (loop->forks != loop->env->forks) {
         os_poller_close(loop->poller);
         loop->poller = NULL;
+        loop->forks = loop->env->forks;
     }
     if (loop->poller)
         return SS_OK;
@@ -476,27 +477,20 @@ enum ss_status ss_loop_fd(struct ss_loop *loop, int *fd, struct ss_error *err)
 
 /* The whole */
 
-enum ss_status ss_loop_init(struct ss_loop *loop, struct ss_env *env, struct ss_error *err)
+void ss_loop_init(struct ss_loop *loop, struct ss_env *env)
 {
-    *loop = (struct ss_loop){ .env = env };
+    *loop = (struct ss_loop){ .env = env, .forks = env->forks };
     queue_init(&loop->again);
     queue_init(&loop->ended);
     ss_timers_init(&loop->timers, env->pool.mem);
-    loop->mark = os_fork_mark_new();
-    if (!loop->mark) {
-        *err = ss_no_memory;
-        return SS_ERROR;
-    }
     env->loop = loop;
     env->leaving = leave;
-    return SS_OK;
 }
 
 /* Those who still wait are not asked: their memory may be gone. */
 void ss_loop_fini(struct ss_loop *loop)
 {
     os_poller_close(loop->poller);
-    os_fork_mark_free(loop->mark);
     ss_timers_fini(&loop->timers);
     ss_mem_free(&loop->env->pool.mem, loop->by_fd, loop->nfds * sizeof(struct ss_watch *));
     loop->env->loop = NULL;

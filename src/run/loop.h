@@ -10,8 +10,6 @@
 
 #pragma GCC visibility push(hidden)
 
-struct os_fork_mark;
-
 /* One descriptor that a waiter waits for. */
 struct ss_watch {
     struct ss_watch *next; /* of the same descriptor */
@@ -47,7 +45,7 @@ struct ss_queue {
 struct ss_loop {
     struct ss_env *env;
     struct os_poller *poller; /* made when first needed, and anew in a child process */
-    struct os_fork_mark *mark;
+    unsigned forks;           /* env->forks when that was made */
     struct ss_timers timers;
     struct ss_watch **by_fd; /* the watches of a descriptor, [0, nfds) */
     size_t nfds, nwatches;
@@ -56,8 +54,7 @@ struct ss_loop {
     struct ss_waiter *stepping;
 };
 
-/* SS_ERROR: no memory. */
-enum ss_status ss_loop_init(struct ss_loop *loop, struct ss_env *env, struct ss_error *err);
+void ss_loop_init(struct ss_loop *loop, struct ss_env *env);
 void ss_loop_fini(struct ss_loop *loop);
 
 void ss_waiter_init(struct ss_waiter *w, void *owner);
