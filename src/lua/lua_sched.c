@@ -311,10 +311,9 @@ static bool is_over(const struct round *r)
     return r->once || (r->until ? r->until->status != SS_WANT : r->tasks->alive == 0);
 }
 
-/* Only those that have ended by now: who is ready again at once waits for the others. */
 static void take_turns(lua_State *L, struct round *r)
 {
-    for (size_t n = r->tasks->loop.ended.n; n > 0 && (r->now = ss_loop_take(&r->tasks->loop)) != NULL; n--)
+    while ((r->now = ss_loop_take(&r->tasks->loop)) != NULL)
         if (r->now->owner)
             go_on(L, r->now->owner);
     r->now = NULL;

@@ -279,10 +279,19 @@ static void again(struct ss_loop *loop, struct ss_waiter *w)
         queue_add(&loop->again, w);
 }
 
+/* While it waits it does not need a whole block for the little that has come. */
+static void settle(struct ss_loop *loop, const struct ss_waiter *w)
+{
+    struct ss_sock *s = w->op->wants ? NULL : ss_env_find(loop->env, w->op->want.fd);
+    if (s && s->type == SOCK_STREAM)
+        ss_inbuf_settle(&s->in);
+}
+
 /* After a step that did not end it. One that has used up its calls wants nothing but to go on. */
 static void go_on(struct ss_loop *loop, struct ss_waiter *w)
 {
     struct ss_error err;
+    settle(loop, w);
     if (ss_io_is_spent(w->op->io))
         again(loop, w);
     else if (watch_wants(loop, w, &err) != SS_OK) {
@@ -383,24 +392,15 @@ static void take_event(struct ss_loop *loop, const struct os_event *event)
             again(loop, watch->waiter);
 }
 
-/* Those that are there now; who comes meanwhile is for the next turn. */
-static void step_all(struct ss_loop *loop)
-{
-    for (size_t n = loop->again.n; n > 0 && loop->again.first; n--) {
-        struct ss_waiter *w = loop->again.first;
-        queue_remove(&loop->again, w);
-        step(loop, w);
-    }
-}
-
-/* Either its deadline or its operation's time. */
+/* Its deadline or its operation's time has come. What is to be stepped in this turn is stepped before it is given up. */
 static void ring(struct ss_loop *loop, struct ss_waiter *w, int64_t now_ns)
 {
-    if (w->deadline_ns <= now_ns) {
+    if (w->deadline_ns > now_ns)
+        w->op->due = true;
+    else if (!is_queued(w)) {
         ss_loop_end(loop, w, SS_TIMEOUT);
         return;
     }
-    w->op->due = true;
     again(loop, w);
 }
 
@@ -412,7 +412,6 @@ static void ring_all(struct ss_loop *loop)
     int64_t now_ns = os_now_ns();
     while ((timer = ss_timers_take(&loop->timers, now_ns)) != NULL)
         ring(loop, (struct ss_waiter *)timer, now_ns);
-    step_all(loop);
 }
 
 int64_t ss_loop_next_ns(struct ss_loop *loop)
@@ -444,17 +443,36 @@ enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_
         return st;
     for (size_t i = 0; st == SS_OK && i < n; i++)
         take_event(loop, &events[i]);
-    step_all(loop);
     ring_all(loop);
+    loop->to_take = loop->ended.n;
+    loop->to_step = loop->again.n;
     return SS_OK;
 }
 
+static struct ss_waiter *take_ended(struct ss_loop *loop, struct ss_waiter *w)
+{
+    queue_remove(&loop->ended, w);
+    return w;
+}
+
+/* Each is stepped only when the one before has been taken: what it has received is out of the way then, and one block of input
+ * memory is enough for all. */
 struct ss_waiter *ss_loop_take(struct ss_loop *loop)
 {
-    struct ss_waiter *w = loop->ended.first;
-    if (w)
-        queue_remove(&loop->ended, w);
-    return w;
+    if (loop->to_take > 0 && loop->ended.first) {
+        loop->to_take--;
+        return take_ended(loop, loop->ended.first);
+    }
+    for (; loop->to_step > 0 && loop->again.first; loop->to_step--) {
+        struct ss_waiter *w = loop->again.first;
+        queue_remove(&loop->again, w);
+        step(loop, w);
+        if (w->status != SS_WANT) {
+            loop->to_step--;
+            return take_ended(loop, w);
+        }
+    }
+    return NULL;
 }
 
 void ss_loop_untake(struct ss_loop *loop, struct ss_waiter *w)

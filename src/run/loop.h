@@ -49,8 +49,9 @@ struct ss_loop {
     struct ss_timers timers;
     struct ss_watch **by_fd; /* the watches of a descriptor, [0, nfds) */
     size_t nfds, nwatches;
-    struct ss_queue again; /* to be stepped at the next turn, without waiting */
-    struct ss_queue ended; /* those that nobody has taken yet */
+    struct ss_queue again;   /* to be stepped at the next turn, without waiting */
+    struct ss_queue ended;   /* those that nobody has taken yet */
+    size_t to_take, to_step; /* how many of either in this turn */
     struct ss_waiter *stepping;
 };
 
@@ -77,11 +78,11 @@ void ss_loop_end(struct ss_loop *loop, struct ss_waiter *w, enum ss_status statu
 /* The loop forgets it, before its memory goes. */
 void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w);
 
-/* Waits until something happens, `timeout_ns` at most (negative: without end), and lets it take effect on those who wait.
- * SS_OK | SS_ERROR. */
+/* Waits until something happens that those who wait may be concerned with, `timeout_ns` at most (negative: without end).
+ * ss_loop_take then tells who has ended. SS_OK | SS_ERROR. */
 enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_error *err);
 
-/* Takes one that has ended, in the order in which they did, or NULL. */
+/* The next one of this turn that has ended, or NULL: who ends or is ready again meanwhile has to wait for the next turn. */
 struct ss_waiter *ss_loop_take(struct ss_loop *loop);
 
 /* Puts back one that was taken, as the first. */
