@@ -49,8 +49,8 @@ struct lss_socket *lss_new(lua_State *L, const char *kind, size_t size, int type
     struct lss_socket *s = lss_newuserdata(L, size);
     memset(s, 0, size);
     ss_sock_init(&s->sock, env, type);
-    s->timeout = -1;
-    s->as_integer = -1;
+    s->timeout_ns = -1;
+    s->timeout.integer = -1;
     s->timeout_is_integer = true;
     luaL_getmetatable(L, kind);
     lua_setmetatable(L, -2);
@@ -318,5 +318,5 @@ int lss_run_for(lua_State *L, struct ss_env *env, struct ss_sock *s, int64_t tim
 
 int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_way *way)
 {
-    return lss_run_for(L, s->sock.env, &s->sock, lss_nanoseconds(s->timeout), op, way);
+    return lss_run_for(L, s->sock.env, &s->sock, s->timeout_ns, op, way);
 }

@@ -13,8 +13,11 @@
 /* Every socket begins like this. */
 struct lss_socket {
     struct ss_sock sock;
-    lua_Number timeout;     /* seconds; negative: none */
-    lua_Integer as_integer; /* the same, where it was set as one */
+    int64_t timeout_ns; /* negative: none */
+    union {             /* the same in seconds, as the program gave it */
+        lua_Number number;
+        lua_Integer integer;
+    } timeout;
     bool timeout_is_integer;
 };
 

@@ -10,7 +10,6 @@
 #include <string.h> /* memcpy */
 
 #define TASKS LSS_PREFIX "tasks" /* registry: the struct lss_tasks */
-#define ALIVE LSS_PREFIX "alive" /* registry: task by its address, while it has not ended */
 
 /* A call that did not wait lets others run after so many of its kind. */
 enum { CALLS = 64 };
@@ -36,12 +35,14 @@ static void set_gc(lua_State *L)
 
 static struct lss_tasks *new_tasks(lua_State *L, struct ss_env *env)
 {
-    lua_newtable(L);
-    lua_setfield(L, LUA_REGISTRYINDEX, ALIVE);
     struct lss_tasks *tasks = lss_newuserdata(L, sizeof *tasks);
     *tasks = (struct lss_tasks){ .mem = env->pool.mem, .closed = true };
     set_gc(L);
     lua_setfield(L, LUA_REGISTRYINDEX, TASKS);
+    lua_newtable(L);
+    tasks->coroutines = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_newtable(L);
+    tasks->handles = luaL_ref(L, LUA_REGISTRYINDEX);
     ss_loop_init(&tasks->loop, env);
     tasks->closed = false;
     return tasks;
@@ -53,32 +54,40 @@ struct lss_tasks *lss_tasks(lua_State *L)
     return env->loop ? (struct lss_tasks *)env->loop : new_tasks(L, env);
 }
 
-/* A task that has not ended is kept alive, whether the program has its handle or not. */
+/* A task that has not ended is kept alive, and its coroutine, whether the program has its handle or not. Two tables for all of
+ * them take less memory than a value of each. */
 
-static void keep_alive(lua_State *L, const struct lss_task *t)
+static void keep_alive(lua_State *L, struct lss_task *t)
 {
-    lua_getfield(L, LUA_REGISTRYINDEX, ALIVE);
-    lua_pushlightuserdata(L, (void *)t);
-    lua_pushvalue(L, -3);
-    lua_rawset(L, -3);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->tasks->coroutines);
+    lua_insert(L, -2);
+    t->anchor = luaL_ref(L, -2);
+    lua_pop(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->tasks->handles);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, t->anchor);
     lua_pop(L, 1);
 }
 
 static void let_die(lua_State *L, const struct lss_task *t)
 {
-    lua_getfield(L, LUA_REGISTRYINDEX, ALIVE);
-    lua_pushlightuserdata(L, (void *)t);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->tasks->handles);
     lua_pushnil(L);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
+    lua_rawseti(L, -2, t->anchor);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->tasks->coroutines);
+    luaL_unref(L, -1, t->anchor);
+    lua_pop(L, 2);
 }
 
-static void push_task(lua_State *L, const struct lss_task *t)
+/* The handle, and above it the coroutine. */
+static void push_both(lua_State *L, const struct lss_task *t)
 {
-    lua_getfield(L, LUA_REGISTRYINDEX, ALIVE);
-    lua_pushlightuserdata(L, (void *)t);
-    lua_rawget(L, -2);
-    lua_remove(L, -2);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->tasks->handles);
+    lua_rawgeti(L, -1, t->anchor);
+    lua_replace(L, -2);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->tasks->coroutines);
+    lua_rawgeti(L, -1, t->anchor);
+    lua_replace(L, -2);
 }
 
 /* Holding a socket: one call of each direction may wait on it. */
@@ -122,7 +131,7 @@ static void wait_for(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op
 /* Takes the operation along from the C stack. */
 static bool take_along(struct lss_task *t, struct ss_op *op, const struct lss_way *way)
 {
-    t->op = op;
+    t->waiter.op = op;
     if (way->size == 0)
         return true;
     if (way->size > t->room) {
@@ -130,11 +139,11 @@ static bool take_along(struct lss_task *t, struct ss_op *op, const struct lss_wa
         if (!more)
             return false;
         t->memory = more;
-        t->room = way->size;
+        t->room = (unsigned)way->size;
     }
-    t->op = memcpy(t->memory, op, way->size);
+    t->waiter.op = memcpy(t->memory, op, way->size);
     if (way->moved)
-        way->moved(t->op, op);
+        way->moved(t->waiter.op, op);
     return true;
 }
 
@@ -153,7 +162,7 @@ static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t 
     }
     t->way = way;
     t->sock = s;
-    t->deadline_ns = op->deadline_ns > 0 ? op->deadline_ns : deadline(timeout_ns);
+    t->waiter.deadline_ns = op->deadline_ns > 0 ? op->deadline_ns : deadline(timeout_ns);
     lua_pushlightuserdata(L, t); /* no other yield has this */
     return lua_yield(L, way->keep + 1);
 }
@@ -165,9 +174,9 @@ static void begin_to_wait(struct lss_task *t)
     t->state = LSS_WAITING;
     hold(t->sock, t->way ? t->way->holds : 0, &t->waiter);
     if (t->for_turn)
-        ss_loop_wait_turn(loop, &t->waiter, t->op, t->deadline_ns);
+        ss_loop_wait_turn(loop, &t->waiter, t->waiter.op, t->waiter.deadline_ns);
     else
-        wait_for(loop, &t->waiter, t->op, t->deadline_ns);
+        wait_for(loop, &t->waiter, t->waiter.op, t->waiter.deadline_ns);
 }
 
 /* Before it begins, and after coroutine.yield: the others' turn. */
@@ -175,9 +184,9 @@ static void begin_turn(struct lss_task *t, int values)
 {
     t->way = NULL;
     t->sock = NULL;
-    t->op = &t->nothing;
     t->for_turn = true;
-    t->deadline_ns = SS_NEVER;
+    t->waiter.op = &t->tasks->nothing;
+    t->waiter.deadline_ns = SS_NEVER;
     t->values = values;
     begin_to_wait(t);
     t->state = LSS_READY;
@@ -204,30 +213,55 @@ static void push_traceback(lua_State *L, lua_State *co)
     lua_remove(L, -2);
 }
 
-static void fail(lua_State *L, struct lss_task *t)
+/* The traceback; and the handle keeps the coroutine, which has the results. Both may lack memory. */
+static int keep_outcome(lua_State *L)
 {
-    if (!t->seen && !t->cancelled)
-        t->tasks->unseen++;
-    t->values = 1;
-    lss_check_room(L, L, LUA_MINSTACK);
-    lss_check_room(L, t->co, 2);
-    push_traceback(L, t->co);
-    lua_xmove(L, t->co, 1);
-    t->values = 2;
+    struct lss_task *t = lua_touserdata(L, 1);
+    if (t->state == LSS_FAILED) {
+        lss_check_room(L, t->co, 1);
+        push_traceback(L, t->co);
+        lua_xmove(L, t->co, 1);
+        t->values = 2;
+    }
+    lua_settop(L, 2);
+    lss_keep(L, 1);
+    return 0;
 }
 
+/* Nothing of its outcome remains but that there was no memory for it. */
+static void lose_outcome(struct lss_task *t)
+{
+    t->state = LSS_FAILED;
+    t->values = 0;
+}
+
+static void see_failure(struct lss_task *t)
+{
+    if (t->state == LSS_FAILED && !t->seen && !t->cancelled)
+        t->tasks->unseen++;
+}
+
+/* Its handle and its coroutine are on top of the stack. */
 static void end_task(lua_State *L, struct lss_task *t, int status, int results)
 {
     t->state = status == LUA_OK ? LSS_DONE : LSS_FAILED;
-    t->values = results;
+    t->values = status == LUA_OK ? results : 1;
     t->tasks->alive--;
     let_die(L, t);
     while (t->joiners.first) {
         t->seen = true;
         ss_loop_end(&t->tasks->loop, t->joiners.first, SS_OK);
     }
-    if (t->state == LSS_FAILED)
-        fail(L, t);
+    if (t->values > 0) {
+        lua_pushcfunction(L, keep_outcome);
+        lua_pushvalue(L, -3);
+        lua_pushvalue(L, -3);
+        if (lua_pcall(L, 2, 0, 0) != 0) {
+            lua_pop(L, 1);
+            lose_outcome(t);
+        }
+    }
+    see_failure(t);
 }
 
 static bool is_suspended_call(struct lss_task *t, int results)
@@ -271,7 +305,7 @@ static int finish_call(lua_State *L, struct lss_task *t)
     for (int i = 0; i < t->values; i++)
         lua_pushvalue(t->co, -t->values);
     lua_xmove(t->co, L, t->values);
-    int n = t->way->finish(L, t->op, t->waiter.status);
+    int n = t->way->finish(L, t->waiter.op, t->waiter.status);
     if (n != LSS_AGAIN) {
         lss_check_room(L, t->co, n);
         lua_pop(t->co, t->values);
@@ -284,7 +318,7 @@ static int finish_call(lua_State *L, struct lss_task *t)
 /* A task whose wait has ended goes on. Should memory fail before it is resumed, that is tried again at the next turn. */
 static void go_on(lua_State *L, struct lss_task *t)
 {
-    push_task(L, t); /* it may end, and must not be collected meanwhile */
+    push_both(L, t); /* it may end, and must not be collected meanwhile */
     int n = t->way ? finish_call(L, t) : t->values;
     if (n == LSS_AGAIN) {
         t->for_turn = true;
@@ -292,7 +326,7 @@ static void go_on(lua_State *L, struct lss_task *t)
     } else {
         resume(L, t, n);
     }
-    lua_pop(L, 1);
+    lua_pop(L, 2);
 }
 
 /* Running */

@@ -53,9 +53,13 @@ int lss_detach(lua_State *L)
 int lss_settimeout(lua_State *L)
 {
     struct lss_socket *s = lss_self(L);
-    s->timeout = lss_check_seconds(L, 2);
+    lua_Number seconds = lss_check_seconds(L, 2);
+    s->timeout_ns = lss_nanoseconds(seconds);
     s->timeout_is_integer = lua_isinteger(L, 2);
-    s->as_integer = s->timeout_is_integer ? lua_tointeger(L, 2) : 0;
+    if (s->timeout_is_integer)
+        s->timeout.integer = lua_tointeger(L, 2);
+    else
+        s->timeout.number = seconds;
     return 0;
 }
 
@@ -63,9 +67,9 @@ int lss_gettimeout(lua_State *L)
 {
     struct lss_socket *s = lss_self(L);
     if (s->timeout_is_integer)
-        lua_pushinteger(L, s->as_integer);
+        lua_pushinteger(L, s->timeout.integer);
     else
-        lua_pushnumber(L, s->timeout);
+        lua_pushnumber(L, s->timeout.number);
     return 1;
 }
 

@@ -33,7 +33,8 @@ int lss_spawn(lua_State *L)
     lua_insert(L, 2);
     lss_check_room(L, t->co, values + 1);
     lua_xmove(L, t->co, values + 1);
-    lss_keep(L, 1);
+    lua_pushvalue(L, 1);
+    lua_insert(L, 2);
     lss_begin(L, t, values);
     return 1;
 }
@@ -64,10 +65,16 @@ static void mark_seen(struct lss_task *t)
 static int push_results(lua_State *L, struct lss_task *t)
 {
     int n = t->values;
-    lss_check_room(L, L, n + LUA_MINSTACK);
-    lss_check_room(L, t->co, n);
     if (t->state == LSS_FAILED && t->cancelled)
         return lss_push_failure(L, 1, SS_CANCELLED, NULL);
+    if (t->state == LSS_FAILED && n == 0)
+        return lss_push_failure(L, 1, SS_ERROR, &ss_no_memory);
+    if (n == 0) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lss_check_room(L, L, n + LUA_MINSTACK);
+    lss_check_room(L, t->co, n);
     if (t->state == LSS_FAILED)
         lua_pushnil(L);
     else
@@ -122,8 +129,8 @@ static int task_cancel(lua_State *L)
 
 static const char *message_of(const struct lss_task *t)
 {
-    const char *message = lua_tostring(t->co, -1); /* the traceback is a text, and so no conversion is made here */
-    return message ? message : "(no memory for the error message)";
+    const char *message = t->values == 2 ? lua_tostring(t->co, -1) : NULL;
+    return message ? message : "a task failed, and there was no memory for its message";
 }
 
 /* The handle is gone, and this is the last that is heard of it. */

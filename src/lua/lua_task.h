@@ -14,12 +14,14 @@ struct lss_task;
 struct lss_tasks {
     struct ss_loop loop; /* first */
     struct ss_mem mem;
-    struct lss_task *runs; /* the task whose turn it is; NULL: the main program's */
-    size_t alive;          /* tasks that have not ended */
-    size_t unseen;         /* of those that have failed: nobody has waited for them */
-    size_t unreported;     /* of those: nobody can any more */
-    unsigned calls;        /* in a row that did not wait */
-    bool closed;           /* the Lua state is being closed */
+    struct ss_op nothing;    /* what a task waits for that only lets the others run */
+    int handles, coroutines; /* references of tables: both of those that have not ended, by their anchor */
+    struct lss_task *runs;   /* the task whose turn it is; NULL: the main program's */
+    size_t alive;            /* tasks that have not ended */
+    size_t unseen;           /* of those that have failed: nobody has waited for them */
+    size_t unreported;       /* of those: nobody can any more */
+    unsigned calls;          /* in a row that did not wait */
+    bool closed;             /* the Lua state is being closed */
 };
 
 enum lss_state { LSS_READY, LSS_WAITING, LSS_DONE, LSS_FAILED };
@@ -29,12 +31,10 @@ struct lss_task {
     struct lss_tasks *tasks;
     lua_State *co;
     const struct lss_way *way; /* of the call that it waits in; NULL: it has not begun, or has said coroutine.yield */
-    struct ss_op *op;
-    struct ss_sock *sock; /* whose calls of that direction it keeps out, or NULL */
-    struct ss_op nothing; /* what it waits for when `way` is NULL */
-    int64_t deadline_ns;
-    void *memory; /* of the operation */
-    size_t room;
+    struct ss_sock *sock;      /* whose calls of that direction it keeps out, or NULL */
+    void *memory;              /* of the operation */
+    unsigned room;
+    int anchor; /* its place among those that have not ended */
     int values; /* on top of its stack: arguments, what `way` keeps, results, or error and traceback */
     uint8_t state;
     bool for_turn; /* it lets the others run before it goes on */
@@ -62,7 +62,8 @@ int lss_stand(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct 
 
 int lss_sleep_with_tasks(lua_State *L, struct ss_loop *loop, int64_t timeout_ns);
 
-/* Has a new task, which is on top of the stack and has its function and `values` arguments, run at the next turn. */
+/* Has a new task run at the next turn. It and its coroutine are on top of the stack, and are popped; the coroutine has a
+ * function and `values` arguments. */
 void lss_begin(lua_State *L, struct lss_task *t, int values);
 
 /* Runs tasks: until none is left, or for one turn of at most timeout_ns. */
