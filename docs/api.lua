@@ -65,9 +65,9 @@ api.rules = {
             `ERROR_TIMEOUT`; [`select`](#socket-select) tells when to repeat it: the reading calls and
             `accept` wait for their socket to be readable, the writing calls for it to be writable.
 
-            A name look-up is the system's getaddrinfo(3), which nothing can end. Under a deadline it runs on a
-            thread of its own and is left to itself when the time is over, so with a timeout of 0 no name is
-            found. Numeric hosts and paths are never looked up.]],
+            A name look-up is the system's getaddrinfo(3), which nothing can end. Under a deadline, and in tasks,
+            it runs on a thread of its own and is left to itself when the time is over, so with a timeout of 0 no
+            name is found. Numeric hosts and paths are never looked up.]],
     },
     {
         id = "bytes",
@@ -94,6 +94,55 @@ api.rules = {
         text = [[
             Writing to a peer that is gone gives `ERROR_CLOSED` or `ERROR_RESET` and never raises SIGPIPE.
             The module changes no signal's disposition and no signal mask, and prints nothing.]],
+    },
+    {
+        id = "tasks",
+        title = "Tasks",
+        text = [[
+            A task is a coroutine that [`socket.spawn`](#socket-spawn) has started. There is one rule: while one
+            call waits, every task runs. In a task a call that has to wait suspends this task alone. Outside tasks, in
+            the main program, it waits and lets the tasks run meanwhile. Results, errors, partial data and
+            deadlines are the same in both, and so is what `settimeout` means. This holds for every call that can
+            wait: those on sockets, `select`, `sleep`, `resolve`, `run`, and those of tasks and channels.
+            [tasks.md](tasks.md) is the guide to them.
+
+            *Turns.* All tasks run in one thread, one after the other. A task begins when the code that started it
+            next waits, and keeps the turn until a call in it waits. After 64 calls in a row that need not wait a call
+            lets the others run first, in the main program too; so do `coroutine.yield()` in a task and
+            `socket.sleep(0)`. A task that computes for long without such a call holds up the others, and their
+            deadlines with them.
+
+            *One reader and one writer.* On each socket one reading and one writing call may wait at a time. One
+            more fails at once with `ERROR_BUSY`; nothing is read or sent. `accept` and `recv...` count as reading,
+            `send...` as writing, `connect`, `bind` and a send that has to look a name up or to open the socket as both.
+            `close` and `detach` end such waits: those calls fail with `ERROR_CLOSED`, and `select` with the text of
+            `EBADF`.
+
+            *Cancelling.* After [`task:cancel`](#task-cancel) the call in which the task waits, and each later call
+            in it that would have to wait, fails with `ERROR_CANCELLED`; partial data is handed out and kept as with
+            a time-out. Calls that need not wait work on, so that a task can tidy up. The entries below do not
+            repeat `ERROR_BUSY` and `ERROR_CANCELLED`.
+
+            *Errors.* A task that raises ends alone. [`task:wait`](#task-wait) gives the error to whoever asks.
+            One that nobody has asked for by the time the task is collected goes to
+            [`socket.onerror`](#socket-onerror), or else is raised by [`socket.run`](#socket-run).
+
+            *Other coroutines.* In a coroutine that a task resumes, such as a generator, a call that would have to wait
+            raises an error; one that need not wait works. Nothing else would be right: to suspend the coroutine
+            would give our yield to the code that resumed it, which takes it for a value. To run the tasks from inside
+            it would nest one loop in another, and a wait that is over could not end before those that began
+            after it: tasks starve, and two that wait for each other stop for good without a word. Make it a
+            task and hand its values over with a [channel](#channel). A coroutine that the main program resumes waits
+            as the main program does.
+
+            *Where Lua can't suspend.* In a comparison function of `table.sort`, a replacement function of
+            `string.gsub`, a finalizer, or a file that `require` loads, a call that would have to wait raises an
+            error; one that need not wait works. In Lua 5.1 (not in LuaJIT) the same holds inside `pcall` and
+            `xpcall`, metamethods, and the iterator of a `for ... in`. There, write `socket.spawn(f):wait()` instead
+            of `pcall(f)`, and instead of `for line in next_line do` a `while` loop that calls `next_line()` itself.
+
+            *The rest.* `OPT_SPIN` has no effect while there are tasks. After a fork(2) the child has all tasks as
+            well, and neither process disturbs the other's.]],
     },
 }
 
@@ -171,6 +220,12 @@ api.errors = {
     { "ERROR_TRUNCATED", "Datagram truncated", "the datagram was longer than the size asked for" },
     { "ERROR_ACCESS", "Permission denied", "the system forbids it (`EACCES`)" },
     { "ERROR_LIMIT", "Limit exceeded", "more bytes than the `max` of `readuntil` or `readall`" },
+    {
+        "ERROR_BUSY",
+        "Another task waits on the socket",
+        "a call of the same direction waits on the socket already, see [Tasks](#tasks)",
+    },
+    { "ERROR_CANCELLED", "Task cancelled", "the task has been cancelled, see [Tasks](#tasks)" },
 }
 
 api.shutdowns = {
@@ -323,7 +378,8 @@ api.options = {
         "spin",
         "integer",
         "both",
-        "microseconds, 0 to 1000, default 0: how long a call tries before it sleeps in the kernel; needs no descriptor",
+        [[microseconds, 0 to 1000, default 0: how long a call tries before it sleeps in the kernel, while there are no
+        tasks; needs no descriptor]],
         "this module",
     },
 }
@@ -453,11 +509,14 @@ local module = {
         },
         {
             name = "sleep",
-            call = { "ok = socket.sleep(seconds)" },
+            call = { "ok, err = socket.sleep(seconds)" },
             brief = "wait for a time",
-            text = "Waits. A negative time or 0 returns at once; a signal does not end it early.",
+            text = [[
+                Waits. A negative time counts as 0, which returns at once, or where there are tasks lets each of them
+                have a turn. A signal does not end it early.]],
             takes = { { name = "seconds", type = "number", unit = "seconds", text = "fractions count" } },
-            gives = { { "ok", "true", "always" } },
+            gives = { { "ok", "true?", "always, outside tasks" } },
+            errors = { { "ERROR_CANCELLED", "the task it is called in has been cancelled" } },
             raises = "no number; NaN",
             waits = "for the time given, on the monotonic clock",
             by = { "clock_gettime(2), `CLOCK_MONOTONIC`" },
@@ -505,6 +564,96 @@ local module = {
             by = { "getaddrinfo(3)", "gai.conf(5)", "RFC 6724 (order)" },
             example = [[
                 for _, addr in ipairs(assert(socket.resolve("localhost", 80))) do print(addr) end]],
+        },
+        {
+            name = "spawn",
+            call = { "task = socket.spawn(f, ...)" },
+            brief = "start a task",
+            text = [[
+                Starts a [task](#tasks) that runs `f(...)`. It begins when the caller next waits. It lives until `f`
+                returns or raises, whether its handle is kept or not.]],
+            takes = {
+                { name = "f", type = "function", text = "what the task does" },
+                { name = "...", type = "any", text = "its arguments" },
+            },
+            gives = { { "task", "ssocket.task", "the handle, see [Task objects](#task)" } },
+            raises = "`f` is no function",
+            waits = "never",
+            example = [[
+                while true do
+                    socket.spawn(serve, assert(listener:accept()))
+                end]],
+        },
+        {
+            name = "run",
+            call = { "socket.run()" },
+            brief = "run tasks until none is left",
+            text = [[
+                Runs the tasks, those too that they start, and returns when all have ended. A program whose main
+                part waits in some other call need not call it.]],
+            takes = {},
+            gives = {},
+            raises = [[
+                a call inside a task; the errors of tasks that have failed, that nobody can wait for any more and
+                that [`socket.onerror`](#socket-onerror) has not been given, all in one message with their
+                tracebacks; a deadlock: tasks wait for each other alone, so that nothing could ever wake them (every
+                call that waits in the main program raises that one)]],
+            waits = "until no task is left",
+        },
+        {
+            name = "channel",
+            call = { "channel = socket.channel([capacity])" },
+            brief = "hand values from task to task",
+            text = [[
+                A queue through which tasks, and the main program, hand values to each other. When it is full, who
+                puts waits for who gets, and so a fast giver is held back.]],
+            takes = {
+                {
+                    name = "capacity",
+                    type = "integer",
+                    optional = true,
+                    range = "0 or more",
+                    unit = "values",
+                    default = "0",
+                    text = "how many are kept for later; 0: each is handed from hand to hand",
+                },
+            },
+            gives = { { "channel", "ssocket.channel", "see [Channels](#channel)" } },
+            raises = "a capacity that is negative or fractional; no number",
+            waits = "never",
+        },
+        {
+            name = "loop",
+            call = { "loop = socket.loop()" },
+            brief = "drive tasks from another event loop",
+            text = [[
+                What a program needs that has an event loop already. All loop objects of a Lua state stand for the same
+                tasks.]],
+            takes = {},
+            gives = { { "loop", "ssocket.loop", "see [The loop](#loop)" } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never",
+        },
+    },
+    fields = {
+        {
+            name = "onerror",
+            type = "fun(task: ssocket.task, message: string)|nil",
+            brief = "your function that is told of failed tasks",
+            call = [[
+                function socket.onerror(task, message)
+                    io.stderr:write(message, "\n")
+                end]],
+            text = [[
+                A function that the program may set. It is called for each task that has failed, for which nobody
+                has waited, and whose handle has been collected, so that nobody can any more: with the task, and the
+                error's text with its traceback. A task that was cancelled does not count as failed.
+
+                A server whose main part never ends should set it. Without it `socket.run` raises these errors, and
+                until then they are kept.]],
+            raises = [[
+                nothing by itself; an error in it comes out of the call that runs the tasks, in the main program]],
+            waits = "it must not: it is called between the tasks' turns",
         },
     },
 }
@@ -1252,6 +1401,223 @@ local udp = {
     },
 }
 
-api.sections = { module, both, tcp, udp }
+-- ---- tasks -----------------------------------------------------------------------------------------
+
+local wait_limit = {
+    name = "timeout",
+    type = "number",
+    optional = true,
+    unit = "seconds",
+    default = "no limit",
+    text = "negative: no limit; 0: do not wait",
+}
+
+local cancelled = { "ERROR_CANCELLED", "the task that called has been cancelled" }
+
+local task = {
+    id = "task",
+    title = "Task objects",
+    class = "ssocket.task",
+    prefix = "task:",
+    text = [[
+        What [`socket.spawn`](#socket-spawn) returns; [Tasks](#tasks) says how calls behave in them. `tostring(task)` is
+        `<task: waiting>`, with its status.]],
+    entries = {
+        {
+            name = "wait",
+            call = { "ok, ... = task:wait([timeout])" },
+            brief = "a task's results, or its error",
+            text = [[
+                Waits until the task has ended and gives what it returned. Any number of tasks may wait for one, and
+                any number of times. When the wait itself fails, the task goes on.]],
+            takes = { wait_limit },
+            gives = {
+                { "ok", "true?", "it has returned, and its results follow" },
+                {
+                    "...",
+                    "any",
+                    [[its results; where it has failed, the error value and a text, message and traceback; else
+                    `err` alone]],
+                },
+            },
+            errors = {
+                { "ERROR_TIMEOUT", "it has not ended in time" },
+                {
+                    "ERROR_CANCELLED",
+                    "it was cancelled, and has raised since; or the task that called `wait` has been cancelled",
+                },
+            },
+            bare = true,
+            raises = "a task that waits for itself; a timeout that is no number, or NaN",
+            waits = "for the task's end, up to `timeout`",
+            example = [[
+                local ok, page, err = socket.spawn(fetch, "example.com"):wait(5)]],
+        },
+        {
+            name = "cancel",
+            call = { "ok = task:cancel()" },
+            brief = "ask a task to end",
+            text = [[
+                Asks the task to end. The call it waits in fails with `ERROR_CANCELLED`, and so does each later call
+                in it that would have to wait. The task ends when it returns or raises; `wait` then gives what it
+                returned, or `nil, ERROR_CANCELLED` if it raised. One that has not begun yet does begin. Tasks for
+                which it waits are not cancelled with it.]],
+            takes = {},
+            gives = { { "ok", "boolean", "whether it had still to end" } },
+            raises = "nothing",
+            waits = "never",
+        },
+        {
+            name = "status",
+            call = { "status = task:status()" },
+            brief = "what a task is doing",
+            text = "What the task is doing.",
+            takes = {},
+            gives = {
+                {
+                    "status",
+                    '"ready"|"waiting"|"done"|"failed"',
+                    "it runs or is about to; a call in it waits; it has returned; it has raised an error",
+                },
+            },
+            raises = "nothing",
+            waits = "never",
+        },
+    },
+}
+
+local channel = {
+    id = "channel",
+    title = "Channels",
+    class = "ssocket.channel",
+    prefix = "channel:",
+    text = [[
+        What [`socket.channel`](#socket-channel) returns. Values come out in the order in which they were put. Who
+        waits first is served first. In Lua 5.4 a `local channel <close>` is closed at the end of its block.]],
+    entries = {
+        {
+            name = "put",
+            call = { "ok, err = channel:put(value[, timeout])" },
+            brief = "give a value",
+            text = "Gives a value: to the task that has waited longest in `get`, or to be kept for the next one.",
+            takes = { { name = "value", type = "any", text = "anything but nil" }, wait_limit },
+            gives = { { "ok", "true?", "taken, or kept" } },
+            errors = {
+                { "ERROR_TIMEOUT", "there was no room in time" },
+                { "ERROR_CLOSED", "the channel is closed" },
+                cancelled,
+            },
+            raises = "nil; a timeout that is no number, or NaN",
+            partial = "with an error the value has not been put",
+            waits = "for room; with a capacity of 0: for somebody who gets; up to `timeout`",
+        },
+        {
+            name = "get",
+            call = { "value, err = channel:get([timeout])" },
+            brief = "take a value",
+            text = "Takes the oldest value.",
+            takes = { wait_limit },
+            gives = { { "value", "any", "the value, which is never nil" } },
+            errors = {
+                { "ERROR_TIMEOUT", "there was none in time" },
+                { "ERROR_CLOSED", "the channel is closed, and what was put before that has been taken" },
+                cancelled,
+            },
+            raises = "a timeout that is no number, or NaN",
+            waits = "for a value, up to `timeout`",
+            example = [[
+                local job = jobs:get()
+                while job do
+                    work_on(job)
+                    job = jobs:get()
+                end]],
+        },
+        {
+            name = "close",
+            call = { "ok = channel:close()" },
+            brief = "no more values",
+            text = [[
+                Ends the channel. What was put can still be taken. Who waits in `put` or `get` is woken with
+                `ERROR_CLOSED`. Closing it again changes nothing.]],
+            takes = {},
+            gives = { { "ok", "1", "always" } },
+            raises = "nothing",
+            waits = "never",
+        },
+    },
+}
+
+local loop = {
+    id = "loop",
+    title = "The loop",
+    class = "ssocket.loop",
+    prefix = "loop:",
+    text = [[
+        What [`socket.loop`](#socket-loop) returns: for programs that are driven by another event loop. `pollfd`,
+        `events` and `timeout` are the three methods by which cqueues waits for an object of somebody else.
+        [in_cqueues.lua](../examples/in_cqueues.lua) and [in_luv.lua](../examples/in_luv.lua) show the whole of it.
+
+        The other loop waits until the descriptor is readable or the time is over, and calls `step(0)` then. Code of
+        its own that gives the tasks something to do (`spawn`, `put`, `get`, `cancel`, `close`) has it call `step`
+        once more. That code is the main program to us: it must not make calls that wait, since these hold up the
+        other loop. It starts a task for them instead.]],
+    entries = {
+        {
+            name = "pollfd",
+            call = { "fd, err = loop:pollfd()" },
+            brief = "the descriptor to wait for",
+            text = "A descriptor that is readable when one for which a task waits is ready. It stays the module's.",
+            takes = {},
+            gives = { { "fd", "integer?", "the descriptor; -1 where the system has only poll(2)" } },
+            errors = { { "EMFILE", "the process has no descriptor left" } },
+            raises = "nothing",
+            waits = "never",
+            by = { "epoll(7)", "kqueue(2)" },
+        },
+        {
+            name = "events",
+            call = { "events = loop:events()" },
+            brief = "what to wait for there",
+            text = "What to wait for on the descriptor.",
+            takes = {},
+            gives = { { "events", '"r"', "that it is readable" } },
+            raises = "nothing",
+            waits = "never",
+        },
+        {
+            name = "timeout",
+            call = { "seconds = loop:timeout()" },
+            brief = "for how long to wait",
+            text = "For how long the descriptor may be waited for.",
+            takes = {},
+            gives = {
+                { "seconds", "number?", "until a task's time is over; 0: a task can go on at once; nil: no limit" },
+            },
+            raises = "nothing",
+            waits = "never; no system call is made",
+        },
+        {
+            name = "step",
+            call = { "tasks_left = loop:step([timeout])" },
+            brief = "one turn for the tasks",
+            text = "Lets each task go on that can, once.",
+            takes = {
+                {
+                    name = "timeout",
+                    type = "number",
+                    optional = true,
+                    unit = "seconds",
+                    default = "no limit",
+                    text = "how long to wait when none can; negative: no limit; 0: do not wait",
+                },
+            },
+            gives = { { "tasks_left", "boolean", "whether there are tasks that have not ended" } },
+            raises = "a call inside a task; a timeout that is no number, or NaN; an error of `socket.onerror`",
+            waits = "until a task can go on, up to `timeout`; never when there are no tasks",
+        },
+    },
+}
+
+api.sections = { module, both, tcp, udp, task, channel, loop }
 
 return api

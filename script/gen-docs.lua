@@ -194,6 +194,15 @@ local function describe(out, entry)
     end
 end
 
+-- What the program may set.
+local function describe_field(out, field)
+    out[#out + 1] = code_block(field.call)
+    out[#out + 1] = paragraphs(field.text, WIDTH) .. "\n"
+    for _, fact in ipairs(facts_of(field)) do
+        out[#out + 1] = wrap(fact, WIDTH, "") .. "\n"
+    end
+end
+
 local function id_of(section, entry)
     return section.id .. "-" .. entry.name
 end
@@ -202,6 +211,9 @@ local function links(section, base)
     local list = {}
     for _, entry in ipairs(section.entries) do
         list[#list + 1] = ("[%s](%s#%s)"):format(entry.name, base, id_of(section, entry))
+    end
+    for _, field in ipairs(section.fields or {}) do
+        list[#list + 1] = ("[%s](%s#%s)"):format(field.name, base, id_of(section, field))
     end
     return table.concat(list, " · ")
 end
@@ -250,6 +262,10 @@ local function sections(out)
         for _, entry in ipairs(section.entries) do
             heading(out, 3, id_of(section, entry), section.prefix .. entry.name)
             describe(out, entry)
+        end
+        for _, field in ipairs(section.fields or {}) do
+            heading(out, 3, id_of(section, field), section.prefix .. field.name)
+            describe_field(out, field)
         end
     end
 end
@@ -327,6 +343,10 @@ local function call_table()
             local link = ("[`%s`](docs/reference.md#%s)"):format(call, id_of(section, entry))
             row(out, link, entry.brief)
         end
+        for _, field in ipairs(section.fields or {}) do
+            local name = section.prefix .. field.name
+            row(out, ("[`%s`](docs/reference.md#%s)"):format(name, id_of(section, field)), field.brief)
+        end
     end
     return table.concat(out, "\n") .. "\n"
 end
@@ -341,12 +361,12 @@ end
 -- ---- LuaLS ----
 
 local function is_name(text)
-    return text:find "^[%a_][%w_]*$" and text ~= "true"
+    return text == "..." or text:find "^[%a_][%w_]*$" and text ~= "true"
 end
 
 -- An editor cannot follow the links of the reference.
 local function unlink(text)
-    return (text:gsub("%[([^%]]*)%]%(#[^)]*%)", "%1"))
+    return (text:gsub("%[([^%]]*)%]%([^)]*%)", "%1"))
 end
 
 local function remark(text)
@@ -488,10 +508,13 @@ end
 local function constant_fields(out)
     out[#out + 1] = ("---@field %s string %s"):format(api.version.name, api.version.text)
     for _, error_row in ipairs(api.errors) do
-        out[#out + 1] = ('---@field %s "%s" %s'):format(error_row[1], error_row[2], error_row[3])
+        out[#out + 1] = ('---@field %s "%s" %s'):format(error_row[1], error_row[2], unlink(error_row[3]))
     end
     for _, how in ipairs(api.shutdowns) do
         out[#out + 1] = ("---@field %s ssocket.shutdown %s"):format(how[1], how[2])
+    end
+    for _, field in ipairs(api.sections[1].fields) do
+        out[#out + 1] = ("---@field %s %s %s"):format(field.name, field.type, field.brief)
     end
     for _, opt in ipairs(api.options) do
         out[#out + 1] = ('---@field %s "%s"'):format(opt[1], opt[2])
@@ -631,21 +654,27 @@ local function check_module_table(socket)
     return list
 end
 
--- The metatable is protected, and its __index holds the methods.
-local function check_methods(section, sock)
-    local described = names_of(api.sections[2].entries)
-    for name in pairs(names_of(section.entries)) do
+-- The metatable is protected, and its __index holds the methods, those of `base` too.
+local function check_methods(section, object, base)
+    local described = names_of(section.entries)
+    for name in pairs(base and names_of(base.entries) or {}) do
         described[name] = true
     end
-    return differences(section.prefix, described, debug.getmetatable(sock).__index)
+    return differences(section.prefix, described, debug.getmetatable(object).__index)
 end
+
+local function no_work() end
 
 local function check_module()
     local socket = require "ssocket"
+    local both, tcp, udp, task, channel, loop = (table.unpack or _G.unpack)(api.sections, 2)
     local lists = {
         check_module_table(socket),
-        check_methods(api.sections[3], socket.tcp()),
-        check_methods(api.sections[4], socket.udp()),
+        check_methods(tcp, socket.tcp(), both),
+        check_methods(udp, socket.udp(), both),
+        check_methods(task, socket.spawn(no_work)),
+        check_methods(channel, socket.channel()),
+        check_methods(loop, socket.loop()),
     }
     local good = true
     for _, list in ipairs(lists) do

@@ -21,8 +21,8 @@ local function write_file(path, data)
     file:close()
 end
 
--- Runs a program under the Lua that runs the specs: exit status, output with errors.
-local function run(...)
+-- Starts a program under the Lua that runs the specs; its errors come with its output.
+local function start(...)
     local argv = {}
     for word in (os.getenv "SSOCKET_LUA" or "lua"):gmatch "%S+" do
         argv[#argv + 1] = word
@@ -30,7 +30,12 @@ local function run(...)
     for _, arg in ipairs { ... } do
         argv[#argv + 1] = arg
     end
-    local p = t.spawn(argv, true)
+    return t.spawn(argv, true)
+end
+
+-- Runs it: exit status, output.
+local function run(...)
+    local p = start(...)
     local text = p:rest(LIMIT)
     local how, code = sys.wait(p.pid, LIMIT)
     p:forget()
@@ -116,6 +121,9 @@ describe("script/gen-docs.lua", function()
         { 'name = "recvmany"', 'name = "recvfrom"', "udpsock:recvmany is there and not described in docs/api.lua\n" },
         { 'name = "detach"', 'name = "close"', "udpsock:detach is there and not described in docs/api.lua\n" },
         { 'name = "now"', 'name = "later"', "socket.now is there and not described in docs/api.lua\n" },
+        { 'name = "cancel"', 'name = "stop"', "task:cancel is there and not described in docs/api.lua\n" },
+        { 'name = "put"', 'name = "give"', "channel:give is described in docs/api.lua and not there\n" },
+        { 'name = "pollfd"', 'name = "fd"', "loop:pollfd is there and not described in docs/api.lua\n" },
         { '"Limit exceeded"', '"Too much"', 'socket.ERROR_LIMIT is "Limit exceeded", not "Too much"\n' },
         { '"SHUT_RD"', '"SHUT_NONE"', "socket.SHUT_NONE is described in docs/api.lua and not there\n" },
         { '"OPT_RCVBUF"', '"OPT_BUF"', "socket.OPT_RCVBUF is there and not described in docs/api.lua\n" },
@@ -144,7 +152,7 @@ describe("docs/api.lua", function()
     it("names the results in the signature as it describes them", function()
         each_entry(function(entry, name)
             local named, described = {}, {}
-            for word in (entry.call[1]:match "^(.-)%s*=" or ""):gmatch "[%w_]+" do
+            for word in (entry.call[1]:match "^(.-)%s*=" or ""):gmatch "[%w_.]+" do
                 named[#named + 1] = word
             end
             local has_err = entry.bare or not entry.errors
@@ -163,7 +171,8 @@ describe("docs/api.lua", function()
         each_entry(function(entry, name)
             local named, described = {}, {}
             for _, call in ipairs(entry.call) do
-                for word in call:match("%((.*)%)$"):gmatch "[%a_]+" do
+                local list = call:match("%((.*)%)$"):gsub("address%.%.%.", "address")
+                for word in list:gmatch "[%a_.]+" do
                     named[word] = true
                 end
             end
@@ -195,6 +204,16 @@ describe("docs/api.lua", function()
             (table.unpack or _G.unpack)(names)
         )
         assert.equal("[]\n", p:finish())
+    end)
+
+    it("tells of fields what they are, and the module has them not", function()
+        for _, field in ipairs(api.sections[1].fields) do
+            assert.is_nil(t.socket[field.name])
+            assert.is_string(field.waits, field.name)
+            assert.is_string(field.raises, field.name)
+            assert.is_function(load_text("local socket = {} " .. field.call), field.name)
+            assert.truthy(read_file("types/ssocket.lua"):find("---@field " .. field.name .. " ", 1, true), field.name)
+        end
     end)
 
     it("has examples that are Lua", function()
@@ -319,6 +338,62 @@ describe("links", function()
     end)
 end)
 
+-- ---- programs in the text ----
+
+-- Starts a program of the text that serves port 7777 for ever, on a free port instead. Returns its port, too.
+local function serving(code)
+    local path = t.tmpdir() .. "/server.lua"
+    local said = 'assert(listener:listen()) print(listener:getsockname()[2]) io.stdout:flush()'
+    local here, changes = code:gsub("7777", "0"):gsub("assert%(listener:listen%(%)%)", said)
+    assert.equal(1, changes)
+    write_file(path, here)
+    local s = start(path)
+    return s, s:number()
+end
+
+describe("docs/tasks.md", function()
+    t.guard()
+
+    local text = read_file "docs/tasks.md"
+    local count = 0
+
+    -- The titles are those of the page; what a program prints stands after it.
+    for title, part in text:gsub("\n## ", "\1"):gmatch "\1([^\n]*)([^\1]*)" do
+        for code, printed in part:gmatch "```lua\n(.-)\n```\n\n```text\n(.-)```" do
+            count = count + 1
+            it("has a program that prints what it says: " .. title, function()
+                local path = t.tmpdir() .. "/program.lua"
+                write_file(path, code)
+                local status, output = run(path)
+                assert.equal(printed, output)
+                assert.equal(0, status)
+            end)
+        end
+    end
+
+    it("has no other programs than these and a server", function()
+        local _, all = text:gsub("```lua\n", "")
+        assert.equal(count + 1, all)
+    end)
+
+    it("has a server that works as it stands", function()
+        local s, port = serving(text:match "## A server.-```lua\n(.-)\n```")
+        local p = t.python(
+            [[
+            a, b = connect(argv[0]), connect(argv[0])
+            b.sendall(b"second\n"); say(take(b, 6).decode())
+            a.sendall(b"first\n"); say(take(a, 5).decode())
+            a.sendall(b"x" * 2000)
+            try: say(drain(a) == b"\n")
+            except ConnectionResetError: say(True) # some of it was not read
+            ]],
+            port
+        )
+        assert.equal("SECOND\nFIRST\nTrue\n", p:finish())
+        s:kill()
+    end)
+end)
+
 describe("README.md", function()
     t.guard()
 
@@ -338,6 +413,22 @@ describe("README.md", function()
         assert.equal("HTTP/1.0 200 OK\r\n\r\nwelcome", text)
         assert.equal(0, status)
         assert.equal("['GET', '/', 'HTTP/1.0', 'Host:', 'example.com']\n", s:finish())
+    end)
+
+    it("has a server that works as it stands", function()
+        local code = read_file("README.md"):match "## A server for many clients%s+```lua\n(.-)\n```"
+        local s, port = serving(code)
+        local p = t.python(
+            [[
+            a, b = connect(argv[0]), connect(argv[0])
+            b.sendall(b"second"); say(take(b, 6).decode())
+            a.sendall(b"first"); say(take(a, 5).decode())
+            a.shutdown(socket.SHUT_WR); say(drain(a) == b"")
+            ]],
+            port
+        )
+        assert.equal("second\nfirst\nTrue\n", p:finish())
+        s:kill()
     end)
 
     it("lists every example", function()

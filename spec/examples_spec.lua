@@ -1,5 +1,6 @@
 -- Every file in examples/, run as a person would run it, with peers that nobody here wrote on the other side.
 
+local peer = require "support.peer"
 local t = require "support.t"
 
 local sys = t.sys
@@ -23,12 +24,21 @@ local function example(name, ...)
     return run("examples/" .. name .. ".lua", ...)
 end
 
+-- The same with so many descriptors.
+local function example_within(descriptors, name)
+    local lua = os.getenv "SSOCKET_LUA" or "lua"
+    return t.spawn({ "sh", "-c", ("ulimit -n %d && exec %s examples/%s.lua"):format(descriptors, lua, name) }, true)
+end
+
 -- Starts a server among the examples; it says where it listens.
-local function server(name, ...)
-    local p = example(name, ...)
+local function listening(p)
     p.where = p:await "listening on":match "listening on (.*)$"
     p.port = p.where:match ":(%d+)$"
     return p
+end
+
+local function server(name, ...)
+    return listening(example(name, ...))
 end
 
 -- Waits for the end: exit status, what it still said.
@@ -104,6 +114,16 @@ local function web(files)
     return p
 end
 
+-- The lines of the output in alphabetical order: downloads end in any order.
+local function sorted(text)
+    local lines = {}
+    for line in text:gmatch "[^\n]+" do
+        lines[#lines + 1] = line
+    end
+    table.sort(lines)
+    return lines
+end
+
 describe("examples/echo_tcp.lua", function()
     t.guard()
 
@@ -162,6 +182,281 @@ describe("examples/echo_tcp.lua", function()
         local second = example("echo_tcp", "127.0.0.1", first.port)
         assert.truthy(badly(second):find(t.socket.ERROR_INUSE, 1, true))
         first:kill()
+    end)
+end)
+
+describe("examples/echo_tasks.lua", function()
+    t.guard()
+
+    it("serves clients at once, whichever speaks first", function()
+        local s = server("echo_tasks", "127.0.0.1", 0, 3)
+        local p = t.python(
+            [[
+            a, b, c = (connect(argv[0]) for i in range(3))
+            for s, data in ((c, b"third"), (a, b"first"), (b, b"second"), (c, b"again")):
+                s.sendall(data)
+                say(take(s, len(data)).decode())
+            for s in (a, b, c): s.close()
+            ]],
+            s.port
+        )
+        assert.equal("third\nfirst\nsecond\nagain\n", p:finish())
+        assert.equal("", well(s))
+    end)
+
+    it("serves others while a client does not read, and owes it every byte", function()
+        local s = server("echo_tasks", "127.0.0.1", 0, 3)
+        local p = t.python(
+            [[
+            broken = connect(argv[0]); broken.sendall(b"x"); take(broken, 1); reset(broken)
+            deaf = connect(argv[0]); deaf.setblocking(False)
+            piece, sent, full = os.urandom(1 << 16), 0, 0
+            while full < 20: # until the server reads no more
+                try: sent += deaf.send(piece[sent % len(piece):]); full = 0
+                except BlockingIOError: full += 1; select.select([], [deaf], [], 0.01)
+            s = connect(argv[0]); s.sendall(b"still there?")
+            say(take(s, 12).decode()); s.close()
+            deaf.setblocking(True); deaf.shutdown(socket.SHUT_WR)
+            data = drain(deaf)
+            say(data == (piece * (sent // len(piece) + 1))[:sent])
+            ]],
+            s.port
+        )
+        assert.equal("still there?\nTrue\n", p:finish(LIMIT))
+        assert.equal("", well(s))
+    end)
+end)
+
+-- What every Python client of the web server can use: get a page, over a connection that is kept.
+local HTTP = [[
+import http.client, resource
+def page(c, path, **headers):
+    c.request("GET", path, headers=headers)
+    r = c.getresponse()
+    return r.status, r.read().decode(), r.getheader("Connection")
+def client(port):
+    return http.client.HTTPConnection("127.0.0.1", int(port), timeout=20)
+]]
+
+local function http_client(code, port, ...)
+    return t.python(HTTP .. peer.dedent(code), port, ...)
+end
+
+describe("examples/http_server.lua", function()
+    t.guard()
+
+    it("has fewer than forty lines", function()
+        local count = 0
+        for line in io.lines "examples/http_server.lua" do
+            if not line:find "^%s*$" and not line:find "^%s*%-%-" then
+                count = count + 1
+            end
+        end
+        assert.truthy(count < 40, count)
+    end)
+
+    it("answers many requests on one connection", function()
+        local s = server "http_server"
+        local p = http_client(
+            [[
+            c = client(argv[0])
+            say(page(c, "/")); own = c.sock.getsockname()
+            say(page(c, "/about?x=y")[0], page(c, "/none")[0])
+            say(page(c, "/"), c.sock.getsockname() == own)
+            say(page(c, "/", Connection="Close"))
+            say(page(c, "/"), c.sock.getsockname() == own)
+            ]],
+            s.port
+        )
+        local hello = "(200, 'Hello, world!\\n', None)"
+        assert.equal(hello, p:line())
+        assert.equal("200 404", p:line())
+        assert.equal(hello .. " True", p:line())
+        assert.equal("(200, 'Hello, world!\\n', 'close')", p:line())
+        assert.equal(hello .. " False", p:line())
+        p:finish()
+        s:kill()
+    end)
+
+    it("answers what is no request with 400, and ends there", function()
+        local s = server "http_server"
+        local p = http_client(
+            [[
+            for request in ("GET /", "POST / HTTP/1.1", "GET x HTTP/1.1", "nonsense", "GET / HTTP/2.0"):
+                c = connect(argv[0]); c.sendall(request.encode() + b"\r\nHost: x\r\n\r\n")
+                say(drain(c).split(b"\r\n")[0].decode())
+            ]],
+            s.port
+        )
+        assert.equal(("HTTP/1.1 400 Bad Request\n"):rep(5), p:finish())
+        s:kill()
+    end)
+
+    it("keeps a connection for HTTP/1.1 without a body only", function()
+        local s = server "http_server"
+        local p = http_client(
+            [[
+            for request in ("GET / HTTP/1.0\r\n", "GET / HTTP/1.1\r\nContent-Length: 2\r\n",
+                    "GET / HTTP/1.1\r\nTransfer-encoding: chunked\r\n", "GET / HTTP/1.1\r\nCONNECTION: a, close\r\n"):
+                c = connect(argv[0]); c.sendall(request.encode() + b"\r\n")
+                data = drain(c).split(b"\r\n")
+                say(data[0].decode(), b"Connection: close" in data)
+            ]],
+            s.port
+        )
+        assert.equal(("HTTP/1.1 200 OK True\n"):rep(4), p:finish())
+        s:kill()
+    end)
+
+    it("takes requests that come together, byte by byte, and in no time too many", function()
+        local s = server "http_server"
+        local p = http_client(
+            [[
+            c = connect(argv[0]); c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            c.sendall(b"GET / HTTP/1.1\r\n\r\n" * 200); c.shutdown(socket.SHUT_WR)
+            say(drain(c).count(b"Hello, world!\n"))
+            c = connect(argv[0]); c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n": c.sendall(bytes([byte]))
+            say(drain(c).count(b"Hello, world!\n"))
+            c = connect(argv[0])
+            try:
+                c.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 10000); say(drain(c))
+            except ConnectionResetError: say(b"")
+            ]],
+            s.port
+        )
+        assert.equal("200\n1\nb''\n", p:finish())
+        s:kill()
+    end)
+
+    it("goes on when it is out of descriptors, and does not spin", function()
+        local s = listening(example_within(20, "http_server"))
+        local p = http_client(
+            [[
+            socks = [connect(argv[0]) for i in range(30)]
+            hear()
+            for s in socks[:20]: s.close()
+            for s in socks[20:]:
+                s.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"); s.settimeout(20)
+                say(drain(s).count(b"Hello"))
+            ]],
+            s.port
+        )
+        assert.equal("accept: " .. t.text "EMFILE", s:line())
+        local started = t.now()
+        assert.equal("accept: " .. t.text "EMFILE", s:line())
+        assert.truthy(t.now() - started > 0.05)
+        p:say "on"
+        assert.equal(("1\n"):rep(10), p:finish(LIMIT))
+        s:kill()
+    end)
+
+    it("holds ten thousand connections and serves them all", function()
+        local wanted = 10000
+        local p = http_client(
+            [[
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            n = min(int(argv[1]), hard - 100)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (n + 100, hard))
+            say(n)
+            port = hear()
+            socks = [connect(port) for i in range(n)]
+            count = 0
+            for i in range(2):
+                for s in socks: s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                for s in socks: count += take(s, 53).endswith(b"\r\n\r\nHello, world!\n")
+            say(count)
+            say(page(client(port), "/")[0])
+            ]],
+            0,
+            math.floor(wanted / t.slow)
+        )
+        local n = p:number()
+        local s = listening(example_within(n + 100, "http_server"))
+        p:say(s.port)
+        assert.equal(2 * n, p:number(3 * LIMIT))
+        assert.equal("200\n", p:finish(LIMIT))
+        s:kill()
+    end)
+end)
+
+describe("examples/chat.lua", function()
+    t.guard()
+
+    it("tells each line to all the others, and who comes and goes", function()
+        local s = server "chat"
+        local p = t.python(
+            [[
+            def name(s): return "%s:%d" % s.getsockname()
+            a = connect(argv[0]); fa = a.makefile("rb")
+            b = connect(argv[0]); fb = b.makefile("rb")
+            say(fa.readline().decode().rstrip() == name(b) + " has come")
+            a.sendall(b"hel"); a.sendall(b"lo\nagain\n")
+            say(fb.readline().decode() == name(a) + ": hello\n")
+            say(fb.readline().decode() == name(a) + ": again\n")
+            b.sendall(b"bye\n"); b.shutdown(socket.SHUT_WR); ended = time.time()
+            say(fa.readline().decode() == name(b) + ": bye\n")
+            say(fa.readline().decode() == name(b) + " has gone\n")
+            say(fb.readline() == b"", time.time() - ended < 4)
+            ]],
+            s.port
+        )
+        assert.equal(("True\n"):rep(5) .. "True True\n", p:finish())
+        s:kill()
+    end)
+
+    it("is delayed by no client that does not read, and puts it out", function()
+        local s = server "chat"
+        local p = t.python(
+            [[
+            deaf = connect(argv[0])
+            speaker = connect(argv[0]); take(deaf, 10)
+            hearer = connect(argv[0]); f = hearer.makefile("rb")
+            speaker.makefile("rb").readline()
+            worst, line, lines = 0, b"x" * 900 + b"\n", 0
+            gone = b""
+            while not gone.endswith(b" has gone\n"):
+                start = time.time()
+                speaker.sendall(line); gone = f.readline()
+                worst = max(worst, time.time() - start); lines += 1
+                if gone.endswith(b"x\n"): gone = b""
+            say(lines > 100, worst < 5)
+            say(gone.decode().split()[0] == "%s:%d" % deaf.getsockname())
+            ]],
+            s.port
+        )
+        assert.equal("True True\nTrue\n", p:finish(LIMIT))
+        s:kill()
+    end)
+end)
+
+-- Runs an example that needs another module.
+local function with(module, name)
+    local there = t.lua(("print(pcall(require, %q))"):format(module)):finish():find "^true"
+    if not there then
+        pending("no " .. module .. " for this Lua")
+    end
+    assert.same({
+        "accept: Connection closed",
+        "client 1 got CLIENT 1",
+        "client 2 got CLIENT 2",
+        "client 3 got CLIENT 3",
+    }, sorted(well(example(name))))
+end
+
+describe("examples/in_cqueues.lua", function()
+    t.guard()
+
+    it("has tasks and cqueues' coroutines go on side by side, and ends", function()
+        with("cqueues", "in_cqueues")
+    end)
+end)
+
+describe("examples/in_luv.lua", function()
+    t.guard()
+
+    it("has tasks and luv's callbacks go on side by side, and ends", function()
+        with("luv", "in_luv")
     end)
 end)
 
@@ -408,22 +703,12 @@ describe("examples/proxy.lua", function()
     end)
 end)
 
--- The lines of the output in alphabetical order: downloads end in any order.
-local function sorted(text)
-    local lines = {}
-    for line in text:gmatch "[^\n]+" do
-        lines[#lines + 1] = line
-    end
-    table.sort(lines)
-    return lines
-end
-
 describe("examples/downloads.lua", function()
     t.guard()
 
     it("fetches pages of any size", function()
         local s = web { a = "", b = "x", c = t.random(100000), d = t.random(2000000) }
-        local p = example("downloads", "127.0.0.1", s.port, "/a", "/b", "/c", "/d", "/none")
+        local p = example("downloads", 3, "127.0.0.1", s.port, "/a", "/b", "/c", "/d", "/none")
         local lines = sorted(well(p))
         for i, bytes in ipairs { 0, 1, 100000, 2000000 } do
             local wanted = ("^/%s +HTTP/1.0 200 OK, %d bytes$"):format(("abcd"):sub(i, i), bytes)
@@ -433,7 +718,7 @@ describe("examples/downloads.lua", function()
         s:kill()
     end)
 
-    it("has all of them under way at the same time", function()
+    it("has as many of them under way as it is told", function()
         -- Nobody is answered before all have asked.
         local s = t.python [[
             with listen() as l: socks = [l.accept()[0] for i in range(20)]
@@ -446,13 +731,31 @@ describe("examples/downloads.lua", function()
         for i = 1, 20 do
             paths[i] = ("/%02d"):format(i)
         end
-        local p = example("downloads", "127.0.0.1", s:number(), (table.unpack or unpack)(paths))
+        local p = example("downloads", 20, "127.0.0.1", s:number(), (table.unpack or unpack)(paths))
         local lines = sorted(well(p))
         assert.equal(20, #lines)
         for i, line in ipairs(lines) do
             assert.truthy(line:find(("^/%02d +HTTP/1.0 200 OK, 1000 bytes$"):format(i)), line)
         end
         s:finish()
+    end)
+
+    it("has no more of them under way", function()
+        local s = t.python [[
+            with listen() as l:
+                socks = [l.accept()[0] for i in range(3)]
+                say(select.select([l], [], [], 0.2)[0] == [])
+                for i in range(5):
+                    s = socks.pop(0)
+                    head = b""
+                    while not head.endswith(b"\r\n\r\n"): head += s.recv(1)
+                    s.sendall(b"HTTP/1.0 200 OK\r\n\r\nx"); s.close()
+                    if i < 2: socks.append(l.accept()[0])
+                say(select.select([l], [], [], 0)[0] == [])
+        ]]
+        local p = example("downloads", 3, "127.0.0.1", s:number(), "/a", "/b", "/c", "/d", "/e")
+        assert.equal(5, #sorted(well(p)))
+        assert.equal("True\nTrue\n", s:finish())
     end)
 
     it("understands an answer that comes byte by byte", function()
@@ -463,7 +766,7 @@ describe("examples/downloads.lua", function()
                 s.sendall(bytes([byte])); time.sleep(0.002)
             hear()
         ]]
-        local p = example("downloads", "127.0.0.1", s:number(), "/slow")
+        local p = example("downloads", 3, "127.0.0.1", s:number(), "/slow")
         assert.truthy(well(p):find "^/slow +HTTP/1.0 200 Fine, 7 bytes\n$")
         s:say "done"
         s:finish()
@@ -479,13 +782,13 @@ describe("examples/downloads.lua", function()
                 s.shutdown(socket.SHUT_WR)
             for s in socks: drain(s)
         ]]
-        local p = example("downloads", "127.0.0.1", s:number(), "/a", "/b")
+        local p = example("downloads", 3, "127.0.0.1", s:number(), "/a", "/b")
         local lines = sorted(badly(p))
         assert.truthy(lines[1]:find "^/a +Connection closed after 3 bytes$", lines[1])
         assert.truthy(lines[2]:find "^/b +Limit exceeded$", lines[2])
         s:finish()
         local port, release = refusing()
-        assert.truthy(badly(example("downloads", "127.0.0.1", port, "/c")):find "^/c +Connection refused\n$")
+        assert.truthy(badly(example("downloads", 3, "127.0.0.1", port, "/c")):find "^/c +Connection refused\n$")
         release()
     end)
 end)

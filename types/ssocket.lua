@@ -22,7 +22,7 @@
 ---| "ip_ttl" # integer, both; hops that a packet may make, 1..255; the unicast hop limit on IPv6
 ---| "ip_multicast_ttl" # integer, udpsock; hops that a multicast datagram may make, 0..255
 ---| "ip_multicast_loop" # boolean, udpsock; multicast datagrams reach listeners on this machine too
----| "spin" # integer, both; microseconds, 0 to 1000, default 0: how long a call tries before it sleeps in the kernel; needs no descriptor
+---| "spin" # integer, both; microseconds, 0 to 1000, default 0: how long a call tries before it sleeps in the kernel, while there are no tasks; needs no descriptor
 
 ---The value of SHUT_RD, SHUT_WR or SHUT_RDWR.
 ---@alias ssocket.shutdown integer
@@ -54,9 +54,12 @@
 ---@field ERROR_TRUNCATED "Datagram truncated" the datagram was longer than the size asked for
 ---@field ERROR_ACCESS "Permission denied" the system forbids it (`EACCES`)
 ---@field ERROR_LIMIT "Limit exceeded" more bytes than the `max` of `readuntil` or `readall`
+---@field ERROR_BUSY "Another task waits on the socket" a call of the same direction waits on the socket already, see Tasks
+---@field ERROR_CANCELLED "Task cancelled" the task has been cancelled, see Tasks
 ---@field SHUT_RD ssocket.shutdown reading ends
 ---@field SHUT_WR ssocket.shutdown writing ends: the peer sees the end of the stream
 ---@field SHUT_RDWR ssocket.shutdown both
+---@field onerror fun(task: ssocket.task, message: string)|nil your function that is told of failed tasks
 ---@field OPT_TCP_NODELAY "tcp_nodelay"
 ---@field OPT_TCP_KEEPALIVE "tcp_keepalive"
 ---@field OPT_TCP_REUSEADDR "tcp_reuseaddr"
@@ -113,9 +116,11 @@ function ssocket.pair() end
 ---@return string? err
 function ssocket.fromfd(fd) end
 
----Waits. A negative time or 0 returns at once; a signal does not end it early.
+---Waits. A negative time counts as 0, which returns at once, or where there are tasks lets each of them have
+---a turn. A signal does not end it early.
 ---@param seconds number seconds; fractions count
----@return true ok # always
+---@return true? ok # always, outside tasks
+---@return string? err
 function ssocket.sleep(seconds) end
 
 ---The monotonic clock, for measuring and for deadlines of one's own. Only differences mean something.
@@ -129,6 +134,28 @@ function ssocket.now() end
 ---@return ssocket.address[]? addresses # one or more
 ---@return string? err
 function ssocket.resolve(host, port, timeout) end
+
+---Starts a task that runs `f(...)`. It begins when the caller next waits. It lives until `f` returns or
+---raises, whether its handle is kept or not.
+---@param f function what the task does
+---@param ... any its arguments
+---@return ssocket.task task # the handle, see Task objects
+function ssocket.spawn(f, ...) end
+
+---Runs the tasks, those too that they start, and returns when all have ended. A program whose main part waits
+---in some other call need not call it.
+function ssocket.run() end
+
+---A queue through which tasks, and the main program, hand values to each other. When it is full, who puts
+---waits for who gets, and so a fast giver is held back.
+---@param capacity? integer 0 or more; values; how many are kept for later; 0: each is handed from hand to hand
+---@return ssocket.channel channel # see Channels
+function ssocket.channel(capacity) end
+
+---What a program needs that has an event loop already. All loop objects of a Lua state stand for the same
+---tasks.
+---@return ssocket.loop loop # see The loop
+function ssocket.loop() end
 
 ---Calls of both kinds of socket.
 ---@class ssocket.socket
@@ -352,5 +379,71 @@ function udpsock:join(group, interface) end
 ---@return true? ok # done
 ---@return string? err
 function udpsock:leave(group, interface) end
+
+---Task objects.
+---@class ssocket.task
+local task = {}
+
+---Waits until the task has ended and gives what it returned. Any number of tasks may wait for one, and any
+---number of times. When the wait itself fails, the task goes on.
+---@param timeout? number seconds; negative: no limit; 0: do not wait
+---@return true? ok # it has returned, and its results follow
+---@return any ... # its results; where it has failed, the error value and a text, message and traceback; else `err` alone
+function task:wait(timeout) end
+
+---Asks the task to end. The call it waits in fails with `ERROR_CANCELLED`, and so does each later call in it
+---that would have to wait. The task ends when it returns or raises; `wait` then gives what it returned, or
+---`nil, ERROR_CANCELLED` if it raised. One that has not begun yet does begin. Tasks for which it waits are
+---not cancelled with it.
+---@return boolean ok # whether it had still to end
+function task:cancel() end
+
+---What the task is doing.
+---@return "ready"|"waiting"|"done"|"failed" status # it runs or is about to; a call in it waits; it has returned; it has raised an error
+function task:status() end
+
+---Channels.
+---@class ssocket.channel
+local channel = {}
+
+---Gives a value: to the task that has waited longest in `get`, or to be kept for the next one.
+---@param value any anything but nil
+---@param timeout? number seconds; negative: no limit; 0: do not wait
+---@return true? ok # taken, or kept
+---@return string? err
+function channel:put(value, timeout) end
+
+---Takes the oldest value.
+---@param timeout? number seconds; negative: no limit; 0: do not wait
+---@return any value # the value, which is never nil
+---@return string? err
+function channel:get(timeout) end
+
+---Ends the channel. What was put can still be taken. Who waits in `put` or `get` is woken with
+---`ERROR_CLOSED`. Closing it again changes nothing.
+---@return 1 ok # always
+function channel:close() end
+
+---The loop.
+---@class ssocket.loop
+local loop = {}
+
+---A descriptor that is readable when one for which a task waits is ready. It stays the module's.
+---@return integer? fd # the descriptor; -1 where the system has only poll(2)
+---@return string? err
+function loop:pollfd() end
+
+---What to wait for on the descriptor.
+---@return "r" events # that it is readable
+function loop:events() end
+
+---For how long the descriptor may be waited for.
+---@return number? seconds # until a task's time is over; 0: a task can go on at once; nil: no limit
+function loop:timeout() end
+
+---Lets each task go on that can, once.
+---@param timeout? number seconds; how long to wait when none can; negative: no limit; 0: do not wait
+---@return boolean tasks_left # whether there are tasks that have not ended
+function loop:step(timeout) end
 
 return ssocket

@@ -37,6 +37,7 @@ struct ss_io {
     uint8_t left;        /* SS_TRY: so many more calls */
     bool edge;           /* the turn is SS_EDGE (`turn` says SS_TRY) */
     bool quiet;          /* all that was there is received, and the poller will tell of more */
+    bool was_reset;      /* a send was told so, and the kernel says it once */
     bool sticky;         /* that can't be known: an end of the stream, for one, comes without another report */
     int64_t patience_ns; /* how long a call may wait in the kernel; 0: without end */
 };

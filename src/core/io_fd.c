@@ -3,6 +3,8 @@
 #include "os/os_net.h"
 #include "os/os_poller.h"
 
+#include <errno.h> /* ECONNRESET */
+
 /* In a task a receive that got less than it could spares the next one, which would find nothing (epoll(7), "Questions and
  * answers" 9). */
 static void note_quiet(struct ss_io *io, enum ss_status st, bool all_there)
@@ -18,7 +20,10 @@ static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all,
     enum ss_status st = os_recv(io->fd, buf, len, turn == SS_TRY ? OS_DONTWAIT : all ? OS_ALL : 0, got, err);
     if (io->edge)
         note_quiet(io, st, st == SS_OK && *got < len);
-    return st;
+    if (st != SS_EOF || !io->was_reset)
+        return st;
+    *err = (struct ss_error){ SS_SYSTEM, ECONNRESET }; /* it would pass for a proper end */
+    return SS_ERROR;
 }
 
 static enum ss_status fd_send(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err)
@@ -26,7 +31,10 @@ static enum ss_status fd_send(struct ss_io *io, const struct iovec *iov, size_t 
     enum ss_turn turn = ss_io_turn(io);
     if (turn == SS_HOLD)
         return SS_WANT;
-    return os_send(io->fd, iov, n, turn == SS_TRY ? OS_DONTWAIT : 0, sent, err);
+    enum ss_status st = os_send(io->fd, iov, n, turn == SS_TRY ? OS_DONTWAIT : 0, sent, err);
+    if (st == SS_ERROR && err->code == ECONNRESET)
+        io->was_reset = true;
+    return st;
 }
 
 const struct ss_transport ss_fd_transport = { .recv = fd_recv, .send = fd_send };

@@ -27,9 +27,14 @@ void ss_env_fini(struct ss_env *env)
     ss_mem_free(&env->pool.mem, env->by_fd, env->nfds * sizeof(struct ss_sock *));
     env->by_fd = NULL;
     env->nfds = 0;
+    ss_env_end(env);
+    ss_pool_fini(&env->pool);
+}
+
+void ss_env_end(struct ss_env *env)
+{
     os_fork_mark_free(env->mark);
     env->mark = NULL;
-    ss_pool_fini(&env->pool);
 }
 
 struct ss_sock *ss_env_find(const struct ss_env *env, int fd)
@@ -55,7 +60,7 @@ static bool grow_table(struct ss_env *env, size_t n)
 
 bool ss_env_forked(struct ss_env *env)
 {
-    if (!os_fork_mark_is_new(env->mark))
+    if (!env->mark || !os_fork_mark_is_new(env->mark)) /* none: the state is being closed */
         return false;
     for (size_t i = 0; i < env->nfds; i++)
         if (env->by_fd[i])
@@ -148,7 +153,7 @@ int ss_sock_release(struct ss_sock *s, bool closing)
     if (fd >= 0)
         s->env->by_fd[fd] = NULL;
     s->io.fd = -1;
-    s->io.quiet = s->io.sticky = false;
+    s->io.quiet = s->io.sticky = s->io.was_reset = false;
     s->family = 0;
     s->named = s->nonblock = false;
     s->queued = s->joins = s->splits = s->asked_to_join = s->asked_to_split = s->shared = false;

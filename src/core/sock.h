@@ -31,6 +31,9 @@ struct ss_env {
 bool ss_env_init(struct ss_env *env, struct ss_mem mem);
 void ss_env_fini(struct ss_env *env);
 
+/* Its end has begun: from here on env->mark is NULL. */
+void ss_env_end(struct ss_env *env);
+
 /* Whether this is a new process: a fork(2) has made it since the last time. Its sockets are its parent's as well. */
 bool ss_env_forked(struct ss_env *env);
 

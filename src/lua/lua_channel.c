@@ -79,14 +79,32 @@ static void wake(struct channel *ch, struct ss_waiter *w, enum ss_status st)
 
 /* Giving */
 
+/* Hands over the value on top of the stack, if there is somebody who takes it or room for it. */
+static bool give(lua_State *L, struct channel *ch, int values)
+{
+    if (ch->takers.first) {
+        lua_rawseti(L, values, -ticket_of(ch->takers.first));
+        wake(ch, ch->takers.first, SS_OK);
+        return true;
+    }
+    if (ch->n == ch->capacity)
+        return false;
+    append(L, ch, values);
+    return true;
+}
+
+/* The channel is on top of the stack. What was not taken is withdrawn; unless it had no time at all and somebody has come
+ * meanwhile. */
 static int finish_put(lua_State *L, struct ss_op *base, enum ss_status st)
 {
     const struct lss_standing *standing = (const struct lss_standing *)base;
-    if (st != SS_OK) { /* it is withdrawn */
-        int channel = lua_gettop(L);
-        lss_push_kept(L, channel);
-        take_of(L, lua_gettop(L), standing->ticket);
-        lua_settop(L, channel);
+    struct channel *ch = lua_touserdata(L, -1);
+    if (st != SS_OK) {
+        lss_push_kept(L, lua_gettop(L));
+        int values = lua_gettop(L);
+        take_of(L, values, standing->ticket);
+        if (st == SS_TIMEOUT && !ch->closed && !ch->givers.first && give(L, ch, values))
+            st = SS_OK;
     }
     return lss_push_done(L, st, &base->error);
 }
@@ -109,32 +127,17 @@ static int channel_put(lua_State *L)
         return lss_push_failure(L, 1, SS_CLOSED, NULL);
     lss_push_kept(L, 1);
     lua_pushvalue(L, 2);
-    if (ch->takers.first) {
-        lua_rawseti(L, VALUES, -ticket_of(ch->takers.first));
-        wake(ch, ch->takers.first, SS_OK);
-    } else if (ch->n < ch->capacity) {
-        append(L, ch, VALUES);
-    } else {
+    if (!give(L, ch, VALUES)) {
         standing.ticket = new_ticket(ch);
         lua_rawseti(L, VALUES, -standing.ticket);
         lua_pushvalue(L, 1);
         return lss_stand(L, ch->tasks, timeout_ns, &standing, &way);
     }
     lua_pushboolean(L, 1);
-    return 1;
+    return lss_pass(L, ch->tasks);
 }
 
 /* Taking */
-
-static int finish_get(lua_State *L, struct ss_op *base, enum ss_status st)
-{
-    const struct lss_standing *standing = (const struct lss_standing *)base;
-    if (st != SS_OK)
-        return lss_push_failure(L, 1, st, &base->error);
-    lss_push_kept(L, lua_gettop(L));
-    take_of(L, lua_gettop(L), standing->ticket);
-    return 1;
-}
 
 /* Pushes the next value, if there is one, and lets the first of those who wait with theirs go on. */
 static bool push_next(lua_State *L, struct channel *ch, int values)
@@ -155,6 +158,18 @@ static bool push_next(lua_State *L, struct channel *ch, int values)
     return true;
 }
 
+static int finish_get(lua_State *L, struct ss_op *base, enum ss_status st)
+{
+    const struct lss_standing *standing = (const struct lss_standing *)base;
+    struct channel *ch = lua_touserdata(L, -1);
+    lss_push_kept(L, lua_gettop(L));
+    if (st == SS_OK)
+        take_of(L, lua_gettop(L), standing->ticket);
+    else if (st != SS_TIMEOUT || !push_next(L, ch, lua_gettop(L)))
+        return lss_push_failure(L, 1, st, &base->error);
+    return 1;
+}
+
 static int channel_get(lua_State *L)
 {
     static const struct lss_way way = { finish_get, sizeof(struct lss_standing), NULL, 1, 0 };
@@ -164,7 +179,7 @@ static int channel_get(lua_State *L)
     lua_settop(L, 1);
     lss_push_kept(L, 1);
     if (push_next(L, ch, 2))
-        return 1;
+        return lss_pass(L, ch->tasks);
     if (ch->closed)
         return lss_push_failure(L, 1, SS_CLOSED, NULL);
     lua_pushvalue(L, 1);
@@ -184,7 +199,32 @@ static int channel_close(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg events[] = { { "__close", channel_close }, { NULL, NULL } };
+/* Those who wait at a channel that is nobody's any more are not there either. */
+static int channel_gc(lua_State *L)
+{
+    struct channel *ch = self(L);
+    if (!ch->tasks->closed) {
+        channel_close(L);
+        return 0;
+    }
+    lua_pushnil(L); /* finalizers that run later find no channel */
+    lua_setmetatable(L, 1);
+    return 0;
+}
+
+static int channel_tostring(lua_State *L)
+{
+    const struct channel *ch = self(L);
+    lua_pushfstring(L, "<channel: %d of %d>", ch->n, ch->capacity);
+    return 1;
+}
+
+static const luaL_Reg events[] = {
+    { "__close", channel_close },
+    { "__gc", channel_gc },
+    { "__tostring", channel_tostring },
+    { NULL, NULL },
+};
 static const luaL_Reg methods[] = {
     { "close", channel_close },
     { "get", channel_get },

@@ -19,9 +19,12 @@ enum { CALLS = 64 };
 static int tasks_gc(lua_State *L)
 {
     struct lss_tasks *tasks = lua_touserdata(L, 1);
-    if (!tasks->closed)
-        ss_loop_fini(&tasks->loop);
+    if (tasks->closed)
+        return 0;
+    struct ss_env *env = tasks->loop.env;
     tasks->closed = true;
+    ss_loop_fini(&tasks->loop);
+    ss_env_end(env); /* no finalizer begins anew */
     return 0;
 }
 
@@ -33,8 +36,16 @@ static void set_gc(lua_State *L)
     lua_setmetatable(L, -2);
 }
 
+/* A program may resume or close a task's coroutine itself; what the operation needs is gone then. */
+static bool is_there(void *owner)
+{
+    const struct lss_task *t = owner;
+    return !t->begun || (lua_status(t->co) == LUA_YIELD && lua_touserdata(t->co, -1) == t);
+}
+
 static struct lss_tasks *new_tasks(lua_State *L, struct ss_env *env)
 {
+    struct ss_error err;
     struct lss_tasks *tasks = lss_newuserdata(L, sizeof *tasks);
     *tasks = (struct lss_tasks){ .mem = env->pool.mem, .closed = true };
     set_gc(L);
@@ -43,14 +54,21 @@ static struct lss_tasks *new_tasks(lua_State *L, struct ss_env *env)
     tasks->coroutines = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_newtable(L);
     tasks->handles = luaL_ref(L, LUA_REGISTRYINDEX);
-    ss_loop_init(&tasks->loop, env);
     tasks->closed = false;
-    return tasks;
+    if (ss_loop_init(&tasks->loop, env, is_there, &err) == SS_OK)
+        return tasks;
+    ss_loop_fini(&tasks->loop);
+    tasks->closed = true;
+    lss_push_failure(L, 0, SS_ERROR, &err);
+    lua_error(L);
+    return NULL;
 }
 
 struct lss_tasks *lss_tasks(lua_State *L)
 {
     struct ss_env *env = lss_env(L);
+    if (!env->loop && !env->mark)
+        luaL_error(L, "the Lua state is being closed");
     return env->loop ? (struct lss_tasks *)env->loop : new_tasks(L, env);
 }
 
@@ -164,7 +182,8 @@ static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t 
     t->sock = s;
     t->waiter.deadline_ns = op->deadline_ns > 0 ? op->deadline_ns : deadline(timeout_ns);
     lua_pushlightuserdata(L, t); /* no other yield has this */
-    return lua_yield(L, way->keep + 1);
+    return lua_yield(L,
+                     LSS_JIT ? lua_gettop(L) : way->keep + 1); /* LuaJIT forgets what is not yielded, arguments too */
 }
 
 /* From here on the loop knows of it. */
@@ -204,11 +223,13 @@ void lss_begin(lua_State *L, struct lss_task *t, int values)
 /* Message and traceback of the error on top of the stack of the task, both on top of L. */
 static void push_traceback(lua_State *L, lua_State *co)
 {
-    const char *message = lua_tostring(co, -1);
-    if (message)
-        lua_pushstring(L, message);
-    else
-        message = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(co, -1));
+    lua_pushvalue(co, -1); /* a number becomes a text, but not the error itself */
+    lua_xmove(co, L, 1);
+    const char *message = lua_tostring(L, -1);
+    if (!message) {
+        message = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, -1));
+        lua_remove(L, -2);
+    }
     lss_traceback(L, co, message);
     lua_remove(L, -2);
 }
@@ -218,7 +239,7 @@ static int keep_outcome(lua_State *L)
 {
     struct lss_task *t = lua_touserdata(L, 1);
     if (t->state == LSS_FAILED) {
-        lss_check_room(L, t->co, 1);
+        lss_check_room(L, t->co, 2);
         push_traceback(L, t->co);
         lua_xmove(L, t->co, 1);
         t->values = 2;
@@ -235,8 +256,15 @@ static void lose_outcome(struct lss_task *t)
     t->values = 0;
 }
 
-static void see_failure(struct lss_task *t)
+/* Those who wait for it get what became of it. */
+static void end(lua_State *L, struct lss_task *t)
 {
+    t->tasks->alive--;
+    let_die(L, t);
+    while (t->joiners.first) {
+        t->seen = true;
+        ss_loop_end(&t->tasks->loop, t->joiners.first, SS_OK);
+    }
     if (t->state == LSS_FAILED && !t->seen && !t->cancelled)
         t->tasks->unseen++;
 }
@@ -246,12 +274,6 @@ static void end_task(lua_State *L, struct lss_task *t, int status, int results)
 {
     t->state = status == LUA_OK ? LSS_DONE : LSS_FAILED;
     t->values = status == LUA_OK ? results : 1;
-    t->tasks->alive--;
-    let_die(L, t);
-    while (t->joiners.first) {
-        t->seen = true;
-        ss_loop_end(&t->tasks->loop, t->joiners.first, SS_OK);
-    }
     if (t->values > 0) {
         lua_pushcfunction(L, keep_outcome);
         lua_pushvalue(L, -3);
@@ -261,16 +283,14 @@ static void end_task(lua_State *L, struct lss_task *t, int status, int results)
             lose_outcome(t);
         }
     }
-    see_failure(t);
+    end(L, t);
 }
 
 static bool is_suspended_call(struct lss_task *t, int results)
 {
-    if (results == 0 || lua_touserdata(t->co, -1) != t)
-        return false;
-    lua_pop(t->co, 1);
-    t->values = results - 1;
-    return true;
+    bool ours = results > 0 && lua_touserdata(t->co, -1) == t;
+    t->values = ours ? t->way->keep : 0;
+    return ours;
 }
 
 /* With `n` values on top of its stack. */
@@ -278,6 +298,7 @@ static void resume(lua_State *L, struct lss_task *t, int n)
 {
     struct lss_tasks *tasks = t->tasks;
     int results;
+    t->begun = true;
     t->for_turn = false;
     t->state = LSS_READY;
     tasks->runs = t;
@@ -288,10 +309,17 @@ static void resume(lua_State *L, struct lss_task *t, int n)
         begin_to_wait(t);
     } else if (status == LUA_YIELD) {
         lua_pop(t->co, results);
+        lua_pushlightuserdata(t->co, t);
         begin_turn(t, 0);
     } else {
         end_task(L, t, status, results);
     }
+}
+
+/* A task that is to end does not wait any more: its time is always over. */
+static enum ss_status status_of(const struct lss_task *t)
+{
+    return t->cancelled && t->waiter.status == SS_TIMEOUT ? SS_CANCELLED : t->waiter.status;
 }
 
 /* Turns what a task has waited for into results, on top of its stack; their number. What is kept stays where it is until that
@@ -303,23 +331,43 @@ static int finish_call(lua_State *L, struct lss_task *t)
     lss_check_room(L, L, t->values + LUA_MINSTACK);
     lss_check_room(L, t->co, t->values);
     for (int i = 0; i < t->values; i++)
-        lua_pushvalue(t->co, -t->values);
+        lua_pushvalue(t->co, -t->values - 1);
     lua_xmove(t->co, L, t->values);
-    int n = t->way->finish(L, t->waiter.op, t->waiter.status);
+    int n = t->way->finish(L, t->waiter.op, status_of(t));
     if (n != LSS_AGAIN) {
         lss_check_room(L, t->co, n);
-        lua_pop(t->co, t->values);
+        lua_pop(t->co, t->values + 1);
         lua_xmove(L, t->co, n);
     }
     lua_settop(L, top);
     return n;
 }
 
+/* Its coroutine is not where it was left. Nothing is known of it any more, and its stack is not touched. */
+static void lose(lua_State *L, struct lss_task *t)
+{
+    release(t->sock, &t->waiter);
+    lose_outcome(t);
+    t->lost = true;
+    end(L, t);
+    lua_pop(L, 2);
+}
+
 /* A task whose wait has ended goes on. Should memory fail before it is resumed, that is tried again at the next turn. */
 static void go_on(lua_State *L, struct lss_task *t)
 {
     push_both(L, t); /* it may end, and must not be collected meanwhile */
-    int n = t->way ? finish_call(L, t) : t->values;
+    int n = 0;
+    if (!is_there(t)) {
+        lose(L, t);
+        return;
+    }
+    if (t->way)
+        n = finish_call(L, t);
+    else if (!t->begun)
+        n = t->values;
+    else
+        lua_pop(t->co, 1);
     if (n == LSS_AGAIN) {
         t->for_turn = true;
         begin_to_wait(t);
@@ -356,8 +404,8 @@ static void take_turns(lua_State *L, struct round *r)
 
 static void check_progress(lua_State *L, struct round *r)
 {
-    if (!r->once && ss_loop_is_stuck(&r->tasks->loop))
-        luaL_error(L, "deadlock: %d tasks wait, and nothing is left that could wake them", (int)r->tasks->alive);
+    if (r->timeout_ns < 0 && ss_loop_is_stuck(&r->tasks->loop))
+        lss_fail_deadlock(L, r->tasks);
 }
 
 static int run_protected(lua_State *L)
@@ -391,6 +439,10 @@ static void clean_up(struct round *r)
 static void run_round(lua_State *L, struct round *r)
 {
     lss_check_room(L, L, LUA_MINSTACK);
+    if (!lss_can_run(L)) {
+        clean_up(r);
+        lss_cannot_wait(L);
+    }
     lua_pushcfunction(L, run_protected);
     lua_pushlightuserdata(L, r);
     if (lua_pcall(L, 1, 0, 0) == 0)
@@ -428,10 +480,16 @@ static enum ss_status wait_in_main(lua_State *L, struct lss_tasks *tasks, struct
     return st;
 }
 
+/* Whether it is time to let others run first. What stands and has time lets them run anyway. */
+static bool takes_turn(struct lss_tasks *tasks, int64_t timeout_ns, const struct ss_op *op, bool cancelled)
+{
+    return tasks->calls++ >= CALLS && (!stands(op) || timeout_ns == 0 || cancelled);
+}
+
 static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
                        const struct lss_way *way)
 {
-    if (tasks->calls++ >= CALLS && tasks->alive > 0) {
+    if (takes_turn(tasks, timeout_ns, op, false) && tasks->alive > 0 && lss_can_run(L)) {
         tasks->calls = 0;
         lss_run_turn(L, tasks, 0);
     }
@@ -461,20 +519,14 @@ static enum ss_status try_in_task(const struct lss_task *t, struct ss_sock *s, i
     return st == SS_WANT && t->cancelled ? SS_CANCELLED : st;
 }
 
-/* Those that stand in a line get what they wait for from somebody else only. */
-static bool may_take_turn(const struct ss_op *op)
-{
-    return !stands(op) || !((const struct lss_standing *)op)->line;
-}
-
 static int run_in_task(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
                        const struct lss_way *way)
 {
     if (is_busy(s, way->holds))
         return way->finish(L, op, SS_BUSY);
-    if (t->tasks->calls++ >= CALLS && may_take_turn(op) && L == t->co && lss_can_yield(L)) {
+    if (takes_turn(t->tasks, timeout_ns, op, t->cancelled) && L == t->co && lss_can_yield(L)) {
         t->for_turn = true;
-        return suspend(L, t, s, timeout_ns, op, way);
+        return suspend(L, t, s, t->cancelled ? 0 : timeout_ns, op, way);
     }
     enum ss_status st = try_in_task(t, s, timeout_ns, op);
     if (st != SS_WANT)
@@ -504,6 +556,21 @@ int lss_stand(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct 
               const struct lss_way *way)
 {
     return lss_run_with_tasks(L, &tasks->loop, NULL, timeout_ns, &standing->op, way);
+}
+
+/* The result of a call that did not wait, after others have had their turn if it is time for that. */
+
+static int finish_pass(lua_State *L, struct ss_op *op, enum ss_status st)
+{
+    (void)L, (void)op, (void)st;
+    return 1;
+}
+
+int lss_pass(lua_State *L, struct lss_tasks *tasks)
+{
+    static const struct lss_way way = { finish_pass, sizeof(struct lss_standing), NULL, 1, 0 };
+    struct lss_standing standing = { .line = NULL };
+    return tasks->calls >= CALLS ? lss_stand(L, tasks, 0, &standing, &way) : (tasks->calls++, 1);
 }
 
 /* Sleeping: the time that is over is what it has waited for. */

@@ -19,6 +19,7 @@ static struct lss_task *self(lua_State *L)
 int lss_spawn(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
+    lss_wrap_body(L);
     struct lss_tasks *tasks = lss_tasks(L);
     int values = lua_gettop(L) - 1;
     struct lss_task *t = lss_newuserdata_keeping(L, sizeof *t);
@@ -62,13 +63,24 @@ static void mark_seen(struct lss_task *t)
     t->seen = true;
 }
 
+static const char *message_of(const struct lss_task *t)
+{
+    if (t->lost)
+        return "the coroutine of a task was resumed or closed by the program";
+    const char *message = t->values == 2 ? lua_tostring(t->co, -1) : NULL; /* a text already: nothing is made here */
+    return message ? message : "a task failed, and there was no memory for its error";
+}
+
 static int push_results(lua_State *L, struct lss_task *t)
 {
     int n = t->values;
     if (t->state == LSS_FAILED && t->cancelled)
         return lss_push_failure(L, 1, SS_CANCELLED, NULL);
-    if (t->state == LSS_FAILED && n == 0)
-        return lss_push_failure(L, 1, SS_ERROR, &ss_no_memory);
+    if (t->state == LSS_FAILED && n == 0) {
+        lua_pushnil(L);
+        lua_pushstring(L, message_of(t));
+        return 2;
+    }
     if (n == 0) {
         lua_pushboolean(L, 1);
         return 1;
@@ -88,7 +100,7 @@ static int push_results(lua_State *L, struct lss_task *t)
 static int finish_wait(lua_State *L, struct ss_op *op, enum ss_status st)
 {
     struct lss_task *t = lua_touserdata(L, -1);
-    if (st != SS_OK)
+    if (t->state < LSS_DONE || st == SS_CANCELLED)
         return lss_push_failure(L, 1, st, &op->error);
     int n = push_results(L, t);
     mark_seen(t);
@@ -108,8 +120,10 @@ static int task_wait(lua_State *L)
     struct lss_standing standing = { .line = &t->joiners };
     luaL_argcheck(L, t != t->tasks->runs, 1, "a task cannot wait for itself");
     lua_settop(L, 1);
-    if (t->state >= LSS_DONE)
-        return finish_wait(L, &standing.op, SS_OK);
+    if (t->state >= LSS_DONE) {
+        standing.line = NULL;
+        timeout_ns = 0;
+    }
     return lss_stand(L, t->tasks, timeout_ns, &standing, &way);
 }
 
@@ -127,25 +141,21 @@ static int task_cancel(lua_State *L)
 
 /* Failures that nobody sees */
 
-static const char *message_of(const struct lss_task *t)
-{
-    const char *message = t->values == 2 ? lua_tostring(t->co, -1) : NULL;
-    return message ? message : "a task failed, and there was no memory for its message";
-}
-
-/* The handle is gone, and this is the last that is heard of it. */
+/* The handle is gone, and this is the last that is heard of it. Of very many only the number is kept. */
 static void note_failure(lua_State *L, struct lss_task *t)
 {
+    enum { KEPT = 1000 };
+    struct lss_tasks *tasks = t->tasks;
+    tasks->unseen--;
+    tasks->unreported++;
     lua_getfield(L, LUA_REGISTRYINDEX, FAILURES);
-    if (!lua_istable(L, -1))
+    if (!lua_istable(L, -1) || tasks->unreported > KEPT)
         return;
-    int n = (int)lua_rawlen(L, -1);
     lua_pushvalue(L, 1);
-    lua_rawseti(L, -2, n + 1);
+    lua_rawseti(L, -2, 2 * tasks->last_failure + 1);
     lua_pushstring(L, message_of(t));
-    lua_rawseti(L, -2, n + 2);
-    t->tasks->unseen--;
-    t->tasks->unreported++;
+    lua_rawseti(L, -2, 2 * tasks->last_failure + 2);
+    tasks->last_failure++;
 }
 
 static int task_gc(lua_State *L)
@@ -160,19 +170,38 @@ static int task_gc(lua_State *L)
     t->seen = true;
     if (unseen)
         note_failure(L, t);
+    if (t->tasks->closed) {
+        lua_pushnil(L); /* finalizers that run later find no task */
+        lua_setmetatable(L, 1);
+    }
     return 0;
 }
 
-/* Takes the first failure off the list, which is on top of the stack, and pushes its task and message. */
-static void take_failure(lua_State *L)
+static void take_out(lua_State *L, int i)
 {
-    int n = (int)lua_rawlen(L, -1), list = lua_gettop(L);
-    lua_rawgeti(L, list, 1);
-    lua_rawgeti(L, list, 2);
-    for (int i = 3; i <= n + 2; i++) {
-        lua_rawgeti(L, list, i);
-        lua_rawseti(L, list, i - 2);
+    lua_rawgeti(L, -1, i);
+    lua_pushnil(L);
+    lua_rawseti(L, -3, i);
+    lua_insert(L, -2);
+}
+
+/* Pushes task and message of the oldest failure, and takes it off the list. False: none is kept. */
+static bool take_failure(lua_State *L, struct lss_tasks *tasks)
+{
+    int first = tasks->first_failure;
+    if (first == tasks->last_failure) {
+        tasks->unreported = 0;
+        return false;
     }
+    lua_getfield(L, LUA_REGISTRYINDEX, FAILURES);
+    take_out(L, 2 * first + 1);
+    take_out(L, 2 * first + 2);
+    lua_pop(L, 1);
+    tasks->first_failure++;
+    tasks->unreported--;
+    if (tasks->first_failure == tasks->last_failure)
+        tasks->first_failure = tasks->last_failure = 0;
+    return true;
 }
 
 static bool push_onerror(lua_State *L)
@@ -190,28 +219,46 @@ static bool push_onerror(lua_State *L)
 void lss_report(lua_State *L, struct lss_tasks *tasks)
 {
     while (tasks->unreported > 0 && push_onerror(L)) {
-        lua_getfield(L, LUA_REGISTRYINDEX, FAILURES);
-        take_failure(L);
-        lua_remove(L, -3);
-        tasks->unreported--;
+        if (!take_failure(L, tasks)) {
+            lua_pop(L, 1);
+            return;
+        }
         lua_call(L, 2, 0);
     }
 }
 
-/* All of them in one message, the first first. */
-static int raise_failures(lua_State *L, struct lss_tasks *tasks)
+/* Those whose handles are garbage can't be waited for any more. */
+static void collect_failures(lua_State *L, struct lss_tasks *tasks)
 {
-    lua_getfield(L, LUA_REGISTRYINDEX, FAILURES);
-    int list = lua_gettop(L), n = (int)lua_rawlen(L, list);
-    lua_rawgeti(L, list, 2);
-    for (int i = 4; i <= n; i += 2) {
-        lua_pushliteral(L, "\n\nand another task failed: ");
-        lua_rawgeti(L, list, i);
+    if (tasks->unseen > 0)
+        lua_gc(L, LUA_GCCOLLECT, 0);
+    lss_report(L, tasks);
+}
+
+/* Appends to the text on top of the stack what has failed and was not reported, and forgets it. */
+static void append_failures(lua_State *L, struct lss_tasks *tasks, const char *separator)
+{
+    size_t more = tasks->unreported;
+    for (; take_failure(L, tasks); more--) {
+        lua_remove(L, -2);
+        lua_pushstring(L, separator);
+        lua_insert(L, -2);
         lua_concat(L, 3);
+        separator = "\n\nanother task failed: ";
     }
-    lua_newtable(L);
-    lua_setfield(L, LUA_REGISTRYINDEX, FAILURES);
-    tasks->unreported = 0;
+    if (more > 0) {
+        lua_pushfstring(L, "\n\nand %d tasks more", (int)more);
+        lua_concat(L, 2);
+    }
+}
+
+int lss_fail_deadlock(lua_State *L, struct lss_tasks *tasks)
+{
+    luaL_where(L, 1);
+    lua_pushfstring(L, "deadlock: %d tasks wait, and nothing is left that could wake them", (int)tasks->alive);
+    lua_concat(L, 2);
+    collect_failures(L, tasks);
+    append_failures(L, tasks, "\n\na task failed: ");
     return lua_error(L);
 }
 
@@ -221,10 +268,12 @@ int lss_run_tasks(lua_State *L)
     if (tasks->runs)
         return luaL_error(L, "socket.run inside a task: there, task:wait() waits for another one");
     lss_run_all(L, tasks);
-    if (tasks->unseen > 0) /* those whose handles are garbage can't be waited for any more */
-        lua_gc(L, LUA_GCCOLLECT, 0);
-    lss_report(L, tasks);
-    return tasks->unreported > 0 ? raise_failures(L, tasks) : 0;
+    collect_failures(L, tasks);
+    if (tasks->unreported == 0)
+        return 0;
+    lua_pushliteral(L, "");
+    append_failures(L, tasks, "");
+    return lua_error(L);
 }
 
 /* The loop, for other loops */
@@ -273,6 +322,13 @@ static int loop_timeout(lua_State *L)
     return 1;
 }
 
+static int loop_tostring(lua_State *L)
+{
+    loop_self(L);
+    lua_pushliteral(L, "<loop>");
+    return 1;
+}
+
 static int loop_step(lua_State *L)
 {
     struct lss_tasks *tasks = loop_self(L);
@@ -301,7 +357,7 @@ static const luaL_Reg task_methods[] = {
     { NULL, NULL },
 };
 
-static const luaL_Reg loop_events_of[] = { { NULL, NULL } };
+static const luaL_Reg loop_events_of[] = { { "__tostring", loop_tostring }, { NULL, NULL } };
 static const luaL_Reg loop_methods[] = {
     { "events", loop_events },
     { "pollfd", loop_pollfd },

@@ -14,14 +14,15 @@ struct lss_task;
 struct lss_tasks {
     struct ss_loop loop; /* first */
     struct ss_mem mem;
-    struct ss_op nothing;    /* what a task waits for that only lets the others run */
-    int handles, coroutines; /* references of tables: both of those that have not ended, by their anchor */
-    struct lss_task *runs;   /* the task whose turn it is; NULL: the main program's */
-    size_t alive;            /* tasks that have not ended */
-    size_t unseen;           /* of those that have failed: nobody has waited for them */
-    size_t unreported;       /* of those: nobody can any more */
-    unsigned calls;          /* in a row that did not wait */
-    bool closed;             /* the Lua state is being closed */
+    struct ss_op nothing;            /* what a task waits for that only lets the others run */
+    int handles, coroutines;         /* references of tables: both of those that have not ended, by their anchor */
+    struct lss_task *runs;           /* the task whose turn it is; NULL: the main program's */
+    size_t alive;                    /* tasks that have not ended */
+    size_t unseen;                   /* of those that have failed: nobody has waited for them */
+    size_t unreported;               /* of those: nobody can any more */
+    int first_failure, last_failure; /* of those: places in the list of what is kept of them, [first, last) */
+    unsigned calls;                  /* in a row that did not wait */
+    bool closed;                     /* the Lua state is being closed */
 };
 
 enum lss_state { LSS_READY, LSS_WAITING, LSS_DONE, LSS_FAILED };
@@ -37,8 +38,10 @@ struct lss_task {
     int anchor; /* its place among those that have not ended */
     int values; /* on top of its stack: arguments, what `way` keeps, results, or error and traceback */
     uint8_t state;
+    bool begun;
     bool for_turn; /* it lets the others run before it goes on */
     bool cancelled, seen;
+    bool lost;              /* its coroutine was resumed or closed by somebody else */
     struct ss_line joiners; /* who waits for it */
 };
 
@@ -60,6 +63,10 @@ int lss_run_with_tasks(lua_State *L, struct ss_loop *loop, struct ss_sock *s, in
 int lss_stand(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct lss_standing *standing,
               const struct lss_way *way);
 
+/* Returns the one value on top of the stack from a call that did not wait; others may have their turn first. To be returned
+ * at once. */
+int lss_pass(lua_State *L, struct lss_tasks *tasks);
+
 int lss_sleep_with_tasks(lua_State *L, struct ss_loop *loop, int64_t timeout_ns);
 
 /* Has a new task run at the next turn. It and its coroutine are on top of the stack, and are popped; the coroutine has a
@@ -72,6 +79,9 @@ void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns);
 
 /* Hands the failures that nobody will wait for any more to socket.onerror, if that is set; lua_task.c. */
 void lss_report(lua_State *L, struct lss_tasks *tasks);
+
+/* Raises that nobody can go on, and what has failed before. */
+int lss_fail_deadlock(lua_State *L, struct lss_tasks *tasks);
 
 /* The table on top of the stack is the module: the program sets `onerror` there. */
 void lss_name_module(lua_State *L);

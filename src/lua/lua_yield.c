@@ -108,3 +108,65 @@ void lss_traceback(lua_State *L, lua_State *co, const char *message)
     lua_settop(L, top + 1);
 }
 #endif
+
+#if LUA_VERSION_NUM >= 502
+void lss_wrap_body(lua_State *L)
+{
+    (void)L;
+}
+#else
+/* A coroutine that begins with a C function can't go on after a yield: there is no Lua function to go on with. */
+void lss_wrap_body(lua_State *L)
+{
+    if (!lua_iscfunction(L, 1))
+        return;
+    if (luaL_loadstring(L, "local f = ... return function(...) return f(...) end") != 0)
+        lua_error(L);
+    lua_pushvalue(L, 1);
+    lua_call(L, 1, 1);
+    lua_replace(L, 1);
+}
+#endif
+
+#if LSS_JIT
+#define PROBE "ssocket.probe" /* registry: a coroutine that does nothing but yield true */
+
+static int yield_true(lua_State *L)
+{
+    lua_pushboolean(L, 1);
+    return lua_yield(L, 1);
+}
+
+static lua_State *new_probe(lua_State *L)
+{
+    lua_State *co = lua_newthread(L);
+    if (luaL_loadstring(co, "local yield_true = ... while true do yield_true() end") != 0)
+        return NULL;
+    lua_pushcfunction(co, yield_true);
+    lua_setfield(L, LUA_REGISTRYINDEX, PROBE);
+    return co;
+}
+
+bool lss_can_run(lua_State *L)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, PROBE);
+    lua_State *co = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    bool is_new = !co;
+    co = is_new ? new_probe(L) : co;
+    bool can = co && lua_resume(co, is_new ? 1 : 0) == LUA_YIELD && lua_gettop(co) == 1 && lua_toboolean(co, 1);
+    if (can) {
+        lua_settop(co, 0);
+        return true;
+    }
+    lua_pushnil(L); /* it is of no use any more */
+    lua_setfield(L, LUA_REGISTRYINDEX, PROBE);
+    return false;
+}
+#else
+bool lss_can_run(lua_State *L)
+{
+    (void)L;
+    return true;
+}
+#endif

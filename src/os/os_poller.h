@@ -57,7 +57,10 @@ enum ss_status os_poller_wait(struct os_poller *poller, int64_t timeout_ns, stru
                               size_t *n, struct ss_error *err);
 
 /* A descriptor that is readable when there is something to report, or -1: the system has none. */
-int os_poller_fd(const struct os_poller *poller);
+int os_poller_fd(struct os_poller *poller);
+
+/* Makes that readable until the next wait, which then does not wait. */
+void os_poller_wake(struct os_poller *poller);
 
 #pragma GCC visibility pop
 

@@ -8,12 +8,15 @@
 #include <limits.h> /* INT_MAX */
 #include <stdlib.h> /* malloc */
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h> /* close */
 
 const bool os_poller_is_edged = true;
 
 struct os_poller {
     int fd;
+    int wake;              /* an eventfd, made when first needed; 0: there is none yet */
+    bool is_awake;         /* it is readable */
     bool no_pwait2;        /* a kernel before 5.11 */
     struct os_known known; /* registered and ours */
 };
@@ -44,6 +47,8 @@ void os_poller_close(struct os_poller *p)
     if (!p)
         return;
     close(p->fd);
+    if (p->wake > 0)
+        close(p->wake);
     free(p->known.is);
     free(p);
 }
@@ -103,6 +108,14 @@ static int wait_for_events(struct os_poller *p, struct epoll_event *found, int64
     return wait_ms(p, found, timeout_ns);
 }
 
+static void fall_asleep(struct os_poller *p)
+{
+    eventfd_t count;
+    if (p->is_awake)
+        eventfd_read(p->wake, &count);
+    p->is_awake = false;
+}
+
 static struct os_event report(const struct epoll_event *e)
 {
     return (struct os_event){
@@ -117,17 +130,43 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
                               struct ss_error *err)
 {
     struct epoll_event found[OS_EVENTS];
-    int got = wait_for_events(p, found, timeout_ns);
+    int got = wait_for_events(p, found, p->is_awake ? 0 : timeout_ns);
+    int code = errno;
+    fall_asleep(p);
     if (got == -1)
-        return errno == EINTR ? SS_WANT : fail(err, errno);
+        return code == EINTR ? SS_WANT : fail(err, code);
+    *n = 0;
     for (int i = 0; i < got; i++)
-        events[i] = report(&found[i]);
-    *n = (size_t)got;
-    return got > 0 ? SS_OK : SS_TIMEOUT;
+        if (p->wake == 0 || found[i].data.fd != p->wake)
+            events[(*n)++] = report(&found[i]);
+    return *n > 0 ? SS_OK : SS_TIMEOUT;
 }
 
-int os_poller_fd(const struct os_poller *p)
+static bool has_wake(struct os_poller *p)
 {
+    struct epoll_event event = { .events = EPOLLIN };
+    if (p->wake > 0)
+        return true;
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    event.data.fd = fd;
+    if (fd <= 0 || epoll_ctl(p->fd, EPOLL_CTL_ADD, fd, &event) == -1) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    p->wake = fd;
+    return true;
+}
+
+int os_poller_fd(struct os_poller *p)
+{
+    has_wake(p);
     return p->fd;
+}
+
+void os_poller_wake(struct os_poller *p)
+{
+    if (!p->is_awake && has_wake(p))
+        p->is_awake = eventfd_write(p->wake, 1) == 0;
 }
 #endif

@@ -15,6 +15,7 @@ const bool os_poller_is_edged = false;
 
 struct os_poller {
     int fd;
+    bool is_awake;         /* it has been told to report nothing */
     struct os_known known; /* registered and ours */
 };
 
@@ -102,14 +103,27 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
     int got = kevent(p->fd, NULL, 0, found, OS_EVENTS, timeout_ns < 0 ? NULL : &ts);
     if (got == -1)
         return errno == EINTR ? SS_WANT : fail(err, errno);
+    p->is_awake = false;
+    *n = 0;
     for (int i = 0; i < got; i++)
-        events[i] = report(&found[i]);
-    *n = (size_t)got;
-    return got > 0 ? SS_OK : SS_TIMEOUT;
+        if (found[i].filter != EVFILT_USER)
+            events[(*n)++] = report(&found[i]);
+    return *n > 0 ? SS_OK : SS_TIMEOUT;
 }
 
-int os_poller_fd(const struct os_poller *p)
+int os_poller_fd(struct os_poller *p)
 {
     return p->fd;
+}
+
+void os_poller_wake(struct os_poller *p)
+{
+    enum { WAKE = 0 }; /* an event of ours, not a descriptor */
+    struct kevent event;
+    const struct timespec none = { 0, 0 };
+    if (p->is_awake)
+        return;
+    EV_SET(&event, WAKE, EVFILT_USER, EV_ADD | EV_ONESHOT, NOTE_TRIGGER, 0, NULL);
+    p->is_awake = kevent(p->fd, &event, 1, NULL, 0, &none) == 0;
 }
 #endif

@@ -124,9 +124,14 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
     return *n > 0 ? SS_OK : SS_TIMEOUT;
 }
 
-int os_poller_fd(const struct os_poller *p)
+int os_poller_fd(struct os_poller *p)
 {
     (void)p;
     return -1;
+}
+
+void os_poller_wake(struct os_poller *p)
+{
+    (void)p; /* nobody can wait for it */
 }
 #endif

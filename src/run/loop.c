@@ -112,6 +112,13 @@ static void forget(struct ss_loop *loop, int fd, bool closing)
         os_poller_forget(loop->poller, fd, closing);
 }
 
+/* Somebody else's loop sleeps, and does not see that there is something to do here now. */
+static void notify(struct ss_loop *loop)
+{
+    if (loop->is_watched && loop->poller && loop->forks == loop->env->forks)
+        os_poller_wake(loop->poller);
+}
+
 /* Watches */
 
 static bool has_room_for(struct ss_loop *loop, size_t fd)
@@ -251,11 +258,18 @@ void ss_loop_end(struct ss_loop *loop, struct ss_waiter *w, enum ss_status statu
         queue_remove(&loop->again, w);
     w->status = status;
     queue_add(&loop->ended, w);
+    notify(loop);
+}
+
+static bool is_there(const struct ss_loop *loop, const struct ss_waiter *w)
+{
+    return !w->owner || loop->is_there(w->owner);
 }
 
 static void fail(struct ss_loop *loop, struct ss_waiter *w, const struct ss_error *err)
 {
-    w->op->error = *err;
+    if (is_there(loop, w))
+        w->op->error = *err;
     ss_loop_end(loop, w, SS_ERROR);
 }
 
@@ -275,8 +289,10 @@ static void set_timer(struct ss_loop *loop, struct ss_waiter *w)
 
 static void again(struct ss_loop *loop, struct ss_waiter *w)
 {
-    if (!is_queued(w))
-        queue_add(&loop->again, w);
+    if (is_queued(w))
+        return;
+    queue_add(&loop->again, w);
+    notify(loop);
 }
 
 /* While it waits it does not need a whole block for the little that has come. */
@@ -335,11 +351,11 @@ void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w)
     w->status = SS_OK;
 }
 
-/* One without a step has waited for the turn. */
+/* One without a step has waited for the turn, and got nothing else. */
 static void step(struct ss_loop *loop, struct ss_waiter *w)
 {
-    enum ss_status st = SS_OK;
-    if (w->op->step) {
+    enum ss_status st = SS_TIMEOUT;
+    if (is_there(loop, w) && w->op->step) {
         ss_io_give(w->op->io, SS_EDGE);
         loop->stepping = w;
         st = w->op->step(w->op);
@@ -368,8 +384,10 @@ static void leave(struct ss_sock *s, bool closing)
     struct ss_waiter *w;
     int fd = s->io.fd;
     for (int i = 0; i < 2; i++)
-        if (s->holders[i] && s->holders[i] != loop->stepping)
+        if (s->holders[i] && s->holders[i] != loop->stepping) {
             ss_loop_end(loop, s->holders[i], SS_CLOSED);
+            s->holders[i] = NULL;
+        }
     if (fd < 0 || (size_t)fd >= loop->nfds)
         return;
     while ((w = other_watcher(loop, fd)) != NULL)
@@ -395,12 +413,13 @@ static void take_event(struct ss_loop *loop, const struct os_event *event)
 /* Its deadline or its operation's time has come. What is to be stepped in this turn is stepped before it is given up. */
 static void ring(struct ss_loop *loop, struct ss_waiter *w, int64_t now_ns)
 {
-    if (w->deadline_ns > now_ns)
-        w->op->due = true;
-    else if (!is_queued(w)) {
+    bool over = w->deadline_ns <= now_ns || !is_there(loop, w);
+    if (over && !is_queued(w)) {
         ss_loop_end(loop, w, SS_TIMEOUT);
         return;
     }
+    if (!over)
+        w->op->due = true;
     again(loop, w);
 }
 
@@ -488,21 +507,27 @@ bool ss_loop_is_stuck(struct ss_loop *loop)
 enum ss_status ss_loop_fd(struct ss_loop *loop, int *fd, struct ss_error *err)
 {
     enum ss_status st = poller_of(loop, err);
-    if (st == SS_OK)
-        *fd = os_poller_fd(loop->poller);
-    return st;
+    if (st != SS_OK)
+        return st;
+    *fd = os_poller_fd(loop->poller);
+    loop->is_watched = true;
+    if (loop->again.first || loop->ended.first)
+        os_poller_wake(loop->poller);
+    return SS_OK;
 }
 
 /* The whole */
 
-void ss_loop_init(struct ss_loop *loop, struct ss_env *env)
+enum ss_status ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*owner_is_there)(void *owner),
+                            struct ss_error *err)
 {
-    *loop = (struct ss_loop){ .env = env, .forks = env->forks };
+    *loop = (struct ss_loop){ .env = env, .forks = env->forks, .is_there = owner_is_there };
     queue_init(&loop->again);
     queue_init(&loop->ended);
     ss_timers_init(&loop->timers, env->pool.mem);
     env->loop = loop;
     env->leaving = leave;
+    return poller_of(loop, err);
 }
 
 /* Those who still wait are not asked: their memory may be gone. */

@@ -46,16 +46,20 @@ struct ss_loop {
     struct ss_env *env;
     struct os_poller *poller; /* made when first needed, and anew in a child process */
     unsigned forks;           /* env->forks when that was made */
+    bool is_watched;          /* somebody waits for its descriptor */
     struct ss_timers timers;
     struct ss_watch **by_fd; /* the watches of a descriptor, [0, nfds) */
     size_t nfds, nwatches;
-    struct ss_queue again;   /* to be stepped at the next turn, without waiting */
-    struct ss_queue ended;   /* those that nobody has taken yet */
-    size_t to_take, to_step; /* how many of either in this turn */
+    struct ss_queue again;         /* to be stepped at the next turn, without waiting */
+    struct ss_queue ended;         /* those that nobody has taken yet */
+    size_t to_take, to_step;       /* how many of either in this turn */
+    bool (*is_there)(void *owner); /* whether somebody still waits; if not, the operation is not touched any more */
     struct ss_waiter *stepping;
 };
 
-void ss_loop_init(struct ss_loop *loop, struct ss_env *env);
+/* SS_OK | SS_ERROR. It must be finished all the same. */
+enum ss_status ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*owner_is_there)(void *owner),
+                            struct ss_error *err);
 void ss_loop_fini(struct ss_loop *loop);
 
 void ss_waiter_init(struct ss_waiter *w, void *owner);
@@ -94,7 +98,7 @@ int64_t ss_loop_next_ns(struct ss_loop *loop);
 /* Whether nothing that the loop can see will ever end a wait. */
 bool ss_loop_is_stuck(struct ss_loop *loop);
 
-/* A descriptor that is readable when a turn has something to do, other than for the time; or -1. */
+/* A descriptor that is readable from now on when a turn has something to do, other than for the time; or -1. */
 enum ss_status ss_loop_fd(struct ss_loop *loop, int *fd, struct ss_error *err);
 
 #pragma GCC visibility pop
