@@ -76,7 +76,7 @@ HOSTS := $(patsubst test/host/%.c,$(DIR)/host_%,$(wildcard test/host/*.c))
 # Unit tests know no Lua. One program a test_*.c; the other files there are linked to each of them.
 UNIT_DIR := $(BUILD)/unit
 UNIT_SAN ?= $(SAN_FLAGS)
-UNIT_TESTS := $(patsubst test/unit/%.c,$(UNIT_DIR)/%,$(wildcard test/unit/test_*.c))
+UNIT_TESTS := $(patsubst test/unit/%.c,$(UNIT_DIR)/%,$(filter-out %/test_poller.c,$(wildcard test/unit/test_*.c)))
 UNIT_SOURCES := $(wildcard src/core/*.c src/os/*.c src/run/*.c) \
 	$(filter-out test/unit/test_%,$(wildcard test/unit/*.c))
 UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(UNIT_DIR)/obj/%.o)
@@ -84,7 +84,23 @@ UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(UNIT_DIR)/obj/%.o)
 # Calls that the linker sends to __wrap_... in these tests: the first runs on test/unit/fake_os.c.
 FAKED_test_race := $(addprefix os_,close connect connected disconnect kernel_timeout lookup_drop lookup_start \
 	lookup_take names names_free nonblock now_ns opt_set_raw peer poll socket)
+FAKED_test_loop := $(addprefix os_,fork_mark_is_new now_ns poller_close poller_fd poller_forget poller_open \
+	poller_wait poller_wake poller_watch recv)
 FAKED_test_lookup := freeaddrinfo getaddrinfo malloc pthread_create
+
+# The contract of the pollers is tested with each of them: on Linux that of kqueue on a stand-in for the system's.
+FLAGS_epoll := -DSS_POLLER=1
+FLAGS_kqueue := -DSS_POLLER=2
+FLAGS_poll := -DSS_POLLER=3
+POLLERS := kqueue poll
+ifeq ($(shell uname -s),Linux)
+POLLERS += epoll
+FLAGS_kqueue += -Itest/kqueue
+KQUEUE := $(UNIT_DIR)/obj/test/kqueue/kqueue.o
+FAKED_test_poller_kqueue := close
+endif
+POLLER_TESTS := $(POLLERS:%=$(UNIT_DIR)/test_poller_%)
+UNIT_TESTS += $(POLLER_TESTS)
 
 all: $(MODULE) $(ROOT_COPY) ## build the module (default)
 helpers: $(HELPERS)
@@ -110,11 +126,24 @@ $(DIR)/obj/host/%.o: test/host/%.c Makefile | need-lua
 	@mkdir -p $(@D)
 	$(call COMPILE,$(LUA_CPPFLAGS),$(SAN))
 
-$(UNIT_TESTS): $(UNIT_DIR)/%: $(UNIT_DIR)/obj/test/unit/%.o $(UNIT_OBJECTS)
-	$(call LINK,$(UNIT_SAN) $(FAKED_$(@F):%=-Wl,--wrap=%))
+LINK_UNIT = $(call LINK,$(UNIT_SAN) $(FAKED_$(@F):%=-Wl,--wrap=%))
+$(filter-out $(POLLER_TESTS),$(UNIT_TESTS)): $(UNIT_DIR)/%: $(UNIT_DIR)/obj/test/unit/%.o $(UNIT_OBJECTS)
+	$(LINK_UNIT)
 $(UNIT_DIR)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call COMPILE,-Itest/unit,$(UNIT_SAN))
+
+# These have that poller in the place of the one that the module would have here.
+$(POLLER_TESTS): $(UNIT_DIR)/test_poller_%: $(UNIT_DIR)/obj/poller/%/test.o $(UNIT_DIR)/obj/poller/%/os.o \
+		$(filter-out $(UNIT_DIR)/obj/src/os/os_poller_%,$(UNIT_OBJECTS))
+	$(LINK_UNIT)
+$(UNIT_DIR)/test_poller_kqueue: $(KQUEUE)
+$(UNIT_DIR)/obj/poller/%/test.o: test/unit/test_poller.c Makefile
+	@mkdir -p $(@D)
+	$(call COMPILE,-Itest/unit $(FLAGS_$*),$(UNIT_SAN))
+$(UNIT_DIR)/obj/poller/%/os.o: src/os/os_poller_%.c Makefile
+	@mkdir -p $(@D)
+	$(call COMPILE,$(FLAGS_$*),$(UNIT_SAN))
 
 need-lua:
 	@[ '$(LUA_PKG)' != none ] || { echo 'make: no Lua with headers here (LUA=$(LUA)); script/setup demo installs one'; exit 1; } >&2
@@ -145,8 +174,8 @@ run-demo: all
 	@LUA_CPATH='$(CURDIR)/$(DIR)/?.so;;' $(LUA) examples/demo.lua $(TO)
 unit: $(UNIT_TESTS) ## C tests of the layers below Lua, under the sanitizers
 	@script/unit $(UNIT_TESTS)
-spec: $(MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua; SPECS='spec/a_spec.lua ...' for some of them
-	@script/spec $(LUA) $(DIR) $(SPECS)
+spec: $(MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua; SPECS='spec/a_spec.lua ...' for some, WORLD=task inside tasks
+	@SSOCKET_WORLD=$(WORLD) script/spec $(LUA) $(DIR) $(SPECS)
 examples: $(MODULE) $(HELPERS) ## run the examples as tests
 	@script/spec $(LUA) $(DIR) spec/examples_spec.lua
 bench: ## measure, and write docs/benchmarks.md; ONLY=lines,read ROUNDS=3 for a quick look
@@ -156,7 +185,7 @@ bench-counts: ## count system calls and instructions, which depend on no machine
 
 # --- keeping it tidy -------------------------------------------------------------------------------
 
-C_FILES := $(wildcard src/*/*.[ch] test/*/*.[ch] bench/c/*.[ch] .ci/*.c)
+C_FILES := $(wildcard src/*/*.[ch] test/*/*.[ch] test/*/*/*.[ch] bench/c/*.[ch] .ci/*.c)
 LUA_DIRS := $(wildcard spec examples docs types script bench)
 SH_FILES = .ci/run $(shell grep -lE '^\#!.*[/ ](ba)?sh' script/* bench/* 2>/dev/null)
 

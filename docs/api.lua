@@ -1557,16 +1557,16 @@ local loop = {
         `events` and `timeout` are the three methods by which cqueues waits for an object of somebody else.
         [in_cqueues.lua](../examples/in_cqueues.lua) and [in_luv.lua](../examples/in_luv.lua) show the whole of it.
 
-        The other loop waits until the descriptor is readable or the time is over, and calls `step(0)` then. Code of
-        its own that gives the tasks something to do (`spawn`, `put`, `get`, `cancel`, `close`) has it call `step`
-        once more. That code is the main program to us: it must not make calls that wait, since these hold up the
-        other loop. It starts a task for them instead.]],
+        The other loop waits until the descriptor is readable or the time is over, and calls `step(0)` then. What its
+        own code gives the tasks to do meanwhile (`spawn`, `put`, `get`, `cancel`, `close`) makes the descriptor
+        readable; where that is -1, such code calls `step(0)` itself. That code is the main program to us: it must not
+        make calls that wait, since these hold up the other loop. It starts a task for them instead.]],
     entries = {
         {
             name = "pollfd",
             call = { "fd, err = loop:pollfd()" },
             brief = "the descriptor to wait for",
-            text = "A descriptor that is readable when one for which a task waits is ready. It stays the module's.",
+            text = "A descriptor that is readable when a task can go on for another reason than its time. It stays the module's.",
             takes = {},
             gives = { { "fd", "integer?", "the descriptor; -1 where the system has only poll(2)" } },
             errors = { { "EMFILE", "the process has no descriptor left" } },

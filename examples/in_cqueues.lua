@@ -5,7 +5,6 @@
 -- A task serves lines in capital letters; coroutines of cqueues are its clients, through cqueues' own sockets.
 
 local cqueues = require "cqueues"
-local condition = require "cqueues.condition"
 local cqsocket = require "cqueues.socket"
 local socket = require "ssocket"
 
@@ -39,13 +38,11 @@ end
 
 local controller = cqueues.new()
 
--- The bridge: cqueues waits for what the tasks wait for, and they have their turn when that has come. `changed` is to
--- be signalled by whoever gives the tasks something to do from outside: by spawn, put, get, cancel or close.
-local changed = condition.new()
+-- The bridge: cqueues waits for what the tasks wait for, and they have their turn when that has come.
 controller:wrap(function()
     local loop = socket.loop()
     while loop:step(0) do
-        cqueues.poll(loop, changed)
+        cqueues.poll(loop)
     end
 end)
 
@@ -60,7 +57,6 @@ local function ask(name)
     left = left - 1
     if left == 0 then
         listener:close() -- does not wait: here a call that waits would hold up cqueues
-        changed:signal()
     end
 end
 

@@ -295,7 +295,7 @@ describe("a channel", function()
             end
             assert.equal(n, i)
             t.collect()
-            assert.is_true(collectgarbage "count" - before < 32)
+            assert.is_true(collectgarbage "count" - before < 256) -- a table of all strings may grow at any time
         end
     end)
 

@@ -5,6 +5,7 @@ local assert = require "luassert"
 local peer = require "support.peer"
 local place = require "support.place"
 local streams = require "support.streams"
+local world = require "support.world"
 local socket = require "ssocket"
 local sys = require "testsys"
 
@@ -18,6 +19,7 @@ local t = {
     spawn = peer.spawn,
     tmpdir = place.tmpdir,
     abstract = place.abstract,
+    only_in_main = world.only_in_main,
 }
 
 for name, value in pairs(streams) do

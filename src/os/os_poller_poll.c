@@ -13,7 +13,8 @@ enum { NONE = -1 };
 struct os_poller {
     struct pollfd *set;
     size_t n, room;
-    int *place; /* by descriptor: its index in the set, or NONE */
+    size_t latest; /* where the search for those that are ready has ended: none is passed over for ever */
+    int *place;    /* by descriptor: its index in the set, or NONE */
     size_t nplaces;
 };
 
@@ -109,6 +110,15 @@ static struct os_event report(struct os_poller *p, int i)
     return event;
 }
 
+static void find_ready(struct os_poller *p, struct os_event *events, size_t *n)
+{
+    for (size_t left = p->n; left > 0 && *n < OS_EVENTS; left--) {
+        p->latest = p->latest + 1 < p->n ? p->latest + 1 : 0;
+        if (p->set[p->latest].revents != 0)
+            events[(*n)++].fd = p->set[p->latest].fd;
+    }
+}
+
 enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os_event events[OS_EVENTS], size_t *n,
                               struct ss_error *err)
 {
@@ -117,10 +127,9 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
     enum ss_status st = os_poll(p->set, p->n, timeout_ns, &ready, err);
     if (st != SS_OK)
         return st;
-    for (int i = (int)p->n - 1; i >= 0 && *n < OS_EVENTS;
-         i--) /* from the end: the last takes the place of a removed one */
-        if (p->set[i].revents != 0)
-            events[(*n)++] = report(p, i);
+    find_ready(p, events, n);
+    for (size_t i = 0; i < *n; i++) /* only now, since it changes their places */
+        events[i] = report(p, p->place[events[i].fd]);
     return *n > 0 ? SS_OK : SS_TIMEOUT;
 }
 

@@ -79,15 +79,29 @@ static void leave_line(struct ss_waiter *w)
 
 /* The poller */
 
-static enum ss_status watch_anew(struct ss_loop *loop, struct ss_error *err)
+/* Somebody else's loop sleeps, and does not see that there is something to do here now. */
+static void notify(struct ss_loop *loop)
 {
+    if (loop->is_watched && loop->poller && loop->forks == loop->env->forks)
+        os_poller_wake(loop->poller);
+}
+
+static void again(struct ss_loop *loop, struct ss_waiter *w)
+{
+    if (is_queued(w))
+        return;
+    queue_add(&loop->again, w);
+    notify(loop);
+}
+
+/* What can't be watched here is tried again by itself, and then ends with the error. */
+static void watch_anew(struct ss_loop *loop)
+{
+    struct ss_error ignored;
     for (size_t fd = 0; fd < loop->nfds; fd++)
-        for (struct ss_watch *watch = loop->by_fd[fd]; watch; watch = watch->next) {
-            enum ss_status st = os_poller_watch(loop->poller, (int)fd, watch->events, watch->foreign, err);
-            if (st != SS_OK)
-                return st;
-        }
-    return SS_OK;
+        for (struct ss_watch *watch = loop->by_fd[fd]; watch; watch = watch->next)
+            if (os_poller_watch(loop->poller, (int)fd, watch->events, watch->foreign, &ignored) != SS_OK)
+                again(loop, watch->waiter);
 }
 
 /* A child process shares the poller with its parent, and whatever it did there would disturb that. */
@@ -102,7 +116,9 @@ static enum ss_status poller_of(struct ss_loop *loop, struct ss_error *err)
     if (loop->poller)
         return SS_OK;
     enum ss_status st = os_poller_open(&loop->poller, err);
-    return st == SS_OK ? watch_anew(loop, err) : st;
+    if (st == SS_OK)
+        watch_anew(loop);
+    return st;
 }
 
 static void forget(struct ss_loop *loop, int fd, bool closing)
@@ -110,13 +126,6 @@ static void forget(struct ss_loop *loop, int fd, bool closing)
     struct ss_error ignored;
     if (loop->poller && poller_of(loop, &ignored) == SS_OK)
         os_poller_forget(loop->poller, fd, closing);
-}
-
-/* Somebody else's loop sleeps, and does not see that there is something to do here now. */
-static void notify(struct ss_loop *loop)
-{
-    if (loop->is_watched && loop->poller && loop->forks == loop->env->forks)
-        os_poller_wake(loop->poller);
 }
 
 /* Watches */
@@ -287,14 +296,6 @@ static void set_timer(struct ss_loop *loop, struct ss_waiter *w)
         fail(loop, w, &ss_no_memory);
 }
 
-static void again(struct ss_loop *loop, struct ss_waiter *w)
-{
-    if (is_queued(w))
-        return;
-    queue_add(&loop->again, w);
-    notify(loop);
-}
-
 /* While it waits it does not need a whole block for the little that has come. */
 static void settle(struct ss_loop *loop, const struct ss_waiter *w)
 {
@@ -322,6 +323,7 @@ static void begin(struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
     w->op = op;
     w->status = SS_WANT;
     w->deadline_ns = deadline_ns;
+    w->over = false;
 }
 
 void ss_loop_wait(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
@@ -362,10 +364,10 @@ static void step(struct ss_loop *loop, struct ss_waiter *w)
         loop->stepping = NULL;
         w->op->due = false;
     }
-    if (st == SS_WANT)
+    if (st == SS_WANT && !w->over)
         go_on(loop, w);
     else
-        ss_loop_end(loop, w, st);
+        ss_loop_end(loop, w, st == SS_WANT ? SS_TIMEOUT : st);
 }
 
 /* Somebody who watches the descriptor, other than the one that is being stepped. */
@@ -413,12 +415,12 @@ static void take_event(struct ss_loop *loop, const struct os_event *event)
 /* Its deadline or its operation's time has come. What is to be stepped in this turn is stepped before it is given up. */
 static void ring(struct ss_loop *loop, struct ss_waiter *w, int64_t now_ns)
 {
-    bool over = w->deadline_ns <= now_ns || !is_there(loop, w);
-    if (over && !is_queued(w)) {
+    w->over = w->deadline_ns <= now_ns || !is_there(loop, w);
+    if (w->over && !is_queued(w)) {
         ss_loop_end(loop, w, SS_TIMEOUT);
         return;
     }
-    if (!over)
+    if (!w->over)
         w->op->due = true;
     again(loop, w);
 }

@@ -30,6 +30,7 @@ struct ss_waiter {
     void *owner;                              /* what the driver knows it by */
     enum ss_status status;                    /* SS_WANT while it waits; then how it ended */
     int64_t deadline_ns;                      /* or SS_NEVER */
+    bool over;                                /* that has passed, and the step that comes is the last */
     struct ss_waiter *next, **last;           /* in a queue */
     struct ss_line *line;                     /* of what it waits for, or NULL */
     struct ss_waiter *line_next, **line_last; /* in that */

@@ -1,0 +1,59 @@
+-- The two worlds in which the same specs run: the main program, and with SSOCKET_WORLD=task a task. There the body of
+-- each test is spawned, and what surrounds it (guards, before_each, after_each) stays in the main program, which waits.
+
+local world = { in_tasks = os.getenv "SSOCKET_WORLD" == "task" }
+
+-- Ends a test that makes no sense in a task. The reason is shown with it.
+function world.only_in_main(reason)
+    if world.in_tasks then
+        error { only_in_main = reason }
+    end
+end
+
+local function wait_for(task, element)
+    local ok, err, traceback = task:wait()
+    if ok then
+        return
+    end
+    if type(err) == "table" and rawget(err, "only_in_main") then
+        element.env.pending(err.only_in_main)
+    end
+    world.traceback = traceback
+    error(err, 0)
+end
+
+local function spawn_body(element)
+    local body = element.run
+    world.traceback = nil
+    function element.run()
+        -- Each spec file has a module table of its own.
+        wait_for(require("ssocket").spawn(body), element)
+    end
+    return nil, true
+end
+
+-- Where it went wrong is where the task was, not where it was waited for.
+local function show_task(_, _, _, trace)
+    if trace and world.traceback then
+        trace.traceback = world.traceback
+    end
+    return nil, true
+end
+
+-- The tasks' own descriptor is there before the first test counts descriptors.
+local function open_poller()
+    require("ssocket").loop():pollfd()
+    package.loaded.ssocket = nil
+end
+
+-- To be called by the output handler, before it subscribes itself.
+function world.enter(busted)
+    if world.in_tasks then
+        open_poller()
+        busted.subscribe({ "test", "start" }, spawn_body)
+        busted.subscribe({ "failure" }, show_task)
+        busted.subscribe({ "error" }, show_task)
+    end
+end
+
+return world
