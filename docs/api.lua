@@ -1566,7 +1566,7 @@ local loop = {
             name = "pollfd",
             call = { "fd, err = loop:pollfd()" },
             brief = "the descriptor to wait for",
-            text = "A descriptor that is readable when a task can go on, other than for its time. It stays the module's.",
+            text = "A descriptor that is readable when a task can go on, not for its time. It stays the module's.",
             takes = {},
             gives = { { "fd", "integer?", "the descriptor; -1 where the system has only poll(2)" } },
             errors = { { "EMFILE", "the process has no descriptor left" } },

@@ -428,7 +428,7 @@ function channel:close() end
 ---@class ssocket.loop
 local loop = {}
 
----A descriptor that is readable when a task can go on, other than for its time. It stays the module's.
+---A descriptor that is readable when a task can go on, not for its time. It stays the module's.
 ---@return integer? fd # the descriptor; -1 where the system has only poll(2)
 ---@return string? err
 function loop:pollfd() end
