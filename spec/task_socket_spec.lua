@@ -435,6 +435,20 @@ describe("close by another task", function()
         close_all(b, c, d)
     end)
 
+    it("ends a call of the main program that lets others run first", function()
+        local a, b = socket.pair()
+        assert.equal(1000, b:write(("x"):rep(1000)))
+        spawn(a.close, a)
+        local n, data, err, partial = 0
+        repeat
+            data, err, partial = a:read(1)
+            n = n + 1
+        until not data or n == 1000
+        assert.same({ socket.ERROR_CLOSED, "" }, { err, partial })
+        assert.is_true(n < 100, n)
+        b:close()
+    end)
+
     it("leaves a socket as new, at once: the same task may connect it and use it", function()
         local listener, address = t.listener()
         local s = socket.tcp()

@@ -490,8 +490,11 @@ static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s,
                        const struct lss_way *way)
 {
     if (takes_turn(tasks, timeout_ns, op, false) && tasks->alive > 0 && lss_can_run(L)) {
+        bool was_open = s && s->io.fd >= 0;
         tasks->calls = 0;
         lss_run_turn(L, tasks, 0);
+        if (was_open && s->io.fd < 0) /* one of them has closed it */
+            return way->finish(L, op, SS_CLOSED);
     }
     if (is_busy(s, way->holds))
         return way->finish(L, op, SS_BUSY);
