@@ -220,11 +220,9 @@ void lss_begin(lua_State *L, struct lss_task *t, int values)
 
 /* Going on */
 
-/* Message and traceback of the error on top of the stack of the task, both on top of L. */
-static void push_traceback(lua_State *L, lua_State *co)
+/* Replaces the error on top of L by its message with the traceback of `co`. */
+static void add_traceback(lua_State *L, lua_State *co)
 {
-    lua_pushvalue(co, -1); /* a number becomes a text, but not the error itself */
-    lua_xmove(co, L, 1);
     const char *message = lua_tostring(L, -1);
     if (!message) {
         message = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, -1));
@@ -234,17 +232,24 @@ static void push_traceback(lua_State *L, lua_State *co)
     lua_remove(L, -2);
 }
 
-/* The traceback; and the handle keeps the coroutine, which has the results. Both may lack memory. */
+/* The handle, first argument, keeps a table of the results, or of the error and its traceback. All of that may lack memory.
+ * Nothing is pushed onto the coroutine's own stack, which may be full. */
 static int keep_outcome(lua_State *L)
 {
+    enum { TABLE = 3 };
     struct lss_task *t = lua_touserdata(L, 1);
+    int n = t->values;
+    lss_check_room(L, L, n + LUA_MINSTACK);
+    lua_createtable(L, n + 1, 0);
+    lua_xmove(t->co, L, n);
+    for (int i = n; i > 0; i--)
+        lua_rawseti(L, TABLE, i);
     if (t->state == LSS_FAILED) {
-        lss_check_room(L, t->co, 2);
-        push_traceback(L, t->co);
-        lua_xmove(L, t->co, 1);
+        lua_rawgeti(L, TABLE, 1);
+        add_traceback(L, t->co);
+        lua_rawseti(L, TABLE, 2);
         t->values = 2;
     }
-    lua_settop(L, 2);
     lss_keep(L, 1);
     return 0;
 }

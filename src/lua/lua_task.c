@@ -63,37 +63,42 @@ static void mark_seen(struct lss_task *t)
     t->seen = true;
 }
 
-static const char *message_of(const struct lss_task *t)
+/* Pushes what is told of a failure that nobody sees; the handle is at `index`. */
+static void push_message(lua_State *L, int index, const struct lss_task *t)
 {
-    if (t->lost)
-        return "the coroutine of a task was resumed or closed by the program";
-    const char *message = t->values == 2 ? lua_tostring(t->co, -1) : NULL; /* a text already: nothing is made here */
-    return message ? message : "a task failed, and there was no memory for its error";
+    if (t->lost) {
+        lua_pushliteral(L, "the coroutine of a task was resumed or closed by the program");
+    } else if (t->values < 2) {
+        lua_pushliteral(L, "a task failed, and there was no memory for its error");
+    } else {
+        lss_push_kept(L, index);
+        lua_rawgeti(L, -1, 2);
+        lua_remove(L, -2);
+    }
 }
 
+/* The handle is on top of the stack. */
 static int push_results(lua_State *L, struct lss_task *t)
 {
-    int n = t->values;
+    int handle = lua_gettop(L), n = t->values;
     if (t->state == LSS_FAILED && t->cancelled)
         return lss_push_failure(L, 1, SS_CANCELLED, NULL);
-    if (t->state == LSS_FAILED && n == 0) {
-        lua_pushnil(L);
-        lua_pushstring(L, message_of(t));
-        return 2;
-    }
-    if (n == 0) {
-        lua_pushboolean(L, 1);
-        return 1;
-    }
     lss_check_room(L, L, n + LUA_MINSTACK);
-    lss_check_room(L, t->co, n);
     if (t->state == LSS_FAILED)
         lua_pushnil(L);
     else
         lua_pushboolean(L, 1);
-    for (int i = 0; i < n; i++)
-        lua_pushvalue(t->co, -n);
-    lua_xmove(t->co, L, n);
+    if (t->state == LSS_FAILED && n == 0) {
+        push_message(L, handle, t);
+        return 2;
+    }
+    if (n == 0)
+        return 1;
+    lss_push_kept(L, handle);
+    int kept = lua_gettop(L);
+    for (int i = 1; i <= n; i++)
+        lua_rawgeti(L, kept, i);
+    lua_remove(L, kept);
     return 1 + n;
 }
 
@@ -153,7 +158,7 @@ static void note_failure(lua_State *L, struct lss_task *t)
         return;
     lua_pushvalue(L, 1);
     lua_rawseti(L, -2, 2 * tasks->last_failure + 1);
-    lua_pushstring(L, message_of(t));
+    push_message(L, 1, t);
     lua_rawseti(L, -2, 2 * tasks->last_failure + 2);
     tasks->last_failure++;
 }

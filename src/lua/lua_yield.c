@@ -85,7 +85,10 @@ void lss_check_room(lua_State *L, lua_State *co, int n)
 #if LUA_VERSION_NUM >= 502 || LSS_JIT
 void lss_traceback(lua_State *L, lua_State *co, const char *message)
 {
-    luaL_traceback(L, co, message, 0);
+    if (LSS_JIT && strstr(message, "stack overflow")) /* it pushes each function onto that stack */
+        lua_pushstring(L, message);
+    else
+        luaL_traceback(L, co, message, 0);
 }
 #else
 /* By debug.traceback, if the program has left that where it was. */
