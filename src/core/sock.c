@@ -1,13 +1,12 @@
 #include "core/sock.h"
 #include "core/codes.h"
-#include "os/os_fork.h"
 #include "os/os_lookup.h"
 #include "os/os_net.h"
 #include "os/os_opt.h"
 
 #include <errno.h> /* EAFNOSUPPORT, EADDRNOTAVAIL */
 
-bool ss_env_init(struct ss_env *env, struct ss_mem mem)
+void ss_env_init(struct ss_env *env, struct ss_mem mem)
 {
     ss_pool_init(&env->pool, mem);
     env->by_fd = NULL;
@@ -16,8 +15,8 @@ bool ss_env_init(struct ss_env *env, struct ss_mem mem)
     env->loop = NULL;
     env->leaving = NULL;
     env->forks = 0;
-    env->mark = os_fork_mark_new();
-    return env->mark != NULL;
+    env->has_ended = false;
+    os_fork_mark_init(&env->mark);
 }
 
 void ss_env_fini(struct ss_env *env)
@@ -33,8 +32,8 @@ void ss_env_fini(struct ss_env *env)
 
 void ss_env_end(struct ss_env *env)
 {
-    os_fork_mark_free(env->mark);
-    env->mark = NULL;
+    os_fork_mark_fini(&env->mark);
+    env->has_ended = true;
 }
 
 struct ss_sock *ss_env_find(const struct ss_env *env, int fd)
@@ -60,7 +59,7 @@ static bool grow_table(struct ss_env *env, size_t n)
 
 bool ss_env_forked(struct ss_env *env)
 {
-    if (!env->mark || !os_fork_mark_is_new(env->mark)) /* none: the state is being closed */
+    if (env->has_ended || !os_fork_mark_is_new(&env->mark))
         return false;
     for (size_t i = 0; i < env->nfds; i++)
         if (env->by_fd[i])

@@ -6,11 +6,11 @@
 #include "core/inbuf.h"
 #include "core/io.h"
 #include "core/optlist.h"
+#include "os/os_fork.h"
 
 #pragma GCC visibility push(hidden)
 
 struct os_resolver;
-struct os_fork_mark;
 struct ss_loop;
 struct ss_waiter;
 struct ss_sock;
@@ -22,16 +22,16 @@ struct ss_env {
     struct ss_sock **by_fd;       /* the open socket with that descriptor, or NULL; [0, nfds) */
     size_t nfds;
     struct ss_loop *loop; /* of the tasks, or NULL (run/loop.h) */
-    struct os_fork_mark *mark;
+    struct os_fork_mark mark;
+    bool has_ended;
     unsigned forks;                                   /* how many there were between the first process and this one */
     void (*leaving)(struct ss_sock *s, bool closing); /* tells the loop that a socket gives its descriptor away */
 };
 
-/* False: no memory. It must be finished all the same. */
-bool ss_env_init(struct ss_env *env, struct ss_mem mem);
+void ss_env_init(struct ss_env *env, struct ss_mem mem);
 void ss_env_fini(struct ss_env *env);
 
-/* Its end has begun: from here on env->mark is NULL. */
+/* Its end has begun: nothing new is to begin. */
 void ss_env_end(struct ss_env *env);
 
 /* Whether this is a new process: a fork(2) has made it since the last time. Its sockets are its parent's as well. */

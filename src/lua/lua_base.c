@@ -25,16 +25,15 @@ struct ss_env *lss_env(lua_State *L)
     if (!env) {
         void *ud;
         lua_Alloc alloc = lua_getallocf(L, &ud);
-        env = lss_newuserdata(L, sizeof *env);
-        bool made = ss_env_init(env, (struct ss_mem){ .resize = alloc, .ud = ud });
         lua_pushcfunction(L, push_outside);
         lua_setfield(L, LUA_REGISTRYINDEX, PUSH_OUTSIDE);
+        env = lss_newuserdata(L, sizeof *env);
+        memset(env, 0, sizeof *env);
         lua_createtable(L, 0, 1);
         lua_pushcfunction(L, env_gc);
         lua_setfield(L, -2, "__gc");
         lua_setmetatable(L, -2);
-        if (!made)
-            luaL_error(L, "not enough memory");
+        ss_env_init(env, (struct ss_mem){ .resize = alloc, .ud = ud });
         lua_setfield(L, LUA_REGISTRYINDEX, ENV_KEY);
     }
     lua_pop(L, 1);

@@ -67,7 +67,7 @@ static struct lss_tasks *new_tasks(lua_State *L, struct ss_env *env)
 struct lss_tasks *lss_tasks(lua_State *L)
 {
     struct ss_env *env = lss_env(L);
-    if (!env->loop && !env->mark)
+    if (env->has_ended)
         luaL_error(L, "the Lua state is being closed");
     return env->loop ? (struct lss_tasks *)env->loop : new_tasks(L, env);
 }
