@@ -2,9 +2,9 @@
 #ifndef SS_OS_KNOWN_H
 #define SS_OS_KNOWN_H
 
+#include "core/mem.h"
+
 #include <stdbool.h>
-#include <stddef.h> /* size_t */
-#include <stdlib.h> /* realloc */
 #include <string.h> /* memset */
 
 struct os_known {
@@ -12,12 +12,12 @@ struct os_known {
     size_t n;
 };
 
-static inline bool os_known_has_room(struct os_known *known, size_t fd)
+static inline bool os_known_has_room(struct os_known *known, const struct ss_mem *mem, size_t fd)
 {
     if (fd < known->n)
         return true;
     size_t n = fd < 64 ? 128 : fd * 2;
-    unsigned char *grown = realloc(known->is, n);
+    unsigned char *grown = ss_mem_resize(mem, known->is, known->n, n);
     if (!grown)
         return false;
     memset(grown + known->n, 0, n - known->n);

@@ -6,6 +6,7 @@
 #ifndef SS_OS_POLLER_H
 #define SS_OS_POLLER_H
 
+#include "core/mem.h"
 #include "core/status.h"
 #include "os/os_poll.h" /* OS_CAN_READ, OS_CAN_WRITE, OS_TROUBLE */
 
@@ -41,7 +42,7 @@ enum { OS_EVENTS = 256 }; /* reports of one wait, at most */
 extern const bool os_poller_is_edged;
 
 /* SS_OK | SS_ERROR. */
-enum ss_status os_poller_open(struct os_poller **poller, struct ss_error *err);
+enum ss_status os_poller_open(struct os_poller **poller, const struct ss_mem *mem, struct ss_error *err);
 void os_poller_close(struct os_poller *poller); /* NULL is allowed */
 
 /* events: OS_CAN_READ | OS_CAN_WRITE. `foreign`: others may close the descriptor behind our back, or watch it as well; it is

@@ -6,7 +6,6 @@
 #if SS_POLLER == SS_EPOLL
 #include <errno.h>
 #include <limits.h> /* INT_MAX */
-#include <stdlib.h> /* malloc */
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h> /* close */
@@ -14,6 +13,7 @@
 const bool os_poller_is_edged = true;
 
 struct os_poller {
+    struct ss_mem mem;
     int fd;
     int wake;              /* an eventfd, made when first needed; 0: there is none yet */
     bool is_awake;         /* it is readable */
@@ -27,15 +27,15 @@ static enum ss_status fail(struct ss_error *err, int code)
     return SS_ERROR;
 }
 
-enum ss_status os_poller_open(struct os_poller **poller, struct ss_error *err)
+enum ss_status os_poller_open(struct os_poller **poller, const struct ss_mem *mem, struct ss_error *err)
 {
-    struct os_poller *p = malloc(sizeof *p);
+    struct os_poller *p = ss_mem_resize(mem, NULL, 0, sizeof *p);
     if (!p)
         return fail(err, ENOMEM);
-    *p = (struct os_poller){ .fd = epoll_create1(EPOLL_CLOEXEC) };
+    *p = (struct os_poller){ .mem = *mem, .fd = epoll_create1(EPOLL_CLOEXEC) };
     if (p->fd == -1) {
         int code = errno;
-        free(p);
+        ss_mem_free(mem, p, sizeof *p);
         return fail(err, code);
     }
     *poller = p;
@@ -49,15 +49,16 @@ void os_poller_close(struct os_poller *p)
     close(p->fd);
     if (p->wake > 0)
         close(p->wake);
-    free(p->known.is);
-    free(p);
+    const struct ss_mem mem = p->mem;
+    ss_mem_free(&mem, p->known.is, p->known.n);
+    ss_mem_free(&mem, p, sizeof *p);
 }
 
 enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool foreign, struct ss_error *err)
 {
     (void)events;
     struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET, .data.fd = fd };
-    if (!os_known_has_room(&p->known, (size_t)fd))
+    if (!os_known_has_room(&p->known, &p->mem, (size_t)fd))
         return fail(err, ENOMEM);
     if (p->known.is[fd] && !foreign)
         return SS_OK;

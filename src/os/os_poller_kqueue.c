@@ -4,8 +4,7 @@
 
 #if SS_POLLER == SS_KQUEUE
 #include <errno.h>
-#include <fcntl.h>  /* fcntl */
-#include <stdlib.h> /* malloc */
+#include <fcntl.h> /* fcntl */
 #include <sys/types.h>
 #include <sys/event.h>
 #include <sys/time.h> /* struct timespec */
@@ -14,6 +13,7 @@
 const bool os_poller_is_edged = false;
 
 struct os_poller {
+    struct ss_mem mem;
     int fd;
     bool is_awake;         /* it has been told to report nothing */
     struct os_known known; /* registered and ours */
@@ -25,15 +25,15 @@ static enum ss_status fail(struct ss_error *err, int code)
     return SS_ERROR;
 }
 
-enum ss_status os_poller_open(struct os_poller **poller, struct ss_error *err)
+enum ss_status os_poller_open(struct os_poller **poller, const struct ss_mem *mem, struct ss_error *err)
 {
-    struct os_poller *p = malloc(sizeof *p);
+    struct os_poller *p = ss_mem_resize(mem, NULL, 0, sizeof *p);
     if (!p)
         return fail(err, ENOMEM);
-    *p = (struct os_poller){ .fd = kqueue() };
+    *p = (struct os_poller){ .mem = *mem, .fd = kqueue() };
     if (p->fd == -1) {
         int code = errno;
-        free(p);
+        ss_mem_free(mem, p, sizeof *p);
         return fail(err, code);
     }
     fcntl(p->fd, F_SETFD, FD_CLOEXEC);
@@ -46,8 +46,9 @@ void os_poller_close(struct os_poller *p)
     if (!p)
         return;
     close(p->fd);
-    free(p->known.is);
-    free(p);
+    const struct ss_mem mem = p->mem;
+    ss_mem_free(&mem, p->known.is, p->known.n);
+    ss_mem_free(&mem, p, sizeof *p);
 }
 
 static int change(struct os_poller *p, int fd, int filter, int flags)
@@ -62,7 +63,7 @@ static int change(struct os_poller *p, int fd, int filter, int flags)
 enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool foreign, struct ss_error *err)
 {
     (void)events;
-    if (!os_known_has_room(&p->known, (size_t)fd))
+    if (!os_known_has_room(&p->known, &p->mem, (size_t)fd))
         return fail(err, ENOMEM);
     if (p->known.is[fd] && !foreign)
         return SS_OK;

@@ -4,13 +4,13 @@
 
 #if SS_POLLER == SS_POLL
 #include <errno.h>
-#include <stdlib.h> /* malloc */
 
 const bool os_poller_is_edged = false;
 
 enum { NONE = -1 };
 
 struct os_poller {
+    struct ss_mem mem;
     struct pollfd *set;
     size_t n, room;
     size_t latest; /* where the search for those that are ready has ended: none is passed over for ever */
@@ -24,19 +24,23 @@ static enum ss_status fail(struct ss_error *err, int code)
     return SS_ERROR;
 }
 
-enum ss_status os_poller_open(struct os_poller **poller, struct ss_error *err)
+enum ss_status os_poller_open(struct os_poller **poller, const struct ss_mem *mem, struct ss_error *err)
 {
-    *poller = calloc(1, sizeof **poller);
-    return *poller ? SS_OK : fail(err, ENOMEM);
+    *poller = ss_mem_resize(mem, NULL, 0, sizeof **poller);
+    if (!*poller)
+        return fail(err, ENOMEM);
+    **poller = (struct os_poller){ .mem = *mem };
+    return SS_OK;
 }
 
 void os_poller_close(struct os_poller *p)
 {
     if (!p)
         return;
-    free(p->set);
-    free(p->place);
-    free(p);
+    const struct ss_mem mem = p->mem;
+    ss_mem_free(&mem, p->set, p->room * sizeof *p->set);
+    ss_mem_free(&mem, p->place, p->nplaces * sizeof *p->place);
+    ss_mem_free(&mem, p, sizeof *p);
 }
 
 static bool has_place(struct os_poller *p, size_t fd)
@@ -44,7 +48,7 @@ static bool has_place(struct os_poller *p, size_t fd)
     if (fd < p->nplaces)
         return true;
     size_t n = fd < 64 ? 128 : fd * 2;
-    int *grown = realloc(p->place, n * sizeof *grown);
+    int *grown = ss_mem_resize(&p->mem, p->place, p->nplaces * sizeof *grown, n * sizeof *grown);
     if (!grown)
         return false;
     for (size_t i = p->nplaces; i < n; i++)
@@ -59,7 +63,7 @@ static bool has_room(struct os_poller *p)
     if (p->n < p->room)
         return true;
     size_t room = p->room == 0 ? 64 : 2 * p->room;
-    struct pollfd *grown = realloc(p->set, room * sizeof *grown);
+    struct pollfd *grown = ss_mem_resize(&p->mem, p->set, p->room * sizeof *grown, room * sizeof *grown);
     if (!grown)
         return false;
     p->set = grown;

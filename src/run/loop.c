@@ -115,7 +115,7 @@ static enum ss_status poller_of(struct ss_loop *loop, struct ss_error *err)
     }
     if (loop->poller)
         return SS_OK;
-    enum ss_status st = os_poller_open(&loop->poller, err);
+    enum ss_status st = os_poller_open(&loop->poller, &loop->env->pool.mem, err);
     if (st == SS_OK)
         watch_anew(loop);
     return st;

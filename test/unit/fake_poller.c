@@ -78,8 +78,9 @@ bool __wrap_os_fork_mark_is_new(struct os_fork_mark *mark)
 }
 
 FAKE(os_poller_open);
-enum ss_status __wrap_os_poller_open(struct os_poller **poller, struct ss_error *err)
+enum ss_status __wrap_os_poller_open(struct os_poller **poller, const struct ss_mem *mem, struct ss_error *err)
 {
+    CHECK(mem->resize != NULL);
     if (fails(&polling.opens, polling.failing_open, err))
         return SS_ERROR;
     if (polling.opens > FAKE_POLLERS)

@@ -30,11 +30,22 @@ static int good(int value)
     return value;
 }
 
+static void *resize(void *ud, void *ptr, size_t old_size, size_t new_size)
+{
+    (void)ud, (void)old_size;
+    if (new_size > 0)
+        return realloc(ptr, new_size);
+    free(ptr);
+    return NULL;
+}
+
+static const struct ss_mem memory = { .resize = resize };
+
 static struct os_poller *open_poller(void)
 {
     struct os_poller *p = NULL;
     struct ss_error err;
-    if (os_poller_open(&p, &err) != SS_OK)
+    if (os_poller_open(&p, &memory, &err) != SS_OK)
         abort();
     return p;
 }
@@ -1085,7 +1096,7 @@ static void test_no_descriptor_for_it(void)
     good(getrlimit(RLIMIT_NOFILE, &now));
     none = (struct rlimit){ .rlim_cur = 3, .rlim_max = now.rlim_max };
     good(setrlimit(RLIMIT_NOFILE, &none));
-    enum ss_status st = os_poller_open(&p, &err);
+    enum ss_status st = os_poller_open(&p, &memory, &err);
     good(setrlimit(RLIMIT_NOFILE, &now));
     if (SS_POLLER == SS_POLL)
         CHECK(st == SS_OK);
