@@ -19,6 +19,9 @@ local function text(n, seed)
     return t.random(n, seed)
 end
 
+-- Long enough for others to run meanwhile, also where a large write is looked at byte by byte.
+local BRIEF = 0.04 * t.slow
+
 describe("while a call waits", function()
     tasks.guard()
 
@@ -26,8 +29,8 @@ describe("while a call waits", function()
         it("in " .. name .. " in a task, the others run, until its time is over", function()
             local case, ticks = make(), tasks.ticker()
             local before = ticks.n
-            local results = t.takes(0.04, tasks.run, function()
-                return t.pack(case.call(0.04))
+            local results = t.takes(BRIEF, tasks.run, function()
+                return t.pack(case.call(BRIEF))
             end)
             case:check_failed(socket.ERROR_TIMEOUT, results)
             assert.is_true(ticks.n - before >= 2, ticks.n - before)
@@ -37,7 +40,7 @@ describe("while a call waits", function()
         it("in " .. name .. " in the main program, tasks run, until its time is over", function()
             local case, ticks = make(), tasks.ticker()
             local before = ticks.n
-            case:check_failed(socket.ERROR_TIMEOUT, t.pack(t.takes(0.04, case.call, 0.04)))
+            case:check_failed(socket.ERROR_TIMEOUT, t.pack(t.takes(BRIEF, case.call, BRIEF)))
             assert.is_true(ticks.n - before >= 2, ticks.n - before)
             case:drop()
         end)

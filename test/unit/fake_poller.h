@@ -7,7 +7,7 @@
 
 #include "fake_os.h"
 
-enum { FAKE_POLL_FDS = 64, FAKE_POLLERS = 6, FAKE_PLANS = 32 };
+enum { FAKE_POLL_FDS = 64, FAKE_POLLERS = 8, FAKE_PLANS = 32 };
 
 struct os_poller {
     bool open, of_parent;
@@ -34,7 +34,7 @@ struct fake_polling {
     bool child;  /* the next who asks is told that it is one */
     bool signal; /* the next wait ends for it */
 
-    int opens, closes, watches, forgets, closings, wakes, waits; /* how often they were called */
+    int opens, closes, watches, forgets, closings, waits, wakes; /* how often they were called */
     int failing_open, failing_watch, failing_wait, failure;      /* the call with this number fails, with that errno */
 
     int recvs;        /* calls of os_recv */

@@ -35,6 +35,7 @@ struct call {
     int fd, events;
     uint16_t after_ms;
     char name;
+    bool gone; /* nobody waits any more, and its operation is no memory of anybody's */
 };
 
 struct bench {
@@ -48,20 +49,17 @@ struct bench {
         [512]; /* "5a": a was stepped at 5 ms; "5a!": and told that its time had come; "5a=ok": it had ended by then */
 };
 
-/* All owners are, but one that a test has told to go. */
-static const void *gone;
-
 static bool is_there(void *owner)
 {
-    return owner != gone;
+    return !((struct call *)owner)->gone;
 }
 
 static void bench_open(struct bench *b, const char *plan)
 {
+    struct ss_error err;
     fake_poll_begin(plan);
     memset(b, 0, sizeof *b);
     ss_env_init(&b->env, heap_mem(&b->heap));
-    struct ss_error err;
     CHECK(ss_loop_init(&b->loop, &b->env, is_there, &err) == SS_OK);
     for (int fd = 0; fd < FAKE_POLL_FDS; fd++)
         ss_sock_init(&b->socks[fd], &b->env, SOCK_STREAM);
@@ -703,6 +701,72 @@ static void test_dropped(void)
     bench_close(&b);
 }
 
+/* For somebody else's loop */
+
+/* Who waits for the loop's descriptor is told when something is to be done that no descriptor tells of. */
+static void test_waking_who_watches_the_loop(void)
+{
+    struct bench b;
+    struct ss_error err;
+    int fd;
+    bench_open(&b, "");
+    struct call *standing[] = { start_standing(&b, -1), start_standing(&b, -1), start_standing(&b, -1) };
+    ss_loop_end(&b.loop, &standing[0]->waiter, SS_OK);
+    wait_turn(make_call(&b, "wo", 3, R), -1);
+    CHECKF(polling.wakes == 0, "nobody watches");
+    CHECK(ss_loop_fd(&b.loop, &fd, &err) == SS_OK && polling.wakes > 0); /* there is something already */
+    turn(&b, 0);
+    polling.wakes = 0;
+    CHECK(ss_loop_fd(&b.loop, &fd, &err) == SS_OK && polling.wakes == 0);
+    ss_loop_end(&b.loop, &standing[1]->waiter, SS_OK);
+    CHECK(polling.wakes > 0);
+    turn(&b, 0);
+    polling.wakes = 0;
+    wait_turn(standing[1], -1);
+    CHECK(polling.wakes > 0);
+    turn(&b, 0);
+    polling.child = true; /* where nobody watches the old one */
+    CHECK(ss_env_forked(&b.env));
+    ss_loop_end(&b.loop, &standing[2]->waiter, SS_OK);
+    bench_close(&b);
+}
+
+/* Nobody there any more */
+
+static void leave(struct call *c)
+{
+    c->gone = true;
+    c->waiter.op = NULL; /* whoever touches it is found out */
+}
+
+/* Whoever waited is gone and has not said so: its operation is not touched, and the waiter ends in one way or another. */
+static void test_those_who_are_gone(void)
+{
+    struct bench b;
+    bench_open(&b, "3r3");
+    start(&b, "w", 3, R, -1);  /* reported */
+    start(&b, "w", 4, R, 5);   /* its deadline comes */
+    start(&b, "g", 5, R, -1);  /* it would go on without waiting */
+    start(&b, "w", 23, R, -1); /* its socket is closed */
+    start(&b, "w", 24, R, -1); /* it is ended from outside */
+    hold(&b.calls[4]);         /* and still holds a socket that is closed as well */
+    struct call *timed = make_call(&b, "w", 25, R);
+    timed->after_ms = 7; /* its own time comes */
+    begin(timed, -1);
+    for (int i = 0; i < b.ncalls; i++)
+        leave(&b.calls[i]);
+    ss_sock_release(&b.socks[23], true);
+    ss_loop_end(&b.loop, &b.calls[4].waiter, SS_CANCELLED);
+    ss_sock_release(&b.socks[24], true);
+    for (struct ss_error err; b.ended < b.ncalls && !ss_loop_is_stuck(&b.loop);) {
+        CHECK(ss_loop_turn(&b.loop, -1, &err) == SS_OK);
+        for (struct ss_waiter *w; (w = ss_loop_take(&b.loop)) != NULL; b.ended++)
+            CHECK(w->status != SS_WANT && w->status != SS_OK);
+    }
+    CHECKF(b.ended == b.ncalls && fake.now_ns / 1000000 == 7, "%d of %d have ended", b.ended, b.ncalls);
+    bench_close(&b);
+}
+
 /* Lines */
 
 static void test_lines(void)
@@ -988,20 +1052,24 @@ static void test_what_cannot_be_watched_again(void)
     bench_close(&b);
 }
 
+/* The loop begins without one then, and whoever needs it tries again. */
 static void test_no_poller(void)
 {
     struct bench b;
     struct ss_error err = { SS_SYSTEM, 0 };
     int fd = -1;
     bench_open(&b, "5r3");
-    polling.child = true; /* where the first one is not used */
-    polling.failing_open = 2;
+    ss_loop_fini(&b.loop);
+    CHECK(!b.env.loop && !b.env.leaving);
     polling.failure = EMFILE;
-    CHECK(start(&b, "wo", 3, R, -1)->waiter.status == SS_ERROR);
+    polling.failing_open = 2;
+    CHECK(ss_loop_init(&b.loop, &b.env, is_there, &err) == SS_ERROR && err.code == EMFILE);
     polling.failing_open = 3;
+    CHECK(start(&b, "wo", 3, R, -1)->waiter.status == SS_ERROR);
+    polling.failing_open = 4;
     CHECK(ss_loop_fd(&b.loop, &fd, &err) == SS_ERROR && err.code == EMFILE && fd == -1);
     start_standing(&b, 9);
-    polling.failing_open = 4;
+    polling.failing_open = 5;
     CHECK(ss_loop_turn(&b.loop, -1, &err) == SS_ERROR && err.code == EMFILE); /* who waits, waits on */
     start(&b, "wo", 3, R, -1);
     CHECK(ss_loop_fd(&b.loop, &fd, &err) == SS_OK && fd >= 0);
@@ -1331,6 +1399,8 @@ int main(void)
     RUN(test_again);
     RUN(test_taking_and_putting_back);
     RUN(test_dropped);
+    RUN(test_waking_who_watches_the_loop);
+    RUN(test_those_who_are_gone);
     RUN(test_lines);
     RUN(test_leaving);
     RUN(test_leaving_with_calls_that_do_not_watch_it);

@@ -417,15 +417,15 @@ static void test_what_comes_before_it_is_watched_again(void)
     for_each_kind(meanwhile);
 }
 
-/* Also one that nobody has taken is reported to each who asks for it, when it is foreign. */
+/* Also one that nobody has taken is reported to each who asks for it as a foreign one. */
 static void untaken(struct bench *b)
 {
     watch_it(b);
     b->kind->provoke(&b->ends);
     check_reported(b);
     settle(b->p, b->ends.fd);
-    for (int round = 0; b->foreign && round < 10; round++) {
-        watch_it(b);
+    for (int round = 0; round < 10; round++) {
+        watch(b->p, b->ends.fd, b->kind->event, true);
         check_reported(b);
         settle(b->p, b->ends.fd);
     }
@@ -441,7 +441,13 @@ static void adopted(struct bench *b)
 {
     b->foreign = true;
     watch_it(b);
+    b->kind->provoke(&b->ends);
+    check_reported(b);
+    settle(b->p, b->ends.fd);
     b->foreign = false;
+    watch_it(b);
+    check_reported(b); /* nobody has taken it */
+    b->kind->take(&b->ends);
     for (int round = 0; round < 10; round++) {
         watch_it(b);
         b->kind->provoke(&b->ends);
@@ -489,6 +495,35 @@ static void forgotten_late(struct bench *b)
 static void test_what_is_forgotten_before_its_report(void)
 {
     for_each_kind(forgotten_late);
+}
+
+/* In any order, and the others stay. */
+static void test_forgetting_some(void)
+{
+    enum { N = 6 };
+    struct os_poller *p = open_poller();
+    struct ends ends[N];
+    for (int i = 0; i < N; i++) {
+        open_stream(&ends[i]);
+        watch(p, ends[i].fd, OS_CAN_READ, true);
+    }
+    settle(p, -1);
+    for (int first = 0; first < N / 2; first++) { /* the first, then the last */
+        os_poller_forget(p, ends[first].fd, false);
+        os_poller_forget(p, ends[N - 1 - first].fd, false);
+        for (int i = 0; i < N; i++) {
+            bool there = i > first && i < N - 1 - first;
+            give(&ends[i]);
+            struct seen seen = settle(p, ends[i].fd);
+            CHECKF(there == (seen.found != 0), "%d of %d is %sreported", i, N, there ? "not " : "");
+            take_in(&ends[i]);
+            if (there)
+                watch(p, ends[i].fd, OS_CAN_READ, true);
+        }
+    }
+    os_poller_close(p);
+    for (int i = 0; i < N; i++)
+        close_ends(&ends[i]);
 }
 
 /* The number of what is closed goes to the next one. */
@@ -1035,6 +1070,39 @@ static void test_its_descriptor_tells_of_reports(void)
     os_poller_close(p);
 }
 
+/* Until the next wait, which ends at once and may report what there is besides. */
+static void woken(struct bench *b)
+{
+    int fd = os_poller_fd(b->p);
+    if (fd == -1)
+        return;
+    watch_it(b);
+    for (int round = 0; round < 4; round++) {
+        struct seen seen = { 0 };
+        os_poller_wake(b->p);
+        os_poller_wake(b->p);
+        CHECK(is_readable(fd, 0));
+        if (round % 2)
+            b->kind->provoke(&b->ends);
+        double begin = now_ms();
+        wait_once(b->p, PATIENCE_MS, b->ends.fd, &seen);
+        CHECKF(now_ms() - begin < LATE_MS, "%s: it waits", b->kind->name);
+        if (round % 2 && !(seen.found & b->kind->event))
+            check_reported(b);
+        settle(b->p, b->ends.fd);
+        CHECK(!is_readable(fd, 0));
+        b->kind->take(&b->ends);
+        watch_it(b);
+    }
+    os_poller_forget(b->p, b->ends.fd, false);
+    check_time(b->p, 20); /* and those after it wait again */
+}
+
+static void test_it_can_be_woken(void)
+{
+    for_each_kind(woken);
+}
+
 static void two(struct bench *b)
 {
     struct os_poller *other = open_poller(), *own = b->p;
@@ -1115,6 +1183,7 @@ int main(void)
     RUN(test_a_foreign_one_becomes_ours);
     RUN(test_what_is_forgotten_is_not_reported);
     RUN(test_what_is_forgotten_before_its_report);
+    RUN(test_forgetting_some);
     RUN(test_a_number_is_used_again);
     RUN(test_a_foreign_one_is_closed_behind_our_back);
     RUN(test_forgetting_what_was_never_watched);
@@ -1133,6 +1202,7 @@ int main(void)
     RUN(test_very_long_times);
     RUN(test_a_wait_without_end);
     RUN(test_its_descriptor_tells_of_reports);
+    RUN(test_it_can_be_woken);
     RUN(test_two_pollers);
     RUN(test_a_child_closes_it);
     RUN(test_no_descriptor_for_it);
