@@ -104,6 +104,9 @@ describe("1 GiB", function()
     end)
 end)
 
+-- Why some resident memory is judged in the main program only: the same code receives in both.
+local FRAGMENTS = "the C library keeps freed memory below what the loop has got since"
+
 describe("one long record", function()
     t.guard()
 
@@ -153,6 +156,7 @@ describe("one long record", function()
 
     -- pitfall: buffers that never shrink (60 MB kept after one big read)
     it("leaves no memory behind in its socket", function()
+        t.only_in_main(FRAGMENTS)
         local before = resident()
         local data, _, s, p = received(size, "x", "\n")
         assert.equal(size, #data)
@@ -163,6 +167,7 @@ describe("one long record", function()
     end)
 
     it("that is read by its size is held twice at most", function()
+        t.only_in_main(FRAGMENTS)
         local s, p = t.with_python(FEEDER, t.hex "0123456789abcdef", 4 * size)
         local before = resident()
         t.reset_peak()
