@@ -1371,6 +1371,9 @@ end)
 describe("accept in a task when descriptors run out", function()
     tasks.guard()
 
+    -- Valgrind keeps the limit itself, after it has accepted, and closes the connection.
+    local it = t.slow < 10 and it or pending
+
     it("returns the system's error, spins nowhere, and goes on after a sleep", function()
         local listener, address = t.listener()
         local first, second = socket.tcp(), socket.tcp()
