@@ -207,6 +207,11 @@ int64_t lss_nanoseconds(lua_Number seconds)
     return (int64_t)ceil(seconds * 1e9);
 }
 
+int64_t lss_check_timeout(lua_State *L, int arg)
+{
+    return lua_isnoneornil(L, arg) ? -1 : lss_nanoseconds(lss_check_seconds(L, arg));
+}
+
 struct iovec *lss_check_strings(lua_State *L, int arg, size_t *n)
 {
     luaL_checktype(L, arg, LUA_TTABLE);

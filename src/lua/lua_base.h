@@ -54,6 +54,9 @@ int lss_check_int(lua_State *L, int arg, const char *name, int min, int max);
 lua_Number lss_check_seconds(lua_State *L, int arg);
 int64_t lss_nanoseconds(lua_Number seconds);
 
+/* Nanoseconds from such seconds; negative, as with nil and none: no limit. */
+int64_t lss_check_timeout(lua_State *L, int arg);
+
 /* Argument error "… expected, got …". */
 int lss_type_error(lua_State *L, int arg, const char *expected);
 

@@ -109,11 +109,6 @@ static int finish_put(lua_State *L, struct ss_op *base, enum ss_status st)
     return lss_push_done(L, st, &base->error);
 }
 
-static int64_t check_timeout(lua_State *L, int arg)
-{
-    return lua_isnoneornil(L, arg) ? -1 : lss_nanoseconds(lss_check_seconds(L, arg));
-}
-
 static int channel_put(lua_State *L)
 {
     static const struct lss_way way = { finish_put, sizeof(struct lss_standing), NULL, 1, 0 };
@@ -121,7 +116,7 @@ static int channel_put(lua_State *L)
     struct lss_standing standing = { .line = &ch->givers };
     enum { VALUES = 3 };
     luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "a value other than nil expected");
-    int64_t timeout_ns = check_timeout(L, 3);
+    int64_t timeout_ns = lss_check_timeout(L, 3);
     lua_settop(L, 2);
     if (ch->closed)
         return lss_push_failure(L, 1, SS_CLOSED, NULL);
@@ -175,7 +170,7 @@ static int channel_get(lua_State *L)
     static const struct lss_way way = { finish_get, sizeof(struct lss_standing), NULL, 1, 0 };
     struct channel *ch = self(L);
     struct lss_standing standing = { .line = &ch->takers, .ticket = new_ticket(ch) };
-    int64_t timeout_ns = check_timeout(L, 2);
+    int64_t timeout_ns = lss_check_timeout(L, 2);
     lua_settop(L, 1);
     lss_push_kept(L, 1);
     if (push_next(L, ch, 2))

@@ -139,7 +139,7 @@ int lss_select(lua_State *L)
 {
     static const struct lss_way way = { .finish = finish_select, .keep = 2 };
     size_t readers = list_length(L, READERS), writers = list_length(L, WRITERS), n = readers + writers;
-    lua_Number timeout = lua_isnoneornil(L, 3) ? -1 : lss_check_seconds(L, 3);
+    int64_t timeout_ns = lss_check_timeout(L, 3);
     lua_settop(L, 2);
     struct selecting *all = lss_newuserdata(L, sizeof *all);
     *all = (struct selecting){ .n = { 0, readers, writers }, .env = lss_env(L) };
@@ -153,6 +153,6 @@ int lss_select(lua_State *L)
     lua_pushvalue(L, READERS);
     lua_pushvalue(L, WRITERS);
     if (!all->env->loop)
-        return select_alone(L, all, lss_nanoseconds(timeout));
-    return lss_run_for(L, all->env, NULL, lss_nanoseconds(timeout), &all->op, &way);
+        return select_alone(L, all, timeout_ns);
+    return lss_run_for(L, all->env, NULL, timeout_ns, &all->op, &way);
 }

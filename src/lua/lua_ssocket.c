@@ -96,7 +96,7 @@ static int resolve(lua_State *L)
 {
     struct ss_target target;
     struct ss_error err;
-    lua_Number timeout = lua_isnoneornil(L, 3) ? -1 : lss_check_seconds(L, 3);
+    int64_t timeout_ns = lss_check_timeout(L, 3);
     if (lua_type(L, 1) != LUA_TSTRING)
         lss_type_error(L, 1, "host");
     luaL_argcheck(L, strncmp(lua_tostring(L, 1), "unix:", 5) != 0, 1, "host expected, got a Unix address");
@@ -111,7 +111,7 @@ static int resolve(lua_State *L)
     static const struct lss_way way = { .finish = finish_resolve };
     struct ss_named *op = lss_push_named(L, sizeof *op);
     ss_named_init(op, lss_env(L), NULL, &target, ss_named_found);
-    return lss_run_for(L, op->env, NULL, lss_nanoseconds(timeout), &op->op, &way);
+    return lss_run_for(L, op->env, NULL, timeout_ns, &op->op, &way);
 }
 
 static const luaL_Reg functions[] = {

@@ -112,16 +112,11 @@ static int finish_wait(lua_State *L, struct ss_op *op, enum ss_status st)
     return n;
 }
 
-static int64_t check_timeout(lua_State *L, int arg)
-{
-    return lua_isnoneornil(L, arg) ? -1 : lss_nanoseconds(lss_check_seconds(L, arg));
-}
-
 static int task_wait(lua_State *L)
 {
     static const struct lss_way way = { finish_wait, sizeof(struct lss_standing), NULL, 1, 0 };
     struct lss_task *t = self(L);
-    int64_t timeout_ns = check_timeout(L, 2);
+    int64_t timeout_ns = lss_check_timeout(L, 2);
     struct lss_standing standing = { .line = &t->joiners };
     luaL_argcheck(L, t != t->tasks->runs, 1, "a task cannot wait for itself");
     lua_settop(L, 1);
@@ -337,7 +332,7 @@ static int loop_tostring(lua_State *L)
 static int loop_step(lua_State *L)
 {
     struct lss_tasks *tasks = loop_self(L);
-    int64_t timeout_ns = check_timeout(L, 2);
+    int64_t timeout_ns = lss_check_timeout(L, 2);
     if (tasks->runs)
         return luaL_error(L, "loop:step inside a task: the loop runs already");
     if (tasks->alive > 0)
