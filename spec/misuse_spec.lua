@@ -193,6 +193,9 @@ describe("an argument of the wrong type", function()
             { u.recvmany, 2, { u, "all" }, "count (a number) expected, got string" },
             { socket.fromfd, 1, { "x" }, "descriptor (a number) expected, got string" },
             { socket.resolve, 1, { "unix:/tmp/x" }, "host expected, got a Unix address" },
+            { s.settimeout, 2, { s, "soon" }, "seconds (a number) expected, got string" },
+            { s.settimeout, 2, { s }, "seconds (a number) expected, got no value" },
+            { socket.sleep, 1, { {} }, "seconds (a number) expected, got table" },
             { socket.resolve, 1, { 5 }, "host expected, got number" },
         } do
             local f, argument, arguments, text = (table.unpack or _G.unpack)(case)

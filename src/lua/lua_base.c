@@ -165,13 +165,19 @@ int lss_type_error(lua_State *L, int arg, const char *expected)
     return luaL_argerror(L, arg, lua_pushfstring(L, "%s expected, got %s", expected, type_name(L, arg)));
 }
 
-static lua_Number check_whole(lua_State *L, int arg, const char *name, int min, lua_Number max)
+/* A number; `name` is what error messages call it. */
+static lua_Number check_number(lua_State *L, int arg, const char *name)
 {
     if (lua_isnone(L, arg))
         luaL_argerror(L, arg, lua_pushfstring(L, "%s (a number) expected, got no value", name));
     if (!lua_isnumber(L, arg))
         lss_type_error(L, arg, lua_pushfstring(L, "%s (a number)", name));
-    lua_Number n = lua_tonumber(L, arg);
+    return lua_tonumber(L, arg);
+}
+
+static lua_Number check_whole(lua_State *L, int arg, const char *name, int min, lua_Number max)
+{
+    lua_Number n = check_number(L, arg, name);
     if (n != floor(n) || n - n != 0) /* NaN is not equal to itself, infinity less itself is NaN */
         luaL_argerror(L, arg, lua_pushfstring(L, "%s must be a whole number", name));
     if (n < min)
@@ -195,7 +201,7 @@ int lss_check_int(lua_State *L, int arg, const char *name, int min, int max)
 
 lua_Number lss_check_seconds(lua_State *L, int arg)
 {
-    lua_Number seconds = luaL_checknumber(L, arg);
+    lua_Number seconds = check_number(L, arg, "seconds");
     luaL_argcheck(L, seconds == seconds, arg, "seconds must not be NaN");
     return seconds;
 }
