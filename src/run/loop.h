@@ -45,7 +45,7 @@ struct ss_queue {
 
 struct ss_loop {
     struct ss_env *env;
-    struct os_poller *poller; /* made when first needed, and anew in a child process */
+    struct os_poller *poller; /* made anew in a child process */
     unsigned forks;           /* env->forks when that was made */
     bool is_watched;          /* somebody waits for its descriptor */
     struct ss_timers timers;
