@@ -31,6 +31,14 @@ describe("when memory fails", function()
             end)
         end
     end
+
+    it("for good, a task ends as failed when its results cannot be made, and the others go on", function()
+        local said, how, status = run_host("oom", "lasting.lua", "-2000000", "1")
+        if status == 3 then
+            return pending(said)
+        end
+        assert.same({ "", "exit", 0 }, { said, how, status })
+    end)
 end)
 
 describe("two Lua states in two threads", function()

@@ -233,7 +233,8 @@ static void add_traceback(lua_State *L, lua_State *co)
 }
 
 /* The handle, first argument, keeps a table of the results, or of the error and its traceback. All of that may lack memory.
- * Nothing is pushed onto the coroutine's own stack, which may be full. */
+ * The second is the coroutine. Values are on its stack, but for an error that is the third; nothing is pushed there, since it
+ * may be full. */
 static int keep_outcome(lua_State *L)
 {
     enum { TABLE = 3 };
@@ -241,7 +242,8 @@ static int keep_outcome(lua_State *L)
     int n = t->values;
     lss_check_room(L, L, n + LUA_MINSTACK);
     lua_createtable(L, n + 1, 0);
-    lua_xmove(t->co, L, n);
+    lua_insert(L, TABLE);
+    lua_xmove(t->co, L, n - (lua_gettop(L) - TABLE));
     for (int i = n; i > 0; i--)
         lua_rawseti(L, TABLE, i);
     if (t->state == LSS_FAILED) {
@@ -274,16 +276,18 @@ static void end(lua_State *L, struct lss_task *t)
         t->tasks->unseen++;
 }
 
-/* Its handle and its coroutine are on top of the stack. */
-static void end_task(lua_State *L, struct lss_task *t, int status, int results)
+/* Its handle and its coroutine are on top of the stack; `error` is where the error is if it is not on the coroutine's, or 0. */
+static void end_task(lua_State *L, struct lss_task *t, enum lss_state state, int values, int error)
 {
-    t->state = status == LUA_OK ? LSS_DONE : LSS_FAILED;
-    t->values = status == LUA_OK ? results : 1;
-    if (t->values > 0) {
+    t->state = (uint8_t)state;
+    t->values = values;
+    if (values > 0) {
         lua_pushcfunction(L, keep_outcome);
         lua_pushvalue(L, -3);
         lua_pushvalue(L, -3);
-        if (lua_pcall(L, 2, 0, 0) != 0) {
+        if (error)
+            lua_pushvalue(L, error);
+        if (lua_pcall(L, error ? 3 : 2, 0, 0) != 0) {
             lua_pop(L, 1);
             lose_outcome(t);
         }
@@ -305,6 +309,7 @@ static void resume(lua_State *L, struct lss_task *t, int n)
     int results;
     t->begun = true;
     t->for_turn = false;
+    t->stumbled = false;
     t->state = LSS_READY;
     tasks->runs = t;
     tasks->calls = 0;
@@ -316,8 +321,10 @@ static void resume(lua_State *L, struct lss_task *t, int n)
         lua_pop(t->co, results);
         lua_pushlightuserdata(t->co, t);
         begin_turn(t, 0);
+    } else if (status == LUA_OK) {
+        end_task(L, t, LSS_DONE, results, 0);
     } else {
-        end_task(L, t, status, results);
+        end_task(L, t, LSS_FAILED, 1, 0);
     }
 }
 
@@ -428,13 +435,35 @@ static int run_protected(lua_State *L)
     return 0;
 }
 
+/* The task whose results could not be made, or NULL. */
+static struct lss_task *stumbled(const struct round *r)
+{
+    struct lss_task *t = r->now ? r->now->owner : NULL;
+    return t && r->now->status != SS_WANT && t->state < LSS_DONE ? t : NULL;
+}
+
+/* What keeps a task from going on a second time, be it a string that is too long for Lua, will not be over soon: the task ends
+ * with the error, which is on top of the stack and is popped. */
+static bool give_up(lua_State *L, struct round *r)
+{
+    struct lss_task *t = stumbled(r);
+    if (!t || !t->stumbled)
+        return false;
+    push_both(L, t);
+    end_task(L, t, LSS_FAILED, 1, lua_gettop(L) - 2);
+    lua_pop(L, 3);
+    return true;
+}
+
 /* After an error, of memory or of socket.onerror: the one in hand is not forgotten, unless it is that which failed. */
 static void clean_up(struct round *r)
 {
     struct ss_loop *loop = &r->tasks->loop;
-    const struct lss_task *t = r->now ? r->now->owner : NULL;
-    if (t && r->now->status != SS_WANT && t->state < LSS_DONE)
+    struct lss_task *t = stumbled(r);
+    if (t) {
+        t->stumbled = true;
         ss_loop_untake(loop, r->now);
+    }
     if (!r->until)
         return;
     release(r->sock, r->until);
@@ -448,12 +477,16 @@ static void run_round(lua_State *L, struct round *r)
         clean_up(r);
         lss_cannot_wait(L);
     }
-    lua_pushcfunction(L, run_protected);
-    lua_pushlightuserdata(L, r);
-    if (lua_pcall(L, 1, 0, 0) == 0)
-        return;
-    clean_up(r);
-    lua_error(L);
+    do {
+        lua_pushcfunction(L, run_protected);
+        lua_pushlightuserdata(L, r);
+        if (lua_pcall(L, 1, 0, 0) == 0)
+            return;
+        if (!give_up(L, r)) {
+            clean_up(r);
+            lua_error(L);
+        }
+    } while (!is_over(r));
 }
 
 void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns)

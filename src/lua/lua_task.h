@@ -41,6 +41,7 @@ struct lss_task {
     bool begun;
     bool for_turn; /* it lets the others run before it goes on */
     bool cancelled, seen;
+    bool stumbled;          /* its results could not be made, for the first time */
     bool lost;              /* its coroutine was resumed or closed by somebody else */
     struct ss_line joiners; /* who waits for it */
 };

@@ -6,7 +6,8 @@
  *
  * MODULE is the shared object that `require "ssocket"` gives. FAILS is how many allocations in a row fail:
  * 1 leaves it to an emergency collection (Lua 5.2 and later) to save the day, 2 makes the call fail, 0 means
- * that from the n-th on none succeeds. With N only that one run is made.
+ * that from the n-th on none succeeds; of a negative number, the state may not have more bytes than that in all. With N
+ * only that one run is made.
  *
  * The function may succeed, or fail with a memory error. Either way no byte of the state's memory and no
  * descriptor may be left after lua_close. Exit status 0 if all runs were so, and "N allocations, M given up".
@@ -24,15 +25,17 @@
 
 struct heap {
     int armed;
-    long fails; /* how many in a row fail; 0: all */
+    long fails; /* how many in a row fail; 0: all; negative: those beyond so many bytes in all */
     long left;  /* the one that brings this to 0 is the first to fail */
     size_t bytes;
 };
 
-static int refuses(struct heap *heap)
+static int refuses(struct heap *heap, size_t more)
 {
-    if (!heap->armed || --heap->left > 0)
+    if (!heap->armed || (heap->fails < 0 && heap->bytes + more <= (size_t)-heap->fails) || --heap->left > 0)
         return 0;
+    if (heap->fails < 0)
+        return 1;
     return heap->fails == 0 || heap->left > -heap->fails;
 }
 
@@ -40,7 +43,7 @@ static void *resize(void *ud, void *ptr, size_t osize, size_t nsize)
 {
     struct heap *heap = ud;
     size_t old = ptr ? osize : 0; /* since Lua 5.2 the kind of a new object stands here */
-    if (nsize > old && refuses(heap))
+    if (nsize > old && refuses(heap, nsize - old))
         return NULL;
     heap->bytes += nsize - old;
     if (nsize == 0) {
