@@ -11,31 +11,33 @@ static size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+static size_t room_in(const struct ss_block *block)
+{
+    return block->size - block->end;
+}
+
 static void to_front(struct ss_inbuf *in)
 {
-    memmove(in->block, in->block + in->start, ss_inbuf_len(in));
-    in->end -= in->start;
-    in->start = 0;
+    struct ss_block *block = in->block;
+    memmove(block->bytes, block->bytes + block->start, ss_inbuf_len(in));
+    block->end -= block->start;
+    block->start = 0;
     in->epoch++;
 }
 
 static bool resize(struct ss_inbuf *in, size_t size)
 {
-    unsigned char *block = ss_pool_resize(in->pool, in->block, in->size, size);
+    struct ss_block *block = ss_pool_resize(in->pool, in->block, size);
     if (!block)
         return false;
     in->block = block;
-    in->size = size;
     in->epoch++;
     return true;
 }
 
 static bool borrow(struct ss_inbuf *in, size_t size)
 {
-    in->start = in->end = in->used = 0;
-    in->block = ss_pool_lend(in->pool, size, &in->size);
-    if (!in->block)
-        in->size = 0;
+    in->block = ss_pool_lend(in->pool, size);
     return in->block != NULL;
 }
 
@@ -43,20 +45,21 @@ static bool borrow(struct ss_inbuf *in, size_t size)
  * time, and memory grows by doubling: both are constant cost per byte, whatever the pieces. */
 static bool make_room(struct ss_inbuf *in, size_t need)
 {
-    if (!in->block)
+    const struct ss_block *block = in->block;
+    if (!block)
         return borrow(in, SS_BLOCK);
     size_t len = ss_inbuf_len(in);
     size_t goal = min_size(need < ROOM ? ROOM : need, len > SS_BLOCK ? len : SS_BLOCK);
-    if (in->size - in->end >= goal)
+    if (room_in(block) >= goal)
         return true;
-    if (in->start >= len)
+    if (block->start >= len)
         to_front(in);
-    if (in->size >= SS_BLOCK && in->size - in->end >= min_size(goal, in->size / 4))
+    if (block->size >= SS_BLOCK && room_in(block) >= min_size(goal, block->size / 4))
         return true;
-    if (in->size > SIZE_MAX / 2)
+    if (block->size > SIZE_MAX / 2)
         return false;
     to_front(in);
-    return resize(in, in->size < SS_BLOCK ? SS_BLOCK : in->size * 2);
+    return resize(in, block->size < SS_BLOCK ? SS_BLOCK : block->size * 2);
 }
 
 enum ss_status ss_inbuf_fill(struct ss_inbuf *in, struct ss_io *io, size_t need, struct ss_error *err)
@@ -65,14 +68,16 @@ enum ss_status ss_inbuf_fill(struct ss_inbuf *in, struct ss_io *io, size_t need,
         *err = ss_no_memory;
         return SS_ERROR;
     }
+    struct ss_block *block = in->block;
     bool large = need >= SS_BLOCK;
-    size_t room = in->size - in->end;
+    size_t room = room_in(block);
     size_t got = 0;
-    enum ss_status st = io->via->recv(io, in->block + in->end, large ? min_size(room, need) : room, large, &got, err);
-    in->end += got;
-    if (in->end > in->used)
-        in->used = in->end;
-    if (in->start == in->end)
+    enum ss_status st =
+        io->via->recv(io, block->bytes + block->end, large ? min_size(room, need) : room, large, &got, err);
+    block->end += got;
+    if (block->end > block->used)
+        block->used = block->end;
+    if (block->start == block->end)
         ss_inbuf_clear(in);
     return st;
 }
@@ -88,32 +93,34 @@ enum ss_status ss_inbuf_borrow(struct ss_inbuf *in, size_t size, struct ss_error
 
 void ss_inbuf_consume(struct ss_inbuf *in, size_t n)
 {
+    struct ss_block *block = in->block;
     in->epoch++;
-    in->start += n;
-    if (in->start == in->end) {
+    if (!block)
+        return;
+    block->start += n;
+    if (block->start == block->end) {
         ss_inbuf_clear(in);
         return;
     }
     /* A large block that is nearly empty is not kept for what is left in it. */
-    if (in->size > 4 * SS_BLOCK && ss_inbuf_len(in) < in->size / 8) {
+    if (block->size > 4 * SS_BLOCK && ss_inbuf_len(in) < block->size / 8) {
         to_front(in);
-        resize(in, in->size / 4); /* without memory for the smaller block the larger one stays */
+        resize(in, block->size / 4); /* without memory for the smaller block the larger one stays */
     }
 }
 
 void ss_inbuf_settle(struct ss_inbuf *in)
 {
     size_t len = ss_inbuf_len(in);
-    if (!in->block || in->size < SS_BLOCK || len > in->size / 4)
+    if (!in->block || in->block->size < SS_BLOCK || len > in->block->size / 4)
         return;
-    unsigned char *own = ss_pool_resize(in->pool, NULL, 0, len);
+    struct ss_block *own = ss_pool_make(in->pool, len);
     if (!own)
         return;
-    memcpy(own, in->block + in->start, len);
-    ss_pool_return(in->pool, in->block, in->size, in->used);
+    memcpy(own->bytes, ss_inbuf_data(in), len);
+    own->end = own->used = len;
+    ss_pool_return(in->pool, in->block);
     in->block = own;
-    in->size = in->end = in->used = len;
-    in->start = 0;
 }
 
 void ss_inbuf_take_out(struct ss_inbuf *in, struct ss_inbuf *own)
@@ -126,10 +133,10 @@ void ss_inbuf_put_back(struct ss_inbuf *in, struct ss_inbuf *own)
 {
     size_t later = ss_inbuf_len(in);
     own->epoch = in->epoch + 1;
-    if (later > 0 && own->size - own->end < later && !resize(own, own->end + later))
+    if (later > 0 && room_in(own->block) < later && !resize(own, own->block->end + later))
         later = 0;
-    memcpy(own->block + own->end, ss_inbuf_data(in), later);
-    own->end += later;
+    memcpy(own->block->bytes + own->block->end, ss_inbuf_data(in), later);
+    own->block->end += later;
     ss_inbuf_clear(in);
     *in = *own;
 }
@@ -138,7 +145,6 @@ void ss_inbuf_clear(struct ss_inbuf *in)
 {
     in->epoch++;
     if (in->block)
-        ss_pool_return(in->pool, in->block, in->size, in->used);
+        ss_pool_return(in->pool, in->block);
     in->block = NULL;
-    in->size = in->start = in->end = in->used = 0;
 }

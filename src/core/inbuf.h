@@ -10,22 +10,19 @@
 
 struct ss_inbuf {
     struct ss_pool *pool;
-    unsigned char *block; /* NULL: empty */
-    size_t size;
-    size_t start, end; /* what waits stands in [start, end) */
-    size_t used;       /* the largest `end` since the block was lent */
-    unsigned epoch;    /* changes whenever bytes leave it or move, in whatever way */
+    struct ss_block *block; /* NULL: empty */
+    unsigned epoch;         /* changes whenever bytes leave it or move, in whatever way */
 };
 
 static inline size_t ss_inbuf_len(const struct ss_inbuf *in)
 {
-    return in->end - in->start;
+    return in->block ? in->block->end - in->block->start : 0;
 }
 
 /* The first byte that waits; not NULL, also when none does. Good until the next call that changes `in`. */
 static inline const unsigned char *ss_inbuf_data(const struct ss_inbuf *in)
 {
-    return in->block ? in->block + in->start : (const unsigned char *)"";
+    return in->block ? in->block->bytes + in->block->start : (const unsigned char *)"";
 }
 
 /* Receives once behind what is there, as much as fits. `need`: how many bytes the caller knows it must have

@@ -39,7 +39,7 @@ struct ss_io {
     bool quiet;          /* all that was there is received, and the poller will tell of more */
     bool was_reset;      /* a send was told so, and the kernel says it once */
     bool sticky;         /* that can't be known: an end of the stream, for one, comes without another report */
-    int64_t patience_ns; /* how long a call may wait in the kernel; 0: without end */
+    int32_t patience_ms; /* how long a call may wait in the kernel; 0: without end */
 };
 
 /* A peer that sends as fast as we take must not keep a step from ever ending: after so many calls it says SS_WANT, and the

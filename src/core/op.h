@@ -25,7 +25,7 @@ struct ss_interest {
 enum ss_patience {
     SS_BY_RECV, /* SO_RCVTIMEO */
     SS_BY_SEND, /* SO_SNDTIMEO */
-    SS_BY_OWN,  /* it makes its own descriptors, and sets SO_SNDTIMEO to io->patience_ns on them */
+    SS_BY_OWN,  /* it makes its own descriptors, and sets SO_SNDTIMEO to io->patience_ms on them */
     SS_BY_POLL  /* none: its calls must not wait */
 };
 
@@ -36,10 +36,10 @@ struct ss_op {
     const struct ss_interest *wants; /* after SS_WANT: several (`nwants` of them) that the operation owns, or NULL: */
     struct ss_interest want;         /* this one */
     unsigned nwants;
+    uint16_t after_ms;   /* 0, or: step again so many milliseconds after this step, whatever happens */
     uint8_t patience;    /* enum ss_patience */
     bool due;            /* set by the driver: after_ms has passed since the last step */
-    int64_t deadline_ns; /* of the driver: 0, or when it ends, should it be run once more */
-    uint16_t after_ms;   /* 0, or: step again so many milliseconds after this step, whatever happens */
+    int64_t deadline_ns; /* of the driver: 0: none is known yet; or when it ends, also when it is run once more */
 };
 
 /* The common end of a step that must wait for its own descriptor. */

@@ -19,7 +19,7 @@ enum ss_status ss_accept_step(struct ss_op *base)
         st = ss_sock_adopt(op->into, fd, op->listener->family, false, &base->error);
     /* Handed down perhaps (TCP, not Unix), and as they were when the connection came in. */
     for (int i = 0; st == SS_OK && i < 2; i++)
-        if (op->listener->kernel_ns[i] != 0)
-            op->into->kernel_ns[i] = -1;
+        if (op->listener->kernel_ms[i] != 0)
+            op->into->kernel_ms[i] = -1;
     return st;
 }

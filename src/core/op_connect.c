@@ -44,7 +44,7 @@ static enum ss_status win(struct ss_named *op, int fd, int family)
         enum ss_status st = ss_sock_adopt(s, fd, family, op->nonblock, &op->op.error);
         if (st != SS_OK)
             return st;
-        s->kernel_ns[1] = op->bounded_ns;
+        s->kernel_ms[1] = op->bounded_ms;
     }
     return ss_sock_mode(s, false, &op->op.error);
 }
@@ -119,20 +119,20 @@ static enum ss_status prepare(struct ss_named *op, int *fd, struct ss_error *err
     *fd = op->sock->io.fd;
     if (op->own)
         return prepare_own(op, err);
-    op->bounded_ns = 0;
+    op->bounded_ms = 0;
     return ss_sock_make(op->sock, op->latest.sa.any.sa_family, op->nonblock, fd, err);
 }
 
 /* Lets the kernel keep the deadline of a connect that may wait there. */
 static enum ss_status set_bound(struct ss_named *op, int fd, struct ss_error *err)
 {
-    int64_t ns = op->op.io->patience_ns;
-    int64_t *is = op->own ? &op->sock->kernel_ns[1] : &op->bounded_ns;
-    if (op->nonblock || *is == ns)
+    int32_t ms = op->op.io->patience_ms;
+    int32_t *is = op->own ? &op->sock->kernel_ms[1] : &op->bounded_ms;
+    if (op->nonblock || *is == ms)
         return SS_OK;
-    enum ss_status st = os_kernel_timeout(fd, true, ns, err);
+    enum ss_status st = os_kernel_timeout(fd, true, ms, err);
     if (st == SS_OK)
-        *is = ns;
+        *is = ms;
     return st;
 }
 

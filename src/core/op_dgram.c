@@ -31,13 +31,15 @@ static enum ss_status receive_one(struct ss_recvfrom *op, int flags)
     op->got.from.len = 0;
     enum ss_status st = make_room(op, &flags, &room);
     if (st == SS_OK)
-        st = os_recvfrom(op->sock->io.fd, in->block, room, flags, op->with_sender ? &op->got.from : NULL, &got,
+        st = os_recvfrom(op->sock->io.fd, in->block->bytes, room, flags, op->with_sender ? &op->got.from : NULL, &got,
                          &op->op.error);
-    in->used = got;
-    op->got.data = in->block;
-    op->got.len = got;
-    if (st != SS_OK && st != SS_TRUNCATED)
+    if (st != SS_OK && st != SS_TRUNCATED) {
         ss_inbuf_clear(in);
+        return st;
+    }
+    in->block->used = got;
+    op->got.data = in->block->bytes;
+    op->got.len = got;
     return st;
 }
 
@@ -62,9 +64,9 @@ static enum ss_status receive_into_queue(struct ss_sock *s, struct ss_dgrams *qu
     if (st != SS_OK)
         return st;
     *queue = (struct ss_dgrams){ .n = 0 };
-    os_batch_init(&queue->batch, s->in.block, n, size);
+    os_batch_init(&queue->batch, s->in.block->bytes, n, size);
     st = os_recv_many(s->io.fd, &queue->batch, flags, &queue->n, err);
-    s->in.used = s->in.size;
+    s->in.block->used = s->in.block->size;
     s->queued = st == SS_OK;
     if (st != SS_OK)
         ss_inbuf_clear(&s->in);

@@ -47,7 +47,7 @@ struct ss_named {
     bool own;           /* the socket has a descriptor already: it alone connects, to one address after another */
     bool retry;         /* the latest address is to be tried again */
     bool nonblock;      /* O_NONBLOCK of the attempts' descriptors */
-    int64_t bounded_ns; /* their SO_SNDTIMEO */
+    int32_t bounded_ms; /* their SO_SNDTIMEO */
     int rank;           /* how much op.error tells; 0: there is none */
 
     /* send */

@@ -1,5 +1,7 @@
 #include "core/pool.h"
 
+#include <stdint.h> /* SIZE_MAX */
+
 enum { SMALL_USES = 32 };
 
 void ss_pool_init(struct ss_pool *pool, struct ss_mem mem)
@@ -7,61 +9,73 @@ void ss_pool_init(struct ss_pool *pool, struct ss_mem mem)
     *pool = (struct ss_pool){ .mem = mem };
 }
 
-void ss_pool_fini(struct ss_pool *pool)
+static void free_block(struct ss_pool *pool, struct ss_block *block)
 {
-    ss_mem_free(&pool->mem, pool->idle, pool->idle_size);
-    pool->idle = NULL;
-    pool->idle_size = 0;
+    if (block)
+        ss_mem_free(&pool->mem, block, sizeof *block + block->size);
 }
 
-unsigned char *ss_pool_resize(struct ss_pool *pool, unsigned char *block, size_t size, size_t new_size)
+void ss_pool_fini(struct ss_pool *pool)
 {
-    unsigned char *moved = ss_mem_resize(&pool->mem, block, size, new_size);
-    if (moved && new_size > size)
-        pool->grown += new_size - size;
+    free_block(pool, pool->idle);
+    pool->idle = NULL;
+}
+
+struct ss_block *ss_pool_resize(struct ss_pool *pool, struct ss_block *block, size_t size)
+{
+    size_t before = block ? sizeof *block + block->size : 0;
+    if (size > SIZE_MAX - sizeof *block)
+        return NULL;
+    struct ss_block *moved = ss_mem_resize(&pool->mem, block, before, sizeof *block + size);
+    if (!moved)
+        return NULL;
+    moved->size = size;
+    if (sizeof *block + size > before)
+        pool->grown += sizeof *block + size - before;
     return moved;
 }
 
-unsigned char *ss_pool_lend(struct ss_pool *pool, size_t size, size_t *got)
+struct ss_block *ss_pool_make(struct ss_pool *pool, size_t size)
 {
-    unsigned char *block = pool->idle;
+    struct ss_block *block = ss_pool_resize(pool, NULL, size);
+    if (block)
+        block->start = block->end = block->used = 0;
+    return block;
+}
+
+struct ss_block *ss_pool_lend(struct ss_pool *pool, size_t size)
+{
+    struct ss_block *block = pool->idle;
     if (size < SS_BLOCK)
         size = SS_BLOCK;
-    if (!block || pool->idle_size < size) {
-        block = ss_pool_resize(pool, NULL, 0, size);
-        *got = size;
-        return block;
-    }
-    *got = pool->idle_size;
+    if (!block || block->size < size)
+        return ss_pool_make(pool, size);
     pool->idle = NULL;
-    pool->idle_size = 0;
+    block->start = block->end = block->used = 0;
     return block;
 }
 
 /* A large block stays while large reads go on and shrinks when they have been over for a while. */
-static unsigned char *relax(struct ss_pool *pool, unsigned char *block, size_t *size, size_t used)
+static struct ss_block *relax(struct ss_pool *pool, struct ss_block *block)
 {
-    if (*size == SS_BLOCK || used > *size / 4) {
+    if (block->size == SS_BLOCK || block->used > block->size / 4) {
         pool->small_uses = 0;
         return block;
     }
     if (++pool->small_uses < SMALL_USES)
         return block;
     pool->small_uses = 0;
-    unsigned char *smaller = ss_pool_resize(pool, block, *size, SS_BLOCK);
-    if (smaller)
-        *size = SS_BLOCK;
+    struct ss_block *smaller = ss_pool_resize(pool, block, SS_BLOCK);
     return smaller ? smaller : block;
 }
 
-void ss_pool_return(struct ss_pool *pool, unsigned char *block, size_t size, size_t used)
+void ss_pool_return(struct ss_pool *pool, struct ss_block *block)
 {
-    if (size > SS_POOL_KEEP || size < SS_BLOCK || pool->idle_size >= size) {
-        ss_mem_free(&pool->mem, block, size);
+    if (block->size > SS_POOL_KEEP || block->size < SS_BLOCK || (pool->idle && pool->idle->size >= block->size)) {
+        free_block(pool, block);
         return;
     }
-    block = relax(pool, block, &size, used);
+    block = relax(pool, block);
     ss_pool_fini(pool); /* of two blocks the larger stays */
     pool->idle = block;
-    pool->idle_size = size;
 }

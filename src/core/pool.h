@@ -12,25 +12,34 @@ enum {
     SS_POOL_KEEP = 2 * 1024 * 1024 + SS_BLOCK /* an idle block above this size goes back to the allocator */
 };
 
+struct ss_block {
+    size_t size;       /* of `bytes` */
+    size_t start, end; /* what waits stands in [start, end) */
+    size_t used;       /* the largest `end` since the block was lent */
+    unsigned char bytes[];
+};
+
 struct ss_pool {
     struct ss_mem mem;
-    unsigned char *idle; /* the one block that is kept for the next user, or NULL */
-    size_t idle_size;
-    unsigned small_uses; /* uses in a row that left most of a large idle block untouched */
-    size_t grown;        /* bytes got from the allocator since somebody last told the collector */
+    struct ss_block *idle; /* the one that is kept for the next user, or NULL */
+    unsigned small_uses;   /* uses in a row that left most of a large idle block untouched */
+    size_t grown;          /* bytes got from the allocator since somebody last told the collector */
 };
 
 void ss_pool_init(struct ss_pool *pool, struct ss_mem mem);
 void ss_pool_fini(struct ss_pool *pool);
 
-/* A block of at least `size` bytes (*got tells), or NULL when there is no memory. */
-unsigned char *ss_pool_lend(struct ss_pool *pool, size_t size, size_t *got);
+/* An empty block for at least `size` bytes, or NULL when there is no memory. */
+struct ss_block *ss_pool_lend(struct ss_pool *pool, size_t size);
 
-/* Takes a block back; `used` is how much of it was needed. */
-void ss_pool_return(struct ss_pool *pool, unsigned char *block, size_t size, size_t used);
+/* The same with just that size. */
+struct ss_block *ss_pool_make(struct ss_pool *pool, size_t size);
+
+/* Takes a block back. */
+void ss_pool_return(struct ss_pool *pool, struct ss_block *block);
 
 /* Changes the size of a lent block; NULL: no memory, and the block is as it was. */
-unsigned char *ss_pool_resize(struct ss_pool *pool, unsigned char *block, size_t size, size_t new_size);
+struct ss_block *ss_pool_resize(struct ss_pool *pool, struct ss_block *block, size_t size);
 
 #pragma GCC visibility pop
 

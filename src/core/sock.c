@@ -103,7 +103,7 @@ static void enter(struct ss_sock *s, int fd, int family)
     s->env->by_fd[fd] = s;
     s->io.fd = fd;
     s->io.sticky = family == AF_UNIX; /* a receive may end where descriptors were sent along (unix(7)) */
-    s->family = family;
+    s->family = (uint16_t)family;
 }
 
 enum ss_status ss_sock_adopt(struct ss_sock *s, int fd, int family, bool nonblock, struct ss_error *err)
@@ -114,7 +114,7 @@ enum ss_status ss_sock_adopt(struct ss_sock *s, int fd, int family, bool nonbloc
     }
     enter(s, fd, family);
     s->nonblock = nonblock;
-    s->kernel_ns[0] = s->kernel_ns[1] = 0;
+    s->kernel_ms[0] = s->kernel_ms[1] = 0;
     return SS_OK;
 }
 

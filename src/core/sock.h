@@ -42,21 +42,21 @@ struct ss_sock *ss_env_find(const struct ss_env *env, int fd);
 
 struct ss_sock {
     struct ss_env *env;
-    struct ss_io io;        /* io.fd: the descriptor, or -1 */
-    struct ss_inbuf in;     /* streams: bytes that wait; datagrams: where one is received */
-    struct ss_optlist opts; /* kept over close */
-    int64_t kernel_ns[2];   /* SO_RCVTIMEO, SO_SNDTIMEO as they are; -1: unknown */
-    int type;               /* SOCK_STREAM or SOCK_DGRAM */
-    int family;             /* of the descriptor; 0: none */
-    bool named;             /* the program bound it: it keeps its descriptor when a connect fails */
-    bool queued;            /* datagrams: some are received and not handed out */
-    bool joins, splits;     /* datagrams: the kernel does (os_many.h) */
-    bool asked_to_join, asked_to_split;
-    struct ss_error late; /* datagrams: an error that came behind datagrams which were handed out; code 0: none */
-    bool shared;          /* other processes, or other owners in this one, may change what the descriptor is set to */
+    struct ss_io io;              /* io.fd: the descriptor, or -1 */
+    struct ss_inbuf in;           /* streams: bytes that wait; datagrams: where one is received */
+    struct ss_optlist opts;       /* kept over close */
     struct ss_waiter *holders[2]; /* the calls that wait, reading and writing */
-    uint16_t spin_us;             /* OPT_SPIN: try so long before sleeping in the kernel */
-    bool nonblock;                /* O_NONBLOCK, as set by us */
+    struct ss_error late; /* datagrams: an error that came behind datagrams which were handed out; code 0: none */
+    int32_t kernel_ms[2]; /* SO_RCVTIMEO, SO_SNDTIMEO as they are; -1: unknown */
+    int type;             /* SOCK_STREAM or SOCK_DGRAM */
+    uint16_t family;      /* of the descriptor; 0: none */
+    uint16_t spin_us;     /* OPT_SPIN: try so long before sleeping in the kernel */
+    bool nonblock;        /* O_NONBLOCK, as set by us */
+    bool named;           /* the program bound it: it keeps its descriptor when a connect fails */
+    bool shared;          /* other processes, or other owners in this one, may change what the descriptor is set to */
+    bool queued;          /* datagrams: some are received and not handed out */
+    bool joins, splits;   /* datagrams: the kernel does (os_many.h) */
+    bool asked_to_join, asked_to_split;
 };
 
 void ss_sock_init(struct ss_sock *s, struct ss_env *env, int type);

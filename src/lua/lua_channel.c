@@ -82,9 +82,10 @@ static void wake(struct channel *ch, struct ss_waiter *w, enum ss_status st)
 /* Hands over the value on top of the stack, if there is somebody who takes it or room for it. */
 static bool give(lua_State *L, struct channel *ch, int values)
 {
-    if (ch->takers.first) {
-        lua_rawseti(L, values, -ticket_of(ch->takers.first));
-        wake(ch, ch->takers.first, SS_OK);
+    struct ss_waiter *taker = ss_line_first(&ch->takers);
+    if (taker) {
+        lua_rawseti(L, values, -ticket_of(taker));
+        wake(ch, taker, SS_OK);
         return true;
     }
     if (ch->n == ch->capacity)
@@ -103,7 +104,7 @@ static int finish_put(lua_State *L, struct ss_op *base, enum ss_status st)
         lss_push_kept(L, lua_gettop(L));
         int values = lua_gettop(L);
         take_of(L, values, standing->ticket);
-        if (st == SS_TIMEOUT && !ch->closed && !ch->givers.first && give(L, ch, values))
+        if (st == SS_TIMEOUT && !ch->closed && !ss_line_first(&ch->givers) && give(L, ch, values))
             st = SS_OK;
     }
     return lss_push_done(L, st, &base->error);
@@ -137,7 +138,7 @@ static int channel_put(lua_State *L)
 /* Pushes the next value, if there is one, and lets the first of those who wait with theirs go on. */
 static bool push_next(lua_State *L, struct channel *ch, int values)
 {
-    struct ss_waiter *giver = ch->givers.first;
+    struct ss_waiter *giver = ss_line_first(&ch->givers);
     if (ch->n > 0)
         push_oldest(L, ch, values);
     else if (giver)
@@ -185,11 +186,10 @@ static int channel_get(lua_State *L)
 static int channel_close(lua_State *L)
 {
     struct channel *ch = self(L);
+    struct ss_waiter *w;
     ch->closed = true;
-    while (ch->takers.first)
-        wake(ch, ch->takers.first, SS_CLOSED);
-    while (ch->givers.first)
-        wake(ch, ch->givers.first, SS_CLOSED);
+    while ((w = ss_line_first(&ch->takers)) != NULL || (w = ss_line_first(&ch->givers)) != NULL)
+        wake(ch, w, SS_CLOSED);
     lua_pushinteger(L, 1);
     return 1;
 }

@@ -37,9 +37,9 @@ static void set_gc(lua_State *L)
 }
 
 /* A program may resume or close a task's coroutine itself; what the operation needs is gone then. */
-static bool is_there(void *owner)
+static bool is_there(const struct ss_waiter *w)
 {
-    const struct lss_task *t = owner;
+    const struct lss_task *t = (const struct lss_task *)w;
     return !t->begun || (lua_status(t->co) == LUA_YIELD && lua_touserdata(t->co, -1) == t);
 }
 
@@ -165,8 +165,10 @@ static bool take_along(struct lss_task *t, struct ss_op *op, const struct lss_wa
     return true;
 }
 
-static int64_t deadline(int64_t timeout_ns)
+static int64_t deadline_of(const struct ss_op *op, int64_t timeout_ns)
 {
+    if (op->deadline_ns > 0)
+        return op->deadline_ns;
     return timeout_ns < 0 ? SS_NEVER : ss_deadline_after(timeout_ns);
 }
 
@@ -180,7 +182,7 @@ static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t 
     }
     t->way = way;
     t->sock = s;
-    t->waiter.deadline_ns = op->deadline_ns > 0 ? op->deadline_ns : deadline(timeout_ns);
+    t->waiter.op->deadline_ns = deadline_of(op, timeout_ns);
     lua_pushlightuserdata(L, t); /* no other yield has this */
     return lua_yield(L,
                      LSS_JIT ? lua_gettop(L) : way->keep + 1); /* LuaJIT forgets what is not yielded, arguments too */
@@ -193,9 +195,9 @@ static void begin_to_wait(struct lss_task *t)
     t->state = LSS_WAITING;
     hold(t->sock, t->way ? t->way->holds : 0, &t->waiter);
     if (t->for_turn)
-        ss_loop_wait_turn(loop, &t->waiter, t->waiter.op, t->waiter.deadline_ns);
+        ss_loop_wait_turn(loop, &t->waiter, t->waiter.op, t->waiter.op->deadline_ns);
     else
-        wait_for(loop, &t->waiter, t->waiter.op, t->waiter.deadline_ns);
+        wait_for(loop, &t->waiter, t->waiter.op, t->waiter.op->deadline_ns);
 }
 
 /* Before it begins, and after coroutine.yield: the others' turn. */
@@ -205,7 +207,7 @@ static void begin_turn(struct lss_task *t, int values)
     t->sock = NULL;
     t->for_turn = true;
     t->waiter.op = &t->tasks->nothing;
-    t->waiter.deadline_ns = SS_NEVER;
+    t->waiter.op->deadline_ns = SS_NEVER;
     t->values = values;
     begin_to_wait(t);
     t->state = LSS_READY;
@@ -266,11 +268,12 @@ static void lose_outcome(struct lss_task *t)
 /* Those who wait for it get what became of it. */
 static void end(lua_State *L, struct lss_task *t)
 {
+    struct ss_waiter *joiner;
     t->tasks->alive--;
     let_die(L, t);
-    while (t->joiners.first) {
+    while ((joiner = ss_line_first(&t->joiners)) != NULL) {
         t->seen = true;
-        ss_loop_end(&t->tasks->loop, t->joiners.first, SS_OK);
+        ss_loop_end(&t->tasks->loop, joiner, SS_OK);
     }
     if (t->state == LSS_FAILED && !t->seen && !t->cancelled)
         t->tasks->unseen++;
@@ -370,7 +373,7 @@ static void go_on(lua_State *L, struct lss_task *t)
 {
     push_both(L, t); /* it may end, and must not be collected meanwhile */
     int n = 0;
-    if (!is_there(t)) {
+    if (!is_there(&t->waiter)) {
         lose(L, t);
         return;
     }
@@ -408,8 +411,8 @@ static bool is_over(const struct round *r)
 static void take_turns(lua_State *L, struct round *r)
 {
     while ((r->now = ss_loop_take(&r->tasks->loop)) != NULL)
-        if (r->now->owner)
-            go_on(L, r->now->owner);
+        if (r->now->of_task)
+            go_on(L, (struct lss_task *)r->now);
     r->now = NULL;
     lss_report(L, r->tasks);
 }
@@ -438,7 +441,7 @@ static int run_protected(lua_State *L)
 /* The task whose results could not be made, or NULL. */
 static struct lss_task *stumbled(const struct round *r)
 {
-    struct lss_task *t = r->now ? r->now->owner : NULL;
+    struct lss_task *t = r->now && r->now->of_task ? (struct lss_task *)r->now : NULL;
     return t && r->now->status != SS_WANT && t->state < LSS_DONE ? t : NULL;
 }
 
@@ -507,9 +510,9 @@ static enum ss_status wait_in_main(lua_State *L, struct lss_tasks *tasks, struct
     struct ss_waiter w;
     struct round r = { .tasks = tasks, .until = &w, .sock = s, .timeout_ns = -1 };
     lss_check_room(L, L, LUA_MINSTACK);
-    ss_waiter_init(&w, NULL);
+    ss_waiter_init(&w, false);
     hold(s, way->holds, &w);
-    wait_for(&tasks->loop, &w, op, deadline(timeout_ns));
+    wait_for(&tasks->loop, &w, op, deadline_of(op, timeout_ns));
     if (w.status == SS_WANT)
         run_round(L, &r);
     enum ss_status st = w.status;

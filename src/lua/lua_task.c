@@ -25,7 +25,7 @@ int lss_spawn(lua_State *L)
     struct lss_task *t = lss_newuserdata_keeping(L, sizeof *t);
     memset(t, 0, sizeof *t);
     t->tasks = tasks;
-    ss_waiter_init(&t->waiter, t);
+    ss_waiter_init(&t->waiter, true);
     ss_line_init(&t->joiners);
     luaL_getmetatable(L, TASK);
     lua_setmetatable(L, -2);

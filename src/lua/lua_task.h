@@ -38,11 +38,11 @@ struct lss_task {
     int anchor; /* its place among those that have not ended */
     int values; /* on top of its stack: arguments, what `way` keeps, results, or error and traceback */
     uint8_t state;
-    bool begun;
-    bool for_turn; /* it lets the others run before it goes on */
-    bool cancelled, seen;
-    bool stumbled;          /* its results could not be made, for the first time */
-    bool lost;              /* its coroutine was resumed or closed by somebody else */
+    bool begun : 1;
+    bool for_turn : 1; /* it lets the others run before it goes on */
+    bool cancelled : 1, seen : 1;
+    bool stumbled : 1;      /* its results could not be made, for the first time */
+    bool lost : 1;          /* its coroutine was resumed or closed by somebody else */
     struct ss_line joiners; /* who waits for it */
 };
 

@@ -109,9 +109,9 @@ enum ss_status os_nonblock(int fd, bool on, struct ss_error *err)
     return result(ioctl(fd, FIONBIO, &value), err); /* one call where fcntl takes two */
 }
 
-enum ss_status os_kernel_timeout(int fd, bool sending, int64_t ns, struct ss_error *err)
+enum ss_status os_kernel_timeout(int fd, bool sending, int32_t ms, struct ss_error *err)
 {
-    struct timeval tv = { .tv_sec = (time_t)(ns / 1000000000), .tv_usec = (suseconds_t)(ns / 1000 % 1000000) };
+    struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
     return result(setsockopt(fd, SOL_SOCKET, sending ? SO_SNDTIMEO : SO_RCVTIMEO, &tv, sizeof tv), err);
 }
 

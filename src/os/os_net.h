@@ -30,7 +30,7 @@ enum ss_status os_close(int fd, struct ss_error *err);
 enum ss_status os_nonblock(int fd, bool on, struct ss_error *err);
 
 /* Bounds each waiting call in the kernel: SO_SNDTIMEO or SO_RCVTIMEO (socket(7)); 0: no bound. */
-enum ss_status os_kernel_timeout(int fd, bool sending, int64_t ns, struct ss_error *err);
+enum ss_status os_kernel_timeout(int fd, bool sending, int32_t ms, struct ss_error *err);
 
 /* Whether these timeouts bound a call as a whole, connect(2) included: on Linux they do; elsewhere they count from the last
  * piece. */

@@ -12,12 +12,15 @@
 
 enum { SHORT_NS = 100000000, TICKS_NS = 20000000 };
 
-/* What the kernel is to be given for waits of that length; -1: nothing, poll instead. */
-static int64_t kernel_share(int64_t timeout_ns)
+/* What the kernel is to be given for waits of that length, in milliseconds; -1: nothing, poll instead. */
+static int32_t kernel_share(int64_t timeout_ns)
 {
     if (timeout_ns < 0)
         return 0; /* no bound */
-    return timeout_ns < SHORT_NS ? -1 : timeout_ns - timeout_ns / 8 - TICKS_NS;
+    int64_t share_ms = (timeout_ns - timeout_ns / 8 - TICKS_NS) / 1000000;
+    if (timeout_ns < SHORT_NS)
+        return -1;
+    return share_ms < INT32_MAX ? (int32_t)share_ms : INT32_MAX;
 }
 
 /* Lets the operation's next call wait in the kernel. False: it can't. With `set` the socket's kernel
@@ -25,19 +28,19 @@ static int64_t kernel_share(int64_t timeout_ns)
 static bool grant(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns, bool set)
 {
     struct ss_error ignored;
-    int64_t share = kernel_share(timeout_ns);
+    int32_t share = kernel_share(timeout_ns);
     if (op->patience == SS_BY_POLL || share < 0 || (s && s->shared))
         return false;
     if (timeout_ns >= 0 && !os_kernel_bounds_calls && op->patience != SS_BY_OWN)
         return false;
     if (timeout_ns >= 0 && op->patience == SS_BY_SEND && s->family == AF_UNIX)
         return false; /* the time would count anew for each buffer of a long write */
-    if (op->patience != SS_BY_OWN && s->kernel_ns[op->patience] != share) {
+    if (op->patience != SS_BY_OWN && s->kernel_ms[op->patience] != share) {
         if (!set || os_kernel_timeout(s->io.fd, op->patience == SS_BY_SEND, share, &ignored) != SS_OK)
             return false;
-        s->kernel_ns[op->patience] = share;
+        s->kernel_ms[op->patience] = share;
     }
-    op->io->patience_ns = share;
+    op->io->patience_ms = share;
     ss_io_give(op->io, timeout_ns < 0 ? SS_FREE : SS_ONCE);
     return true;
 }

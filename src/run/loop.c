@@ -2,79 +2,60 @@
 #include "core/codes.h"
 #include "os/os_clock.h"
 
-/* Queues. An entry knows what points to it, so that it can leave from anywhere. */
-
-static void queue_init(struct ss_queue *q)
-{
-    q->first = NULL;
-    q->last = &q->first;
-    q->n = 0;
-}
-
-static void queue_add(struct ss_queue *q, struct ss_waiter *w)
-{
-    w->next = NULL;
-    w->last = q->last;
-    *q->last = w;
-    q->last = &w->next;
-    q->n++;
-}
-
-static void queue_add_first(struct ss_queue *q, struct ss_waiter *w)
-{
-    w->next = q->first;
-    w->last = &q->first;
-    if (w->next)
-        w->next->last = &w->next;
-    else
-        q->last = &w->next;
-    q->first = w;
-    q->n++;
-}
-
-static bool is_queued(const struct ss_waiter *w)
-{
-    return w->last != NULL;
-}
-
-static void queue_remove(struct ss_queue *q, struct ss_waiter *w)
-{
-    *w->last = w->next;
-    if (w->next)
-        w->next->last = w->last;
-    else
-        q->last = w->last;
-    w->last = NULL;
-    q->n--;
-}
+#include <stddef.h> /* offsetof */
 
 /* Lines */
 
 void ss_line_init(struct ss_line *line)
 {
-    line->first = NULL;
-    line->last = &line->first;
+    line->next = line->last = line;
+}
+
+static bool is_empty(const struct ss_line *line)
+{
+    return line->next == line;
+}
+
+struct ss_waiter *ss_line_first(const struct ss_line *line)
+{
+    return is_empty(line) ? NULL : (struct ss_waiter *)((char *)line->next - offsetof(struct ss_waiter, place));
+}
+
+static void stand_behind(struct ss_line *before, struct ss_waiter *w)
+{
+    w->place = (struct ss_line){ .next = before->next, .last = before };
+    before->next = before->next->last = &w->place;
 }
 
 void ss_line_add(struct ss_line *line, struct ss_waiter *w)
 {
-    w->line = line;
-    w->line_next = NULL;
-    w->line_last = line->last;
-    *line->last = w;
-    line->last = &w->line_next;
+    stand_behind(line->last, w);
+}
+
+static bool is_in_line(const struct ss_waiter *w)
+{
+    return w->place.next != NULL;
 }
 
 static void leave_line(struct ss_waiter *w)
 {
-    if (!w->line)
+    if (!is_in_line(w))
         return;
-    *w->line_last = w->line_next;
-    if (w->line_next)
-        w->line_next->line_last = w->line_last;
-    else
-        w->line->last = w->line_last;
-    w->line = NULL;
+    w->place.last->next = w->place.next;
+    w->place.next->last = w->place.last;
+    w->place.next = NULL;
+}
+
+/* All of `from`, behind those who stand in `line`. */
+static void join_lines(struct ss_line *line, struct ss_line *from)
+{
+    if (is_empty(from))
+        return;
+    from->next->last = line->last;
+    from->last->next = line;
+    line->last->next = from->next;
+    line->last = from->last;
+    ss_line_init(from);
 }
 
 /* The poller */
@@ -88,9 +69,9 @@ static void notify(struct ss_loop *loop)
 
 static void again(struct ss_loop *loop, struct ss_waiter *w)
 {
-    if (is_queued(w))
+    if (is_in_line(w))
         return;
-    queue_add(&loop->again, w);
+    ss_line_add(&loop->again, w);
     notify(loop);
 }
 
@@ -157,7 +138,7 @@ static bool make_watches(struct ss_loop *loop, struct ss_waiter *w, size_t n)
     if (!more)
         return false;
     w->watches = more;
-    w->room = n;
+    w->room = (unsigned)n;
     return true;
 }
 
@@ -183,8 +164,9 @@ static enum ss_status link_watch(struct ss_loop *loop, struct ss_waiter *w, cons
     if (st != SS_OK)
         return st;
     struct ss_watch *watch = &w->watches[w->nwatches++], **head = &loop->by_fd[want->fd];
-    *watch =
-        (struct ss_watch){ .next = *head, .waiter = w, .fd = want->fd, .events = want->events, .foreign = foreign };
+    *watch = (struct ss_watch){
+        .next = *head, .waiter = w, .fd = want->fd, .events = (uint8_t)want->events, .foreign = foreign
+    };
     *head = watch;
     loop->nwatches++;
     return SS_OK;
@@ -248,9 +230,9 @@ static enum ss_status watch_wants(struct ss_loop *loop, struct ss_waiter *w, str
 
 /* Waiters */
 
-void ss_waiter_init(struct ss_waiter *w, void *owner)
+void ss_waiter_init(struct ss_waiter *w, bool of_task)
 {
-    *w = (struct ss_waiter){ .status = SS_OK, .owner = owner };
+    *w = (struct ss_waiter){ .status = SS_OK, .of_task = of_task };
     ss_timer_init(&w->timer);
     w->watches = &w->one;
     w->room = 1;
@@ -263,16 +245,14 @@ void ss_loop_end(struct ss_loop *loop, struct ss_waiter *w, enum ss_status statu
     unwatch(loop, w);
     leave_line(w);
     ss_timer_clear(&w->timer);
-    if (is_queued(w))
-        queue_remove(&loop->again, w);
     w->status = status;
-    queue_add(&loop->ended, w);
+    ss_line_add(&loop->ended, w);
     notify(loop);
 }
 
 static bool is_there(const struct ss_loop *loop, const struct ss_waiter *w)
 {
-    return !w->owner || loop->is_there(w->owner);
+    return !w->of_task || loop->is_there(w);
 }
 
 static void fail(struct ss_loop *loop, struct ss_waiter *w, const struct ss_error *err)
@@ -285,7 +265,7 @@ static void fail(struct ss_loop *loop, struct ss_waiter *w, const struct ss_erro
 /* The sooner of its deadline and the operation's own time. */
 static void set_timer(struct ss_loop *loop, struct ss_waiter *w)
 {
-    int64_t due_ns = w->deadline_ns;
+    int64_t due_ns = w->op->deadline_ns;
     if (w->op->after_ms > 0) {
         int64_t own_ns = os_now_ns() + (int64_t)w->op->after_ms * 1000000;
         due_ns = own_ns < due_ns ? own_ns : due_ns;
@@ -321,18 +301,19 @@ static void go_on(struct ss_loop *loop, struct ss_waiter *w)
 static void begin(struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
 {
     w->op = op;
+    w->stands = !op->step;
     w->status = SS_WANT;
-    w->deadline_ns = deadline_ns;
+    op->deadline_ns = deadline_ns;
     w->over = false;
 }
 
 void ss_loop_wait(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
 {
     begin(w, op, deadline_ns);
-    if (op->step)
-        go_on(loop, w);
-    else
+    if (w->stands)
         set_timer(loop, w);
+    else
+        go_on(loop, w);
 }
 
 void ss_loop_wait_turn(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
@@ -346,8 +327,6 @@ void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w)
 {
     unwatch(loop, w);
     leave_line(w);
-    if (is_queued(w))
-        queue_remove(w->status == SS_WANT ? &loop->again : &loop->ended, w);
     ss_timer_remove(&loop->timers, &w->timer);
     free_watches(loop, w);
     w->status = SS_OK;
@@ -357,7 +336,7 @@ void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w)
 static void step(struct ss_loop *loop, struct ss_waiter *w)
 {
     enum ss_status st = SS_TIMEOUT;
-    if (is_there(loop, w) && w->op->step) {
+    if (!w->stands && is_there(loop, w)) {
         ss_io_give(w->op->io, SS_EDGE);
         loop->stepping = w;
         st = w->op->step(w->op);
@@ -415,8 +394,8 @@ static void take_event(struct ss_loop *loop, const struct os_event *event)
 /* Its deadline or its operation's time has come. What is to be stepped in this turn is stepped before it is given up. */
 static void ring(struct ss_loop *loop, struct ss_waiter *w, int64_t now_ns)
 {
-    w->over = w->deadline_ns <= now_ns || !is_there(loop, w);
-    if (w->over && !is_queued(w)) {
+    w->over = !is_there(loop, w) || w->op->deadline_ns <= now_ns;
+    if (w->over && (w->stands || !is_in_line(w))) {
         ss_loop_end(loop, w, SS_TIMEOUT);
         return;
     }
@@ -437,7 +416,8 @@ static void ring_all(struct ss_loop *loop)
 
 int64_t ss_loop_next_ns(struct ss_loop *loop)
 {
-    return loop->ended.first || loop->again.first ? 0 : ss_timers_next(&loop->timers);
+    bool idle = is_empty(&loop->ended) && is_empty(&loop->again) && is_empty(&loop->take) && is_empty(&loop->step);
+    return idle ? ss_timers_next(&loop->timers) : 0;
 }
 
 /* What is left of `timeout_ns` when the next timer cuts it short. */
@@ -465,14 +445,16 @@ enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_
     for (size_t i = 0; st == SS_OK && i < n; i++)
         take_event(loop, &events[i]);
     ring_all(loop);
-    loop->to_take = loop->ended.n;
-    loop->to_step = loop->again.n;
+    join_lines(&loop->take, &loop->ended);
+    join_lines(&loop->step, &loop->again);
     return SS_OK;
 }
 
-static struct ss_waiter *take_ended(struct ss_loop *loop, struct ss_waiter *w)
+static struct ss_waiter *take_first(struct ss_line *line)
 {
-    queue_remove(&loop->ended, w);
+    struct ss_waiter *w = ss_line_first(line);
+    if (w)
+        leave_line(w);
     return w;
 }
 
@@ -480,25 +462,20 @@ static struct ss_waiter *take_ended(struct ss_loop *loop, struct ss_waiter *w)
  * memory is enough for all. */
 struct ss_waiter *ss_loop_take(struct ss_loop *loop)
 {
-    if (loop->to_take > 0 && loop->ended.first) {
-        loop->to_take--;
-        return take_ended(loop, loop->ended.first);
-    }
-    for (; loop->to_step > 0 && loop->again.first; loop->to_step--) {
-        struct ss_waiter *w = loop->again.first;
-        queue_remove(&loop->again, w);
+    struct ss_waiter *w = take_first(&loop->take);
+    while (!w && (w = take_first(&loop->step)) != NULL) {
         step(loop, w);
-        if (w->status != SS_WANT) {
-            loop->to_step--;
-            return take_ended(loop, w);
-        }
+        if (w->status != SS_WANT)
+            leave_line(w);
+        else
+            w = NULL;
     }
-    return NULL;
+    return w;
 }
 
 void ss_loop_untake(struct ss_loop *loop, struct ss_waiter *w)
 {
-    queue_add_first(&loop->ended, w);
+    stand_behind(&loop->take, w);
 }
 
 bool ss_loop_is_stuck(struct ss_loop *loop)
@@ -513,19 +490,21 @@ enum ss_status ss_loop_fd(struct ss_loop *loop, int *fd, struct ss_error *err)
         return st;
     *fd = os_poller_fd(loop->poller);
     loop->is_watched = true;
-    if (loop->again.first || loop->ended.first)
+    if (ss_loop_next_ns(loop) == 0)
         os_poller_wake(loop->poller);
     return SS_OK;
 }
 
 /* The whole */
 
-enum ss_status ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*owner_is_there)(void *owner),
+enum ss_status ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*is_there_still)(const struct ss_waiter *w),
                             struct ss_error *err)
 {
-    *loop = (struct ss_loop){ .env = env, .forks = env->forks, .is_there = owner_is_there };
-    queue_init(&loop->again);
-    queue_init(&loop->ended);
+    *loop = (struct ss_loop){ .env = env, .forks = env->forks, .is_there = is_there_still };
+    ss_line_init(&loop->again);
+    ss_line_init(&loop->ended);
+    ss_line_init(&loop->step);
+    ss_line_init(&loop->take);
     ss_timers_init(&loop->timers, env->pool.mem);
     env->loop = loop;
     env->leaving = leave;

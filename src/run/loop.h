@@ -14,33 +14,27 @@
 struct ss_watch {
     struct ss_watch *next; /* of the same descriptor */
     struct ss_waiter *waiter;
-    int fd, events;
+    int fd;
+    uint8_t events;
     bool foreign; /* it is not the descriptor of one of our sockets */
 };
 
-/* Those who wait for the same thing, in the order in which they came. */
+/* Waiters in the order in which they came: a ring of which the line itself is a part, and so one can leave from anywhere. */
 struct ss_line {
-    struct ss_waiter *first, **last;
+    struct ss_line *next, *last; /* of the line itself: the first and the last one's place */
 };
 
 /* A call that waits. */
 struct ss_waiter {
-    struct ss_timer timer;                    /* first: a timer that is due is its waiter */
-    struct ss_op *op;                         /* one without a step waits for its time, or for ss_loop_end */
-    void *owner;                              /* what the driver knows it by */
-    enum ss_status status;                    /* SS_WANT while it waits; then how it ended */
-    int64_t deadline_ns;                      /* or SS_NEVER */
-    bool over;                                /* that has passed, and the step that comes is the last */
-    struct ss_waiter *next, **last;           /* in a queue */
-    struct ss_line *line;                     /* of what it waits for, or NULL */
-    struct ss_waiter *line_next, **line_last; /* in that */
-    struct ss_watch one, *watches;            /* one of its own is enough for most */
-    size_t nwatches, room;
-};
-
-struct ss_queue {
-    struct ss_waiter *first, **last;
-    size_t n;
+    struct ss_timer timer;         /* first: a timer that is due is its waiter */
+    struct ss_op *op;              /* one without a step waits for its time, or for ss_loop_end */
+    struct ss_line place;          /* in the one line where it stands; next is NULL: it does not */
+    struct ss_watch one, *watches; /* one of its own is enough for most */
+    unsigned nwatches, room;
+    enum ss_status status; /* SS_WANT while it waits; then how it ended */
+    bool stands;           /* its operation has no step */
+    bool over;             /* the deadline has passed, and the step that comes is the last */
+    bool of_task;          /* which may have gone: loop->is_there tells */
 };
 
 struct ss_loop {
@@ -51,21 +45,23 @@ struct ss_loop {
     struct ss_timers timers;
     struct ss_watch **by_fd; /* the watches of a descriptor, [0, nfds) */
     size_t nfds, nwatches;
-    struct ss_queue again;         /* to be stepped at the next turn, without waiting */
-    struct ss_queue ended;         /* those that nobody has taken yet */
-    size_t to_take, to_step;       /* how many of either in this turn */
-    bool (*is_there)(void *owner); /* whether somebody still waits; if not, the operation is not touched any more */
+    struct ss_line again, ended;                 /* for the next turn: to be stepped without waiting; to be taken */
+    struct ss_line step, take;                   /* the same in this one */
+    bool (*is_there)(const struct ss_waiter *w); /* if not, its operation is not touched any more */
     struct ss_waiter *stepping;
 };
 
 /* SS_OK | SS_ERROR. It must be finished all the same. */
-enum ss_status ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*owner_is_there)(void *owner),
+enum ss_status ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*is_there)(const struct ss_waiter *w),
                             struct ss_error *err);
 void ss_loop_fini(struct ss_loop *loop);
 
-void ss_waiter_init(struct ss_waiter *w, void *owner);
+void ss_waiter_init(struct ss_waiter *w, bool of_task);
 
 void ss_line_init(struct ss_line *line);
+
+/* The first of them, or NULL. */
+struct ss_waiter *ss_line_first(const struct ss_line *line);
 
 /* Has a waiter that waits stand in a line until it ends. */
 void ss_line_add(struct ss_line *line, struct ss_waiter *w);

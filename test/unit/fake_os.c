@@ -171,10 +171,10 @@ enum ss_status __wrap_os_nonblock(int fd, bool on, struct ss_error *err)
 }
 
 FAKE(os_kernel_timeout);
-enum ss_status __wrap_os_kernel_timeout(int fd, bool sending, int64_t ns, struct ss_error *err)
+enum ss_status __wrap_os_kernel_timeout(int fd, bool sending, int32_t ms, struct ss_error *err)
 {
     CHECK(sending);
-    fake_fd(fd)->bound_ns = ns;
+    fake_fd(fd)->bound_ms = ms;
     return result(0, err);
 }
 
@@ -209,7 +209,7 @@ static int64_t end_after(int64_t after_ns)
 /* connect(2) on a descriptor in blocking mode: until the end, or as long as SO_SNDTIMEO lets it. */
 static enum ss_status wait_in_kernel(struct fake_fd *f, int fd, struct ss_error *err)
 {
-    int64_t bound_ns = f->bound_ns > 0 ? fake.now_ns + f->bound_ns : NEVER;
+    int64_t bound_ns = f->bound_ms > 0 ? fake.now_ns + fake_ms(f->bound_ms) : NEVER;
     if (f->end_ns == NEVER && bound_ns == NEVER)
         give_up("a connect without end", fd);
     fake.now_ns = f->end_ns < bound_ns ? f->end_ns : bound_ns;
@@ -222,7 +222,7 @@ static enum ss_status wait_for_room(const struct fake_fd *f, bool *later)
 {
     *later = true;
     fake.queue_full--;
-    fake.now_ns += f->nonblock ? 0 : f->bound_ns;
+    fake.now_ns += f->nonblock ? 0 : fake_ms(f->bound_ms);
     return SS_WANT;
 }
 

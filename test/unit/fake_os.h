@@ -30,7 +30,7 @@ struct fake_fd {
     bool told;           /* connect(2) has said that it is connected */
     int family, address; /* -1: not connected to any */
     int ttl;             /* the one option there is */
-    int64_t bound_ns;    /* SO_SNDTIMEO */
+    int32_t bound_ms;    /* SO_SNDTIMEO */
     int64_t end_ns;      /* when it will be connected, or not */
 };
 

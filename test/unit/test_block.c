@@ -30,7 +30,7 @@ struct fake {
     uint16_t after_ms;
     char log[2 * STEPS + 1];
     unsigned steps, calls;
-    int64_t patience_ns; /* as it was in the latest step */
+    int32_t patience_ms; /* as it was in the latest step */
 };
 
 static enum ss_status fake_result(struct fake *fake)
@@ -66,7 +66,7 @@ static enum ss_status fake_step(struct ss_op *op)
         if (op->due)
             note(fake, '!');
     }
-    fake->patience_ns = op->io->patience_ns;
+    fake->patience_ms = op->io->patience_ms;
     for (; *fake->script == 'g' && turn != SS_HOLD; turn = ss_io_turn(op->io))
         fake->calls++;
     return fake_result(fake);
@@ -95,7 +95,7 @@ struct row {
     enum ss_status status;
     const char *log;
     bool silent;           /* nothing to read: there is a wait */
-    int64_t kernel_before; /* what the kernel's timeout is known to be */
+    int32_t kernel_before; /* what the kernel's timeout is known to be */
 };
 
 static void check_row(const struct row *row)
@@ -104,7 +104,7 @@ static void check_row(const struct row *row)
     pair_open(&pair);
     if (!row->silent && write(pair.other, "x", 1) != 1)
         CHECK(false);
-    pair.sock.kernel_ns[0] = pair.sock.kernel_ns[1] = row->kernel_before;
+    pair.sock.kernel_ms[0] = pair.sock.kernel_ms[1] = row->kernel_before;
     struct fake fake = make_fake(&pair, row->patience, row->script);
     double begin = now_ms();
     enum ss_status st = ss_block_run(&fake.op, &pair.sock, ns(row->timeout_ms));
@@ -282,27 +282,27 @@ static void test_spinning(void)
     CHECK(ss_block_run(&fake.op, &pair.sock, 0) == SS_TIMEOUT && fake.steps == 1);
     fake = make_fake(&pair, SS_BY_RECV, "wo");
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(1000)) == SS_OK && strcmp(fake.log, "HT") == 0);
-    pair.sock.kernel_ns[0] = 0; /* a wait in the kernel could be had at once */
+    pair.sock.kernel_ms[0] = 0; /* a wait in the kernel could be had at once */
     fake = make_fake(&pair, SS_BY_RECV, "o");
     CHECK(ss_block_run(&fake.op, &pair.sock, -1) == SS_OK && strcmp(fake.log, "T") == 0);
     pair_close(&pair);
 }
 
-/* What the kernel really has, in nanoseconds. */
+/* What the kernel really has, in milliseconds. */
 static int64_t kernel_timeout(int fd, int option)
 {
     struct timeval tv = { .tv_sec = -1 };
     socklen_t len = sizeof tv;
     CHECK(getsockopt(fd, SOL_SOCKET, option, &tv, &len) == 0);
-    return (int64_t)tv.tv_sec * 1000000000 + (int64_t)tv.tv_usec * 1000;
+    return (int64_t)tv.tv_sec * 1000 + (int64_t)tv.tv_usec / 1000;
 }
 
 /* The kernel rounds up to its ticks. */
-static void check_kernel(const struct pair *pair, int which, int64_t expected)
+static void check_kernel(const struct pair *pair, int which, int32_t expected)
 {
     int64_t is = kernel_timeout(pair->sock.io.fd, which == 0 ? SO_RCVTIMEO : SO_SNDTIMEO);
-    CHECKF(pair->sock.kernel_ns[which] == expected, "noted %lld", (long long)pair->sock.kernel_ns[which]);
-    CHECKF(is >= expected && is <= expected + ns(20), "is %lld, noted %lld", (long long)is, (long long)expected);
+    CHECKF(pair->sock.kernel_ms[which] == expected, "noted %d", (int)pair->sock.kernel_ms[which]);
+    CHECKF(is >= expected && is <= expected + 20, "is %d, noted %d", (int)is, (int)expected);
 }
 
 static void run_fake(struct pair *pair, enum ss_patience patience, const char *script, double timeout_ms,
@@ -311,8 +311,8 @@ static void run_fake(struct pair *pair, enum ss_patience patience, const char *s
     struct fake fake = make_fake(pair, patience, script);
     CHECK(ss_block_run(&fake.op, &pair->sock, ns(timeout_ms)) == SS_OK);
     CHECKF(strcmp(fake.log, log) == 0, "%s with %.0f ms: %s, not %s", script, timeout_ms, fake.log, log);
-    CHECKF(timeout_ms < 0 ? fake.patience_ns == 0 : fake.patience_ns < ns(timeout_ms), "the kernel is given %lld",
-           (long long)fake.patience_ns);
+    CHECKF(timeout_ms < 0 ? fake.patience_ms == 0 : fake.patience_ms < timeout_ms, "the kernel is given %d",
+           (int)fake.patience_ms);
 }
 
 /* It is set when it has to be another one, and then the usual call is one. It ends before the deadline, being late. */
@@ -323,16 +323,16 @@ static void test_the_kernel_is_told_once(void)
         return;
     pair_open(&pair);
     run_fake(&pair, SS_BY_RECV, "wwo", 1000, "HTO");
-    int64_t share = pair.sock.kernel_ns[0];
-    CHECKF(share > ns(500) && share < ns(1000), "the kernel is given %lld", (long long)share);
+    int32_t share = pair.sock.kernel_ms[0];
+    CHECKF(share > 500 && share < 1000, "the kernel is given %d", (int)share);
     check_kernel(&pair, 0, share);
     check_kernel(&pair, 1, 0);
     run_fake(&pair, SS_BY_RECV, "wo", 1000, "HO");
     pair.sock.family = AF_INET; /* those of a Unix socket do not bound a whole write */
     run_fake(&pair, SS_BY_SEND, "wwo", 2000, "HTO");
     pair.sock.family = AF_UNIX;
-    CHECK(pair.sock.kernel_ns[1] > ns(1000) && pair.sock.kernel_ns[1] < ns(2000));
-    check_kernel(&pair, 1, pair.sock.kernel_ns[1]);
+    CHECK(pair.sock.kernel_ms[1] > 1000 && pair.sock.kernel_ms[1] < 2000);
+    check_kernel(&pair, 1, pair.sock.kernel_ms[1]);
     check_kernel(&pair, 0, share);
     run_fake(&pair, SS_BY_RECV, "wo", -1, "TF");
     check_kernel(&pair, 0, 0);
@@ -347,7 +347,7 @@ static void test_an_operation_with_its_own_descriptors(void)
     pair_open(&pair);
     struct fake fake = make_fake(&pair, SS_BY_OWN, "o");
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(1000)) == SS_OK);
-    CHECK(fake.patience_ns > ns(500) && fake.patience_ns < ns(1000));
+    CHECK(fake.patience_ms > 500 && fake.patience_ms < 1000);
     check_kernel(&pair, 0, 0);
     check_kernel(&pair, 1, 0);
     pair_close(&pair);
@@ -387,7 +387,7 @@ static void test_a_descriptor_without_kernel_timeouts(void)
     struct fake fake = make_fake(&pair, SS_BY_RECV, "wwo");
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(1000)) == SS_OK);
     CHECKF(strcmp(fake.log, "HTT") == 0, "%s", fake.log);
-    CHECK(pair.sock.kernel_ns[0] == 0);
+    CHECK(pair.sock.kernel_ms[0] == 0);
     close(fds[1]);
     pair_close(&pair);
 }

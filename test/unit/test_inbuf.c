@@ -53,14 +53,23 @@ static void check_ends(const struct rig *rig)
     CHECK(len == 0 || (data[0] == peer_byte(last + 1 - len) && data[len - 1] == peer_byte(last)));
 }
 
+static size_t size_of(const struct ss_block *block)
+{
+    return block ? block->size : 0;
+}
+
+static size_t memory_of(const struct ss_block *block)
+{
+    return block ? sizeof *block + block->size : 0;
+}
+
 static void check_shape(const struct rig *rig)
 {
-    const struct ss_inbuf *in = &rig->in;
-    CHECK(in->start <= in->end && in->end <= in->size && in->end <= in->used);
-    CHECK((in->block != NULL) == (ss_inbuf_len(in) > 0) && (in->block != NULL) == (in->size > 0));
-    CHECK(rig->pool.idle_size == 0 || rig->pool.idle_size >= SS_BLOCK);
-    CHECKF(rig->heap.live == in->size + rig->pool.idle_size, "%zu bytes are somewhere else",
-           rig->heap.live - in->size - rig->pool.idle_size);
+    const struct ss_block *block = rig->in.block, *idle = rig->pool.idle;
+    CHECK(!block || (block->start < block->end && block->end <= block->size && block->end <= block->used));
+    CHECK(!idle || idle->size >= SS_BLOCK);
+    CHECKF(rig->heap.live == memory_of(block) + memory_of(idle), "%zu bytes are somewhere else",
+           rig->heap.live - memory_of(block) - memory_of(idle));
 }
 
 static void test_empty(void)
@@ -202,7 +211,7 @@ static void check_growth(size_t need, size_t piece)
     while (rig.peer.position < 2 * MIB) {
         CHECK(fill(&rig, need) == SS_OK);
         size_t fair = 3 * rig.peer.position + SS_BLOCK;
-        if (rig.heap.live <= fair)
+        if (rig.heap.live <= sizeof(struct ss_block) + fair)
             continue;
         CHECKF(false, "%zu bytes of memory for %zu that came", rig.heap.live, rig.peer.position);
         break;
@@ -268,7 +277,7 @@ static void test_an_empty_buffer_holds_no_memory(void)
         ss_inbuf_consume(&rig.in, 300);
         check_shape(&rig);
     }
-    CHECK(rig.heap.requests == 1 && rig.pool.idle_size == SS_BLOCK);
+    CHECK(rig.heap.requests == 1 && size_of(rig.pool.idle) == SS_BLOCK);
     rig_close(&rig);
 }
 
@@ -284,7 +293,8 @@ static void test_memory_shrinks_with_what_waits(void)
         size_t len = ss_inbuf_len(&rig.in);
         ss_inbuf_consume(&rig.in, len > 1000 ? 1000 : len - 10);
         size_t fair = 8 * ss_inbuf_len(&rig.in);
-        CHECKF(rig.in.size <= fair || rig.in.size <= 4 * SS_BLOCK, "%zu bytes for %zu", rig.in.size, fair / 8);
+        CHECKF(size_of(rig.in.block) <= fair || size_of(rig.in.block) <= 4 * SS_BLOCK, "%zu bytes for %zu",
+               size_of(rig.in.block), fair / 8);
     }
     check_bytes(&rig);
     CHECKF(rig.heap.copied <= 32 * MIB, "%zu bytes copied", rig.heap.copied);
@@ -314,7 +324,7 @@ static void test_a_burst_leaves_no_memory_behind(void)
     rig.peer.feed.piece = 100;
     for (int round = 0; round < 100; round++)
         fill_and_empty(&rig, 100);
-    CHECKF(rig.heap.live == SS_BLOCK, "%zu bytes stay", rig.heap.live);
+    CHECKF(rig.heap.live == sizeof(struct ss_block) + SS_BLOCK, "%zu bytes stay", rig.heap.live);
     rig_close(&rig);
 }
 
@@ -349,7 +359,8 @@ static void check_settling(size_t len)
     fill_up_to(&rig, 10000, 1);
     ss_inbuf_consume(&rig.in, ss_inbuf_len(&rig.in) - len);
     ss_inbuf_settle(&rig.in);
-    CHECKF(rig.in.size == len && rig.pool.idle_size == SS_BLOCK, "%zu bytes in %zu", len, rig.in.size);
+    CHECKF(size_of(rig.in.block) == len && size_of(rig.pool.idle) == SS_BLOCK, "%zu bytes in %zu", len,
+           size_of(rig.in.block));
     check_bytes(&rig);
     size_t requests = rig.heap.requests;
     ss_inbuf_settle(&rig.in);
@@ -375,7 +386,7 @@ static void check_no_settling(size_t len)
     fill_up_to(&rig, len, 1);
     size_t requests = rig.heap.requests;
     ss_inbuf_settle(&rig.in);
-    CHECK(rig.heap.requests == requests && rig.in.size == SS_BLOCK);
+    CHECK(rig.heap.requests == requests && size_of(rig.in.block) == SS_BLOCK);
     check_bytes(&rig);
     rig_close(&rig);
 }
@@ -390,22 +401,23 @@ static void test_settling_is_not_for_full_blocks(void)
 static void test_the_pool(void)
 {
     struct rig rig;
-    size_t got;
     rig_open(&rig);
-    unsigned char *a = ss_pool_lend(&rig.pool, 1, &got);
-    CHECK(a != NULL && got == SS_BLOCK && rig.pool.grown == SS_BLOCK);
-    ss_pool_return(&rig.pool, a, got, 1);
-    CHECK(ss_pool_lend(&rig.pool, SS_BLOCK, &got) == a && got == SS_BLOCK && rig.pool.grown == SS_BLOCK);
-    size_t large = 3 * SS_BLOCK;
-    unsigned char *b = ss_pool_lend(&rig.pool, large, &got);
-    CHECK(b != NULL && got == large && rig.pool.grown == SS_BLOCK + large);
-    ss_pool_return(&rig.pool, b, large, large);
-    ss_pool_return(&rig.pool, a, SS_BLOCK, SS_BLOCK);
-    CHECK(rig.heap.blocks == 1 && rig.pool.idle == b && rig.pool.idle_size == large);
-    CHECK(ss_pool_lend(&rig.pool, 2 * SS_BLOCK, &got) == b && got == large);
-    a = ss_pool_lend(&rig.pool, 1, &got);
-    ss_pool_return(&rig.pool, a, got, 1);
-    ss_pool_return(&rig.pool, b, large, large);
+    struct ss_block *a = ss_pool_lend(&rig.pool, 1);
+    CHECK(size_of(a) == SS_BLOCK && rig.pool.grown == memory_of(a));
+    ss_pool_return(&rig.pool, a);
+    CHECK(ss_pool_lend(&rig.pool, SS_BLOCK) == a && size_of(a) == SS_BLOCK && rig.pool.grown == memory_of(a));
+    struct ss_block *b = ss_pool_lend(&rig.pool, 3 * SS_BLOCK);
+    CHECK(size_of(b) == 3 * SS_BLOCK && rig.pool.grown == memory_of(a) + memory_of(b));
+    a->used = SS_BLOCK;
+    b->used = 3 * SS_BLOCK;
+    ss_pool_return(&rig.pool, b);
+    ss_pool_return(&rig.pool, a);
+    CHECK(rig.heap.blocks == 1 && rig.pool.idle == b && size_of(b) == 3 * SS_BLOCK);
+    CHECK(ss_pool_lend(&rig.pool, 2 * SS_BLOCK) == b);
+    CHECK(b->start == 0 && b->end == 0 && b->used == 0);
+    b->used = 3 * SS_BLOCK;
+    ss_pool_return(&rig.pool, ss_pool_lend(&rig.pool, 1));
+    ss_pool_return(&rig.pool, b);
     CHECK(rig.heap.blocks == 1 && rig.pool.idle == b);
     rig_close(&rig);
 }
@@ -462,7 +474,7 @@ static void test_settled_memory_is_not_kept(void)
     ss_inbuf_settle(&rig.in);
     CHECK(ss_inbuf_borrow(&other, 1, &(struct ss_error){ SS_SYSTEM, 0 }) == SS_OK);
     ss_inbuf_consume(&rig.in, 100);
-    CHECK(rig.pool.idle == NULL && rig.heap.live == SS_BLOCK);
+    CHECK(rig.pool.idle == NULL && rig.heap.live == sizeof(struct ss_block) + SS_BLOCK);
     ss_inbuf_clear(&other);
     rig_close(&rig);
 }
@@ -477,8 +489,8 @@ static void test_borrowing(void)
         play_endless(&rig, 0);
         CHECK(fill(&rig, 1) == SS_OK);
         CHECK(ss_inbuf_borrow(&rig.in, sizes[i], &err) == SS_OK);
-        CHECK(rig.in.size >= sizes[i] && ss_inbuf_len(&rig.in) == 0 && rig.in.start == 0);
-        memset(rig.in.block, 1, sizes[i]);
+        CHECK(size_of(rig.in.block) >= sizes[i] && ss_inbuf_len(&rig.in) == 0 && rig.in.block->start == 0);
+        memset(rig.in.block->bytes, 1, sizes[i]);
         CHECKF(rig.heap.live <= sizes[i] + SS_POOL_KEEP, "%zu bytes for %zu", rig.heap.live, sizes[i]);
     }
     ss_inbuf_clear(&rig.in);

@@ -8,6 +8,7 @@
 #include "run/loop.h"
 
 #include <errno.h>
+#include <stddef.h> /* offsetof */
 #include <stdio.h>  /* snprintf */
 #include <stdlib.h> /* strtol */
 #include <string.h>
@@ -49,9 +50,14 @@ struct bench {
         [512]; /* "5a": a was stepped at 5 ms; "5a!": and told that its time had come; "5a=ok": it had ended by then */
 };
 
-static bool is_there(void *owner)
+static struct call *call_of(const struct ss_waiter *w)
 {
-    return !((struct call *)owner)->gone;
+    return (struct call *)((char *)w - offsetof(struct call, waiter));
+}
+
+static bool is_there(const struct ss_waiter *w)
+{
+    return !call_of(w)->gone;
 }
 
 static void bench_open(struct bench *b, const char *plan)
@@ -78,8 +84,9 @@ static void bench_close(struct bench *b)
 {
     for (int i = 0; i < b->ncalls; i++)
         ss_loop_drop(&b->loop, &b->calls[i].waiter);
-    CHECK(b->loop.nwatches == 0 && b->loop.again.n == 0 && b->loop.ended.n == 0 && b->loop.timers.n == 0);
-    CHECK(!b->loop.again.first && !b->loop.ended.first);
+    CHECK(b->loop.nwatches == 0 && b->loop.timers.n == 0);
+    CHECK(!ss_line_first(&b->loop.again) && !ss_line_first(&b->loop.ended));
+    CHECK(!ss_line_first(&b->loop.step) && !ss_line_first(&b->loop.take));
     for (int fd = 0; b->loop.poller && fd < FAKE_POLL_FDS; fd++)
         CHECKF(!b->loop.poller->fds[fd].known || ss_env_find(&b->env, fd), "%d is not forgotten", fd);
     for (int fd = 0; fd < FAKE_POLL_FDS; fd++)
@@ -173,7 +180,7 @@ static struct call *make_call(struct bench *b, const char *script, int fd, int e
     *c = (struct call){ .b = b, .script = script, .fd = fd, .events = events, .io = { .fd = -1 } };
     c->name = (char)('a' + b->ncalls++);
     c->op = (struct ss_op){ .step = script ? call_step : NULL, .io = fd >= OURS ? &adopt(b, fd)->io : &c->io };
-    ss_waiter_init(&c->waiter, c);
+    ss_waiter_init(&c->waiter, true);
     return c;
 }
 
@@ -243,8 +250,7 @@ static void note_end(struct call *c)
 static void take_all(struct bench *b)
 {
     for (struct ss_waiter *w; (w = ss_loop_take(&b->loop)) != NULL; b->ended++) {
-        struct call *c = w->owner;
-        CHECK(&c->waiter == w);
+        struct call *c = call_of(w);
         note_end(c);
         let_go(c);
     }
@@ -621,7 +627,7 @@ static void test_ended_from_outside(void)
         ss_loop_end(&b.loop, &b.calls[i].waiter, i % 2 ? SS_CANCELLED : SS_OK);
         ss_loop_end(&b.loop, &b.calls[i].waiter, SS_TIMEOUT); /* it has ended already */
     }
-    CHECK(b.loop.nwatches == 0 && b.loop.again.n == 0 && ss_loop_next_ns(&b.loop) == 0);
+    CHECK(b.loop.nwatches == 0 && !ss_line_first(&b.loop.again) && ss_loop_next_ns(&b.loop) == 0);
     CHECK(!fake_poll_now()->fds[3].known && !fake_poll_now()->fds[5].known && !fake_poll_now()->fds[6].known);
     CHECK(fake_poll_now()->fds[23].known); /* ours */
     turn(&b, 0);
@@ -665,7 +671,7 @@ static void test_taking_and_putting_back(void)
         ss_loop_end(&b.loop, &start_standing(&b, -1)->waiter, SS_OK);
     CHECK(ss_loop_turn(&b.loop, 0, &err) == SS_OK);
     struct ss_waiter *first = ss_loop_take(&b.loop);
-    CHECK(first == &b.calls[0].waiter && b.loop.ended.n == 2);
+    CHECK(first == &b.calls[0].waiter && ss_line_first(&b.loop.take) == &b.calls[1].waiter);
     ss_loop_untake(&b.loop, first);
     CHECK(ss_loop_next_ns(&b.loop) == 0 && ss_loop_turn(&b.loop, 0, &err) == SS_OK);
     CHECK(ss_loop_take(&b.loop) == first);
@@ -777,19 +783,20 @@ static void test_lines(void)
     ss_line_init(&line);
     for (int i = 0; i < 5; i++)
         ss_line_add(&line, &start_standing(&b, i == 3 ? 7 : -1)->waiter);
-    CHECK(line.first == &b.calls[0].waiter);
+    CHECK(ss_line_first(&line) == &b.calls[0].waiter);
     ss_loop_end(&b.loop, &b.calls[2].waiter, SS_CANCELLED); /* from the middle */
     ss_loop_drop(&b.loop, &b.calls[4].waiter);              /* from the end */
-    ss_loop_end(&b.loop, line.first, SS_OK);
-    CHECK(line.first == &b.calls[1].waiter);
+    ss_loop_end(&b.loop, ss_line_first(&line), SS_OK);
+    CHECK(ss_line_first(&line) == &b.calls[1].waiter);
     turn(&b, 0);
     turn(&b, 100); /* by its deadline */
     ss_line_add(&line, &start_standing(&b, -1)->waiter);
     ss_loop_drop(&b.loop, &b.calls[2].waiter); /* which has left already */
-    CHECK(line.first == &b.calls[1].waiter && line.first->line_next == &b.calls[5].waiter);
-    ss_loop_end(&b.loop, line.first, SS_OK);
-    ss_loop_end(&b.loop, line.first, SS_OK);
-    CHECK(!line.first && line.last == &line.first);
+    CHECK(line.next == &b.calls[1].waiter.place && line.last == &b.calls[5].waiter.place);
+    CHECK(line.next->next == line.last && line.last->last == line.next);
+    ss_loop_end(&b.loop, ss_line_first(&line), SS_OK);
+    ss_loop_end(&b.loop, ss_line_first(&line), SS_OK);
+    CHECK(!ss_line_first(&line) && line.last == &line);
     turn(&b, 0);
     check_log(&b, "lines", "0c=cancelled 0a=ok 7d=timeout 7b=ok 7f=ok");
     bench_close(&b);
@@ -851,7 +858,7 @@ static void test_leaving_with_calls_that_do_not_watch_it(void)
     wait_turn(turning, -1);
     ss_sock_release(&b.socks[23], true);
     ss_sock_release(&b.socks[24], true);
-    CHECK(!fake_poll_now()->fds[3].known && b.loop.again.n == 0 && b.loop.nwatches == 0);
+    CHECK(!fake_poll_now()->fds[3].known && !ss_line_first(&b.loop.again) && b.loop.nwatches == 0);
     turn(&b, 100);
     check_log(&b, "closed", "0a 0b 0a=closed 0b=closed 0c=closed");
     bench_close(&b);
@@ -1363,7 +1370,7 @@ static void test_one_receive_for_each_arrival(void)
     struct ss_sock *s = adopt(&b, 23);
     struct ss_read op = { .op = { .step = ss_readn_step, .io = &s->io }, .in = &s->in, .want = 12 };
     struct ss_waiter w;
-    ss_waiter_init(&w, NULL);
+    ss_waiter_init(&w, false);
     ss_io_give(&s->io, SS_EDGE);
     CHECK(op.op.step(&op.op) == SS_WANT);
     ss_loop_wait(&b.loop, &w, &op.op, SS_NEVER);

@@ -36,8 +36,8 @@ static void check_socket(const struct ss_sock *s)
     const struct fake_fd *f = fake_fd(s->io.fd);
     CHECK(s->family == f->family && !f->connecting);
     CHECKF(!f->nonblock && !s->nonblock, "it is not left in blocking mode");
-    CHECKF(s->kernel_ns[1] == f->bound_ns, "its SO_SNDTIMEO is %lld, remembered is %lld", (long long)f->bound_ns,
-           (long long)s->kernel_ns[1]);
+    CHECKF(s->kernel_ms[1] == f->bound_ms, "its SO_SNDTIMEO is %d, remembered is %d", (int)f->bound_ms,
+           (int)s->kernel_ms[1]);
     CHECKF(f->ttl == TTL, "its option is %d", f->ttl);
 }
 
@@ -432,8 +432,8 @@ static void check_bound(race_by *race, const char *addresses, double timeout_ms,
     struct race r;
     race_open(&r, addresses);
     CHECK(race(&r, timeout_ms) == 0);
-    int64_t ns = fake_fd(r.sock.io.fd)->bound_ns;
-    CHECKF((ns > 0) == bound && ns < fake_ms(timeout_ms), "%s: %lld", addresses, (long long)ns);
+    int32_t ms = fake_fd(r.sock.io.fd)->bound_ms;
+    CHECKF((ms > 0) == bound && ms < timeout_ms, "%s: %d", addresses, (int)ms);
     race_close(&r);
 }
 

@@ -38,8 +38,8 @@ static void hand_out(struct rig *rig, struct outcome *out, size_t len)
 static void check_memory(const struct rig *rig)
 {
     CHECK((rig->in.block != NULL) == (ss_inbuf_len(&rig->in) > 0));
-    CHECKF(rig->in.size <= SS_BLOCK || rig->in.size <= 8 * rig->peer.position, "%zu bytes of memory for %zu",
-           rig->in.size, rig->peer.position);
+    size_t size = rig->in.block ? rig->in.block->size : 0;
+    CHECKF(size <= SS_BLOCK || size <= 8 * rig->peer.position, "%zu bytes of memory for %zu", size, rig->peer.position);
 }
 
 static enum ss_status run(struct rig *rig, struct ss_op *op, struct outcome *out)

@@ -81,7 +81,7 @@ static void test_the_table_knows_who_has_a_descriptor(void)
     CHECK(ss_env_find(&state.env, low) == &a && ss_env_find(&state.env, high) == &b);
     CHECK(ss_env_find(&state.env, low + 1) == NULL && ss_env_find(&state.env, high + 1) == NULL);
     CHECK(ss_env_find(&state.env, -1) == NULL && ss_env_find(&state.env, 1 << 30) == NULL);
-    CHECK(b.nonblock && !a.nonblock && a.family == AF_UNIX && a.kernel_ns[0] == 0 && a.kernel_ns[1] == 0);
+    CHECK(b.nonblock && !a.nonblock && a.family == AF_UNIX && a.kernel_ms[0] == 0 && a.kernel_ms[1] == 0);
     CHECK(ss_sock_close(&a, &err) == SS_OK && !is_open(low) && ss_env_find(&state.env, low) == NULL);
     check_closed(&a);
     CHECK(ss_sock_release(&b, false) == high && is_open(high) && ss_env_find(&state.env, high) == NULL);
@@ -168,7 +168,7 @@ static void test_what_outlives_a_descriptor(void)
         CHECK(ss_sock_open(&s, AF_UNIX, &err) == SS_OK);
         CHECK(os_opt_get(s.io.fd, AF_UNIX, keepalive.opt, &value, &err) == SS_OK && value == 1);
         CHECK(ss_inbuf_borrow(&s.in, 100, &err) == SS_OK);
-        s.in.end = 100;
+        s.in.block->end = 100;
         CHECK(ss_sock_close(&s, &err) == SS_OK);
         check_closed(&s);
     }
