@@ -1346,7 +1346,11 @@ local udp = {
             },
             gives = {
                 { "datas", "string[]?", "one datagram or more" },
-                { "addrs", "(ssocket.address|string)[]|nil", "their senders, in the same order" },
+                {
+                    "addrs",
+                    "(ssocket.address|string)[]|nil",
+                    "their senders, in the same order; datagrams in a row from one sender share one value",
+                },
                 { "err", "string?", "" },
             },
             errors = {

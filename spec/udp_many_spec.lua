@@ -61,6 +61,29 @@ describe("recvmany", function()
         close_all(receiver, a, b)
     end)
 
+    it("gives each its own sender's address, and those in a row from one sender the same value", function()
+        local receiver, one, two = bound(), bound(), bound()
+        local to = receiver:getsockname()
+        local senders = { one, one, two, two, one, two }
+        local ports = {}
+        for i, sender in ipairs(senders) do
+            assert(sender:sendto("d", to))
+            ports[i] = sender:getsockname()[2]
+        end
+        local from = {}
+        while #from < #senders do
+            for _, addr in ipairs(select(2, assert(receiver:recvmany(100, 10)))) do
+                from[#from + 1] = addr[2]
+            end
+        end
+        assert.same(ports, from)
+        assert(one:sendmany({ "a", "b" }, to))
+        local datas, addrs = receiver:recvmany(2, 10)
+        assert.equal(2, #datas)
+        assert.is_true(rawequal(addrs[1], addrs[2]))
+        close_all(receiver, one, two)
+    end)
+
     it("takes no more than it was asked for and leaves the rest", function()
         local sender, receiver = pair_of()
         assert.equal(5, sender:sendmany(numbers(5)))

@@ -351,7 +351,7 @@ function udpsock:recvfrom(size) end
 ---@param count integer 1 or more; most datagrams wanted
 ---@param size integer 1 or more; bytes; most of each datagram that is wanted
 ---@return string[]? datas # one datagram or more
----@return (ssocket.address|string)[]|nil addrs # their senders, in the same order
+---@return (ssocket.address|string)[]|nil addrs # their senders, in the same order; datagrams in a row from one sender share one value
 ---@return string? err
 function udpsock:recvmany(count, size) end
 

@@ -144,6 +144,11 @@ void ss_addr_unmap(struct ss_addr *addr)
     addr->sa.in = in;
 }
 
+bool ss_addr_equal(const struct ss_addr *a, const struct ss_addr *b)
+{
+    return a->len == b->len && memcmp(&a->sa, &b->sa, a->len) == 0;
+}
+
 bool ss_addr_is_multicast(const struct ss_addr *addr)
 {
     if (addr->sa.any.sa_family == AF_INET)

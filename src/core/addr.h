@@ -53,6 +53,9 @@ bool ss_addr_fit(struct ss_addr *addr, int family);
 /* Shows an IPv4-mapped IPv6 address as the IPv4 address that it is. */
 void ss_addr_unmap(struct ss_addr *addr);
 
+/* Whether both are the same, byte by byte. */
+bool ss_addr_equal(const struct ss_addr *a, const struct ss_addr *b);
+
 /* Whether it is an IP multicast group (RFC 5771, RFC 4291 section 2.7). */
 bool ss_addr_is_multicast(const struct ss_addr *addr);
 

@@ -54,17 +54,23 @@ static enum ss_status limit(struct ss_until *op)
 }
 
 /* A delimiter that begins behind the limit need not be looked for: the same bytes would be looked at again for the next piece. */
-static size_t reach(const struct ss_until *op)
+static size_t reach(const struct ss_inbuf *in, const struct ss_find *find, size_t max)
 {
-    size_t len = ss_inbuf_len(op->in);
-    return len > op->max && len - op->max > op->find->len ? op->max + op->find->len : len;
+    size_t len = ss_inbuf_len(in);
+    return len > max && len - max > find->len ? max + find->len : len;
+}
+
+bool ss_until_at_hand(const struct ss_inbuf *in, const struct ss_find *find, size_t max, size_t *len)
+{
+    struct ss_scan scan = { .seen = 0 };
+    return ss_find_next(find, &scan, ss_inbuf_data(in), reach(in, find, max), len) && *len <= max;
 }
 
 enum ss_status ss_until_step(struct ss_op *base)
 {
     struct ss_until *op = (struct ss_until *)base;
     for (;;) {
-        if (ss_find_next(op->find, &op->scan, ss_inbuf_data(op->in), reach(op), &op->len))
+        if (ss_find_next(op->find, &op->scan, ss_inbuf_data(op->in), reach(op->in, op->find, op->max), &op->len))
             return op->len > op->max ? limit(op) : SS_OK;
         if (ss_until_partial(op) > op->max)
             return limit(op);

@@ -18,7 +18,8 @@ static void advance(struct ss_write *op, size_t sent)
 enum ss_status ss_write_step(struct ss_op *base)
 {
     struct ss_write *op = (struct ss_write *)base;
-    advance(op, 0);
+    if (op->n > 0 && op->iov->iov_len == 0)
+        advance(op, 0);
     while (op->n > 0) {
         size_t sent = 0;
         enum ss_status st = base->io->via->send(base->io, op->iov, op->n, &sent, &base->error);

@@ -57,7 +57,7 @@ static bool grow_table(struct ss_env *env, size_t n)
     return true;
 }
 
-bool ss_env_forked(struct ss_env *env)
+bool ss_env_notes_fork(struct ss_env *env)
 {
     if (env->has_ended || !os_fork_mark_is_new(&env->mark))
         return false;

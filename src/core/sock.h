@@ -35,7 +35,11 @@ void ss_env_fini(struct ss_env *env);
 void ss_env_end(struct ss_env *env);
 
 /* Whether this is a new process: a fork(2) has made it since the last time. Its sockets are its parent's as well. */
-bool ss_env_forked(struct ss_env *env);
+bool ss_env_notes_fork(struct ss_env *env);
+static inline bool ss_env_forked(struct ss_env *env)
+{
+    return !os_fork_mark_is_old(&env->mark) && ss_env_notes_fork(env);
+}
 
 /* The socket of this state that has the descriptor, or NULL. */
 struct ss_sock *ss_env_find(const struct ss_env *env, int fd);

@@ -114,28 +114,31 @@ const luaL_Reg lss_socket_events[] = {
     { NULL, NULL },
 };
 
-static bool is_of(lua_State *L, int index, int mt)
+/* The userdata at `index` if it has that metatable, or NULL. */
+static void *userdata_of(lua_State *L, int index, int mt)
 {
-    if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index))
-        return false;
+    void *ud = lua_touserdata(L, index);
+    if (!ud || !lua_getmetatable(L, index))
+        return NULL;
     bool same = lua_rawequal(L, -1, mt);
     lua_pop(L, 1);
-    return same;
+    return same ? ud : NULL;
 }
 
 void *lss_self(lua_State *L)
 {
-    if (!is_of(L, 1, lua_upvalueindex(1)))
+    void *ud = userdata_of(L, 1, lua_upvalueindex(1));
+    if (!ud)
         lss_type_error(L, 1, lua_tostring(L, lua_upvalueindex(2)));
-    return lua_touserdata(L, 1);
+    return ud;
 }
 
-static bool is_kind(lua_State *L, int index, const char *kind)
+static void *userdata_of_kind(lua_State *L, int index, const char *kind)
 {
     luaL_getmetatable(L, kind);
-    bool same = is_of(L, index, lua_gettop(L));
+    void *ud = userdata_of(L, index, lua_gettop(L));
     lua_pop(L, 1);
-    return same;
+    return ud;
 }
 
 struct lss_socket *lss_test(lua_State *L, int index)
@@ -144,7 +147,8 @@ struct lss_socket *lss_test(lua_State *L, int index)
         return NULL;
     if (index < 0)
         index += lua_gettop(L) + 1;
-    return is_kind(L, index, LSS_TCP) || is_kind(L, index, LSS_UDP) ? lua_touserdata(L, index) : NULL;
+    struct lss_socket *s = userdata_of_kind(L, index, LSS_TCP);
+    return s ? s : userdata_of_kind(L, index, LSS_UDP);
 }
 
 /* Arguments */
@@ -284,14 +288,10 @@ void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n,
         lua_error(L);
 }
 
-bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const void *data, size_t n)
+bool lss_push_bytes_safely(lua_State *L, const struct ss_inbuf *in, const void *data, size_t n)
 {
     char small[2048];
     unsigned epoch = in->epoch;
-    if (!LSS_COLLECTS_FIRST) {
-        lua_pushlstring(L, data, n);
-        return true;
-    }
     void *copy = n <= sizeof small ? small : lss_newuserdata(L, n);
     if (in->epoch != epoch) { /* changed by a finalizer, within that allocation */
         lua_pop(L, 1);
@@ -304,10 +304,8 @@ bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const void *data, s
     return true;
 }
 
-void lss_account(lua_State *L, struct ss_pool *pool)
+void lss_account_growth(lua_State *L, struct ss_pool *pool)
 {
-    if (pool->grown <= SS_BLOCK)
-        return;
     size_t kilobytes = pool->grown / 1024;
     pool->grown = 0;
     if (lss_gc_runs(L))

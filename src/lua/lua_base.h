@@ -63,7 +63,14 @@ int lss_type_error(lua_State *L, int arg, const char *expected);
 /* Pushes `n` bytes that belong to `in`. Any allocation may run a finalizer, and that may use or close the same socket: false,
  * and nothing is pushed, when the bytes were gone before they were safe. They are whole in the string otherwise, but may
  * have been handed out there as well: in->epoch tells. */
-bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const void *data, size_t n);
+bool lss_push_bytes_safely(lua_State *L, const struct ss_inbuf *in, const void *data, size_t n);
+static inline bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const void *data, size_t n)
+{
+    if (LSS_COLLECTS_FIRST)
+        return lss_push_bytes_safely(L, in, data, n);
+    lua_pushlstring(L, data, n);
+    return true;
+}
 
 /* The same for all that is in the buffer, which is taken out of it: no finalizer can reach it, and so it is not copied
  * first. After an error it is in there again if it `stays`. */
@@ -100,7 +107,20 @@ int lss_run_for(lua_State *L, struct ss_env *env, struct ss_sock *s, int64_t tim
 int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_way *way);
 
 /* Lets the collector know of memory that was got outside its accounts. */
-void lss_account(lua_State *L, struct ss_pool *pool);
+void lss_account_growth(lua_State *L, struct ss_pool *pool);
+static inline void lss_account(lua_State *L, struct ss_pool *pool)
+{
+    if (pool->grown > sizeof(struct ss_block) + SS_BLOCK)
+        lss_account_growth(L, pool);
+}
+
+/* Whether a call that needs no waiting may read from the socket's memory at once: nobody else reads, and no other task is
+ * to have its turn first. */
+bool lss_may_read_in_turn(const struct ss_sock *s);
+static inline bool lss_may_read_now(const struct ss_sock *s)
+{
+    return !s->env->loop || lss_may_read_in_turn(s);
+}
 
 /* Reads what `lua_addr.c` calls an address at index `arg`: host and port, "unix:…", a path, or an address value.
  * `host` in the target stays good while the arguments are on the stack. SS_ERROR: a failure, not a misuse. */

@@ -527,6 +527,15 @@ static bool takes_turn(struct lss_tasks *tasks, int64_t timeout_ns, const struct
     return tasks->calls++ >= CALLS && (!stands(op) || timeout_ns == 0 || cancelled);
 }
 
+bool lss_may_read_in_turn(const struct ss_sock *s)
+{
+    struct lss_tasks *tasks = (struct lss_tasks *)s->env->loop;
+    if (s->holders[0] || tasks->calls >= CALLS)
+        return false;
+    tasks->calls++;
+    return true;
+}
+
 static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
                        const struct lss_way *way)
 {

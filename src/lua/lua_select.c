@@ -16,10 +16,20 @@ static int check_descriptor(lua_State *L, int list, int i)
     return (int)n;
 }
 
+/* The socket on top of the stack, if it is open: the state knows where its open sockets are, and what else a userdata may
+ * hold is only compared with that. Much faster than metatables are. */
+static struct lss_socket *open_socket(lua_State *L, const struct ss_env *env)
+{
+    struct lss_socket *s = lua_touserdata(L, -1);
+    bool is_large = s && lua_rawlen(L, -1) >= sizeof *s;
+    return is_large && ss_env_find(env, s->sock.io.fd) == &s->sock ? s : NULL;
+}
+
 /* The descriptor of the element on top of the stack; *sock is the stream or datagram socket that has it, if any. */
 static int check_element(lua_State *L, const struct ss_env *env, int list, int i, struct ss_sock **sock)
 {
-    struct lss_socket *s = lss_test(L, -1);
+    struct lss_socket *s = open_socket(L, env);
+    s = s ? s : lss_test(L, -1);
     if (!s && lua_type(L, -1) != LUA_TNUMBER)
         luaL_argerror(L, list,
                       lua_pushfstring(L, "element %d: socket or descriptor expected, got %s", i, luaL_typename(L, -1)));
@@ -36,10 +46,11 @@ static bool has_input(const struct ss_sock *sock)
 /* An operation of its own, since a task waits in it like in any other. */
 struct selecting {
     struct ss_op op;
-    struct pollfd *set; /* of both lists, one after the other, with as much again to spare */
-    struct ss_interest *wants;
-    size_t n[3];   /* lengths, by argument */
-    bool buffered; /* somebody's input waits already */
+    struct pollfd *set;        /* of both lists, one after the other */
+    struct pollfd *spare;      /* as much again, or NULL */
+    struct ss_interest *wants; /* or NULL, where no task waits */
+    size_t n[3];               /* lengths, by argument */
+    bool buffered;             /* somebody's input waits already */
     bool not_open;
     struct ss_env *env;
     struct ss_io io; /* stands in for a socket's */
@@ -67,10 +78,11 @@ static size_t list_length(lua_State *L, int list)
     return lua_rawlen(L, list);
 }
 
-static bool is_ready(const struct ss_env *env, int list, const struct pollfd *p)
+static bool is_ready(const struct selecting *all, int list, const struct pollfd *p)
 {
     int wanted = list == READERS ? OS_CAN_READ : OS_CAN_WRITE;
-    return (os_poll_found(p) & (wanted | OS_TROUBLE)) || (list == READERS && has_input(ss_env_find(env, p->fd)));
+    return (p->revents && (os_poll_found(p) & (wanted | OS_TROUBLE))) ||
+           (all->buffered && list == READERS && has_input(ss_env_find(all->env, p->fd)));
 }
 
 /* Those of the list at stack index `at` that are ready. */
@@ -80,7 +92,7 @@ static void push_ready(lua_State *L, int list, int at, const struct selecting *a
     int found = 0;
     lua_newtable(L);
     for (size_t i = 0; i < all->n[list]; i++)
-        if (is_ready(all->env, list, &set[i])) {
+        if (is_ready(all, list, &set[i])) {
             lua_rawgeti(L, at, (int)i + 1);
             lua_rawseti(L, -2, ++found);
         }
@@ -89,7 +101,7 @@ static void push_ready(lua_State *L, int list, int at, const struct selecting *a
 static bool any_not_open(const struct selecting *all)
 {
     for (size_t i = 0; i < all->n[READERS] + all->n[WRITERS]; i++)
-        if (os_poll_found(&all->set[i]) & OS_NOT_OPEN)
+        if (all->set[i].revents && (os_poll_found(&all->set[i]) & OS_NOT_OPEN))
             return true;
     return false;
 }
@@ -97,7 +109,7 @@ static bool any_not_open(const struct selecting *all)
 static enum ss_status poll_now(struct selecting *all, int64_t timeout_ns)
 {
     size_t n = all->n[READERS] + all->n[WRITERS];
-    return ss_wait_any(all->set, n, all->set + n, timeout_ns, &all->op.error);
+    return ss_wait_any(all->set, n, all->spare, timeout_ns, &all->op.error);
 }
 
 static enum ss_status select_step(struct ss_op *base)
@@ -128,10 +140,21 @@ static int finish_select(lua_State *L, struct ss_op *base, enum ss_status st)
     return 2;
 }
 
-/* Without tasks one poll(2) does it all. */
+static struct pollfd *new_set(lua_State *L, const struct selecting *all)
+{
+    return lss_newuserdata(L, (all->n[READERS] + all->n[WRITERS] + 1) * sizeof *all->set);
+}
+
+/* Without tasks one poll(2) does it all. It takes no more entries than a process may have descriptors: then those that are
+ * there twice are put together. */
 static int select_alone(lua_State *L, struct selecting *all, int64_t timeout_ns)
 {
     enum ss_status st = poll_now(all, all->buffered ? 0 : timeout_ns);
+    if (st == SS_LIMIT) {
+        all->spare = new_set(L, all);
+        lua_insert(L, -3); /* both lists stay on top */
+        st = poll_now(all, all->buffered ? 0 : timeout_ns);
+    }
     return finish_select(L, &all->op, st == SS_TIMEOUT && all->buffered ? SS_OK : st);
 }
 
@@ -144,8 +167,11 @@ int lss_select(lua_State *L)
     struct selecting *all = lss_newuserdata(L, sizeof *all);
     *all = (struct selecting){ .n = { 0, readers, writers }, .env = lss_env(L) };
     all->op = (struct ss_op){ .step = select_step, .io = &all->io, .patience = SS_BY_POLL };
-    all->set = lss_newuserdata(L, (2 * n + 1) * sizeof *all->set + n * sizeof *all->wants);
-    all->wants = (struct ss_interest *)(all->set + 2 * n + 1);
+    all->set = new_set(L, all);
+    if (all->env->loop) {
+        all->spare = new_set(L, all);
+        all->wants = lss_newuserdata(L, (n + 1) * sizeof *all->wants);
+    }
     check_list(L, READERS, all);
     check_list(L, WRITERS, all);
     if (all->not_open)

@@ -122,6 +122,13 @@ static int finish_readsome(lua_State *L, struct ss_op *op, enum ss_status st)
 static const struct lss_way read_way = { finish_read, sizeof(struct reading), NULL, 0, LSS_READING };
 static const struct lss_way readsome_way = { finish_readsome, sizeof(struct reading), NULL, 0, LSS_READING };
 
+/* What has come already needs no operation. */
+static bool take_at_hand(lua_State *L, struct tcp *s, size_t n, size_t delimiter)
+{
+    struct ss_inbuf *in = &s->base.sock.in;
+    return lss_may_read_now(&s->base.sock) && account(L, in) && take(L, in, n, delimiter);
+}
+
 static int read_with(lua_State *L, struct tcp *s, enum ss_status (*step)(struct ss_op *), size_t want,
                      const struct lss_way *way)
 {
@@ -135,7 +142,10 @@ static int read_with(lua_State *L, struct tcp *s, enum ss_status (*step)(struct 
 static int tcp_read(lua_State *L)
 {
     struct tcp *s = self(L);
-    return read_with(L, s, ss_readn_step, lss_check_size(L, 2, "size", 0), &read_way);
+    size_t size = lss_check_size(L, 2, "size", 0);
+    if (size > 0 && size <= ss_inbuf_len(&s->base.sock.in) && take_at_hand(L, s, size, 0))
+        return 1;
+    return read_with(L, s, ss_readn_step, size, &read_way);
 }
 
 static int tcp_readsome(lua_State *L)
@@ -159,9 +169,10 @@ static int tcp_pending(lua_State *L)
     return 1;
 }
 
-/* What an iterator of readuntil needs, the socket and the pattern apart: they are its other upvalues. */
+/* What an iterator of readuntil needs. Its other upvalues keep alive what this points to. */
 struct lines {
     struct ss_find find; /* first: an operation knows this */
+    struct tcp *sock;
     size_t max;
     bool inclusive;
     size_t border[]; /* find.border */
@@ -196,11 +207,21 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
     return is_closed(((struct lining *)base)->sock) ? push_closed_reader(L) : LSS_AGAIN;
 }
 
+static bool take_line_at_hand(lua_State *L, const struct lines *lines)
+{
+    size_t line, delimiter = lines->find.len;
+    if (!ss_until_at_hand(&lines->sock->base.sock.in, &lines->find, lines->max, &line))
+        return false;
+    return take_at_hand(L, lines->sock, lines->inclusive ? line + delimiter : line, lines->inclusive ? 0 : delimiter);
+}
+
 static int next_line(lua_State *L)
 {
     static const struct lss_way way = { finish_until, sizeof(struct lining), NULL, 0, LSS_READING };
-    struct tcp *s = lua_touserdata(L, lua_upvalueindex(1));
-    const struct lines *lines = lua_touserdata(L, lua_upvalueindex(3));
+    const struct lines *lines = lua_touserdata(L, lua_upvalueindex(1));
+    struct tcp *s = lines->sock;
+    if (take_line_at_hand(L, lines))
+        return 1;
     if (is_closed(s))
         return push_closed_reader(L);
     struct lining l = { .op = { .in = &s->base.sock.in, .find = &lines->find, .max = lines->max }, .sock = s };
@@ -211,17 +232,17 @@ static int next_line(lua_State *L)
 static int tcp_readuntil(lua_State *L)
 {
     size_t len;
-    self(L);
+    struct tcp *s = self(L);
     const char *pattern = luaL_checklstring(L, 2, &len);
     luaL_argcheck(L, len > 0, 2, "pattern must not be empty");
     size_t max = lua_isnoneornil(L, 4) ? SIZE_MAX : lss_check_size(L, 4, "max", 1);
     bool inclusive = lua_toboolean(L, 3);
-    lua_pushvalue(L, 1);
-    lua_pushvalue(L, 2);
     struct lines *lines = lss_newuserdata(L, sizeof *lines + ss_find_border_size(len));
-    *lines = (struct lines){ .max = max, .inclusive = inclusive };
+    *lines = (struct lines){ .sock = s, .max = max, .inclusive = inclusive };
     lines->find = (struct ss_find){ .pattern = (const unsigned char *)pattern, .len = len, .border = lines->border };
     ss_find_init(&lines->find);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, 2);
     lua_pushcclosure(L, next_line, 3);
     return 1;
 }
@@ -250,18 +271,20 @@ static void move_writing(struct ss_op *base, const struct ss_op *from)
         w->op.iov = &w->one;
 }
 
+enum { BRIEF = 4096 }; /* there is room for so much, mostly */
+
 static int tcp_write(lua_State *L)
 {
     static const struct lss_way way = { finish_write, sizeof(struct writing), move_writing, 0, LSS_WRITING };
     struct tcp *s = self(L);
     struct writing w = { .op = { .iov = &w.one, .n = 1 } };
-    if (lua_istable(L, 2))
-        w.op.iov = lss_check_strings(L, 2, &w.op.n);
-    else if (lua_isstring(L, 2))
-        w.one.iov_base = (void *)lua_tolstring(L, 2, &w.one.iov_len);
-    else
+    w.one.iov_base = (void *)lua_tolstring(L, 2, &w.one.iov_len);
+    if (!w.one.iov_base && !lua_istable(L, 2))
         return lss_type_error(L, 2, "string or table of strings");
+    if (!w.one.iov_base)
+        w.op.iov = lss_check_strings(L, 2, &w.op.n);
     w.op.op = new_op(s, ss_write_step, SS_BY_SEND);
+    w.op.op.brief = w.op.n == 1 && w.op.iov->iov_len <= BRIEF;
     if (is_closed(s))
         return finish_write(L, &w.op.op, SS_CLOSED);
     return lss_run(L, &s->base, &w.op.op, &way);

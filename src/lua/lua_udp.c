@@ -111,11 +111,24 @@ static int udp_recvfrom(lua_State *L)
     return receive(L, true);
 }
 
+/* The address of the datagram that becomes number `n` of the array on top of the stack: the value of the one before, if that
+ * has come from there as well. */
+static void push_sender(lua_State *L, const struct ss_addr *from, struct ss_addr *before, int family, size_t n)
+{
+    if (ss_addr_equal(from, before)) {
+        lua_rawgeti(L, -1, (int)n - 1);
+        return;
+    }
+    lss_push_addr(L, from, family);
+    *before = *from;
+}
+
 /* Appends to the arrays on top of the stack, which have `n` elements, up to op->count; returns how many they have then.
  * Ends as soon as a finalizer has touched the queue. */
 static size_t push_queue(lua_State *L, struct ss_dgrams *queue, const struct ss_recvmany *op, size_t n, bool *cut)
 {
     struct ss_dgram dgram;
+    struct ss_addr before = { .len = (socklen_t)-1 };
     const struct ss_inbuf *in = &op->sock->in;
     unsigned epoch = in->epoch;
     while (n < op->count && in->epoch == epoch && ss_dgrams_next(queue, op->size, &dgram)) {
@@ -124,7 +137,7 @@ static size_t push_queue(lua_State *L, struct ss_dgrams *queue, const struct ss_
         n++;
         *cut = *cut || dgram.cut;
         lua_rawseti(L, -3, (int)n);
-        lss_push_addr(L, &dgram.from, op->sock->family);
+        push_sender(L, &dgram.from, &before, op->sock->family, n);
         lua_rawseti(L, -2, (int)n);
     }
     return n;
@@ -302,6 +315,7 @@ static int udp_send(lua_State *L)
     const char *data = luaL_checklstring(L, 2, &len);
     op.as.one = (struct ss_sendto){ .sock = &s->base.sock, .data = data, .len = len };
     op.as.op = new_op(s, ss_sendto_step, SS_BY_SEND);
+    op.as.op.brief = true;
     return send_to(L, s, &op, 3);
 }
 

@@ -20,6 +20,12 @@ void os_fork_mark_fini(struct os_fork_mark *mark);
 /* True once in a child. */
 bool os_fork_mark_is_new(struct os_fork_mark *mark);
 
+/* The same, said at once where that is possible. */
+static inline bool os_fork_mark_is_old(const struct os_fork_mark *mark)
+{
+    return mark->page && *mark->page == 1;
+}
+
 #pragma GCC visibility pop
 
 #endif

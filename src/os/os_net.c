@@ -295,7 +295,17 @@ enum ss_status os_send(int fd, const struct iovec *iov, size_t n, int flags, siz
     return transferred(done, sent, err);
 }
 
-/* The length of the datagram, which is more than `len` when it was cut; *namelen as recvmsg(2) has it. */
+/* The length of the datagram, which is more than `len` when it was cut. */
+#ifdef __linux__
+static ssize_t receive(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
+{
+    socklen_t namelen = sizeof from->sa;
+    ssize_t n = recvfrom(fd, buf, len, flags | MSG_TRUNC, from ? &from->sa.any : NULL, from ? &namelen : NULL);
+    if (n >= 0 && from)
+        from->len = namelen > sizeof from->sa ? (socklen_t)sizeof from->sa : namelen;
+    return n;
+}
+#else /* where that flag does not tell it */
 static ssize_t receive(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
 {
     struct iovec iov = { .iov_base = buf, .iov_len = len };
@@ -309,6 +319,7 @@ static ssize_t receive(int fd, void *buf, size_t len, int flags, struct ss_addr 
         from->len = msg.msg_namelen > sizeof from->sa ? (socklen_t)sizeof from->sa : msg.msg_namelen;
     return n >= 0 && (msg.msg_flags & MSG_TRUNC) ? (ssize_t)len + 1 : n;
 }
+#endif
 
 enum ss_status os_recvfrom(int fd, void *buf, size_t len, int flags, struct ss_addr *from, size_t *got,
                            struct ss_error *err)

@@ -107,10 +107,12 @@ static enum ss_status wait_and_step(struct ss_op *op, int64_t spin_ns, int64_t d
     return st;
 }
 
-/* First what memory has: that needs no clock. */
-static enum ss_status from_memory(struct ss_op *op)
+/* First what needs no clock: what memory has, and what is done at once nearly always. */
+static enum ss_status without_clock(struct ss_op *op, const struct ss_sock *s)
 {
-    if (op->patience == SS_BY_OWN)
+    if (op->brief)
+        return try_once(op);
+    if (op->patience == SS_BY_OWN || !s || !ss_sock_has_input(s))
         return SS_WANT;
     ss_io_give(op->io, SS_HOLD);
     return op->step(op);
@@ -136,7 +138,7 @@ enum ss_status ss_block_run(struct ss_op *op, struct ss_sock *s, int64_t timeout
     bool endless = timeout_ns < 0;
     int64_t deadline_ns = op->deadline_ns;
     if (!endless && deadline_ns == 0) {
-        st = from_memory(op);
+        st = without_clock(op, s);
         if (st != SS_WANT)
             return st;
         deadline_ns = op->deadline_ns = ss_deadline_after(timeout_ns);

@@ -40,6 +40,8 @@ static enum ss_status poll_once(struct pollfd *set, size_t n, struct pollfd *spa
     enum ss_status st = os_poll(set, n, timeout_ns, &ready, err);
     if (st != SS_ERROR || err->code != EINVAL || n == 0)
         return st;
+    if (!spare)
+        return SS_LIMIT;
     memcpy(spare, set, n * sizeof *set);
     size_t nmerged = merge(spare, n);
     st = os_poll(spare, nmerged, timeout_ns, &ready, err);

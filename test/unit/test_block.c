@@ -72,9 +72,18 @@ static enum ss_status fake_step(struct ss_op *op)
     return fake_result(fake);
 }
 
+/* Memory has something, which may not be enough. */
+static void give_input(struct ss_sock *s)
+{
+    struct ss_error err;
+    CHECK(ss_inbuf_borrow(&s->in, 1, &err) == SS_OK);
+    s->in.block->end = 1;
+}
+
 static struct fake make_fake(struct pair *pair, enum ss_patience patience, const char *script)
 {
     struct fake fake = { .script = script, .events = SS_READABLE };
+    give_input(&pair->sock);
     fake.op = (struct ss_op){ .step = fake_step, .io = &pair->sock.io, .patience = (uint8_t)patience };
     return fake;
 }
@@ -286,6 +295,33 @@ static void test_spinning(void)
     fake = make_fake(&pair, SS_BY_RECV, "o");
     CHECK(ss_block_run(&fake.op, &pair.sock, -1) == SS_OK && strcmp(fake.log, "T") == 0);
     pair_close(&pair);
+}
+
+static void check_first_steps(bool input, bool brief, double timeout_ms, const char *script, const char *log)
+{
+    struct pair pair;
+    pair_open(&pair);
+    CHECK(write(pair.other, "x", 1) == 1);
+    struct fake fake = make_fake(&pair, SS_BY_RECV, script);
+    fake.op.brief = brief;
+    if (!input)
+        ss_inbuf_clear(&pair.sock.in);
+    CHECK(ss_block_run(&fake.op, &pair.sock, ns(timeout_ms)) == SS_OK);
+    CHECKF(strcmp(fake.log, log) == 0, "%s with %.0f ms: %s, not %s", script, timeout_ms, fake.log, log);
+    pair_close(&pair);
+}
+
+/* Memory is not asked when it has nothing; what hardly ever has to wait is tried before anybody looks at a clock. */
+static void test_before_the_clock(void)
+{
+    check_first_steps(false, false, 95, "wo", "TT");
+    check_first_steps(true, false, 95, "wo", "HT");
+    check_first_steps(false, true, 95, "o", "T");
+    check_first_steps(true, true, 95, "o", "T");
+    check_first_steps(false, true, 95, "wo", "TT");
+    check_first_steps(false, true, 1000, "wo", "TT");
+    check_first_steps(false, true, 1000, "wwo", os_kernel_bounds_calls ? "TTO" : "TTT");
+    check_first_steps(false, true, -1, "o", "F");
 }
 
 /* What the kernel really has, in milliseconds. */
@@ -599,6 +635,7 @@ int main(void)
     RUN(test_a_short_time);
     RUN(test_a_long_time);
     RUN(test_endless_time);
+    RUN(test_before_the_clock);
     RUN(test_times_at_the_edge);
     RUN(test_once_is_once);
     RUN(test_calls_are_counted);

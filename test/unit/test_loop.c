@@ -66,6 +66,7 @@ static void bench_open(struct bench *b, const char *plan)
     fake_poll_begin(plan);
     memset(b, 0, sizeof *b);
     ss_env_init(&b->env, heap_mem(&b->heap));
+    os_fork_mark_fini(&b->env.mark); /* without the page the plan is asked */
     CHECK(ss_loop_init(&b->loop, &b->env, is_there, &err) == SS_OK);
     for (int fd = 0; fd < FAKE_POLL_FDS; fd++)
         ss_sock_init(&b->socks[fd], &b->env, SOCK_STREAM);
