@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Optional
 
-from workloads import CQ, LOOP, LS, LSJ, LUV, PEERS, RAW, RAW_BUFFERED, SS, SS_EACH, SS_SPINNING, SSJ
+from workloads import CQ, LOOP, LS, LSJ, LUV, NGINX, PEERS, RAW, RAW_BUFFERED, SS, SS_EACH, SS_SPINNING, SSJ
 
 RATE, COST, CALLS, BYTES = "rate", "processor time", "system calls", "bytes in Lua's accounts"
 
@@ -37,6 +37,17 @@ def pingpong(name, who, peers):
     yield Figure(name, CALLS, "=", 2, who=who)
     yield Figure(name, COST, "≤", 1.05, (RAW,), who)
     yield Figure(name, RATE, ">", 1, peers, who)
+
+
+def servers():
+    for who, bound in ((SSJ, 0.9), (SS, 0.8)):
+        yield Figure("echo-100", RATE, "≥", bound, (RAW,), who)
+        yield Figure("echo-100", RATE, "≥", 1.1, (LUV,), who)
+    for name, bounds in (("http-100", ((RAW, 1.1), (LUV, 0.88), (CQ, 0.75), (NGINX, 0.95))),
+                         ("http-10k", ((RAW, 1.1), (LUV, 0.85)))):
+        for who in (SS, SSJ):
+            for other, bound in bounds:
+                yield Figure(name, COST, "≤", bound, (other,), who)
 
 
 def all_figures():
@@ -75,8 +86,11 @@ def all_figures():
     yield Figure("accept", CALLS, "≤", 1, (RAW,))
     yield Figure("accept", COST, "≤", 1.2, (RAW,))
     yield Figure("select", RATE, "≥", 0.9, (RAW,))
+    yield from servers()
     yield Figure("memory", BYTES, "≤", 400)
     yield Figure("memory", BYTES, "≤", 400, who=SSJ)
+    yield Figure("idle-echo", BYTES, "≤", 1536)
+    yield Figure("idle-echo", BYTES, "≤", 900, who=SSJ)
 
 
 FIGURES = list(all_figures())

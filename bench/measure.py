@@ -33,6 +33,7 @@ class Lap(NamedTuple):
     ops: float
     wall: float
     cpu: float
+    p99: float = 0  # seconds to an answer
 
     @property
     def rate(self):
@@ -179,17 +180,26 @@ def twice(counted, n):
     """What n more operations cost: twice as many, less n, so that the start cancels out."""
     first, second = counted(n), counted(2 * n)
     second.subtract(first)
-    return second
+    return Counter({name: count for name, count in second.items() if count})
+
+
+def strace(report):
+    return ["strace", "-f", "-c", "-o", report]
+
+
+def traced_calls(report):
+    """Name -> number, of what strace reports."""
+    rows = re.findall(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)(?:\s+\d+)?\s+(\w+)$", report, re.M)
+    return Counter({name: int(calls) for calls, name in rows if name != "total" and name not in NOT_COUNTED})
 
 
 def system_calls(workload, who, n, ahead=0):
     """Name -> number of the system calls that n operations make."""
     def traced(n):
         with tempfile.NamedTemporaryFile("r") as report:
-            Run(workload, who, n, ["strace", "-f", "-c", "-o", report.name], ahead).outputs()
-            rows = re.findall(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)(?:\s+\d+)?\s+(\w+)$", report.read(), re.M)
-        return Counter({name: int(calls) for calls, name in rows if name != "total" and name not in NOT_COUNTED})
-    return Counter({name: calls for name, calls in twice(traced, n).items() if calls})
+            Run(workload, who, n, strace(report.name), ahead).outputs()
+            return traced_calls(report.read())
+    return twice(traced, n)
 
 
 def instructions(workload, who, n):

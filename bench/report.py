@@ -8,7 +8,7 @@ import subprocess
 from figures import CALLS, COST, FIGURES, RATE
 from plot import bars
 from results import Spread, applies, ratio, reached
-from workloads import JIT, LSJ, LUA, PEERS, SS
+from workloads import COPAS, JIT, LSJ, LUA, NGINX, PEERS, SS
 
 HEAD = """# Benchmarks
 
@@ -25,13 +25,17 @@ How it is done:
 
 - The contestants are the short programs of `bench/lua` and `bench/c/raw.c`. The other side is always the
   same program in C, `bench/c/peer.c`, so that only the measured side differs. What it sends is random.
+- Servers (`bench/c/server.c` is the one in plain C) are called by `bench/c/client.c`, which looks at every answer: one
+  that is wrong or does not come is a failure. Time is taken when all connections have had an answer, and a while after.
 - Both sides are pinned, to one processor each, or both to the same one where that is said.
-- Rounds are interleaved (A B C A B C …), {rounds} of them; every ratio is of two runs of the same round. Shown is the
-  median, with the least and the greatest value in parentheses.
+- Rounds are interleaved (A B C A B C …), {rounds} of them (of servers three at most, but for 100
+  connections); every ratio is of two runs of the same round. Shown is the median, with the least and the greatest
+  value in parentheses.
 - Processor time is user + system time of the measured process, and steadier than the clock. What the kernel does for
   a packet in passing is charged to whoever runs just then, for all contestants alike.
 - System calls are counted with strace in a run of their own: those of twice as many operations less those of
-  the operations themselves. Calls for memory and for the time are left out.
+  the operations themselves. Calls for memory and for the time are left out. strace slows a server down, so that it
+  finds more connections ready at once, and waits less often, than it does otherwise.
 - Where no other Lua is named, it is Lua 5.4. Every Lua uses its collector as it comes.
 """
 
@@ -58,7 +62,7 @@ def machine():
     words = [f"{len(os.sched_getaffinity(0))} processors ({model[1] if model else platform.machine()})",
              f"{platform.system()} {kernel[0] if kernel else ''}", first_line("cc", "--version"),
              first_line(LUA, "-v").split(" Copyright")[0].strip(), first_line(JIT, "-v").split(" -- ")[0],
-             *map(package, ("lua-socket", "lua-cqueues", "lua-luv"))]
+             *map(package, ("lua-socket", "lua-cqueues", "lua-luv", "lua-copas", "nginx"))]
     return "Measured on: " + ", ".join(word for word in words if word) + "."
 
 
@@ -97,6 +101,7 @@ def contestant_rows(result):
     for who, laps in result.laps.items():
         yield [who, Spread([lap.rate for lap in laps]).text(number),
                text_of(ratio(result, who, reference, RATE), two),
+               *([microseconds(Spread([lap.p99 for lap in laps]).median)] if result.workload.clients else []),
                microseconds(Spread([lap.cost for lap in laps]).median),
                text_of(ratio(result, who, reference, COST), two),
                calls_text(result.calls[who]) if who in result.calls else ""]
@@ -104,7 +109,7 @@ def contestant_rows(result):
 
 def memory_rows(result):
     for who, (in_lua, in_all) in result.memory.items():
-        yield [who, number(in_lua), number(in_all)]
+        yield [who, "" if in_lua is None else number(in_lua), number(in_all)]
 
 
 def peer_rows(result, peers):
@@ -120,9 +125,9 @@ def section(result):
     if result.memory:
         yield table(["", "bytes in Lua's accounts", "bytes in all"], memory_rows(result))
     if result.laps:
-        yield table(["", f"{w.unit}s a second", f"÷ {w.reference}", f"processor time a {w.unit}",
-                     f"÷ {w.reference}", f"system calls a {w.unit}"], contestant_rows(result))
-    peers = [who for who in result.laps if who in (*PEERS, LSJ)]
+        yield table(["", f"{w.unit}s a second", f"÷ {w.reference}", *(["99 % sooner than"] if w.clients else []),
+                     f"processor time a {w.unit}", f"÷ {w.reference}", f"system calls a {w.unit}"], contestant_rows(result))
+    peers = [who for who in result.laps if who in (*PEERS, LSJ, COPAS, NGINX)]
     if peers:
         yield table(["divided by that of:", *peers], peer_rows(result, peers))
     for who, why in result.skipped.items():
@@ -174,7 +179,7 @@ def plots(results):
 def plot_data(members):
     if members[0].memory:
         return "bytes in Lua's accounts (shorter is better)", [
-            (r.workload.title, [(who, r.memory[who][0]) for who in r.memory]) for r in members]
+            (r.workload.title, [(who, r.memory[who][0]) for who in r.memory if r.memory[who][0]]) for r in members]
     return "rate, as multiples of the first (longer is better)", [
         (r.workload.title, [(who, ratio(r, who, r.workload.reference, RATE).median) for who in r.laps
                             if r.workload.reference in r.laps]) for r in members]

@@ -13,7 +13,7 @@ class Result:
     workload: Workload
     laps: dict = field(default_factory=dict)    # contestant -> Lap of each round
     calls: dict = field(default_factory=dict)   # contestant -> name -> system calls of one operation
-    memory: dict = field(default_factory=dict)  # contestant -> (bytes in Lua, bytes in all)
+    memory: dict = field(default_factory=dict)  # contestant -> (bytes in Lua or None, bytes in all)
     skipped: dict = field(default_factory=dict) # contestant -> why
 
     def values(self, who, measure):

@@ -1,6 +1,7 @@
 """What is measured: a table of workloads, and for each the contestants that do it.
 
-The measured programs are bench/c/raw.c and bench/lua/*.lua; the other side is always bench/c/peer.c.
+The measured programs are bench/c/raw.c and bench/lua/*.lua; the other side is always bench/c/peer.c. Of servers for
+many connections they are bench/c/server.c, bench/lua/*.lua and nginx, and the other side is bench/c/client.c.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ LS = "LuaSocket"
 LSJ = "LuaSocket, LuaJIT"
 CQ = "cqueues"
 LUV = "luv"
+COPAS = "copas, LuaJIT"
+NGINX = "nginx"
 PEERS = (LS, CQ, LUV)
 
 RAW_BUFFERED = "raw C, 64 KiB buffer"
@@ -36,7 +39,7 @@ PROGRAMS = {
     SS: (LUA, "with_ssocket"), SS_SPINNING: (LUA, "with_ssocket"), SS_EACH: (LUA, "with_ssocket"),
     SSJ: (JIT, "with_ssocket"), SSJ_SPINNING: (JIT, "with_ssocket"), SSJ_EACH: (JIT, "with_ssocket"),
     LS: (LUA, "with_luasocket"), LSJ: (JIT, "with_luasocket"), CQ: (LUA, "with_cqueues"), LUV: (LUA, "with_luv"),
-    LOOP: (LUA, "bare_lines"), LOOP_CALLED: (LUA, "bare_lines"),
+    COPAS: (JIT, "with_copas"), LOOP: (LUA, "bare_lines"), LOOP_CALLED: (LUA, "bare_lines"), NGINX: None,
 }
 
 
@@ -49,6 +52,10 @@ class Workload:
     work: dict                   # contestant -> its function; the first one is the reference
     note: str = ""               # what a reader should know about the contestants
     size: int = 64               # bytes of a message or record, or number of connections
+    clients: bool = False        # `size` connections to a server, by client.c, for which `peer` is the protocol
+    idle: bool = False           # nothing happens on those, and the server's memory is weighed
+    rounds: int = 0              # at most so many; 0: as many as there are
+    times: int = 1               # so many times longer than others
     delimiter: str = ""
     fill: str = ""               # "" is random
     peers: Optional[dict] = None # contestant -> another mode of the other side
@@ -60,7 +67,7 @@ class Workload:
     multiple: int = 1            # operations come in groups of so many
     laps: bool = False           # each group is a lap of the stopwatch, and `size` is its length
     counted: bool = True         # by make bench-counts; not, where another workload is the same for it
-    count: int = 1000            # operations when system calls are counted, against twice as many
+    count: int = 1000            # operations when system calls are counted, against twice as many; 0: they are not
     instructions: int = 2000     # the same for instructions
     ahead: int = 0               # bytes of an operation, when system calls are to be counted with all data there
     chance: int = 6              # so many system calls more are no growth: the first operations may have to wait
@@ -173,10 +180,34 @@ def connections():
                    note="raw C is poll and a search for the first that is ready.", instructions=100)
 
 
+SERVERS_NOTE = ("ssocket, cqueues and nginx keep a time-out for each connection. The clients, a program in C on the other "
+                "processor, are about as busy as the server in C: the processor time tells more than the rate.")
+SERVERS = {"echo": "echo", "http": "HTTP"}
+
+
+def servers():
+    notes = {"echo": "64 bytes, one message at a time on each connection. " + SERVERS_NOTE,
+             "http": "A page of 14 bytes, HTTP/1.1 keep-alive, one request at a time on each connection; nginx sends "
+                     "four header fields more. " + SERVERS_NOTE}
+    for protocol, unit, others in (("echo", "message", ()), ("http", "request", (NGINX,))):
+        contestants = (RAW, SS, SSJ, CQ, LUV, COPAS, *others)
+        for name, size in (("1", 1), ("100", 100), ("1k", 1000), ("10k", 10000)):
+            yield Workload(f"{protocol}-{name}", f"{SERVERS[protocol]} server, {size:,} connection{'s'[:size - 1]}",
+                           unit, protocol, {who: protocol for who in contestants}, notes[protocol], size=size, clients=True,
+                           rounds=0 if size == 100 else 3, times=2 if size > 1000 else 1, counted=False,
+                           count=2000 if size <= 1000 else 0)
+
+
 def memory():
     yield Workload("memory", "memory of an idle TCP socket", "socket", "hold",
                    {who: "idle" for who in (SS, SSJ, LS, LSJ, CQ, LUV)}, size=1000, counted=False,
                    note="All is the growth of the resident memory of the process, a connected socket each.")
+    for protocol, others in (("echo", ()), ("http", (NGINX,))):
+        yield Workload(f"idle-{protocol}", f"{SERVERS[protocol]} server, memory of an idle connection of 10,000",
+                       "connection", protocol, {who: protocol for who in (RAW, SS, SSJ, CQ, LUV, COPAS, *others)},
+                       "Each has had one answer. All is the growth of the server's resident memory" +
+                       ("; nginx took some for each connection that may come when it began." if others else "."),
+                       size=10000, clients=True, idle=True, counted=False)
 
 
 def bytes_text(size):
@@ -185,5 +216,6 @@ def bytes_text(size):
     return f"{size >> 10} KiB" if size >= 1024 else f"{size} bytes"
 
 
-WORKLOADS = [workload for part in (ping_pongs, writes, reads, line_reads, delimiters, datagrams, connections, memory)
+WORKLOADS = [workload for part in (ping_pongs, writes, reads, line_reads, delimiters, datagrams, connections, servers,
+                                      memory)
              for workload in part()]

@@ -42,6 +42,25 @@ function contest.weigh(n, open)
     print(("memory %.1f %.1f"):format((lua_after - lua_before) / (n - 1), (all_after - all_before) / (n - 1)))
 end
 
+-- Tells the runner where a server is to be called.
+function contest.port(port)
+    io.write("port ", port, "\n")
+    io.flush()
+end
+
+-- A server calls it when it has accepted a connection and done nothing for it yet; n are to come (0: any number).
+-- At the first and at the last of them it prints "memory BYTES-IN-LUA".
+local come = 0
+function contest.came(n)
+    come = come + 1
+    if n > 0 and (come == 1 or come == n) then
+        collectgarbage()
+        collectgarbage()
+        io.write(("memory %.0f\n"):format(collectgarbage "count" * 1024))
+        io.flush()
+    end
+end
+
 -- Runs the work that the command line names, with its numbers as numbers.
 function contest.run(work)
     local name, host, port, n, size, delimiter = arg[1], arg[2], arg[3], arg[4], arg[5], arg[6]

@@ -2,6 +2,7 @@
 -- write is to leave at once, and buffers of 64 KiB for bulk.
 local contest = require "contest"
 local meter = require "meter"
+local page = require "page"
 local cqueues = contest.library "cqueues"
 local socket = contest.library "cqueues.socket"
 
@@ -92,6 +93,54 @@ end
 function work.idle(host, port, _, size)
     contest.weigh(size, function(list, i)
         list[i] = dial(host, port)
+    end)
+end
+
+-- A coroutine for each client.
+local function serve_all(host, n, serve)
+    local listener = assert(socket.listen { host = host, port = 0, nodelay = true })
+    assert(listener:listen())
+    contest.port((select(3, listener:localname())))
+    for client in listener:clients() do
+        contest.came(n)
+        cqueues.running():wrap(function()
+            client:setmode("b", "bn")
+            client:settimeout(60)
+            client:onerror(function(_, _, why) return why end) -- instead of raising
+            serve(client)
+            client:close()
+        end)
+    end
+end
+
+-- A negative size takes what there is.
+function work.echo(host, _, n)
+    serve_all(host, n, function(client)
+        local data = client:read(-BUFFER)
+        while data and client:write(data) do
+            data = client:read(-BUFFER)
+        end
+    end)
+end
+
+-- It reads lines.
+local function read_head(client)
+    local lines = {}
+    local line
+    repeat
+        line = client:read "*L"
+        lines[#lines + 1] = line
+    until not line or line == "\r\n"
+    return line and table.concat(lines)
+end
+
+function work.http(host, _, n)
+    serve_all(host, n, function(client)
+        local head = read_head(client)
+        while head do
+            local text, stays = page.answer(head)
+            head = client:write(text) and stays and read_head(client)
+        end
     end)
 end
 

@@ -1,6 +1,7 @@
 -- luv, as libuv's guide describes it: callbacks, and read_start, whose pieces are put together here.
 local contest = require "contest"
 local meter = require "meter"
+local page = require "page"
 local uv = contest.library "luv"
 
 local PARTS = 16
@@ -222,6 +223,56 @@ function work.idle(host, port, _, size)
             uv.stop()
         end)
         uv.run()
+    end)
+end
+
+-- All that comes from a client goes to the function that make_received(client) gives.
+local function serve_all(host, n, make_received)
+    local listener = uv.new_tcp()
+    assert(listener:bind(host, 0))
+    assert(listener:listen(4096, function(err)
+        assert(not err, err)
+        local client = uv.new_tcp()
+        assert(listener:accept(client))
+        contest.came(n)
+        client:nodelay(true)
+        local received = make_received(client)
+        client:read_start(function(_, chunk)
+            if chunk then
+                received(chunk)
+            else
+                client:close()
+            end
+        end)
+    end))
+    contest.port(listener:getsockname().port)
+end
+
+function work.echo(host, _, n)
+    serve_all(host, n, function(client)
+        return function(chunk)
+            client:write(chunk)
+        end
+    end)
+end
+
+function work.http(host, _, n)
+    serve_all(host, n, function(client)
+        local rest = ""
+        return function(chunk)
+            chunk = rest .. chunk
+            local from, _, to = 1, find(chunk, "\r\n\r\n", 1, true)
+            while to do
+                local text, stays = page.answer(sub(chunk, from, to))
+                client:write(text)
+                if not stays then
+                    return client:close()
+                end
+                from = to + 1
+                _, to = find(chunk, "\r\n\r\n", from, true)
+            end
+            rest = sub(chunk, from)
+        end
     end)
 end
 
