@@ -87,6 +87,7 @@ FAKED_test_race := $(addprefix os_,close connect connected disconnect kernel_tim
 FAKED_test_loop := $(addprefix os_,fork_mark_is_new now_ns poller_close poller_fd poller_forget poller_open \
 	poller_wait poller_wake poller_watch recv)
 FAKED_test_lookup := freeaddrinfo getaddrinfo malloc pthread_create
+FAKED_test_accept := accept4
 
 # The contract of the pollers is tested with each of them: on Linux that of kqueue on a stand-in for the system's.
 FLAGS_epoll := -DSS_POLLER=1

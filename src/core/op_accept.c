@@ -3,16 +3,25 @@
 
 /* accept(2) has no flag for "don't wait". The mode that decides belongs to all who share the listener (pre-fork servers), so
  * that only one is safe for everybody: a listener does not wait, ever; poll(2) does. */
+static enum ss_status try(struct ss_accept *op, int *fd, bool *again)
+{
+    *again = false;
+    if (ss_io_turn(op->op.io) == SS_HOLD)
+        return SS_WANT;
+    enum ss_status st = ss_sock_mode(op->listener, true, &op->op.error);
+    return st == SS_OK ? os_accept(op->op.io->fd, fd, again, &op->op.error) : st;
+}
+
+/* The connection behind one that has vanished is taken at once: a poller tells of both together, and only once. */
 enum ss_status ss_accept_step(struct ss_op *base)
 {
     struct ss_accept *op = (struct ss_accept *)base;
-    enum ss_turn turn = ss_io_turn(base->io);
-    if (turn == SS_HOLD)
-        return ss_op_want(base, SS_READABLE);
-    enum ss_status st = ss_sock_mode(op->listener, true, &base->error);
+    enum ss_status st;
     int fd;
-    if (st == SS_OK)
-        st = os_accept(base->io->fd, &fd, &base->error);
+    bool again;
+    do
+        st = try(op, &fd, &again);
+    while (again);
     if (st == SS_WANT)
         return ss_op_want(base, SS_READABLE);
     if (st == SS_OK)

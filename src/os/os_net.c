@@ -209,13 +209,13 @@ static bool connection_vanished(int code)
     }
 }
 
-enum ss_status os_accept(int fd, int *accepted, struct ss_error *err)
+enum ss_status os_accept(int fd, int *accepted, bool *again, struct ss_error *err)
 {
     int made = accept_socket(fd);
-    if (made == -1) {
-        int code = errno;
-        return would_wait(code) || code == EINTR || connection_vanished(code) ? SS_WANT : fail(err, code);
-    }
+    int code = errno;
+    *again = made == -1 && (code == EINTR || connection_vanished(code));
+    if (made == -1)
+        return *again || would_wait(code) ? SS_WANT : fail(err, code);
     *accepted = made;
     return SS_OK;
 }

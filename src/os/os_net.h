@@ -59,8 +59,8 @@ enum ss_status os_bind(int fd, const struct ss_addr *addr, struct ss_error *err)
 /* backlog < 0: the system's maximum. */
 enum ss_status os_listen(int fd, int backlog, struct ss_error *err);
 
-/* SS_WANT: none there (any more), or the call was interrupted. */
-enum ss_status os_accept(int fd, int *accepted, struct ss_error *err);
+/* SS_WANT: none there; *again: the one that was there is gone, or the call was interrupted, and others may be there. */
+enum ss_status os_accept(int fd, int *accepted, bool *again, struct ss_error *err);
 
 enum ss_status os_shutdown(int fd, int how, struct ss_error *err);
 
