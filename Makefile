@@ -88,6 +88,7 @@ FAKED_test_loop := $(addprefix os_,fork_mark_is_new now_ns poller_close poller_f
 	poller_wait poller_wake poller_watch recv)
 FAKED_test_lookup := freeaddrinfo getaddrinfo malloc pthread_create
 FAKED_test_accept := accept4
+FAKED_test_peer := connect
 
 # The contract of the pollers is tested with each of them: on Linux that of kqueue on a stand-in for the system's.
 FLAGS_epoll := -DSS_POLLER=1

@@ -139,16 +139,26 @@ static enum ss_status wrong_family(struct ss_error *err)
     return SS_ERROR;
 }
 
+/* Nothing goes on behind an interrupted call, as it does with a stream: it is made again. */
+static enum ss_status connect_dgram(int fd, const struct ss_addr *addr, struct ss_error *err)
+{
+    enum ss_status st;
+    bool later;
+    do
+        st = os_connect(fd, addr, &later, err);
+    while (st == SS_WANT);
+    return st;
+}
+
 /* A descriptor of another family cannot be turned; unless the program bound it, a new one takes its place. */
 static enum ss_status move_peer(struct ss_sock *s, struct ss_addr *addr, struct ss_error *err)
 {
     int fd, family = addr->sa.any.sa_family;
-    bool later;
     struct ss_error ignored;
     enum ss_status st = ss_sock_make(s, family, false, &fd, err);
     if (st != SS_OK)
         return st;
-    st = os_connect(fd, addr, &later, err);
+    st = connect_dgram(fd, addr, err);
     if (st != SS_OK) {
         os_close(fd, &ignored);
         return st;
@@ -159,12 +169,11 @@ static enum ss_status move_peer(struct ss_sock *s, struct ss_addr *addr, struct 
 
 static enum ss_status set_peer(struct ss_sock *s, struct ss_addr *addr, struct ss_error *err)
 {
-    bool later;
     if (s->io.fd < 0 || (!s->named && s->family != addr->sa.any.sa_family))
         return move_peer(s, addr, err);
     if (!ss_addr_fit(addr, s->family))
         return wrong_family(err);
-    return os_connect(s->io.fd, addr, &later, err);
+    return connect_dgram(s->io.fd, addr, err);
 }
 
 enum ss_status ss_named_set_peer(struct ss_named *op)
