@@ -104,6 +104,7 @@ endif
 POLLER_TESTS := $(POLLERS:%=$(UNIT_DIR)/test_poller_%)
 UNIT_TESTS += $(POLLER_TESTS)
 
+comma := ,
 all: $(MODULE) $(ROOT_COPY) ## build the module (default)
 helpers: $(HELPERS)
 unit-programs: $(UNIT_TESTS)
@@ -127,6 +128,14 @@ $(DIR)/obj/support/%.o: test/support/%.c Makefile | need-lua
 $(DIR)/obj/host/%.o: test/host/%.c Makefile | need-lua
 	@mkdir -p $(@D)
 	$(call COMPILE,$(LUA_CPPFLAGS),$(SAN))
+
+# Linux alone; to be preloaded (test/weather/weather.h). Preloaded where no Lua is, it must load all the same.
+weather: $(DIR)/badweather.so
+$(DIR)/badweather.so: $(DIR)/obj/weather/weather.o $(DIR)/obj/weather/calls.o
+	$(call LINK,$(MODULE_LDFLAGS) -Wl$(comma)-z$(comma)lazy,$(LDLIBS_DL) -lrt)
+$(DIR)/obj/weather/%.o: test/weather/%.c Makefile | need-lua
+	@mkdir -p $(@D)
+	$(call COMPILE,$(LUA_CPPFLAGS))
 
 LINK_UNIT = $(call LINK,$(UNIT_SAN) $(FAKED_$(@F):%=-Wl,--wrap=%))
 $(filter-out $(POLLER_TESTS),$(UNIT_TESTS)): $(UNIT_DIR)/%: $(UNIT_DIR)/obj/test/unit/%.o $(UNIT_OBJECTS)
@@ -214,5 +223,5 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		awk -F'|' '{ printf "  %-18s %s\n", $$1, $$2 }'
 
-.PHONY: all helpers hosts unit-programs need-lua install uninstall check test demo run-demo unit spec examples bench \
+.PHONY: all helpers hosts weather unit-programs need-lua install uninstall check test demo run-demo unit spec examples bench \
 	bench-counts lint lint-layers lint-sources lint-docs lint-format lint-lua lint-sh docs format clean help

@@ -1,0 +1,434 @@
+-- Runs small programs that use the whole module again and again: each time another one of the module's system calls
+-- fails, once, with one of the errors that its manual page names. Run by script/each-call-fails, with the shim
+-- preloaded.
+--
+-- Each run is a process of its own. It ends well if each call of the module's succeeded, or told the error (once,
+-- since the system fails once) and then succeeded when it was made again; if as many descriptors are open at the end
+-- as before the module was there; and in time.
+
+local sys = require "testsys"
+local sky = require "badweather"
+
+local E = {
+    EPERM = 1, ENOENT = 2, EINTR = 4, EIO = 5, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EINVAL = 22, ENFILE = 23,
+    EMFILE = 24, ENOSPC = 28, EPIPE = 32, EPROTO = 71, ENOSYS = 38, EMSGSIZE = 90, ENOPROTOOPT = 92,
+    EPROTONOSUPPORT = 93, EAFNOSUPPORT = 97, EADDRINUSE = 98, EADDRNOTAVAIL = 99, ENETDOWN = 100,
+    ENETUNREACH = 101, ECONNABORTED = 103, ECONNRESET = 104, ENOBUFS = 105, ENOTCONN = 107, ETIMEDOUT = 110,
+    ECONNREFUSED = 111, EHOSTUNREACH = 113, EINPROGRESS = 115, EAI_AGAIN = -3, EAI_FAIL = -4, EAI_NONAME = -2,
+    EAI_MEMORY = -10, EAI_SYSTEM = -11,
+}
+
+-- What may come of each function, by its manual page (ERRORS). ioctl (FIONBIO) and fcntl (F_SETFD) are not here: on an
+-- open socket they can't fail; nor write, of one to an eventfd of which nobody else knows.
+local ERRORS = {
+    accept4 = "EINTR EAGAIN ECONNABORTED EMFILE ENFILE ENOBUFS ENOMEM EPROTO EPERM", -- accept(2)
+    bind = "EACCES EADDRINUSE EADDRNOTAVAIL ENOMEM", -- bind(2)
+    close = "EINTR EIO", -- close(2)
+    connect = "EACCES EADDRNOTAVAIL EAGAIN ECONNREFUSED EINTR ENETUNREACH ETIMEDOUT", -- connect(2)
+    epoll_create1 = "EMFILE ENFILE ENOMEM", -- epoll_create(2)
+    epoll_ctl = "ENOMEM ENOSPC", -- epoll_ctl(2)
+    epoll_pwait2 = "EINTR ENOSYS", -- epoll_wait(2); ENOSYS before Linux 5.11
+    epoll_wait = "EINTR", -- epoll_wait(2)
+    eventfd = "EMFILE ENFILE ENOMEM", -- eventfd(2)
+    eventfd_read = "EAGAIN", -- eventfd(2)
+    getaddrinfo = "EAI_AGAIN EAI_FAIL EAI_NONAME EAI_MEMORY EAI_SYSTEM", -- getaddrinfo(3)
+    getpeername = "ENOBUFS ENOTCONN", -- getpeername(2)
+    getsockname = "ENOBUFS", -- getsockname(2)
+    getsockopt = "ENOPROTOOPT", -- getsockopt(2)
+    listen = "EADDRINUSE", -- listen(2)
+    madvise = "EINVAL EAGAIN", -- madvise(2)
+    mmap = "ENOMEM", -- mmap(2)
+    poll = "EINTR ENOMEM", -- poll(2)
+    ppoll = "EINTR ENOMEM", -- poll(2)
+    pthread_create = "EAGAIN", -- pthread_create(3)
+    recv = "EAGAIN EINTR ECONNREFUSED ECONNRESET ENOMEM ETIMEDOUT", -- recv(2), tcp(7)
+    recvmmsg = "EAGAIN EINTR ECONNREFUSED ENOMEM", -- recvmmsg(2)
+    recvmsg = "EAGAIN EINTR ECONNREFUSED ENOMEM", -- recv(2)
+    send = "EAGAIN EINTR ECONNRESET ENOBUFS ENOMEM EPIPE EHOSTUNREACH", -- send(2)
+    sendmmsg = "EAGAIN EINTR EACCES ECONNREFUSED EIO EINVAL EMSGSIZE ENOBUFS ENOMEM", -- sendmmsg(2), udp(7)
+    sendmsg = "EAGAIN EINTR ECONNRESET ENOBUFS ENOMEM EPIPE", -- send(2)
+    sendto = "EAGAIN EINTR EACCES ECONNREFUSED EMSGSIZE ENOBUFS ENOMEM ENETUNREACH", -- send(2), ip(7)
+    setsockopt = "ENOPROTOOPT ENOMEM ENOBUFS", -- setsockopt(2) and POSIX
+    shutdown = "ENOTCONN ENOBUFS", -- shutdown(2) and POSIX
+    socket = "EACCES EAFNOSUPPORT EMFILE ENFILE ENOBUFS ENOMEM", -- socket(2)
+    socketpair = "EMFILE ENFILE EAFNOSUPPORT", -- socketpair(2)
+}
+
+local socket, code, told
+
+local function texts_of(number)
+    if number == E.EPIPE then
+        return socket.ERROR_CLOSED
+    elseif number == E.ETIMEDOUT then
+        return socket.ERROR_TIMEOUT
+    elseif number == E.EHOSTUNREACH then
+        return socket.ERROR_UNREACHABLE
+    elseif number == E.EAI_NONAME then
+        return socket.ERROR_NOTFOUND
+    elseif number == E.EAI_SYSTEM then
+        return sys.strerror(E.EMFILE)
+    elseif number < 0 then
+        return ({ [E.EAI_AGAIN] = "Temporary failure in name resolution", [E.EAI_MEMORY] = "Memory allocation failure",
+            [E.EAI_FAIL] = "Non-recoverable failure in name resolution" })[number]
+    end
+    return sys.strerror(number)
+end
+
+local function text_of(a, b, c)
+    return type(b) == "string" and b or type(c) == "string" and c or tostring(a)
+end
+
+-- Those that look wrong only because the error is not told by the call that met it.
+local function check_told(name, err)
+    if told then
+        error(("%s fails again: %s"):format(name, err), 0)
+    elseif sky.fired() == 0 then
+        error(("%s fails by itself: %s"):format(name, err), 0)
+    elseif not err:find(texts_of(code), 1, true) then
+        error(("%s says '%s', not '%s'"):format(name, err, texts_of(code)), 0)
+    end
+    told = true
+end
+
+local function outcome(name, again, ok, a, b, c)
+    if ok and a ~= nil and a ~= false then
+        return a, b, c
+    end
+    check_told(name, ok and text_of(a, b, c) or tostring(a))
+    return again()
+end
+
+-- f(...), which must succeed: at once, or after it has told the error.
+local function try(name, f, ...)
+    local args, n = { ... }, select("#", ...)
+    local unpack = table.unpack or _G.unpack
+    local function call()
+        return outcome(name, call, pcall(f, unpack(args, 1, n)))
+    end
+    return call()
+end
+
+local function must(s, name, ...)
+    return try(name, s[name], s, ...)
+end
+
+local function expect(expected, got)
+    if expected ~= got then
+        error(("%s instead of %s"):format(tostring(got), tostring(expected)), 2)
+    end
+end
+
+-- close tells of an error and has closed all the same.
+local function close(...)
+    for _, s in ipairs { ... } do
+        must(s, "close")
+        expect(-1, s:fileno())
+    end
+end
+
+local function timed(...)
+    for _, s in ipairs { ... } do
+        s:settimeout(3)
+    end
+    return ...
+end
+
+-- Whatever s.write told, nothing of it was sent, or `sent` says how much.
+local function write(s, data)
+    local done, err, sent = s:write(data)
+    if not done then
+        check_told("write", err)
+        done = s:write(data:sub(sent + 1)) + sent
+    end
+    expect(#data, done)
+end
+
+-- What a read has not given is in `partial`; ours are never cut.
+local function read(s, n)
+    local data, err, partial = s:read(n)
+    if not data then
+        check_told("read", err)
+        data = partial .. assert(s:read(n - #partial))
+    end
+    return data
+end
+
+local programs = {}
+
+function programs.stream_pair()
+    local a, b = try("pair", socket.pair)
+    timed(a, b)
+    write(a, "one\ntwo\n")
+    expect("one", (try("readuntil", b:readuntil "\n")))
+    expect("two\n", read(b, 4))
+    expect(6, must(a, "write", { "ab", "cd", "ef" }))
+    expect("abcdef", read(b, 6))
+    write(a, ("x"):rep(100000))
+    expect(100000, #read(b, 100000))
+    write(a, "rest")
+    must(a, "shutdown", socket.SHUT_WR)
+    expect("rest", read(b, 4))
+    close(a, b)
+end
+
+function programs.tcp()
+    local listener, client = timed(socket.tcp(), socket.tcp())
+    must(listener, "setopt", socket.OPT_TCP_REUSEADDR, true)
+    must(client, "setopt", socket.OPT_TCP_NODELAY, true)
+    must(listener, "bind", "127.0.0.1", 0)
+    must(listener, "listen")
+    local addr = must(listener, "getsockname")
+    must(client, "connect", addr)
+    local accepted = timed(must(listener, "accept"))
+    must(client, "getpeername")
+    must(client, "getopt", socket.OPT_TCP_NODELAY)
+    must(client, "setopt", socket.OPT_LINGER, 0)
+    must(client, "getopt", socket.OPT_RCVBUF)
+    must(client, "getopt", sys.SOL_SOCKET, sys.SO_KEEPALIVE)
+    write(client, "hello")
+    expect("hello", read(accepted, 5))
+    accepted:settimeout(0.02)
+    local _, err = accepted:read(1)
+    if err ~= socket.ERROR_TIMEOUT then
+        check_told("read", err)
+    end
+    local bound = timed(socket.tcp())
+    must(bound, "bind", "127.0.0.1", 0)
+    must(bound, "connect", addr)
+    close(timed(must(listener, "accept")), bound, accepted, client, listener)
+end
+
+function programs.names()
+    local listener, client = timed(socket.tcp(), socket.tcp())
+    must(listener, "bind", "*", 0)
+    must(listener, "listen", 5)
+    local port = must(listener, "getsockname")[2]
+    try("resolve", socket.resolve, "localhost", 80, 3)
+    try("resolve", socket.resolve, "localhost", 80)
+    must(client, "connect", "localhost", port)
+    close(timed(must(listener, "accept")), client, listener)
+end
+
+function programs.unix()
+    local listener, client = timed(socket.tcp(), socket.tcp())
+    local name = "unix:@each_call" .. sys.getpid()
+    must(listener, "bind", name)
+    must(listener, "listen")
+    must(client, "connect", name)
+    local accepted = timed(must(listener, "accept"))
+    write(accepted, "unix")
+    expect("unix", read(client, 4))
+    close(accepted, client, listener)
+    local u, v = timed(socket.udp(), socket.udp())
+    must(u, "bind", name .. "u")
+    must(v, "bind", "unix:")
+    must(v, "sendto", "dgram", name .. "u")
+    local data, from = try("recvfrom", u.recvfrom, u, 100000)
+    expect("dgram", data)
+    must(u, "sendto", "back", from)
+    expect("back", must(v, "recv"))
+    close(u, v)
+end
+
+function programs.datagrams()
+    local u, v = timed(socket.udp(), socket.udp())
+    must(u, "bind", "127.0.0.1", 0)
+    local addr = must(u, "getsockname")
+    must(v, "sendto", "one", addr)
+    expect("one", must(u, "recv"))
+    must(v, "connect", addr)
+    must(v, "send", "two")
+    expect("two", must(u, "recvfrom"))
+    must(v, "sendmany", { "aa", "bb", "cc" })
+    local got = 0
+    while got < 3 do
+        got = got + #must(u, "recvmany", 3, 100)
+    end
+    must(v, "connect")
+    must(u, "setopt", socket.OPT_BROADCAST, true)
+    must(u, "join", "239.255.77.9", "lo")
+    must(u, "leave", "239.255.77.9", "lo")
+    local fd = must(u, "detach")
+    local owner = try("fromfd", socket.fromfd, fd)
+    close(owner, v)
+end
+
+function programs.select()
+    local a, b = try("pair", socket.pair)
+    write(b, "x")
+    local readers = try("select", socket.select, { a, b:fileno() }, nil, 3)
+    expect(a, readers[1])
+    try("sleep", socket.sleep, 0.001)
+    close(a, b)
+end
+
+-- What a task's function returns or raises is taken by wait; the loop's own errors come out of it as well.
+local function join(task)
+    local lives, ok, err = pcall(task.wait, task, 3)
+    if not lives or not ok then
+        err = not lives and ok or err
+        if told and tostring(err):find(texts_of(code), 1, true) then
+            return
+        end
+        check_told("wait", tostring(err))
+        if task:status() ~= "failed" then
+            return join(task)
+        end
+    end
+end
+
+function programs.tasks()
+    local listener, client = timed(socket.tcp(), socket.tcp())
+    must(listener, "bind", "127.0.0.1", 0)
+    must(listener, "listen")
+    local addr = must(listener, "getsockname")
+    local server = try("spawn", socket.spawn, function()
+        local s = timed(must(listener, "accept"))
+        expect("question", read(s, 8))
+        write(s, "answer")
+        close(s)
+    end)
+    local user = try("spawn", socket.spawn, function()
+        must(client, "connect", addr)
+        try("sleep", socket.sleep, 0.001)
+        write(client, "question")
+        expect("answer", read(client, 6))
+        local readers = try("select", socket.select, { client:fileno() }, nil, 3)
+        expect(1, #readers)
+    end)
+    join(user)
+    join(server)
+    close(client, listener)
+end
+
+function programs.task_lookup()
+    local loop = try("loop", socket.loop)
+    local task = try("spawn", socket.spawn, function()
+        try("resolve", socket.resolve, "localhost", 80, 3)
+        local u, v = timed(socket.udp(), socket.udp())
+        must(u, "bind", "127.0.0.1", 0)
+        local addr = must(u, "getsockname")
+        socket.spawn(function()
+            must(v, "sendto", "late", addr)
+        end)
+        expect("late", must(u, "recv"))
+        close(u, v)
+    end)
+    try("pollfd", loop.pollfd, loop)
+    try("step", loop.step, loop, 0)
+    join(task)
+end
+
+-- ---- one run ----
+
+-- Its end as text, "" if it is good.
+local function run_once(program, name, n, number)
+    local fds = #sys.fds()
+    local began = sys.now()
+    code, told = number, false
+    sky.fail(name, n, number)
+    local ok, err = pcall(function()
+        socket = require "ssocket"
+        programs[program]()
+    end)
+    local took = sys.now() - began
+    sky.fair()
+    if not ok then
+        return tostring(err)
+    end
+    -- What the loop keeps is the module's until the state ends: the poller and what wakes it.
+    socket = nil
+    collectgarbage()
+    collectgarbage()
+    local left = 0
+    for _, fd in ipairs(sys.fds()) do
+        left = left + (tostring(sys.fdname(fd)):find "anon_inode:" and 0 or 1)
+    end
+    if left > fds then
+        return ("%d descriptors more"):format(left - fds)
+    end
+    return took > 2 and ("it took %.1f s"):format(took) or "" -- the time-outs in here are longer
+end
+
+-- In a process of its own, which ends in time. Returns "", or what went wrong.
+local function run(program, name, n, number, report)
+    local pid = assert(sys.fork())
+    if pid == 0 then
+        sys.watchdog(20)
+        local result = run_once(program, name, n, number)
+        local file = assert(io.open(report, "w"))
+        if n == 0 then
+            for _, call in ipairs(sky.calls()) do
+                result = result .. ("\n%s %x"):format(call[1], call[2])
+            end
+        end
+        file:write(result)
+        file:close()
+        sys._exit(0)
+    end
+    local how, status = sys.wait(pid, 30)
+    local file = io.open(report)
+    local said = file and file:read "*a" or ""
+    if file then
+        file:close()
+        os.remove(report)
+    end
+    if how ~= "exit" or status ~= 0 then
+        return ("ended by %s %s: %s"):format(tostring(how), tostring(status), said)
+    end
+    return said
+end
+
+-- ---- all of them ----
+
+local short = os.getenv "SHORT" and os.getenv "SHORT" ~= "0"
+local report = os.tmpname()
+local passed, failed = 0, 0
+local sites, tried, all_calls = {}, {}, 0
+
+local function is_new(name, where, errno)
+    local key = (short and name or name .. where) .. errno
+    local new = not tried[key]
+    tried[key] = true
+    return new or not short
+end
+
+local function try_call(program, n, name, where)
+    sites[name .. where] = true
+    for errno in (ERRORS[name] or ""):gmatch "%S+" do
+        if is_new(name, where, errno) then
+            local said = run(program, name, n, E[errno], report)
+            passed, failed = passed + (said == "" and 1 or 0), failed + (said == "" and 0 or 1)
+            if said ~= "" then
+                print(("not ok - %s: %s number %d, at %s, with %s: %s"):format(program, name, n, where, errno, said))
+            end
+        end
+    end
+end
+
+local order = {}
+for name in pairs(programs) do
+    order[#order + 1] = name
+end
+table.sort(order)
+for _, program in ipairs(order) do
+    local said = run(program, "", 0, 0, report)
+    local problem, calls = said:match "^([^\n]*)(.*)$"
+    if problem ~= "" then
+        print(("not ok - %s: %s"):format(program, problem))
+        failed = failed + 1
+    end
+    local n = {}
+    for name, where in calls:gmatch "\n(%S+) (%x+)" do
+        n[name] = (n[name] or 0) + 1
+        all_calls = all_calls + 1
+        try_call(program, n[name], name, where)
+    end
+end
+local count = 0
+for _ in pairs(sites) do
+    count = count + 1
+end
+print(("%d calls at %d places in the module"):format(all_calls, count))
+print(("each call fails: %d passed, %d failed"):format(passed, failed))
+os.exit(failed == 0 and passed > 0)
