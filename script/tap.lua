@@ -2,6 +2,7 @@
 -- The handler that busted brings dies on a spec that does not compile, before it has said why.
 -- "# file @ line: name" goes before each test, so that the log of a run that hangs names the one that did.
 local pretty = require("pl.pretty")
+local weather = require("support.weather")
 local world = require("support.world")
 
 local function say(...)
@@ -72,6 +73,7 @@ return function(options)
         return nil, true
     end
 
+    weather.enter(busted, handler.getFullName)
     world.enter(busted)
     busted.subscribe({ "test", "start" }, handler.started)
     busted.subscribe({ "test", "end" }, handler.ended)

@@ -1,0 +1,70 @@
+-- Under script/bad-weather and script/signal-storm: which tests are spared what, and why. Kinds of weather are those of
+-- test/weather/weather.h.
+
+local weather = {}
+
+-- File, a part of the test's full name ("" is all of the file), kinds, reason.
+weather.spared = {
+    { "select", "", "spurious false", "select passes on what the system says, and the tests believe it" },
+    { "select_many", "", "spurious false", "the same" },
+    { "task_socket", "select", "spurious false", "the same" },
+    { "task_socket", "each of many", "short spurious false", "the same; its readsome leaves nothing for later" },
+    { "task_socket", "readsome", "short", "it begins with a readsome that is to take all there is" },
+    { "task_socket", "no second reader", "short false", "its timeout is 0, or it knows what a readsome gets" },
+    { "task_memory", "100,000 calls", "spurious false", "it selects" },
+    { "task_memory", "10,000 waiting tasks", "spurious false", "the same" },
+    { "udp_many", "recvmany takes all", "few", "it counts what one call gives" },
+    { "loop", "", "spurious eintr", "a step may end when nothing was there, and readiness is what is tested" },
+    { "deadline", "flooded", "short", "to take a flood by the byte is slow, and the bound is tight" },
+    { "misuse", "", "short", "it knows what a readsome gets" },
+    { "readsome_readall", "readsome returns what is there", "short", "the same" },
+    { "task_socket", "other end gives the reader the end", "short", "the same" },
+    { "task_socket", "leaves calls alone that never wait", "spurious false", "it selects" },
+    { "bounds", "1024 datagrams a call", "few", "it counts what one call gives" },
+}
+
+-- The same for the signals of script/signal-storm.
+weather.calm = {
+    { "loop", "waits in step for at most", "all", "a signal ends a step, which says so" },
+}
+
+local function matches(entry, file, name)
+    return file:find("/" .. entry[1] .. "_spec.lua", 1, true) and name:find(entry[2], 1, true)
+end
+
+-- What of the list a test is spared, as one text.
+local function kinds_in(list, file, name)
+    local kinds = {}
+    for _, entry in ipairs(list) do
+        if matches(entry, "/" .. file, name) then
+            if entry[3] == "all" then
+                return "all"
+            end
+            kinds[#kinds + 1] = entry[3]
+        end
+    end
+    return table.concat(kinds, " ")
+end
+
+local function file_of(busted, element)
+    while element.descriptor ~= "file" do
+        element = busted.parent(element)
+    end
+    return element.name
+end
+
+-- To be called by the output handler.
+function weather.enter(busted, full_name)
+    if not os.getenv "WEATHER" and not os.getenv "WEATHER_STORM" then
+        return
+    end
+    local sky = require "badweather"
+    busted.subscribe({ "test", "start" }, function(element)
+        local file, name = file_of(busted, element), full_name(element)
+        sky.spare(kinds_in(weather.spared, file, name))
+        sky.storm(kinds_in(weather.calm, file, name) == "")
+        return nil, true
+    end)
+end
+
+return weather
