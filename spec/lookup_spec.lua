@@ -350,12 +350,15 @@ describe("look-ups under way", function()
     end
 
     -- The module is unloaded with each round's last state, or would be.
-    it("of two states in two threads go on while these are closed", function()
-        local here = space.open() or pending(space.why)
-        here:nameserver()
-        local script = here_dir .. "/support/two_lookups.lua"
-        local p = here:run(tools.build .. "/host_lookup_threads", script, tools.module, t.slow > 1 and 5 or 8)
-        local closing_ms = tonumber((p:finish(60 * t.slow)))
-        assert.is_true(closing_ms < 500 * t.slow, closing_ms .. " ms")
-    end)
+    for _, n in ipairs { 2, 8 } do
+        it("of " .. n .. " states in as many threads go on while these are closed", function()
+            local here = space.open() or pending(space.why)
+            here:nameserver()
+            local script = here_dir .. "/support/lookup_threads.lua"
+            local rounds = math.ceil((t.slow > 1 and 10 or 16) / n)
+            local p = here:run(tools.build .. "/host_lookup_threads", script, tools.module, rounds, n)
+            local closing_ms = tonumber((p:finish(60 * t.slow)))
+            assert.is_true(closing_ms < 500 * t.slow, closing_ms .. " ms")
+        end)
+    end
 end)

@@ -1,4 +1,4 @@
--- Programs around the module: one in which each allocation fails in its turn, one with two Lua states in two threads.
+-- Programs around the module: one in which each allocation fails in its turn, ones with Lua states in threads.
 
 local t = require "support.t"
 local tools = require "support.tools"
@@ -41,10 +41,14 @@ describe("when memory fails", function()
     end)
 end)
 
-describe("two Lua states in two threads", function()
+describe("Lua states in threads of their own", function()
     t.guard()
-    it("work at once without knowing of each other", function()
-        local said, how, status = run_host("threads", "two_threads.lua", t.slow > 1 and "5" or "40")
-        assert.same({ "", "exit", 0 }, { said, how, status })
-    end)
+
+    for _, n in ipairs { 2, 8 } do
+        it("work at once without knowing of each other, " .. n .. " of them", function()
+            local rounds = math.ceil((t.slow > 1 and 10 or 80) / n)
+            local said, how, status = run_host("threads", "threads.lua", tostring(rounds), tostring(n))
+            assert.same({ "", "exit", 0 }, { said, how, status })
+        end)
+    end
 end)

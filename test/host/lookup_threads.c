@@ -1,8 +1,8 @@
 /*
- * lookup_threads: two threads, each with a Lua state of its own, look names up at once and close their states while
+ * lookup_threads: some threads, each with a Lua state of its own, look names up at once and close their states while
  * look-ups are under way, again and again.
  *
- *     lookup_threads SCRIPT MODULE ROUNDS
+ *     lookup_threads SCRIPT MODULE ROUNDS THREADS
  *
  * MODULE is the shared object that `require "ssocket"` gives; the last state that is closed unloads it. SCRIPT is called
  * with the number of its thread and of the round. At the end all look-ups must come to theirs, with code that is still
@@ -78,18 +78,21 @@ static int count_threads(void)
     return count_entries("/proc/self/task");
 }
 
-/* A round of two threads; closing_ms becomes the longest. */
-static int round_fails(const struct task *pattern, double *closing_ms)
+enum { MOST = 64 };
+
+/* A round of n threads; closing_ms becomes the longest. */
+static int round_fails(const struct task *pattern, int n, double *closing_ms)
 {
-    pthread_t threads[2];
-    struct task tasks[2] = { *pattern, *pattern };
+    pthread_t threads[MOST];
+    struct task tasks[MOST];
     int failed = 0;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < n; i++) {
+        tasks[i] = *pattern;
         tasks[i].number = i + 1;
         if (pthread_create(&threads[i], NULL, run, &tasks[i]) != 0)
             abort();
     }
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < n; i++) {
         pthread_join(threads[i], NULL);
         failed = failed || tasks[i].failed;
         *closing_ms = tasks[i].closing_ms > *closing_ms ? tasks[i].closing_ms : *closing_ms;
@@ -131,7 +134,8 @@ static int run_first_thread(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 4)
+    int n = argc == 5 ? atoi(argv[4]) : 0;
+    if (n < 1 || n > MOST)
         return 2;
     if (run_first_thread() != 0) /* with it comes a sanitizer's own */
         return 2;
@@ -139,7 +143,7 @@ int main(int argc, char **argv)
     double closing_ms = 0;
     struct task task = { .script = argv[1], .module = argv[2] };
     for (int rounds = atoi(argv[3]); task.round < rounds; task.round++)
-        if (round_fails(&task, &closing_ms))
+        if (round_fails(&task, n, &closing_ms))
             return 1;
     if (threads_stay(threads)) {
         fprintf(stderr, "look-ups never end\n");

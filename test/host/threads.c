@@ -1,11 +1,12 @@
 /*
- * threads: two threads, each with a Lua state of its own, run the same script at once, again and again.
+ * threads: two threads or more, each with a Lua state of its own, run the same script at once, again and again.
  *
- *     threads SCRIPT MODULE ROUNDS
+ *     threads SCRIPT MODULE ROUNDS THREADS
  *
- * MODULE is the shared object that `require "ssocket"` gives. In each round the script is called with the number of
- * its thread (1 or 2) and one end of a socket pair, which it owns; the other end is with the other thread. Both states
- * are new in each round and closed at its end. Exit status 0 if no script failed and no descriptor is left.
+ * MODULE is the shared object that `require "ssocket"` gives. THREADS is an even number up to 64. In each round the script is
+ * called with the number of its thread (from 1), one end of a socket pair, which it owns, and the number of the thread that
+ * has the other end. All states are new in each round and closed at its end. Exit status 0 if no script failed and no
+ * descriptor is left.
  */
 #include <dirent.h>
 #include <pthread.h>
@@ -19,7 +20,7 @@
 
 struct task {
     const char *script, *module;
-    int number, fd;
+    int number, fd, partner;
     int failed;
 };
 
@@ -36,7 +37,8 @@ static void *run(void *arg)
     if (status == 0) {
         lua_pushinteger(L, task->number);
         lua_pushinteger(L, task->fd);
-        status = lua_pcall(L, 2, 0, 0);
+        lua_pushinteger(L, task->partner);
+        status = lua_pcall(L, 3, 0, 0);
     }
     task->failed = status != 0;
     if (task->failed)
@@ -45,22 +47,37 @@ static void *run(void *arg)
     return NULL;
 }
 
-static int round_fails(const char *script, const char *module)
+enum { MOST = 64 };
+
+/* Threads i and i + 1 have the ends of a pair. */
+static int prepare_two(struct task *tasks, int i, const char *script, const char *module)
 {
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0)
-        return 1;
-    struct task tasks[2] = {
-        { .script = script, .module = module, .number = 1, .fd = fds[0] },
-        { .script = script, .module = module, .number = 2, .fd = fds[1] },
-    };
-    pthread_t threads[2];
-    for (int i = 0; i < 2; i++)
+        return -1;
+    for (int end = 0; end < 2; end++)
+        tasks[i + end] = (struct task){
+            .script = script, .module = module, .number = i + end + 1, .fd = fds[end], .partner = i + 2 - end
+        };
+    return 0;
+}
+
+static int round_fails(const char *script, const char *module, int n)
+{
+    struct task tasks[MOST];
+    pthread_t threads[MOST];
+    int failed = 0;
+    for (int i = 0; i < n; i += 2)
+        if (prepare_two(tasks, i, script, module) != 0)
+            return 1;
+    for (int i = 0; i < n; i++)
         if (pthread_create(&threads[i], NULL, run, &tasks[i]) != 0)
             abort();
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < n; i++) {
         pthread_join(threads[i], NULL);
-    return tasks[0].failed || tasks[1].failed;
+        failed = failed || tasks[i].failed;
+    }
+    return failed;
 }
 
 static int open_descriptors(void)
@@ -76,11 +93,12 @@ static int open_descriptors(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 4)
+    int n = argc == 5 ? atoi(argv[4]) : 0;
+    if (n < 2 || n > MOST || n % 2 != 0)
         return 2;
     int before = open_descriptors();
     for (int rounds = atoi(argv[3]); rounds > 0; rounds--)
-        if (round_fails(argv[1], argv[2]))
+        if (round_fails(argv[1], argv[2], n))
             return 1;
     int left = open_descriptors() - before;
     if (left != 0)

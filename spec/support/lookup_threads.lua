@@ -1,4 +1,4 @@
--- What each of two threads does in its own Lua state (test/host/lookup_threads.c), with support/nameserver.py: looks
+-- What each of some threads does in its own Lua state (test/host/lookup_threads.c), with support/nameserver.py: looks
 -- names up while the other does, and leaves look-ups under way when it ends.
 
 local number, round = ...
@@ -26,3 +26,12 @@ end
 local s = socket.tcp()
 s:settimeout(0.001)
 s:connect("silent.test.", 80)
+
+-- And some in tasks, which wait for them when the state is closed.
+for _ = 1, 2 do
+    socket.spawn(socket.resolve, "silent.test.", 80, 20)
+    socket.spawn(function()
+        is("127.0.0.1", "four.test")
+    end)
+end
+socket.sleep(0.002)
