@@ -86,6 +86,8 @@ FAKED_test_race := $(addprefix os_,close connect connected disconnect kernel_tim
 	lookup_take names names_free nonblock now_ns opt_set_raw peer poll socket)
 FAKED_test_loop := $(addprefix os_,fork_mark_is_new now_ns poller_close poller_fd poller_forget poller_open \
 	poller_wait poller_wake poller_watch recv)
+FAKED_test_sock := socket
+FAKED_test_fork := madvise mmap munmap
 FAKED_test_lookup := freeaddrinfo getaddrinfo malloc pthread_create
 FAKED_test_accept := accept4
 FAKED_test_peer := connect

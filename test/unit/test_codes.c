@@ -89,6 +89,11 @@ static void test_causes_of_the_resolver(void)
     check_causes(SS_RESOLVER, causes, sizeof causes / sizeof *causes);
 }
 
+static void test_no_failure_has_no_code(void)
+{
+    CHECK(ss_code_of(SS_OK, &ss_not_open) == SS_CODES && ss_code_of(SS_WANT, &ss_not_open) == SS_CODES);
+}
+
 static bool is(const struct ss_error *err, enum ss_space space, int code)
 {
     return err->space == space && err->code == code;
@@ -110,6 +115,7 @@ int main(void)
     RUN(test_outcomes_without_a_cause);
     RUN(test_causes_of_the_system);
     RUN(test_causes_of_the_resolver);
+    RUN(test_no_failure_has_no_code);
     RUN(test_errors_made_here);
     return check_end();
 }

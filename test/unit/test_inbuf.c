@@ -530,6 +530,66 @@ static unsigned read_a_stretch(struct rig *rig)
     return failed;
 }
 
+/* A block so large that twice its size is no size can't be had: one that only says so. */
+static void test_no_size_overflows(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    CHECK(ss_pool_make(&rig.pool, SIZE_MAX) == NULL &&
+          ss_pool_make(&rig.pool, SIZE_MAX - sizeof(struct ss_block) + 1) == NULL);
+    CHECK(rig.heap.requests == 0);
+    play_endless(&rig, 1);
+    fill_up_to(&rig, 1, 1);
+    struct ss_block *block = rig.in.block, before = *block;
+    block->size = SIZE_MAX / 2 + 1;
+    block->end = block->size - 1;
+    CHECK(fill(&rig, 1) == SS_ERROR && rig.in.block == block && block->size == SIZE_MAX / 2 + 1);
+    *block = before;
+    check_bytes(&rig);
+    rig_close(&rig);
+}
+
+/* Takes `first` bytes out, lets `later` come meanwhile, and puts them back; `fails`: there is no memory for both. */
+static void put_back(size_t first, size_t later, bool fails)
+{
+    struct rig rig;
+    struct ss_inbuf own;
+    rig_open(&rig);
+    play_endless(&rig, 1024);
+    fill_up_to(&rig, first, 1);
+    size_t had = ss_inbuf_len(&rig.in);
+    unsigned epoch = rig.in.epoch;
+    ss_inbuf_take_out(&rig.in, &own);
+    CHECK(ss_inbuf_len(&rig.in) == 0 && rig.in.epoch != epoch && ss_inbuf_len(&own) == had);
+    fill_up_to(&rig, later, 1);
+    size_t came = ss_inbuf_len(&rig.in);
+    epoch = rig.in.epoch;
+    rig.heap.fail_from = fails ? rig.heap.requests + 1 : 0;
+    rig.heap.fail_count = 1;
+    ss_inbuf_put_back(&rig.in, &own);
+    CHECKF(ss_inbuf_len(&rig.in) == had + (fails ? 0 : came), "%zu and %zu become %zu", had, came,
+           ss_inbuf_len(&rig.in));
+    CHECK(rig.in.epoch != epoch);
+    if (fails)
+        rig.peer.position -= came;
+    check_bytes(&rig);
+    rig_close(&rig);
+}
+
+static void test_what_was_taken_out_comes_before_what_came(void)
+{
+    put_back(1000, 0, false);
+    put_back(1000, 1000, false);
+    put_back(SS_BLOCK - 1024, 1024, false);
+    put_back(SS_BLOCK, SS_BLOCK, false);
+    put_back(5 * SS_BLOCK, 3 * SS_BLOCK, false);
+}
+
+static void test_without_memory_for_both_what_was_taken_out_stays(void)
+{
+    put_back(SS_BLOCK, 2 * SS_BLOCK, true);
+}
+
 static void check_failing(size_t count)
 {
     struct rig rig;
@@ -577,6 +637,9 @@ int main(void)
     RUN(test_two_buffers_share_a_block);
     RUN(test_settled_memory_is_not_kept);
     RUN(test_borrowing);
+    RUN(test_no_size_overflows);
+    RUN(test_what_was_taken_out_comes_before_what_came);
+    RUN(test_without_memory_for_both_what_was_taken_out_stays);
     RUN(test_each_allocation_fails_once);
     RUN(test_several_allocations_fail_in_a_row);
     return check_end();

@@ -1173,6 +1173,58 @@ static void test_no_descriptor_for_it(void)
     os_poller_close(p);
 }
 
+/* Allocations of its own fail one after another. */
+struct scarce {
+    long left; /* so many succeed */
+};
+
+static void *scarce_resize(void *ud, void *ptr, size_t old_size, size_t new_size)
+{
+    struct scarce *scarce = ud;
+    if (new_size > old_size && scarce->left-- <= 0)
+        return NULL;
+    return resize(NULL, ptr, old_size, new_size);
+}
+
+/* Whether an error was one of memory; false: there was none. */
+static bool lacks_memory(enum ss_status st, const struct ss_error *err)
+{
+    CHECK(st == SS_OK || (st == SS_ERROR && err->space == SS_SYSTEM && err->code == ENOMEM));
+    return st != SS_OK;
+}
+
+/* Opens one and has it watch a low descriptor and a high one, with `left` allocations; true when these were enough. */
+static bool watches_with(long left, int low, int high)
+{
+    struct scarce scarce = { .left = left };
+    const struct ss_mem mem = { .resize = scarce_resize, .ud = &scarce };
+    struct os_poller *p = NULL;
+    struct ss_error err;
+    if (lacks_memory(os_poller_open(&p, &mem, &err), &err))
+        return false;
+    bool lacks = lacks_memory(os_poller_watch(p, low, OS_CAN_READ, false, &err), &err);
+    lacks = lacks_memory(os_poller_watch(p, high, OS_CAN_READ, false, &err), &err) || lacks;
+    scarce.left = 100;
+    watch(p, low, OS_CAN_READ, false);
+    watch(p, high, OS_CAN_READ, false);
+    settle(p, high);
+    os_poller_close(p);
+    return !lacks;
+}
+
+static void test_no_memory(void)
+{
+    struct ends ends;
+    long left = 0;
+    open_stream(&ends);
+    int high = good(fcntl(ends.fd, F_DUPFD, 300));
+    while (!watches_with(left, ends.fd, high) && left < 20)
+        left++;
+    CHECKF(left >= 3 && left < 20, "%ld allocations", left);
+    close(high);
+    close_ends(&ends);
+}
+
 int main(void)
 {
     RUN(test_what_is_there_before);
@@ -1206,5 +1258,6 @@ int main(void)
     RUN(test_two_pollers);
     RUN(test_a_child_closes_it);
     RUN(test_no_descriptor_for_it);
+    RUN(test_no_memory);
     return check_end();
 }

@@ -101,6 +101,19 @@ static int race_by_number(struct race *r, double timeout_ms)
     return race_to(r, &number, timeout_ms);
 }
 
+/* Memory has no part of a connection. */
+static void test_nothing_is_done_on_hold(void)
+{
+    struct race r;
+    const struct ss_target name = { .host = "name", .port = 80 };
+    race_open(&r, "4+");
+    ss_named_init(&r.op, &r.env, &r.sock, &name, ss_named_connect);
+    ss_io_give(r.op.op.io, SS_HOLD);
+    CHECK(ss_named_step(&r.op.op) == SS_WANT && fake.log[0] == '\0' && fake.lookups == 0 && r.sock.io.fd == -1);
+    ss_named_fini(&r.op);
+    race_close(&r);
+}
+
 static void check_outcome(const char *title, int code, int expected, const char *log)
 {
     CHECKF(code == expected, "%s: ended with %d, not %d", title, code, expected);
@@ -535,6 +548,7 @@ static void test_again(void)
 
 int main(void)
 {
+    RUN(test_nothing_is_done_on_hold);
     RUN(test_one_address);
     RUN(test_the_first_address_is_good);
     RUN(test_a_dead_family);

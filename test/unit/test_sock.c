@@ -227,6 +227,49 @@ static void test_options_that_fail_on_the_next_descriptor(void)
     close_state(&state);
 }
 
+/* A system without IPv6. */
+static bool no_ipv6;
+static int ipv6_asked;
+
+__typeof__(socket) __real_socket, __wrap_socket;
+int __wrap_socket(int family, int type, int protocol)
+{
+    ipv6_asked += family == AF_INET6;
+    if (!no_ipv6 || family != AF_INET6)
+        return __real_socket(family, type, protocol);
+    errno = EAFNOSUPPORT;
+    return -1;
+}
+
+static void check_any(bool has_ipv6)
+{
+    struct state state;
+    struct ss_sock s;
+    struct ss_error err;
+    struct ss_addr addr;
+    open_state(&state);
+    ss_sock_init(&s, &state.env, SOCK_STREAM);
+    no_ipv6 = !has_ipv6;
+    ipv6_asked = 0;
+    CHECK(ss_sock_bind_any(&s, 0, &err) == SS_OK && ipv6_asked == 1);
+    CHECK(os_local(s.io.fd, &addr, &err) == SS_OK && addr.sa.any.sa_family == s.family);
+    CHECK(s.family == (has_ipv6 ? AF_INET6 : AF_INET) && s.named);
+    CHECK(ss_sock_bind_any(&s, 0, &err) == SS_ERROR && err.code == EINVAL && s.io.fd >= 0); /* it has a name */
+    no_ipv6 = false;
+    ss_sock_fini(&s);
+    close_state(&state);
+}
+
+static void test_any_address_without_ipv6(void)
+{
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    if (fd >= 0) { /* this system has it */
+        close(fd);
+        check_any(true);
+    }
+    check_any(false);
+}
+
 static void test_modes(void)
 {
     struct state state;
@@ -256,6 +299,7 @@ int main(void)
     RUN(test_a_refused_setting_is_forgotten);
     RUN(test_a_refused_value_leaves_the_earlier_one);
     RUN(test_options_that_fail_on_the_next_descriptor);
+    RUN(test_any_address_without_ipv6);
     RUN(test_modes);
     return check_end();
 }
