@@ -3,6 +3,7 @@
 #include "check.h"
 #include "core/op_read.h"
 #include "core/op_write.h"
+#include "os/os_poller.h"
 #include "pair.h"
 #include "peer.h"
 #include "run/block.h"
@@ -277,6 +278,32 @@ static void test_writing_to_nobody(void)
     pair_close(&pair);
 }
 
+/* For the loop: after a receive that got less than it could there is none until the poller has told of more, where it tells
+ * of each arrival. */
+static void test_a_quiet_stream_is_not_asked(void)
+{
+    struct pair pair;
+    struct ss_error err;
+    char byte[2];
+    size_t got = 0;
+    pair_open(&pair);
+    struct ss_io *io = &pair.sock.io;
+    io->sticky = false; /* as with TCP */
+    CHECK(write(pair.other, "a", 1) == 1);
+    ss_io_give(io, SS_EDGE);
+    CHECK(io->via->recv(io, byte, 2, false, &got, &err) == SS_OK && got == 1 && io->quiet == os_poller_is_edged);
+    CHECK(write(pair.other, "b", 1) == 1);
+    got = 0;
+    ss_io_give(io, SS_EDGE);
+    enum ss_status expected = os_poller_is_edged ? SS_WANT : SS_OK;
+    CHECK(io->via->recv(io, byte, 2, false, &got, &err) == expected && got == !os_poller_is_edged);
+    io->quiet = false;
+    ss_io_give(io, SS_EDGE);
+    if (os_poller_is_edged)
+        CHECK(io->via->recv(io, byte, 2, false, &got, &err) == SS_OK && got == 1 && byte[0] == 'b');
+    pair_close(&pair);
+}
+
 int main(void)
 {
     RUN(test_large_reads);
@@ -287,5 +314,6 @@ int main(void)
     RUN(test_very_many_buffers);
     RUN(test_a_write_that_nobody_reads);
     RUN(test_writing_to_nobody);
+    RUN(test_a_quiet_stream_is_not_asked);
     return check_end();
 }
