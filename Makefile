@@ -191,6 +191,10 @@ spec: $(MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua; SPECS='spec/a_spec.l
 	@SSOCKET_WORLD=$(WORLD) script/spec $(LUA) $(DIR) $(SPECS)
 examples: $(MODULE) $(HELPERS) ## run the examples as tests
 	@script/spec $(LUA) $(DIR) spec/examples_spec.lua
+coverage: ## which lines and branches the tests run; SHORT=1 for less
+	@script/coverage
+mutate: ## would the tests notice if a line were wrong? SHORT=1 for ten lines
+	@script/mutate
 bench: ## measure, and write docs/benchmarks.md; ONLY=lines,read ROUNDS=3 for a quick look
 	@bench/run
 bench-counts: ## count system calls and instructions, which depend on no machine
@@ -225,5 +229,6 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		awk -F'|' '{ printf "  %-18s %s\n", $$1, $$2 }'
 
-.PHONY: all helpers hosts weather unit-programs need-lua install uninstall check test demo run-demo unit spec examples bench \
+.PHONY: all helpers hosts weather unit-programs need-lua install uninstall check test demo run-demo unit spec examples \
+	coverage mutate bench \
 	bench-counts lint lint-layers lint-sources lint-docs lint-format lint-lua lint-sh docs format clean help

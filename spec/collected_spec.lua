@@ -414,6 +414,59 @@ describe("with the collector at work at every allocation, a task that waits", fu
     )
 
     it(
+        "loses no byte to finalizers that read from its socket while its results are made",
+        alone [[
+            local a, b = socket.pair()
+            local budget, stolen, got, held = 0, {}, {}, nil
+            local function steal()
+                if budget > 0 and b:pending() > 0 then
+                    budget = budget - 1
+                    b:settimeout(0)
+                    stolen[#stolen + 1] = b:read(1)
+                    b:settimeout(5)
+                end
+            end
+            -- Held until the finalizer has ended: in Lua 5.1 and LuaJIT the collector is at work within finalizers, too.
+            local function trap()
+                local function finalizer()
+                    trap()
+                    steal()
+                    held = nil
+                end
+                if newproxy then
+                    held = newproxy(true)
+                    getmetatable(held).__gc = finalizer
+                else
+                    held = setmetatable({}, { __gc = finalizer })
+                end
+            end
+            trap()
+            held = nil
+            b:settimeout(5)
+            local task = spawn(function()
+                for _ = 1, 20 do
+                    got[#got + 1] = assert(b:read(40))
+                    got[#got + 1] = assert(b:readuntil "\n"())
+                    got[#got + 1] = assert(b:readsome(10))
+                end
+            end)
+            while task:status() ~= "done" do
+                budget = 3
+                assert(task:status() ~= "failed" and a:write(("x"):rep(60) .. "\n" .. ("y"):rep(10)))
+                socket.sleep(0)
+            end
+            budget = 0
+            a:close()
+            got[#got + 1] = assert(b:readall())
+            local text = table.concat(got) .. table.concat(stolen)
+            local _, ys = text:gsub("y", "")
+            local _, xs = text:gsub("x", "")
+            is(xs, 6 * ys)
+            assert(#stolen > 0)
+        ]]
+    )
+
+    it(
         "is told of nobody's errors, each once",
         alone [[
             local seen = {}

@@ -164,6 +164,21 @@ describe("an open socket", function()
     end)
 end)
 
+describe("a descriptor of a family that is not ours", function()
+    t.guard()
+
+    it("stays the caller's", function()
+        local AF_NETLINK = 16
+        local fd = sys.socket(AF_NETLINK, sys.SOCK_DGRAM)
+        if not fd then
+            return pending "there is no such family here"
+        end
+        t.fails(t.text "EAFNOSUPPORT", nil, socket.fromfd(fd))
+        assert.is_true(sys.isopen(fd))
+        sys.close(fd)
+    end)
+end)
+
 describe("the text of", function()
     t.guard()
 

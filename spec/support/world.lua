@@ -52,6 +52,24 @@ local function call_body_above(element)
     return nil, true
 end
 
+-- SSOCKET_COLLECT="50 generational": while a test runs, the collector is at work at each 50th allocation (testcollect).
+local every, mode = (os.getenv "SSOCKET_COLLECT" or ""):match "^(%d+) ?(%a*)$"
+
+local function collect_in_body(element)
+    local collect, body = require "testcollect", element.run
+    local function stop(ok, ...)
+        collect.stop()
+        if not ok then
+            error((...), 0)
+        end
+    end
+    function element.run()
+        collect.start(tonumber(every), mode ~= "" and mode or nil)
+        stop(pcall(body))
+    end
+    return nil, true
+end
+
 -- Where it went wrong is where the task was, not where it was waited for.
 local function show_task(_, _, _, trace)
     if trace and world.traceback then
@@ -68,6 +86,10 @@ end
 
 -- To be called by the output handler, before it subscribes itself.
 function world.enter(busted)
+    if every then
+        open_poller() -- the module has its way to the allocator from now on
+        busted.subscribe({ "test", "start" }, collect_in_body)
+    end
     if world.in_tasks then
         open_poller()
         busted.subscribe({ "test", "start" }, spawn_body)
