@@ -413,7 +413,9 @@ describe("with the collector at work at every allocation, a task that waits", fu
         ]]
     )
 
-    it(
+    -- In PUC Lua 5.1 collections within a finalizer, as newproxy makes its table, run finalizers again, without end.
+    local it_beyond_51 = (_VERSION ~= "Lua 5.1" or rawget(_G, "jit")) and it or pending
+    it_beyond_51(
         "loses no byte to finalizers that read from its socket while its results are made",
         alone [[
             local a, b = socket.pair()
@@ -426,7 +428,7 @@ describe("with the collector at work at every allocation, a task that waits", fu
                     b:settimeout(5)
                 end
             end
-            -- Held until the finalizer has ended: in Lua 5.1 and LuaJIT the collector is at work within finalizers, too.
+            -- Held until the finalizer has ended: in LuaJIT the collector is at work within finalizers, too.
             local function trap()
                 local function finalizer()
                     trap()
