@@ -627,6 +627,48 @@ describe("close by another task", function()
             close_all(b, c, d)
         end
     end)
+
+    -- A call that was cancelled has ended, but its task has not gone on yet.
+    local reads = {
+        read = function(s)
+            return s:read(100)
+        end,
+        readall = function(s)
+            return s:readall()
+        end,
+        readuntil = function(s)
+            return s:readuntil "\n"()
+        end,
+    }
+    for name, call in pairs(reads) do
+        it("takes what has come from who was just cancelled in " .. name, function()
+            local a, b = socket.pair()
+            b:write "partial"
+            local task = spawn(call, a)
+            tasks.settle()
+            task:cancel()
+            a:close()
+            t.fails(socket.ERROR_CLOSED, "", join(task))
+            b:close()
+        end)
+    end
+
+    it("leaves what comes over the next connection to others", function()
+        local listener, address = t.listener()
+        local a, b = socket.pair()
+        local task = spawn(a.read, a, 100)
+        tasks.settle()
+        task:cancel()
+        a:close()
+        assert(a:connect(address))
+        local peer = assert(listener:accept())
+        peer:write "for others"
+        a:settimeout(5)
+        assert.equal("for", a:read(3))
+        t.fails(socket.ERROR_CLOSED, "", join(task))
+        assert.equal(" others", a:read(7))
+        close_all(a, b, peer, listener)
+    end)
 end)
 
 describe("detach by another task", function()

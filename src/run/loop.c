@@ -358,17 +358,27 @@ static struct ss_waiter *other_watcher(const struct ss_loop *loop, int fd)
     return NULL;
 }
 
+/* A call that has ended in another way, and whose task has not gone on yet, ends like this too: the bytes that it counted on
+ * are gone, and the socket may have others soon, which are not its own. */
+static void end_holders(struct ss_loop *loop, struct ss_sock *s)
+{
+    for (int i = 0; i < 2; i++) {
+        struct ss_waiter *w = s->holders[i];
+        if (!w || w == loop->stepping)
+            continue;
+        ss_loop_end(loop, w, SS_CLOSED);
+        w->status = SS_CLOSED;
+        s->holders[i] = NULL;
+    }
+}
+
 /* A socket gives its descriptor away: its calls end, and whoever else watches the descriptor is told that it is none. */
 static void leave(struct ss_sock *s, bool closing)
 {
     struct ss_loop *loop = s->env->loop;
     struct ss_waiter *w;
     int fd = s->io.fd;
-    for (int i = 0; i < 2; i++)
-        if (s->holders[i] && s->holders[i] != loop->stepping) {
-            ss_loop_end(loop, s->holders[i], SS_CLOSED);
-            s->holders[i] = NULL;
-        }
+    end_holders(loop, s);
     if (fd < 0 || (size_t)fd >= loop->nfds)
         return;
     while ((w = other_watcher(loop, fd)) != NULL)
