@@ -106,7 +106,8 @@ endif
 POLLER_TESTS := $(POLLERS:%=$(UNIT_DIR)/test_poller_%)
 UNIT_TESTS += $(POLLER_TESTS)
 
-comma := ,
+.PHONY: all helpers hosts weather fuzzers unit-programs need-lua install uninstall check test demo run-demo unit spec examples \
+	coverage fuzz mutate torture bench \
 all: $(MODULE) $(ROOT_COPY) ## build the module (default)
 helpers: $(HELPERS)
 unit-programs: $(UNIT_TESTS)
@@ -140,7 +141,7 @@ $(DIR)/obj/weather/%.o: test/weather/%.c Makefile | need-lua
 	$(call COMPILE,$(LUA_CPPFLAGS))
 
 LINK_UNIT = $(call LINK,$(UNIT_SAN) $(FAKED_$(@F):%=-Wl,--wrap=%))
-$(filter-out $(POLLER_TESTS),$(UNIT_TESTS)): $(UNIT_DIR)/%: $(UNIT_DIR)/obj/test/unit/%.o $(UNIT_OBJECTS)
+$(filter-out $(POLLER_TESTS) $(REPLAYS),$(UNIT_TESTS)): $(UNIT_DIR)/%: $(UNIT_DIR)/obj/test/unit/%.o $(UNIT_OBJECTS)
 	$(LINK_UNIT)
 $(UNIT_DIR)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -158,10 +159,28 @@ $(UNIT_DIR)/obj/poller/%/os.o: src/os/os_poller_%.c Makefile
 	@mkdir -p $(@D)
 	$(call COMPILE,$(FLAGS_$*),$(UNIT_SAN))
 
+# The checks of a fuzz target end the program.
+$(REPLAYS): $(UNIT_DIR)/replay_%: $(UNIT_DIR)/obj/test/fuzz/fuzz_%.o $(UNIT_DIR)/obj/replay/%.o \
+		$(FUZZ_SOURCES:%.c=$(UNIT_DIR)/obj/%.o)
+	$(LINK_UNIT)
+$(FUZZ_NAMES:%=$(UNIT_DIR)/obj/replay/%.o): $(UNIT_DIR)/obj/replay/%.o: test/fuzz/replay.c Makefile
+	@mkdir -p $(@D)
+	$(call COMPILE,-Itest/unit -DFUZZ_CORPUS='"test/fuzz/corpus/$*"',$(UNIT_SAN))
+$(UNIT_DIR)/obj/test/fuzz/%.o: test/fuzz/%.c Makefile
+	@mkdir -p $(@D)
+	$(call COMPILE,-Itest/unit,$(UNIT_SAN))
+
+$(FUZZERS): override CC = $(FUZZ_CC)
+$(FUZZERS): $(FUZZ_DIR)/%: $(FUZZ_DIR)/obj/test/fuzz/%.o $(FUZZ_SOURCES:%.c=$(FUZZ_DIR)/obj/%.o)
+	$(call LINK,$(FUZZ_SAN))
+$(FUZZ_DIR)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call COMPILE,-Itest/unit,$(FUZZ_SAN))
+
 need-lua:
 	@[ '$(LUA_PKG)' != none ] || { echo 'make: no Lua with headers here (LUA=$(LUA)); script/setup demo installs one'; exit 1; } >&2
 
--include $(wildcard $(DIR)/obj/*/*.d $(UNIT_DIR)/obj/*/*/*.d)
+-include $(wildcard $(DIR)/obj/*/*.d $(UNIT_DIR)/obj/*/*/*.d $(UNIT_DIR)/obj/replay/*.d $(FUZZ_DIR)/obj/*/*/*.d)
 .SECONDARY: # objects are kept
 
 # --- install ---------------------------------------------------------------------------------------
@@ -189,6 +208,9 @@ unit: $(UNIT_TESTS) ## C tests of the layers below Lua, under the sanitizers
 	@script/unit $(UNIT_TESTS)
 spec: $(MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua; SPECS='spec/a_spec.lua ...' for some, WORLD=task inside tasks
 	@SSOCKET_WORLD=$(WORLD) script/spec $(LUA) $(DIR) $(SPECS)
+fuzzers: $(FUZZERS)
+fuzz: ## look for inputs that break it, ten minutes a target; TIME=seconds, TARGETS='find addr calls'
+	@script/fuzz $(TARGETS)
 examples: $(MODULE) $(HELPERS) ## run the examples as tests
 	@script/spec $(LUA) $(DIR) spec/examples_spec.lua
 coverage: ## which lines and branches the tests run; SHORT=1 for less
@@ -203,7 +225,7 @@ bench-counts: ## count system calls and instructions, which depend on no machine
 # --- keeping it tidy -------------------------------------------------------------------------------
 
 C_FILES := $(wildcard src/*/*.[ch] test/*/*.[ch] test/*/*/*.[ch] bench/c/*.[ch] .ci/*.c)
-LUA_DIRS := $(wildcard spec examples docs types script bench)
+LUA_DIRS := $(wildcard spec examples docs types script bench test/fuzz)
 SH_FILES = .ci/run $(shell grep -lE '^\#!.*[/ ](ba)?sh' script/* bench/* 2>/dev/null)
 
 lint: lint-layers lint-sources lint-docs lint-format lint-lua lint-sh ## all checks that run nothing
@@ -229,6 +251,11 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		awk -F'|' '{ printf "  %-18s %s\n", $$1, $$2 }'
 
+<<<<<<< HEAD
 .PHONY: all helpers hosts weather unit-programs need-lua install uninstall check test demo run-demo unit spec examples \
 	coverage mutate bench \
+=======
+.PHONY: all helpers hosts unit-programs fuzzers need-lua install uninstall check test demo run-demo unit spec examples \
+	coverage fuzz mutate torture bench \
+>>>>>>> 55f5b93 (Fuzz targets: delimiters against a model, addresses against the system's own functions, random calls of everything)
 	bench-counts lint lint-layers lint-sources lint-docs lint-format lint-lua lint-sh docs format clean help
