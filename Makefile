@@ -73,6 +73,8 @@ OBJECTS := $(SOURCES:src/%.c=$(DIR)/obj/%.o)
 HELPERS := $(patsubst test/support/%.c,$(DIR)/%.so,$(wildcard test/support/*.c))
 HOSTS := $(patsubst test/host/%.c,$(DIR)/host_%,$(wildcard test/host/*.c))
 
+WRAP_host_oom := -Wl,--wrap=malloc,--wrap=free # counts what the module takes beside the state's memory, and refuses it
+
 # Unit tests know no Lua. One program a test_*.c; the other files there are linked to each of them.
 UNIT_DIR := $(BUILD)/unit
 UNIT_SAN ?= $(SAN_FLAGS)
@@ -123,8 +125,9 @@ ssocket.so: $(MODULE)
 
 $(HELPERS): $(DIR)/%.so: $(DIR)/obj/support/%.o
 	$(call LINK,$(MODULE_LDFLAGS) $(SAN))
+$(DIR)/host_oom: $(OBJECTS)
 $(HOSTS): $(DIR)/host_%: $(DIR)/obj/host/%.o
-	$(call LINK,$(HOST_LDFLAGS) $(SAN),$(LUA_LDLIBS) -lm $(LDLIBS_DL))
+	$(call LINK,$(HOST_LDFLAGS) $(WRAP_$(@F)) $(SAN),$(LUA_LDLIBS) -lm $(LDLIBS_DL))
 $(DIR)/obj/support/%.o: test/support/%.c Makefile | need-lua
 	@mkdir -p $(@D)
 	$(call COMPILE,$(LUA_CPPFLAGS),$(SAN))

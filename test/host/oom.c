@@ -4,7 +4,8 @@
  *
  *     oom SCRIPT MODULE FAILS [N]
  *
- * MODULE is the shared object that `require "ssocket"` gives. FAILS is how many allocations in a row fail:
+ * MODULE is the shared object that `require "ssocket"` gives; "-" is the module linked into this program, of which calls of
+ * malloc(3) count as well: name look-up has memory that is not the state's. FAILS is how many allocations in a row fail:
  * 1 leaves it to an emergency collection (Lua 5.2 and later) to save the day, 2 makes the call fail, 0 means
  * that from the n-th on none succeeds; of a negative number, the state may not have more bytes than that in all. With N
  * only that one run is made.
@@ -14,6 +15,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +41,42 @@ static int refuses(struct heap *heap, size_t more)
     return heap->fails == 0 || heap->left > -heap->fails;
 }
 
+/* Memory of the module that is not the state's. A thread may give it back, at a time of its own. */
+
+static struct heap *now; /* where it is counted */
+static atomic_long blocks;
+
+void *__real_malloc(size_t size);
+void __real_free(void *ptr);
+void *__wrap_malloc(size_t size);
+void __wrap_free(void *ptr);
+int luaopen_ssocket(lua_State *L);
+
+void *__wrap_malloc(size_t size)
+{
+    if (refuses(now, size)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    void *p = __real_malloc(size);
+    blocks += p != NULL;
+    return p;
+}
+
+void __wrap_free(void *ptr)
+{
+    blocks -= ptr != NULL;
+    __real_free(ptr);
+}
+
+/* So many are left after five seconds. */
+static long blocks_left(void)
+{
+    for (int i = 0; i < 5000 && blocks > 0; i++)
+        usleep(1000);
+    return blocks;
+}
+
 static void *resize(void *ud, void *ptr, size_t osize, size_t nsize)
 {
     struct heap *heap = ud;
@@ -47,7 +85,7 @@ static void *resize(void *ud, void *ptr, size_t osize, size_t nsize)
         return NULL;
     heap->bytes += nsize - old;
     if (nsize == 0) {
-        free(ptr);
+        __real_free(ptr);
         return NULL;
     }
     void *p = realloc(ptr, nsize);
@@ -81,8 +119,14 @@ static lua_State *state_with(struct heap *heap, const char *script, const char *
         return NULL; /* LuaJIT where it must have an allocator of its own */
     luaL_openlibs(L);
     lua_getglobal(L, "package");
-    lua_pushstring(L, module);
-    lua_setfield(L, -2, "cpath");
+    if (strcmp(module, "-") == 0) {
+        lua_getfield(L, -1, "preload");
+        lua_pushcfunction(L, luaopen_ssocket);
+        lua_setfield(L, -2, "ssocket");
+    } else {
+        lua_pushstring(L, module);
+        lua_setfield(L, -2, "cpath");
+    }
     lua_settop(L, 0);
     if (luaL_loadfile(L, script) == 0 && lua_pcall(L, 0, 1, 0) == 0)
         return L;
@@ -118,9 +162,11 @@ static int run(lua_State *L, struct heap *heap, long n, int before, long *given_
         fprintf(stderr, "allocation %ld: %s\n", n, text(L));
     close_loose(L);
     lua_close(L);
+    long lost = blocks_left(); /* its threads have ended */
     int leaked = open_descriptors() - before;
-    if (leaked != 0 || heap->bytes != 0) {
-        fprintf(stderr, "allocation %ld leaves %d descriptors and %lu bytes\n", n, leaked, (unsigned long)heap->bytes);
+    if (leaked != 0 || heap->bytes != 0 || lost != 0) {
+        fprintf(stderr, "allocation %ld leaves %d descriptors, %lu bytes and %ld blocks\n", n, leaked,
+                (unsigned long)heap->bytes, lost);
         wrong = 1;
     }
     return wrong ? -1 : unharmed;
@@ -137,6 +183,7 @@ int main(int argc, char **argv)
     while (done == 0) {
         struct heap heap = { .fails = atol(argv[3]) };
         int before = open_descriptors();
+        now = &heap;
         lua_State *L = state_with(&heap, argv[1], argv[2]);
         if (!L) {
             printf("no allocator of our own here\n");
