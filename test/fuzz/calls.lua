@@ -511,7 +511,7 @@ end
 
 local long = ("x"):rep(70000)
 
-local texts = { "", nobody, "\n", "\0", "127.0.0.1", "::1", "localhost", "unix:", "unix:@\0", "unix:/nowhere",
+local texts = { "", nobody, "\n", "\0", "127.0.0.1", "::1", "localhost", "unix:", "unix:@\0", "unix:/nowhere/at/all",
     "239.1.2.3", "7", "a\0b", long }
 
 local function number()
