@@ -254,11 +254,6 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		awk -F'|' '{ printf "  %-18s %s\n", $$1, $$2 }'
 
-<<<<<<< HEAD
-.PHONY: all helpers hosts weather unit-programs need-lua install uninstall check test demo run-demo unit spec examples \
-	coverage mutate bench \
-=======
-.PHONY: all helpers hosts unit-programs fuzzers need-lua install uninstall check test demo run-demo unit spec examples \
-	coverage fuzz mutate torture bench \
->>>>>>> 55f5b93 (Fuzz targets: delimiters against a model, addresses against the system's own functions, random calls of everything)
+.PHONY: all helpers hosts weather fuzzers unit-programs need-lua install uninstall check test demo run-demo unit spec \
+	examples coverage fuzz mutate soak long-run torture bench \
 	bench-counts lint lint-layers lint-sources lint-docs lint-format lint-lua lint-sh docs format clean help
