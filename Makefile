@@ -214,6 +214,10 @@ spec: $(MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua; SPECS='spec/a_spec.l
 fuzzers: $(FUZZERS)
 fuzz: ## look for inputs that break it, ten minutes a target; TIME=seconds, TARGETS='find addr calls'
 	@script/fuzz $(TARGETS)
+soak: $(MODULE) ## ten minutes among hostile clients; SHORT=1 one
+	@script/soak $(LUA) $(DIR)
+long-run: $(MODULE) $(HELPERS) ## ten million messages, a million connections; SHORT=1 a hundredth
+	@script/long-run $(LUA) $(DIR)
 examples: $(MODULE) $(HELPERS) ## run the examples as tests
 	@script/spec $(LUA) $(DIR) spec/examples_spec.lua
 coverage: ## which lines and branches the tests run; SHORT=1 for less
