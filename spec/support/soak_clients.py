@@ -1,9 +1,9 @@
-"""The clients of script/soak: bad ones that do one bad thing for ever, and a good one that measures.
+"""The clients of script/soak: bad ones that do one bad thing for ever, and good ones that measure.
 
-    python3 soak_clients.py KIND PORT THREADS SECONDS LIMIT
+    python3 soak_clients.py KIND PORT THREADS SECONDS LIMIT PID
 
 Runs THREADS of a kind against 127.0.0.1:PORT for SECONDS and prints what it counted, as JSON. LIMIT is how long the
-server lets a client take. "wrong" counts what the server must never do: a wrong answer, a client that is kept longer.
+server lets a client take, PID its process. "wrong" counts what the server must never do: a wrong answer, a client that is kept longer.
 """
 
 import collections
@@ -227,11 +227,11 @@ def be_bad(act, port, limit):
             count(act.__name__ + " cut")
 
 
-# ---- the good one ----
+# ---- the good ones ----
 
 
 def control_server(listener):
-    """What a request takes on this machine now, whoever answers: a process that does nothing else than echo."""
+    """What a request takes here and now, whoever answers: a process that does nothing else than echo."""
     s = listener.accept()[0]
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     while True:
@@ -243,40 +243,70 @@ def control_server(listener):
 
 def start_control():
     listener = socket.create_server((ADDRESS, 0))
-    if os.fork() == 0:
+    pid = os.fork()
+    if pid == 0:
         control_server(listener)
-    return connect(listener.getsockname()[1])
+    return connect(listener.getsockname()[1]), Queue(f"/proc/{pid}/schedstat")
 
 
-def exchange(s, request, answer):
-    began = time.monotonic()
-    s.sendall(request)
-    if take(s, len(answer)) != answer:
-        wrong("probe: wrong answer")
-    return time.monotonic() - began
+class Queue:
+    """How long a process, which could have run, has had to wait for a processor (proc(5), schedstat)."""
+
+    def __init__(self, path):
+        self.file = open(path, "rb", buffering=0) if os.path.exists(path) else None
+
+    def seconds(self):
+        if not self.file:
+            return 0
+        self.file.seek(0)
+        return int(self.file.read(100).split()[1]) / 1e9
 
 
-def probe(port, control, delays, controls):
+class Times:
+    """How long requests took, and that without what server and client have waited for a processor meanwhile."""
+
+    def __init__(self):
+        self.whole, self.net = [], []
+
+    def exchange(self, s, queues, request, answer):
+        queued, began = sum(queue.seconds() for queue in queues), time.monotonic()
+        s.sendall(request)
+        if take(s, len(answer)) != answer:
+            wrong("probe: wrong answer")
+        took = time.monotonic() - began
+        self.whole.append(took)
+        self.net.append(max(0, took - sum(queue.seconds() for queue in queues) + queued))
+
+
+def good(port, pid):
     """Small requests over one connection that stays, one each 5 ms, and the same to the control."""
+    requests, controls = Times(), Times()
+    mine, server, (control, other) = Queue("/proc/self/schedstat"), Queue(f"/proc/{pid}/schedstat"), start_control()
     with connect(port) as s:
         while going():
             word = b"%016x" % random.getrandbits(64)
             if random.random() < 0.5:
-                delays.append(exchange(s, b"ECHO " + word + b"\n", word + b"\n"))
+                requests.exchange(s, (mine, server), b"ECHO " + word + b"\n", word + b"\n")
             else:
-                delays.append(exchange(s, b"FLIP 16\n" + word, word[::-1]))
-            controls.append(exchange(control, word, word))
+                requests.exchange(s, (mine, server), b"FLIP 16\n" + word, word[::-1])
+            controls.exchange(control, (mine, other), word, word)
             time.sleep(0.005)
+    return {"requests": spread(requests.whole), "requests, net": spread(requests.net),
+            "control": spread(controls.whole), "control, net": spread(controls.net)}
 
 
-def newcomer(port, firsts):
+def newcomer(port, pid):
     """A connection of its own for each request, ten a second."""
+    firsts = []
     while going():
         began = time.monotonic()
         with connect(port) as s:
-            exchange(s, b"ECHO hello\n", b"hello\n")
+            s.sendall(b"ECHO hello\n")
+            if take(s, 6) != b"hello\n":
+                wrong("newcomer: wrong answer")
         firsts.append(time.monotonic() - began)
         time.sleep(0.1)
+    return {"newcomers": spread(firsts)}
 
 
 def spread(times):
@@ -293,21 +323,14 @@ def start(threads):
         thread.join()
 
 
-def be_good(port, n):
-    delays, controls, firsts = [], [], []
-    threads = [threading.Thread(target=probe, args=(port, start_control(), delays, controls)) for _ in range(n)]
-    start(threads + [threading.Thread(target=newcomer, args=(port, firsts))])
-    return {"requests": spread(delays), "control": spread(controls), "newcomers": spread(firsts)}
-
-
 def main():
     global over
     kind, port, n, seconds, limit = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *map(float, sys.argv[4:6])
     over = time.monotonic() + seconds
     result = {}
     threading.excepthook = lambda args: (sys.__excepthook__(*args[:3]), wrong("a client failed"))
-    if kind == "good":
-        result = be_good(port, n)
+    if kind in ("good", "newcomer"):  # one thread: what holds up another would count
+        result = {"good": good, "newcomer": newcomer}[kind](port, sys.argv[6])
     else:
         act = next(act for act in BAD if act.__name__ == kind)
         start([threading.Thread(target=be_bad, args=(act, port, limit)) for _ in range(n)])
