@@ -108,8 +108,16 @@ endif
 POLLER_TESTS := $(POLLERS:%=$(UNIT_DIR)/test_poller_%)
 UNIT_TESTS += $(POLLER_TESTS)
 
-.PHONY: all helpers hosts weather fuzzers unit-programs need-lua install uninstall check test demo run-demo unit spec examples \
-	coverage fuzz mutate torture bench \
+# Fuzz targets: with libFuzzer, and as unit tests that only replay what has been kept.
+FUZZ_CC ?= clang
+FUZZ_DIR := $(BUILD)/fuzz
+FUZZ_SAN := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+FUZZ_NAMES := $(patsubst test/fuzz/fuzz_%.c,%,$(wildcard test/fuzz/fuzz_*.c))
+FUZZ_SOURCES := test/fuzz/fail.c $(filter-out test/unit/check.c,$(UNIT_SOURCES))
+FUZZERS := $(FUZZ_NAMES:%=$(FUZZ_DIR)/fuzz_%)
+REPLAYS := $(FUZZ_NAMES:%=$(UNIT_DIR)/replay_%)
+UNIT_TESTS += $(REPLAYS)
+
 all: $(MODULE) $(ROOT_COPY) ## build the module (default)
 helpers: $(HELPERS)
 unit-programs: $(UNIT_TESTS)
@@ -134,6 +142,8 @@ $(DIR)/obj/support/%.o: test/support/%.c Makefile | need-lua
 $(DIR)/obj/host/%.o: test/host/%.c Makefile | need-lua
 	@mkdir -p $(@D)
 	$(call COMPILE,$(LUA_CPPFLAGS),$(SAN))
+
+comma := ,
 
 # Linux alone; to be preloaded (test/weather/weather.h). Preloaded where no Lua is, it must load all the same.
 weather: $(DIR)/badweather.so
@@ -224,6 +234,8 @@ coverage: ## which lines and branches the tests run; SHORT=1 for less
 	@script/coverage
 mutate: ## would the tests notice if a line were wrong? SHORT=1 for ten lines
 	@script/mutate
+torture: ## all that docs/reliability.md tells of, in an hour; SHORT=1 a minute of each
+	@script/torture
 bench: ## measure, and write docs/benchmarks.md; ONLY=lines,read ROUNDS=3 for a quick look
 	@bench/run
 bench-counts: ## count system calls and instructions, which depend on no machine

@@ -4,7 +4,10 @@
 #include <stdint.h> /* SIZE_MAX */
 #include <string.h> /* memmove */
 
-enum { ROOM = SS_BLOCK / 4 }; /* a receive into less than this is not worth its system call */
+enum {
+    ROOM = SS_BLOCK / 4,      /* a receive into less than this is not worth its system call */
+    AT_ONCE = 8 * 1024 * 1024 /* into more than this it could go on for as long as somebody sends */
+};
 
 static size_t min_size(size_t a, size_t b)
 {
@@ -70,7 +73,7 @@ enum ss_status ss_inbuf_fill(struct ss_inbuf *in, struct ss_io *io, size_t need,
     }
     struct ss_block *block = in->block;
     bool large = need >= SS_BLOCK;
-    size_t room = room_in(block);
+    size_t room = min_size(room_in(block), AT_ONCE);
     size_t got = 0;
     enum ss_status st =
         io->via->recv(io, block->bytes + block->end, large ? min_size(room, need) : room, large, &got, err);
@@ -137,6 +140,8 @@ void ss_inbuf_put_back(struct ss_inbuf *in, struct ss_inbuf *own)
         later = 0;
     memcpy(own->block->bytes + own->block->end, ss_inbuf_data(in), later);
     own->block->end += later;
+    if (own->block->end > own->block->used)
+        own->block->used = own->block->end;
     ss_inbuf_clear(in);
     *in = *own;
 }

@@ -42,8 +42,8 @@ struct ss_io {
     int32_t patience_ms; /* how long a call may wait in the kernel; 0: without end */
 };
 
-/* A peer that sends as fast as we take must not keep a step from ever ending: after so many calls it says SS_WANT, and the
- * driver looks at its clock. */
+/* A peer that sends as fast as we take must not keep a step from ever ending: after so many calls, or as many MiB, it says
+ * SS_WANT, and the driver looks at its clock. */
 enum { SS_CALLS_A_STEP = 16 };
 
 static inline void ss_io_give(struct ss_io *io, enum ss_turn turn)
@@ -64,6 +64,13 @@ static inline enum ss_turn ss_io_turn(struct ss_io *io)
         return SS_HOLD;
     }
     return turn;
+}
+
+/* So many bytes have gone through a call: each MiB counts as a call. */
+static inline void ss_io_took(struct ss_io *io, size_t n)
+{
+    size_t calls = n >> 20;
+    io->left = calls < io->left ? (uint8_t)(io->left - calls) : 0;
 }
 
 /* Whether a step may have ended for want of calls, not of anything else. */

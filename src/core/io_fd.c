@@ -18,6 +18,8 @@ static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all,
     if (turn == SS_HOLD || (io->edge && io->quiet))
         return SS_WANT;
     enum ss_status st = os_recv(io->fd, buf, len, turn == SS_TRY ? OS_DONTWAIT : all ? OS_ALL : 0, got, err);
+    if (st == SS_OK)
+        ss_io_took(io, *got);
     if (io->edge)
         note_quiet(io, st, st == SS_OK && *got < len);
     if (st != SS_EOF || !io->was_reset)
@@ -26,12 +28,22 @@ static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all,
     return SS_ERROR;
 }
 
+/* A call with more than this could go on for as long as somebody receives. */
+enum { AT_ONCE = 8 * 1024 * 1024 };
+
 static enum ss_status fd_send(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err)
 {
+    struct iovec part = { .iov_base = iov->iov_base, .iov_len = AT_ONCE };
     enum ss_turn turn = ss_io_turn(io);
     if (turn == SS_HOLD)
         return SS_WANT;
+    if (iov->iov_len > AT_ONCE) {
+        iov = &part;
+        n = 1;
+    }
     enum ss_status st = os_send(io->fd, iov, n, turn == SS_TRY ? OS_DONTWAIT : 0, sent, err);
+    if (st == SS_OK)
+        ss_io_took(io, *sent);
     if (st == SS_ERROR && err->code == ECONNRESET)
         io->was_reset = true;
     return st;

@@ -4,6 +4,7 @@
 #include "os/os_text.h"
 #include "run/block.h"
 
+#include <limits.h> /* INT_MAX */
 #include <math.h>   /* floor */
 #include <string.h> /* strlen */
 
@@ -194,7 +195,10 @@ static lua_Number check_whole(lua_State *L, int arg, const char *name, int min, 
 size_t lss_check_size(lua_State *L, int arg, const char *name, int min)
 {
     const lua_Number most = (lua_Number)(SIZE_MAX / 4); /* no memory is larger */
-    lua_Number n = check_whole(L, arg, name, min, HUGE_VAL);
+    lua_Number n = lua_tonumber(L, arg);
+    if (n >= 1 && n >= min && n < INT_MAX && n == (lua_Number)(int)n) /* the usual ones; 0 may be none */
+        return (size_t)n;
+    n = check_whole(L, arg, name, min, HUGE_VAL);
     return n < most ? (size_t)n : SIZE_MAX / 4;
 }
 

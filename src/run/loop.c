@@ -424,21 +424,27 @@ static void ring_all(struct ss_loop *loop)
         ring(loop, (struct ss_waiter *)timer, now_ns);
 }
 
-int64_t ss_loop_next_ns(struct ss_loop *loop)
+static int64_t next_ns(const struct ss_loop *loop)
 {
     bool idle = is_empty(&loop->ended) && is_empty(&loop->again) && is_empty(&loop->take) && is_empty(&loop->step);
     return idle ? ss_timers_next(&loop->timers) : 0;
 }
 
+int64_t ss_loop_next_ns(struct ss_loop *loop)
+{
+    ss_timers_settle(&loop->timers);
+    return next_ns(loop);
+}
+
 /* What is left of `timeout_ns` when the next timer cuts it short. */
 static int64_t patience(struct ss_loop *loop, int64_t timeout_ns)
 {
-    int64_t next_ns = ss_loop_next_ns(loop);
-    if (next_ns == 0 || timeout_ns == 0)
+    int64_t until_ns = next_ns(loop);
+    if (until_ns == 0 || timeout_ns == 0)
         return 0;
-    if (next_ns == SS_NEVER)
+    if (until_ns == SS_NEVER)
         return timeout_ns;
-    int64_t left_ns = next_ns - os_now_ns();
+    int64_t left_ns = until_ns - os_now_ns();
     left_ns = left_ns > 0 ? left_ns : 0;
     return timeout_ns < 0 || left_ns < timeout_ns ? left_ns : timeout_ns;
 }
@@ -500,7 +506,7 @@ enum ss_status ss_loop_fd(struct ss_loop *loop, int *fd, struct ss_error *err)
         return st;
     *fd = os_poller_fd(loop->poller);
     loop->is_watched = true;
-    if (ss_loop_next_ns(loop) == 0)
+    if (next_ns(loop) == 0)
         os_poller_wake(loop->poller);
     return SS_OK;
 }

@@ -95,10 +95,10 @@ void ss_timer_remove(struct ss_timers *t, struct ss_timer *timer)
         sift_down(t, i, last);
 }
 
-/* Puts the first one right until one stands there that means it. */
-static struct ss_timer *first(struct ss_timers *t)
+/* The first one that is due. Those in its way whose place in the heap has come, but not their time, are put right. */
+static struct ss_timer *first(struct ss_timers *t, int64_t now_ns)
 {
-    while (t->n > 0) {
+    while (t->n > 0 && t->heap[0]->at_ns <= now_ns) {
         struct ss_timer *timer = t->heap[0];
         if (timer->at_ns == timer->due_ns)
             return timer;
@@ -112,16 +112,20 @@ static struct ss_timer *first(struct ss_timers *t)
     return NULL;
 }
 
-int64_t ss_timers_next(struct ss_timers *t)
+void ss_timers_settle(struct ss_timers *t)
 {
-    const struct ss_timer *timer = first(t);
-    return timer ? timer->due_ns : SS_NEVER;
+    first(t, SS_NEVER);
+}
+
+int64_t ss_timers_next(const struct ss_timers *t)
+{
+    return t->n > 0 ? t->heap[0]->at_ns : SS_NEVER;
 }
 
 struct ss_timer *ss_timers_take(struct ss_timers *t, int64_t now_ns)
 {
-    struct ss_timer *timer = first(t);
-    if (!timer || timer->due_ns > now_ns)
+    struct ss_timer *timer = first(t, now_ns);
+    if (!timer)
         return NULL;
     ss_timer_remove(t, timer);
     return timer;

@@ -37,8 +37,12 @@ void ss_timer_clear(struct ss_timer *timer);
 /* The heap forgets it, before its memory goes. */
 void ss_timer_remove(struct ss_timers *timers, struct ss_timer *timer);
 
-/* When the next one is due; SS_NEVER: there is none. */
-int64_t ss_timers_next(struct ss_timers *timers);
+/* When to look for one that is due, not later than the first is: moved or cleared ones may still count where they were.
+ * SS_NEVER: there is none. */
+int64_t ss_timers_next(const struct ss_timers *timers);
+
+/* Makes ss_timers_next exact. */
+void ss_timers_settle(struct ss_timers *timers);
 
 /* Takes out one that is due, or NULL. */
 struct ss_timer *ss_timers_take(struct ss_timers *timers, int64_t now_ns);

@@ -297,6 +297,19 @@ static void test_spinning(void)
     pair_close(&pair);
 }
 
+/* Bytes count as well as calls: a receive may take very many. */
+static void test_large_calls_count_as_many(void)
+{
+    struct ss_io io = { .fd = -1 };
+    ss_io_give(&io, SS_TRY);
+    ss_io_took(&io, 1000000);
+    CHECK(io.left == SS_CALLS_A_STEP);
+    ss_io_took(&io, 3 << 20);
+    CHECK(io.left == SS_CALLS_A_STEP - 3);
+    ss_io_took(&io, (size_t)100 << 20);
+    CHECK(ss_io_is_spent(&io) && ss_io_turn(&io) == SS_HOLD);
+}
+
 static void check_first_steps(bool input, bool brief, double timeout_ms, const char *script, const char *log)
 {
     struct pair pair;
@@ -635,6 +648,7 @@ int main(void)
     RUN(test_a_short_time);
     RUN(test_a_long_time);
     RUN(test_endless_time);
+    RUN(test_large_calls_count_as_many);
     RUN(test_before_the_clock);
     RUN(test_times_at_the_edge);
     RUN(test_once_is_once);

@@ -281,6 +281,22 @@ static void test_an_empty_buffer_holds_no_memory(void)
     rig_close(&rig);
 }
 
+/* A peer that sends as fast as it is received must not keep one call for long. */
+static void test_one_receive_is_not_endless(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, 0);
+    for (int i = 0; i < 4; i++) {
+        CHECK(fill(&rig, 64 * MIB) == SS_OK);
+        CHECKF(rig.peer.asked <= 8 * MIB, "%zu bytes at once", rig.peer.asked);
+    }
+    fill_up_to(&rig, 32 * MIB, 1);
+    CHECKF(rig.peer.asked <= 8 * MIB, "%zu bytes at once", rig.peer.asked);
+    check_bytes(&rig);
+    rig_close(&rig);
+}
+
 /* While what waits becomes less, so does the memory that it waits in. */
 static void test_memory_shrinks_with_what_waits(void)
 {
@@ -627,6 +643,7 @@ int main(void)
     RUN(test_sliding_costs_what_it_slides);
     RUN(test_a_small_window_stays_in_its_block);
     RUN(test_an_empty_buffer_holds_no_memory);
+    RUN(test_one_receive_is_not_endless);
     RUN(test_memory_shrinks_with_what_waits);
     RUN(test_a_burst_leaves_no_memory_behind);
     RUN(test_a_large_block_stays_while_it_is_used);

@@ -62,7 +62,10 @@ static int64_t earliest(const struct bench *b)
 
 static void check_next(struct bench *b)
 {
+    int64_t early_ns = ss_timers_next(&b->timers);
+    ss_timers_settle(&b->timers);
     int64_t next_ns = ss_timers_next(&b->timers);
+    CHECKF(early_ns <= next_ns, "to be looked at by %lld, due at %lld", (long long)early_ns, (long long)next_ns);
     CHECKF(next_ns == earliest(b), "next is %lld, not %lld", (long long)next_ns, (long long)earliest(b));
 }
 
@@ -194,6 +197,21 @@ static void test_ties(void)
     bench_close(&b);
 }
 
+/* One that is moved to later costs nothing until its old moment has come. */
+static void test_moved_to_later(void)
+{
+    struct bench b;
+    bench_open(&b);
+    for (int64_t due_ns = 10; due_ns <= 50; due_ns += 20) {
+        set(&b, 0, due_ns);
+        CHECK(ss_timers_next(&b.timers) == 10 && b.timer[0].at_ns == 10);
+    }
+    CHECK(!take(&b, 9) && b.timer[0].at_ns == 10);
+    CHECK(!take(&b, 10) && ss_timers_next(&b.timers) == 50);
+    CHECK(take(&b, 50) && ss_timers_next(&b.timers) == SS_NEVER);
+    bench_close(&b);
+}
+
 static void test_as_late_as_can_be(void)
 {
     struct bench b;
@@ -202,7 +220,8 @@ static void test_as_late_as_can_be(void)
     check_next(&b);
     CHECK(!take(&b, SS_NEVER - 2) && take(&b, SS_NEVER - 1));
     CHECK(ss_timer_set(&b.timers, &b.timer[0], SS_NEVER)); /* that is as good as cleared */
-    CHECK(ss_timers_next(&b.timers) == SS_NEVER && ss_timers_take(&b.timers, SS_NEVER - 1) == NULL);
+    CHECK(ss_timers_take(&b.timers, SS_NEVER - 1) == NULL);
+    check_next(&b);
     bench_close(&b);
 }
 
@@ -387,6 +406,7 @@ int main(void)
     RUN(test_clearing);
     RUN(test_removing);
     RUN(test_ties);
+    RUN(test_moved_to_later);
     RUN(test_as_late_as_can_be);
     RUN(test_anything);
     RUN(test_later_costs_nothing);
