@@ -60,10 +60,14 @@ static size_t reach(const struct ss_inbuf *in, const struct ss_find *find, size_
     return len > max && len - max > find->len ? max + find->len : len;
 }
 
-bool ss_until_at_hand(const struct ss_inbuf *in, const struct ss_find *find, size_t max, size_t *len)
+bool ss_until_at_hand(const struct ss_inbuf *in, const struct ss_find *find, size_t max, struct ss_scan *scan,
+                      size_t *len)
 {
-    struct ss_scan scan = { .seen = 0 };
-    return ss_find_next(find, &scan, ss_inbuf_data(in), reach(in, find, max), len) && *len <= max;
+    *scan = (struct ss_scan){ .seen = 0 };
+    if (!ss_find_next(find, scan, ss_inbuf_data(in), reach(in, find, max), len))
+        return false;
+    *scan = (struct ss_scan){ .seen = 0 };
+    return *len <= max;
 }
 
 enum ss_status ss_until_step(struct ss_op *base)

@@ -34,8 +34,10 @@ struct ss_until {
     size_t len; /* result, without the delimiter */
 };
 
-/* Whether a delimiter stands in `in` now and not behind `max`; *len bytes are before it. */
-bool ss_until_at_hand(const struct ss_inbuf *in, const struct ss_find *find, size_t max, size_t *len);
+/* Whether a delimiter stands in `in` now and not behind `max`; *len bytes are before it. If not, an operation can go on with
+ * `scan`. */
+bool ss_until_at_hand(const struct ss_inbuf *in, const struct ss_find *find, size_t max, struct ss_scan *scan,
+                      size_t *len);
 
 /* The bytes before the next delimiter. SS_OK | SS_LIMIT | SS_EOF | SS_WANT | SS_ERROR. */
 enum ss_status ss_until_step(struct ss_op *op);

@@ -207,10 +207,10 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
     return is_closed(((struct lining *)base)->sock) ? push_closed_reader(L) : LSS_AGAIN;
 }
 
-static bool take_line_at_hand(lua_State *L, const struct lines *lines)
+static bool take_line_at_hand(lua_State *L, const struct lines *lines, struct ss_scan *scan)
 {
     size_t line, delimiter = lines->find.len;
-    if (!ss_until_at_hand(&lines->sock->base.sock.in, &lines->find, lines->max, &line))
+    if (!ss_until_at_hand(&lines->sock->base.sock.in, &lines->find, lines->max, scan, &line))
         return false;
     return take_at_hand(L, lines->sock, lines->inclusive ? line + delimiter : line, lines->inclusive ? 0 : delimiter);
 }
@@ -220,11 +220,15 @@ static int next_line(lua_State *L)
     static const struct lss_way way = { finish_until, sizeof(struct lining), NULL, 0, LSS_READING };
     const struct lines *lines = lua_touserdata(L, lua_upvalueindex(1));
     struct tcp *s = lines->sock;
-    if (take_line_at_hand(L, lines))
+    struct ss_scan scan;
+    if (take_line_at_hand(L, lines, &scan))
         return 1;
     if (is_closed(s))
         return push_closed_reader(L);
-    struct lining l = { .op = { .in = &s->base.sock.in, .find = &lines->find, .max = lines->max }, .sock = s };
+    if (s->base.sock.env->loop) /* another task may read first */
+        scan = (struct ss_scan){ .seen = 0 };
+    struct lining l = { .sock = s };
+    l.op = (struct ss_until){ .in = &s->base.sock.in, .find = &lines->find, .scan = scan, .max = lines->max };
     l.op.op = new_op(s, ss_until_step, SS_BY_RECV);
     return lss_run(L, &s->base, &l.op.op, &way);
 }
