@@ -1153,6 +1153,24 @@ end)
 describe("the main program beside tasks", function()
     tasks.guard()
 
+    it("finds a line of which a task has read the beginning when it was the main program's turn", function()
+        local a, b = socket.pair()
+        b:settimeout(5)
+        local next_line = b:readuntil "\n"
+        assert(a:write "xabcdef" and b:read(1) == "x") -- the rest has come, and is no line
+        for _ = 1, 100 do -- the next call lets others run first
+            assert(a:write "")
+        end
+        local task = spawn(function()
+            local data = b:read(6)
+            assert(a:write "\n")
+            return data
+        end)
+        assert.equal("", next_line())
+        assert.same({ true, "abcdef" }, { task:wait(5) })
+        close_all(a, b)
+    end)
+
     it("talks with a task over every kind of stream", function()
         for _, kind in ipairs(t.kinds) do
             local listener, address = t.listener(kind)
