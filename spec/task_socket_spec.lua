@@ -5,6 +5,7 @@ local tools = require "support.tools"
 local tasks = require "support.tasks"
 local each_wait = require "support.waits"
 
+local unpack = unpack or table.unpack -- luacheck: ignore
 local socket, sys = t.socket, t.sys
 local spawn, join = tasks.spawn, tasks.join
 
@@ -735,6 +736,25 @@ end)
 
 describe("select beside tasks", function()
     tasks.guard()
+
+    it("sees the last of many become ready when the tasks are over", function()
+        tasks.run(tostring, 1)
+        local all = {}
+        for i = 1, 40, 2 do
+            all[i], all[i + 1] = socket.pair()
+        end
+        local s, p = t.with_python [[
+            select.select([], [], [], 0.2)
+            s.sendall(b"x")
+            s.recv(1)
+        ]]
+        all[#all + 1] = s
+        local reads = t.deadline(5, socket.select, all, nil, 20)
+        assert.same({ s }, reads)
+        assert.equal("x", s:read(1))
+        close_all(unpack(all))
+        p:finish()
+    end)
 
     tasks.everywhere("finds what is ready among sockets and numbers", function()
         local a, b = socket.pair()

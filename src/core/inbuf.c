@@ -129,12 +129,16 @@ void ss_inbuf_settle(struct ss_inbuf *in)
 void ss_inbuf_take_out(struct ss_inbuf *in, struct ss_inbuf *own)
 {
     *own = *in;
-    *in = (struct ss_inbuf){ .pool = own->pool, .epoch = own->epoch + 1 };
+    *in = (struct ss_inbuf){ .pool = own->pool, .epoch = own->epoch + 1, .stream = own->stream };
 }
 
 void ss_inbuf_put_back(struct ss_inbuf *in, struct ss_inbuf *own)
 {
     size_t later = ss_inbuf_len(in);
+    if (own->stream != in->stream) {
+        ss_inbuf_clear(own);
+        return;
+    }
     own->epoch = in->epoch + 1;
     if (later > 0 && room_in(own->block) < later && !resize(own, own->block->end + later))
         later = 0;
@@ -144,6 +148,12 @@ void ss_inbuf_put_back(struct ss_inbuf *in, struct ss_inbuf *own)
         own->block->used = own->block->end;
     ss_inbuf_clear(in);
     *in = *own;
+}
+
+void ss_inbuf_restart(struct ss_inbuf *in)
+{
+    ss_inbuf_clear(in);
+    in->stream++;
 }
 
 void ss_inbuf_clear(struct ss_inbuf *in)

@@ -12,6 +12,7 @@ struct ss_inbuf {
     struct ss_pool *pool;
     struct ss_block *block; /* NULL: empty */
     unsigned epoch;         /* changes whenever bytes leave it or move, in whatever way */
+    unsigned stream;        /* changes when what comes is another stream's */
 };
 
 static inline size_t ss_inbuf_len(const struct ss_inbuf *in)
@@ -39,12 +40,15 @@ void ss_inbuf_consume(struct ss_inbuf *in, size_t n);
 void ss_inbuf_settle(struct ss_inbuf *in);
 
 /* Takes the whole out, so that nobody else can reach it, and puts it back before what has come meanwhile (which is lost if
- * there is no memory for both). */
+ * there is no memory for both), unless that is another stream's. */
 void ss_inbuf_take_out(struct ss_inbuf *in, struct ss_inbuf *own);
 void ss_inbuf_put_back(struct ss_inbuf *in, struct ss_inbuf *own);
 
 /* Forgets everything. */
 void ss_inbuf_clear(struct ss_inbuf *in);
+
+/* The same, and what comes now is another stream's. */
+void ss_inbuf_restart(struct ss_inbuf *in);
 
 #pragma GCC visibility pop
 

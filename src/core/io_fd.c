@@ -31,17 +31,24 @@ static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all,
 /* A call with more than this could go on for as long as somebody receives. */
 enum { AT_ONCE = 8 * 1024 * 1024 };
 
+/* How many of the first buffers are not more; 0: the first alone is. */
+static size_t fit(const struct iovec *iov, size_t n)
+{
+    size_t i = 0;
+    for (size_t left = AT_ONCE; i < n && iov[i].iov_len <= left; i++)
+        left -= iov[i].iov_len;
+    return i;
+}
+
 static enum ss_status fd_send(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err)
 {
     struct iovec part = { .iov_base = iov->iov_base, .iov_len = AT_ONCE };
     enum ss_turn turn = ss_io_turn(io);
     if (turn == SS_HOLD)
         return SS_WANT;
-    if (iov->iov_len > AT_ONCE) {
-        iov = &part;
-        n = 1;
-    }
-    enum ss_status st = os_send(io->fd, iov, n, turn == SS_TRY ? OS_DONTWAIT : 0, sent, err);
+    size_t whole = fit(iov, n);
+    enum ss_status st =
+        os_send(io->fd, whole > 0 ? iov : &part, whole > 0 ? whole : 1, turn == SS_TRY ? OS_DONTWAIT : 0, sent, err);
     if (st == SS_OK)
         ss_io_took(io, *sent);
     if (st == SS_ERROR && err->code == ECONNRESET)

@@ -157,7 +157,7 @@ int ss_sock_release(struct ss_sock *s, bool closing)
     s->named = s->nonblock = false;
     s->queued = s->joins = s->splits = s->asked_to_join = s->asked_to_split = s->shared = false;
     s->late.code = 0;
-    ss_inbuf_clear(&s->in);
+    ss_inbuf_restart(&s->in);
     return fd;
 }
 

@@ -1,6 +1,7 @@
 /* Addresses as Lua values. */
 #include "core/codes.h"
 #include "lua/lua_base.h"
+#include "run/loop.h"
 
 #include <string.h> /* memchr, strncmp */
 
@@ -24,7 +25,10 @@ static int addr_tostring(lua_State *L)
 
 static int named_gc(lua_State *L)
 {
-    ss_named_fini(lua_touserdata(L, 1));
+    struct ss_named *op = lua_touserdata(L, 1);
+    if (op->env && op->env->loop)
+        ss_loop_lose(op->env->loop, &op->op);
+    ss_named_fini(op);
     return 0;
 }
 

@@ -43,6 +43,9 @@ static bool is_there(const struct ss_waiter *w)
     return !t->begun || (lua_status(t->co) == LUA_YIELD && lua_touserdata(t->co, -1) == t);
 }
 
+static int keep_outcome(lua_State *L);
+static int run_protected(lua_State *L);
+
 static struct lss_tasks *new_tasks(lua_State *L, struct ss_env *env)
 {
     struct ss_error err;
@@ -54,6 +57,10 @@ static struct lss_tasks *new_tasks(lua_State *L, struct ss_env *env)
     tasks->coroutines = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_newtable(L);
     tasks->handles = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushcfunction(L, keep_outcome);
+    tasks->keep_outcome = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushcfunction(L, run_protected);
+    tasks->run_protected = luaL_ref(L, LUA_REGISTRYINDEX);
     tasks->closed = false;
     if (ss_loop_init(&tasks->loop, env, is_there, &err) == SS_OK)
         return tasks;
@@ -127,6 +134,13 @@ static void release(struct ss_sock *s, const struct ss_waiter *w)
     for (unsigned i = 0; s && i < 2; i++)
         if (s->holders[i] == w)
             s->holders[i] = NULL;
+}
+
+/* A socket that was closed has let go itself, and may be gone. */
+static void let_go(struct lss_task *t)
+{
+    if (t->waiter.status != SS_CLOSED)
+        release(t->sock, &t->waiter);
 }
 
 /* Waiting */
@@ -270,11 +284,11 @@ static void end(lua_State *L, struct lss_task *t)
 {
     struct ss_waiter *joiner;
     t->tasks->alive--;
-    let_die(L, t);
     while ((joiner = ss_line_first(&t->joiners)) != NULL) {
         t->seen = true;
         ss_loop_end(&t->tasks->loop, joiner, SS_OK);
     }
+    let_die(L, t);
     if (t->state == LSS_FAILED && !t->seen && !t->cancelled)
         t->tasks->unseen++;
 }
@@ -285,7 +299,7 @@ static void end_task(lua_State *L, struct lss_task *t, enum lss_state state, int
     t->state = (uint8_t)state;
     t->values = values;
     if (values > 0) {
-        lua_pushcfunction(L, keep_outcome);
+        lua_rawgeti(L, LUA_REGISTRYINDEX, t->tasks->keep_outcome); /* a new function might run finalizers */
         lua_pushvalue(L, -3);
         lua_pushvalue(L, -3);
         if (error)
@@ -342,7 +356,6 @@ static enum ss_status status_of(const struct lss_task *t)
 static int finish_call(lua_State *L, struct lss_task *t)
 {
     int top = lua_gettop(L);
-    release(t->sock, &t->waiter);
     lss_check_room(L, L, t->values + LUA_MINSTACK);
     lss_check_room(L, t->co, t->values);
     for (int i = 0; i < t->values; i++)
@@ -354,6 +367,7 @@ static int finish_call(lua_State *L, struct lss_task *t)
         lua_pop(t->co, t->values + 1);
         lua_xmove(L, t->co, n);
     }
+    let_go(t);
     lua_settop(L, top);
     return n;
 }
@@ -361,7 +375,7 @@ static int finish_call(lua_State *L, struct lss_task *t)
 /* Its coroutine is not where it was left. Nothing is known of it any more, and its stack is not touched. */
 static void lose(lua_State *L, struct lss_task *t)
 {
-    release(t->sock, &t->waiter);
+    let_go(t);
     lose_outcome(t);
     t->lost = true;
     end(L, t);
@@ -385,6 +399,7 @@ static void go_on(lua_State *L, struct lss_task *t)
         lua_pop(t->co, 1);
     if (n == LSS_AGAIN) {
         t->for_turn = true;
+        t->stumbled = false;
         begin_to_wait(t);
     } else {
         resume(L, t, n);
@@ -453,6 +468,8 @@ static bool give_up(lua_State *L, struct round *r)
     if (!t || !t->stumbled)
         return false;
     push_both(L, t);
+    r->now = NULL;
+    let_go(t);
     end_task(L, t, LSS_FAILED, 1, lua_gettop(L) - 2);
     lua_pop(L, 3);
     return true;
@@ -481,7 +498,7 @@ static void run_round(lua_State *L, struct round *r)
         lss_cannot_wait(L);
     }
     do {
-        lua_pushcfunction(L, run_protected);
+        lua_rawgeti(L, LUA_REGISTRYINDEX, r->tasks->run_protected);
         lua_pushlightuserdata(L, r);
         if (lua_pcall(L, 1, 0, 0) == 0)
             return;
@@ -509,7 +526,8 @@ static enum ss_status wait_in_main(lua_State *L, struct lss_tasks *tasks, struct
 {
     struct ss_waiter w;
     struct round r = { .tasks = tasks, .until = &w, .sock = s, .timeout_ns = -1 };
-    lss_check_room(L, L, LUA_MINSTACK);
+    lss_check_room(L, L, 2 * LUA_MINSTACK);
+    lss_can_run(L); /* LuaJIT: makes what it asks; from where `w` is linked on, nothing may raise */
     ss_waiter_init(&w, false);
     hold(s, way->holds, &w);
     wait_for(&tasks->loop, &w, op, deadline_of(op, timeout_ns));
@@ -530,10 +548,16 @@ static bool takes_turn(struct lss_tasks *tasks, int64_t timeout_ns, const struct
 bool lss_may_read_in_turn(const struct ss_sock *s)
 {
     struct lss_tasks *tasks = (struct lss_tasks *)s->env->loop;
-    if (s->holders[0] || tasks->calls >= CALLS)
+    if (s->holders[0] || (tasks->calls >= CALLS && (tasks->alive > 0 || tasks->runs)))
         return false;
     tasks->calls++;
     return true;
+}
+
+/* What may want any number of descriptors, when only the loop can wait for so many. */
+static bool is_select(const struct ss_op *op, const struct ss_sock *s)
+{
+    return !s && op->patience == SS_BY_POLL;
 }
 
 static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
@@ -549,11 +573,12 @@ static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s,
     if (is_busy(s, way->holds))
         return way->finish(L, op, SS_BUSY);
     enum ss_status st = SS_WANT;
+    bool by_loop = tasks->alive > 0 || is_select(op, s);
     if (!stands(op))
-        st = ss_block_run(op, s, tasks->alive > 0 ? 0 : timeout_ns);
+        st = ss_block_run(op, s, by_loop ? 0 : timeout_ns);
     if (timeout_ns == 0 && st == SS_WANT)
         st = SS_TIMEOUT;
-    else if (timeout_ns != 0 && (st == SS_WANT || (st == SS_TIMEOUT && tasks->alive > 0)))
+    else if (timeout_ns != 0 && (st == SS_WANT || (st == SS_TIMEOUT && by_loop)))
         st = wait_in_main(L, tasks, s, timeout_ns, op, way);
     return way->finish(L, op, st);
 }

@@ -21,6 +21,7 @@ struct lss_tasks {
     size_t unseen;                   /* of those that have failed: nobody has waited for them */
     size_t unreported;               /* of those: nobody can any more */
     int first_failure, last_failure; /* of those: places in the list of what is kept of them, [first, last) */
+    int keep_outcome, run_protected; /* functions, in the registry */
     unsigned calls;                  /* in a row that did not wait */
     bool closed;                     /* the Lua state is being closed */
 };

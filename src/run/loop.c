@@ -386,6 +386,26 @@ static void leave(struct ss_sock *s, bool closing)
     forget(loop, fd, closing);
 }
 
+static struct ss_waiter *waiter_for(const struct ss_loop *loop, const struct ss_op *op, int fd)
+{
+    if (fd < 0 || (size_t)fd >= loop->nfds)
+        return NULL;
+    for (const struct ss_watch *watch = loop->by_fd[fd]; watch; watch = watch->next)
+        if (watch->waiter->op == op)
+            return watch->waiter;
+    return NULL;
+}
+
+void ss_loop_lose(struct ss_loop *loop, const struct ss_op *op)
+{
+    const struct ss_interest *wants = op->wants ? op->wants : &op->want;
+    struct ss_waiter *w = NULL;
+    for (size_t i = 0; !w && i < (op->wants ? op->nwants : 1); i++)
+        w = waiter_for(loop, op, wants[i].fd);
+    if (w)
+        ss_loop_end(loop, w, SS_ERROR);
+}
+
 /* Turns */
 
 static void take_event(struct ss_loop *loop, const struct os_event *event)

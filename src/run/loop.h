@@ -76,6 +76,9 @@ void ss_loop_wait_turn(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *
 /* Ends a wait from outside; nothing if it has ended already. */
 void ss_loop_end(struct ss_loop *loop, struct ss_waiter *w, enum ss_status status);
 
+/* Ends the wait for an operation that goes away, before its descriptors do. */
+void ss_loop_lose(struct ss_loop *loop, const struct ss_op *op);
+
 /* The loop forgets it, before its memory goes. */
 void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w);
 
