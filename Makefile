@@ -93,6 +93,7 @@ FAKED_test_fork := madvise mmap munmap
 FAKED_test_lookup := freeaddrinfo getaddrinfo malloc pthread_create
 FAKED_test_accept := accept4
 FAKED_test_peer := connect
+FAKED_test_transport := os_send
 
 # The contract of the pollers is tested with each of them: on Linux that of kqueue on a stand-in for the system's.
 FLAGS_epoll := -DSS_POLLER=1

@@ -4,10 +4,7 @@
 #include <stdint.h> /* SIZE_MAX */
 #include <string.h> /* memmove */
 
-enum {
-    ROOM = SS_BLOCK / 4,      /* a receive into less than this is not worth its system call */
-    AT_ONCE = 8 * 1024 * 1024 /* into more than this it could go on for as long as somebody sends */
-};
+enum { ROOM = SS_BLOCK / 4 }; /* a receive into less than this is not worth its system call */
 
 static size_t min_size(size_t a, size_t b)
 {
@@ -73,7 +70,7 @@ enum ss_status ss_inbuf_fill(struct ss_inbuf *in, struct ss_io *io, size_t need,
     }
     struct ss_block *block = in->block;
     bool large = need >= SS_BLOCK;
-    size_t room = min_size(room_in(block), AT_ONCE);
+    size_t room = min_size(room_in(block), SS_AT_ONCE);
     size_t got = 0;
     enum ss_status st =
         io->via->recv(io, block->bytes + block->end, large ? min_size(room, need) : room, large, &got, err);

@@ -42,9 +42,9 @@ struct ss_io {
     int32_t patience_ms; /* how long a call may wait in the kernel; 0: without end */
 };
 
-/* A peer that sends as fast as we take must not keep a step from ever ending: after so many calls, or as many MiB, it says
- * SS_WANT, and the driver looks at its clock. */
-enum { SS_CALLS_A_STEP = 16 };
+/* A peer that sends or takes as fast as we do must not keep a step from ever ending: after so many calls, or as many MiB, it
+ * says SS_WANT, and the driver looks at its clock. A call with more bytes than SS_AT_ONCE could go on for as long itself. */
+enum { SS_CALLS_A_STEP = 16, SS_AT_ONCE = 8 * 1024 * 1024 };
 
 static inline void ss_io_give(struct ss_io *io, enum ss_turn turn)
 {

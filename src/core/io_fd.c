@@ -28,21 +28,18 @@ static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all,
     return SS_ERROR;
 }
 
-/* A call with more than this could go on for as long as somebody receives. */
-enum { AT_ONCE = 8 * 1024 * 1024 };
-
-/* How many of the first buffers are not more; 0: the first alone is. */
+/* How many of the first buffers go into one call; 0: a part of the first. */
 static size_t fit(const struct iovec *iov, size_t n)
 {
     size_t i = 0;
-    for (size_t left = AT_ONCE; i < n && iov[i].iov_len <= left; i++)
+    for (size_t left = SS_AT_ONCE; i < n && iov[i].iov_len <= left; i++)
         left -= iov[i].iov_len;
     return i;
 }
 
 static enum ss_status fd_send(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err)
 {
-    struct iovec part = { .iov_base = iov->iov_base, .iov_len = AT_ONCE };
+    struct iovec part = { .iov_base = iov->iov_base, .iov_len = SS_AT_ONCE };
     enum ss_turn turn = ss_io_turn(io);
     if (turn == SS_HOLD)
         return SS_WANT;
