@@ -867,6 +867,13 @@ describe("examples/demo.lua", function()
 end)
 
 describe("examples", function()
+    it("are what the benchmark measures: its web servers answer as the example does", function()
+        local function body_of(path)
+            return (assert(read_file(path):match "answer%(head%)\n(.-)\nend\n"))
+        end
+        assert.equal(body_of "examples/http_server.lua", body_of "bench/lua/page.lua")
+    end)
+
     it("are all run by this file", function()
         local source = read_file "spec/examples_spec.lua"
         local list = assert(io.popen "ls examples")
