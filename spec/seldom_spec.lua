@@ -93,15 +93,20 @@ describe("what a descriptor is told for a wait", function()
         silent:close()
         assert.equal(2, listener:getopt(sys.SOL_SOCKET, SO_SNDTIMEO))
         assert(listener:listen())
-        local p = t.python("s = connect(argv[0]); hear(); say(len(s.makefile('rb').read()))", listener:getsockname()[2])
+        local p = t.python([[
+            s = connect(argv[0])
+            hear()
+            while open(f"/proc/{argv[1]}/stat").read().rpartition(")")[2].split()[0] != "S": pass
+            say(len(s.makefile("rb").read()))
+        ]], listener:getsockname()[2], sys.getpid())
         local accepted = assert(listener:accept())
         assert.equal(2, accepted:getopt(sys.SOL_SOCKET, SO_SNDTIMEO)) -- handed down by the system
         accepted:settimeout(0)
         while accepted:write(t.much) do -- until there is no room
             assert(true)
         end
-        p:say "go"
         accepted:settimeout(-1)
+        p:say "go" -- reads when this process sleeps, which it does in the kernel
         assert.equal(#t.much, accepted:write(t.much))
         assert.equal(0, accepted:getopt(sys.SOL_SOCKET, SO_SNDTIMEO))
         accepted:close()

@@ -9,7 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static enum { HAS_PAGES, NO_MEMORY, NO_WIPING } kernel;
+enum kernel { HAS_PAGES, NO_MEMORY, NO_WIPING };
+static enum kernel kernel;
 static int mapped;
 
 __typeof__(mmap) __real_mmap, __wrap_mmap;
@@ -53,7 +54,7 @@ static int tell(struct os_fork_mark *mark, int generations)
     exit(told && (generations == 1 || tell(mark, generations - 1)) ? 0 : 1);
 }
 
-static void check_kernel(int which)
+static void check_kernel(enum kernel which)
 {
     struct os_fork_mark mark;
     mapped = 0;
