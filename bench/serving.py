@@ -125,11 +125,15 @@ class Server:
         self.port = int(line[1])
 
     def await_call(self):
+        """Until there is an answer: the port is open before the process that serves has begun."""
         limit = time.monotonic() + START_LIMIT
         while self.process.poll() is None and time.monotonic() < limit:
             try:
-                socket.create_connection((self.host, self.port), 1).close()
-                return
+                with socket.create_connection((self.host, self.port), 1) as s:
+                    s.settimeout(limit - time.monotonic())
+                    s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                    if s.recv(1):
+                        return
             except OSError:
                 time.sleep(0.01)
         raise self.failure("the server has not begun")

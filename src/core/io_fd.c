@@ -43,7 +43,7 @@ static enum ss_status fd_send(struct ss_io *io, const struct iovec *iov, size_t 
     enum ss_turn turn = ss_io_turn(io);
     if (turn == SS_HOLD)
         return SS_WANT;
-    size_t whole = fit(iov, n);
+    size_t whole = n == 1 && iov->iov_len <= SS_AT_ONCE ? 1 : fit(iov, n);
     enum ss_status st =
         os_send(io->fd, whole > 0 ? iov : &part, whole > 0 ? whole : 1, turn == SS_TRY ? OS_DONTWAIT : 0, sent, err);
     if (st == SS_OK)

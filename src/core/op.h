@@ -39,7 +39,6 @@ struct ss_op {
     uint16_t after_ms;   /* 0, or: step again so many milliseconds after this step, whatever happens */
     uint8_t patience;    /* enum ss_patience */
     bool due : 1;        /* set by the driver: after_ms has passed since the last step */
-    bool brief : 1;      /* its one call hardly ever has to wait: it is tried first, without a look at the clock */
     int64_t deadline_ns; /* of the driver: 0: none is known yet; or when it ends, also when it is run once more */
 };
 

@@ -106,20 +106,34 @@ int lss_run_for(lua_State *L, struct ss_env *env, struct ss_sock *s, int64_t tim
 /* The same within the socket's timeout. */
 int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_way *way);
 
+/* Whether a call that needs no waiting may be done at once: nobody else waits on the socket for the same, and no other task
+ * is to have its turn first. */
+bool lss_has_turn(const struct ss_sock *s, unsigned holds);
+static inline bool lss_may_begin(const struct ss_sock *s, unsigned holds)
+{
+    return !s->env->loop || lss_has_turn(s, holds);
+}
+
+/* lss_run for what hardly ever has to wait: it is tried first, without a look at the clock and with few calls between Lua and
+ * the kernel. (What returns after a system call was not foreseen by the processor: each level costs as much as 20
+ * instructions.) */
+static inline int lss_run_brief(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_way *way)
+{
+    if (lss_may_begin(&s->sock, way->holds)) {
+        ss_io_give(op->io, SS_TRY);
+        enum ss_status st = op->step(op);
+        if (st != SS_WANT)
+            return way->finish(L, op, st);
+    }
+    return lss_run(L, s, op, way);
+}
+
 /* Lets the collector know of memory that was got outside its accounts. */
 void lss_account_growth(lua_State *L, struct ss_pool *pool);
 static inline void lss_account(lua_State *L, struct ss_pool *pool)
 {
     if (pool->grown > sizeof(struct ss_block) + SS_BLOCK)
         lss_account_growth(L, pool);
-}
-
-/* Whether a call that needs no waiting may read from the socket's memory at once: nobody else reads, and no other task is
- * to have its turn first. */
-bool lss_may_read_in_turn(const struct ss_sock *s);
-static inline bool lss_may_read_now(const struct ss_sock *s)
-{
-    return !s->env->loop || lss_may_read_in_turn(s);
 }
 
 /* Reads what `lua_addr.c` calls an address at index `arg`: host and port, "unix:…", a path, or an address value.

@@ -545,10 +545,10 @@ static bool takes_turn(struct lss_tasks *tasks, int64_t timeout_ns, const struct
     return tasks->calls++ >= CALLS && (!stands(op) || timeout_ns == 0 || cancelled);
 }
 
-bool lss_may_read_in_turn(const struct ss_sock *s)
+bool lss_has_turn(const struct ss_sock *s, unsigned holds)
 {
     struct lss_tasks *tasks = (struct lss_tasks *)s->env->loop;
-    if (s->holders[0] || (tasks->calls >= CALLS && (tasks->alive > 0 || tasks->runs)))
+    if (is_busy(s, holds) || (tasks->calls >= CALLS && (tasks->alive > 0 || tasks->runs)))
         return false;
     tasks->calls++;
     return true;

@@ -126,7 +126,7 @@ static const struct lss_way readsome_way = { finish_readsome, sizeof(struct read
 static bool take_at_hand(lua_State *L, struct tcp *s, size_t n, size_t delimiter)
 {
     struct ss_inbuf *in = &s->base.sock.in;
-    return lss_may_read_now(&s->base.sock) && account(L, in) && take(L, in, n, delimiter);
+    return lss_may_begin(&s->base.sock, LSS_READING) && account(L, in) && take(L, in, n, delimiter);
 }
 
 static int read_with(lua_State *L, struct tcp *s, enum ss_status (*step)(struct ss_op *), size_t want,
@@ -275,23 +275,56 @@ static void move_writing(struct ss_op *base, const struct ss_op *from)
         w->op.iov = &w->one;
 }
 
-enum { BRIEF = 4096 }; /* there is room for so much, mostly */
+static int run_write(lua_State *L, struct tcp *s, struct writing *w)
+{
+    static const struct lss_way way = { finish_write, sizeof *w, move_writing, 0, LSS_WRITING };
+    return is_closed(s) ? finish_write(L, &w->op.op, SS_CLOSED) : lss_run(L, &s->base, &w->op.op, &way);
+}
+
+/* A small string finds room nearly always: it is sent before an operation is made for it, or as much of it as goes. */
+static enum ss_status send_small(struct tcp *s, struct iovec *data, size_t *sent, struct ss_error *err)
+{
+    enum { SMALL = 4096 };
+    struct ss_io *io = &s->base.sock.io;
+    if (data->iov_len == 0 || data->iov_len > SMALL || is_closed(s) || !lss_may_begin(&s->base.sock, LSS_WRITING))
+        return SS_WANT;
+    ss_io_give(io, SS_TRY);
+    enum ss_status st = io->via->send(io, data, 1, sent, err);
+    data->iov_base = (char *)data->iov_base + *sent;
+    data->iov_len -= *sent;
+    return st == SS_OK && data->iov_len > 0 ? SS_WANT : st;
+}
+
+static int write_string(lua_State *L, struct tcp *s, struct iovec *data)
+{
+    size_t sent = 0;
+    struct ss_error err;
+    enum ss_status st = send_small(s, data, &sent, &err);
+    if (st == SS_OK) {
+        lua_pushinteger(L, (lua_Integer)sent);
+        return 1;
+    }
+    struct writing w = { .op = { .iov = &w.one, .n = 1, .sent = sent }, .one = *data };
+    w.op.op = new_op(s, ss_write_step, SS_BY_SEND);
+    if (st == SS_WANT)
+        return run_write(L, s, &w);
+    w.op.op.error = err;
+    return finish_write(L, &w.op.op, st);
+}
 
 static int tcp_write(lua_State *L)
 {
-    static const struct lss_way way = { finish_write, sizeof(struct writing), move_writing, 0, LSS_WRITING };
+    struct iovec one;
     struct tcp *s = self(L);
-    struct writing w = { .op = { .iov = &w.one, .n = 1 } };
-    w.one.iov_base = (void *)lua_tolstring(L, 2, &w.one.iov_len);
-    if (!w.one.iov_base && !lua_istable(L, 2))
+    one.iov_base = (void *)lua_tolstring(L, 2, &one.iov_len);
+    if (one.iov_base)
+        return write_string(L, s, &one);
+    if (!lua_istable(L, 2))
         return lss_type_error(L, 2, "string or table of strings");
-    if (!w.one.iov_base)
-        w.op.iov = lss_check_strings(L, 2, &w.op.n);
+    struct writing w = { .op = { .n = 0 } };
+    w.op.iov = lss_check_strings(L, 2, &w.op.n);
     w.op.op = new_op(s, ss_write_step, SS_BY_SEND);
-    w.op.op.brief = w.op.n == 1 && w.op.iov->iov_len <= BRIEF;
-    if (is_closed(s))
-        return finish_write(L, &w.op.op, SS_CLOSED);
-    return lss_run(L, &s->base, &w.op.op, &way);
+    return run_write(L, s, &w);
 }
 
 /* Connections */

@@ -295,7 +295,7 @@ static int send_to(lua_State *L, struct udp *s, struct sending *op, int arg)
     if (lua_isnoneornil(L, arg) && lua_isnoneornil(L, arg + 1)) {
         if (is_closed(s))
             return finish_sending(L, &op->as.op, SS_CLOSED);
-        return lss_run(L, &s->base, &op->as.op, &way);
+        return lss_run_brief(L, &s->base, &op->as.op, &way);
     }
     enum ss_status st = lss_check_target(L, arg, 0, &target, &op->as.op.error);
     if (st != SS_OK)
@@ -304,7 +304,7 @@ static int send_to(lua_State *L, struct udp *s, struct sending *op, int arg)
     if (target.addr.len == 0 || is_closed(s) || !ss_addr_fit(&op->known, s->base.sock.family))
         return send_named(L, s, op, &target);
     *destination(op) = &op->known;
-    return lss_run(L, &s->base, &op->as.op, &way);
+    return lss_run_brief(L, &s->base, &op->as.op, &way);
 }
 
 static int udp_send(lua_State *L)
@@ -315,7 +315,6 @@ static int udp_send(lua_State *L)
     const char *data = luaL_checklstring(L, 2, &len);
     op.as.one = (struct ss_sendto){ .sock = &s->base.sock, .data = data, .len = len };
     op.as.op = new_op(s, ss_sendto_step, SS_BY_SEND);
-    op.as.op.brief = true;
     return send_to(L, s, &op, 3);
 }
 

@@ -107,11 +107,9 @@ static enum ss_status wait_and_step(struct ss_op *op, int64_t spin_ns, int64_t d
     return st;
 }
 
-/* First what needs no clock: what memory has, and what is done at once nearly always. */
+/* What memory has needs no clock. */
 static enum ss_status without_clock(struct ss_op *op, const struct ss_sock *s)
 {
-    if (op->brief)
-        return try_once(op);
     if (op->patience == SS_BY_OWN || !s || !ss_sock_has_input(s))
         return SS_WANT;
     ss_io_give(op->io, SS_HOLD);
