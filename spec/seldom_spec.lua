@@ -81,6 +81,31 @@ describe("without a free descriptor", function()
     end)
 end)
 
+-- For a Python peer: waits until the process with that number sleeps.
+local ASLEEP = [[
+def await_sleep(pid):
+    while open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] != "S": pass
+]]
+
+describe("a small string", function()
+    t.guard()
+
+    it("arrives whole when there is room for a part of it, and for the rest later", function()
+        t.only_in_main "tasks never wait in the kernel"
+        local s, p = t.with_python(ASLEEP .. "hear(); await_sleep(argv[0]); data = drain(s); say(len(data), digest(data))",
+            sys.getpid())
+        local sent = {}
+        p:say "go" -- reads when this process sleeps, since there is no more room
+        for i = 1, 3000 do
+            sent[i] = t.random(3000, i)
+            assert.equal(3000, s:write(sent[i]))
+        end
+        s:close()
+        local whole = table.concat(sent)
+        assert.equal(("%d %.0f\n"):format(#whole, sys.crc32(whole)), p:finish())
+    end)
+end)
+
 describe("what a descriptor is told for a wait", function()
     t.guard()
 
@@ -93,12 +118,8 @@ describe("what a descriptor is told for a wait", function()
         silent:close()
         assert.equal(2, listener:getopt(sys.SOL_SOCKET, SO_SNDTIMEO))
         assert(listener:listen())
-        local p = t.python([[
-            s = connect(argv[0])
-            hear()
-            while open(f"/proc/{argv[1]}/stat").read().rpartition(")")[2].split()[0] != "S": pass
-            say(len(s.makefile("rb").read()))
-        ]], listener:getsockname()[2], sys.getpid())
+        local p = t.python(ASLEEP .. "s = connect(argv[0]); hear(); await_sleep(argv[1]); say(len(drain(s)))",
+            listener:getsockname()[2], sys.getpid())
         local accepted = assert(listener:accept())
         assert.equal(2, accepted:getopt(sys.SOL_SOCKET, SO_SNDTIMEO)) -- handed down by the system
         accepted:settimeout(0)

@@ -136,6 +136,33 @@ describe("write", function()
         s:close()
     end)
 
+    it("of nothing sends nothing, where nothing could be sent either", function()
+        local s, wire = t.wire()
+        assert(s:shutdown(socket.SHUT_WR))
+        for _, nothing in ipairs { "", {}, { "", "" } } do
+            assert.equal(0, s:write(nothing))
+        end
+        wire:close()
+        s:close()
+    end)
+
+    it("with time-out 0 counts what it has sent of a small string", function()
+        local s, p = t.with_python "hear(); data = drain(s); say(len(data), digest(data))"
+        local sent = {}
+        s:settimeout(0)
+        repeat
+            local data = t.random(3000, #sent + 1)
+            local all, err, some = s:write(data)
+            sent[#sent + 1] = data:sub(1, all or some)
+            if not all then
+                t.fails(socket.ERROR_TIMEOUT, some, all, err, some)
+            end
+        until not all
+        p:say "go"
+        s:close()
+        assert.equal(described(table.concat(sent)), p:finish())
+    end)
+
     it("goes on after the peer has closed its sending side", function()
         local s, p = t.with_python "s.shutdown(socket.SHUT_WR); say(drain(s).decode())"
         t.fails(socket.ERROR_CLOSED, "", s:read(1))
