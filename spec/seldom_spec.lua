@@ -92,8 +92,8 @@ describe("a small string", function()
 
     it("arrives whole when there is room for a part of it, and for the rest later", function()
         t.only_in_main "tasks never wait in the kernel"
-        local s, p = t.with_python(ASLEEP .. "hear(); await_sleep(argv[0]); data = drain(s); say(len(data), digest(data))",
-            sys.getpid())
+        local taker = "hear(); await_sleep(argv[0]); data = drain(s); say(len(data), digest(data))"
+        local s, p = t.with_python(ASLEEP .. taker, sys.getpid())
         local sent = {}
         p:say "go" -- reads when this process sleeps, since there is no more room
         for i = 1, 3000 do
