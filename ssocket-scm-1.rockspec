@@ -54,6 +54,7 @@ build = {
                 "src/lua/lua_task.c",
                 "src/lua/lua_tcp.c",
                 "src/lua/lua_udp.c",
+                "src/lua/lua_wait.c",
                 "src/lua/lua_yield.c",
                 "src/os/os_clock.c",
                 "src/os/os_fork.c",

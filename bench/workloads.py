@@ -109,7 +109,7 @@ def writes():
                        everybody("write", CQ, LUV), size=size, start=start,
                        note="The other side takes everything, and is woken up only for 64 KiB or more.",
                        instructions=min(4000, start * 2))
-    yield Workload("write-list", "write of an array of 16 strings of 64 bytes", "16 strings", "sink",
+    yield Workload("write-list", "write of an array of 16 strings of 64 bytes", "array", "sink",
                    {RAW: "write_list", RAW_EACH: "write_each", SS: "write_list", SS_EACH: "write_each",
                     SSJ: "write_list", SSJ_EACH: "write_each", LS: "write_list", LUV: "write_list"},
                    note="LuaSocket has no such call: it joins the strings first.")

@@ -288,6 +288,28 @@ describe("one reader and one writer", function()
         close_all(a, b)
     end)
 
+    for _, count in ipairs { 4, 40 } do
+        it(("sends an array of %d strings as it was, whatever becomes of it"):format(count), function()
+            local a, b = socket.pair()
+            local pieces = {}
+            for i = 1, count do
+                pieces[i] = t.random(i == 1 and 10 or 300000, i) -- the first one is gone when it waits
+            end
+            local whole = table.concat(pieces)
+            local writer = spawn(function()
+                return a:write(pieces)
+            end)
+            tasks.settle()
+            for i = 1, count do
+                pieces[i] = nil
+            end
+            t.collect()
+            assert.is_true(b:read(#whole) == whole)
+            assert.equal(#whole, join(writer))
+            close_all(a, b)
+        end)
+    end
+
     it("of datagrams likewise", function()
         local u, peer = socket.udp(), socket.udp()
         assert(u:bind("127.0.0.1", 0))

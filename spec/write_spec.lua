@@ -40,17 +40,19 @@ describe("write", function()
         end)
     end
 
-    it("sends an array of large and small pieces", function()
-        local pieces = {}
-        for i = 1, 40 do
-            pieces[i] = t.random(i % 2 == 0 and i or i * 30011, i)
-        end
-        local whole = table.concat(pieces)
-        local s, p = sink()
-        assert.equal(#whole, s:write(pieces))
-        s:close()
-        assert.equal(described(whole), p:finish())
-    end)
+    for _, count in ipairs { 15, 40 } do
+        it(("sends an array of %d large and small pieces"):format(count), function()
+            local pieces = {}
+            for i = 1, count do
+                pieces[i] = t.random(i % 2 == 0 and i or i * 30011, i)
+            end
+            local whole = table.concat(pieces)
+            local s, p = sink()
+            assert.equal(#whole, s:write(pieces))
+            s:close()
+            assert.equal(described(whole), p:finish())
+        end)
+    end
 
     it("takes numbers where it takes strings", function()
         local s, wire = t.wire()

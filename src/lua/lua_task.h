@@ -1,5 +1,5 @@
-/* Tasks: coroutines that C resumes when the call they wait in has ended. lua_sched.c runs them, lua_task.c is what a program
- * sees of them. */
+/* Tasks: coroutines that C resumes when the call they wait in has ended. lua_wait.c suspends them, lua_sched.c runs them,
+ * lua_task.c is what a program sees of them. */
 #ifndef LSS_TASK_H
 #define LSS_TASK_H
 
@@ -54,6 +54,11 @@ struct lss_standing {
     int ticket;           /* its number there */
 };
 
+static inline bool lss_stands(const struct ss_op *op)
+{
+    return !op->step;
+}
+
 /* The tasks of the state, which are made if need be. */
 struct lss_tasks *lss_tasks(lua_State *L);
 
@@ -74,6 +79,10 @@ int lss_sleep_with_tasks(lua_State *L, struct ss_loop *loop, int64_t timeout_ns)
 /* Has a new task run at the next turn. It and its coroutine are on top of the stack, and are popped; the coroutine has a
  * function and `values` arguments. */
 void lss_begin(lua_State *L, struct lss_task *t, int values);
+
+/* Waits in the main program for an operation that holds `s` (or NULL), and runs tasks meanwhile. */
+enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, unsigned holds,
+                                struct ss_op *op, int64_t deadline_ns);
 
 /* Runs tasks: until none is left, or for one turn of at most timeout_ns. */
 void lss_run_all(lua_State *L, struct lss_tasks *tasks);

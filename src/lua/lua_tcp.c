@@ -5,6 +5,8 @@
 
 #include <limits.h> /* INT_MAX */
 #include <math.h>   /* floor */
+#include <stddef.h> /* offsetof */
+#include <stdint.h> /* SIZE_MAX */
 
 struct tcp {
     struct lss_socket base;
@@ -263,28 +265,33 @@ static int finish_write(lua_State *L, struct ss_op *base, enum ss_status st)
     return results;
 }
 
+enum { FEW = 16 };
+
+/* Strings that stay on the stack. */
 struct writing {
     struct ss_write op;
-    struct iovec one; /* of a single string */
+    struct iovec few[FEW]; /* where op.iov points, unless there are more */
 };
 
 static void move_writing(struct ss_op *base, const struct ss_op *from)
 {
     struct writing *w = (struct writing *)base;
-    if (w->op.iov == &((const struct writing *)from)->one)
-        w->op.iov = &w->one;
+    const struct writing *old = (const struct writing *)from;
+    if (w->op.iov >= old->few && w->op.iov <= old->few + FEW)
+        w->op.iov = w->few + (w->op.iov - old->few);
 }
 
-static int run_write(lua_State *L, struct tcp *s, struct writing *w)
+static void begin_writing(struct writing *w, struct tcp *s, struct iovec *iov, size_t n)
 {
-    static const struct lss_way way = { finish_write, sizeof *w, move_writing, 0, LSS_WRITING };
-    return is_closed(s) ? finish_write(L, &w->op.op, SS_CLOSED) : lss_run(L, &s->base, &w->op.op, &way);
+    w->op = (struct ss_write){ .iov = iov, .n = n };
+    w->op.op = new_op(s, ss_write_step, SS_BY_SEND);
 }
 
-/* A small string finds room nearly always: it is sent before an operation is made for it, or as much of it as goes. */
+enum { SMALL = 4096 }; /* bytes for which there is room nearly always */
+
+/* A small string is sent before an operation is made for it, or as much of it as goes. */
 static enum ss_status send_small(struct tcp *s, struct iovec *data, size_t *sent, struct ss_error *err)
 {
-    enum { SMALL = 4096 };
     struct ss_io *io = &s->base.sock.io;
     if (data->iov_len == 0 || data->iov_len > SMALL || is_closed(s) || !lss_may_begin(&s->base.sock, LSS_WRITING))
         return SS_WANT;
@@ -297,6 +304,7 @@ static enum ss_status send_small(struct tcp *s, struct iovec *data, size_t *sent
 
 static int write_string(lua_State *L, struct tcp *s, struct iovec *data)
 {
+    static const struct lss_way way = { finish_write, offsetof(struct writing, few[1]), move_writing, 0, LSS_WRITING };
     size_t sent = 0;
     struct ss_error err;
     enum ss_status st = send_small(s, data, &sent, &err);
@@ -304,12 +312,43 @@ static int write_string(lua_State *L, struct tcp *s, struct iovec *data)
         lua_pushinteger(L, (lua_Integer)sent);
         return 1;
     }
-    struct writing w = { .op = { .iov = &w.one, .n = 1, .sent = sent }, .one = *data };
-    w.op.op = new_op(s, ss_write_step, SS_BY_SEND);
-    if (st == SS_WANT)
-        return run_write(L, s, &w);
+    struct writing w;
+    w.few[0] = *data;
+    begin_writing(&w, s, w.few, 1);
+    w.op.sent = sent;
+    if (st == SS_WANT && !is_closed(s))
+        return lss_run(L, &s->base, &w.op.op, &way);
     w.op.op.error = err;
-    return finish_write(L, &w.op.op, st);
+    return finish_write(L, &w.op.op, st == SS_WANT ? SS_CLOSED : st);
+}
+
+/* Pushes the elements of the array at index 2, so that nobody can change them; the sum of their lengths, or SIZE_MAX: one is
+ * no string. */
+static size_t push_few(lua_State *L, size_t n, struct iovec *iov)
+{
+    size_t sum = 0;
+    luaL_checkstack(L, FEW + LUA_MINSTACK, NULL);
+    for (size_t i = 0; i < n; i++) {
+        lua_rawgeti(L, 2, (int)i + 1);
+        iov[i].iov_base = (void *)lua_tolstring(L, -1, &iov[i].iov_len);
+        if (!iov[i].iov_base)
+            return SIZE_MAX;
+        sum += iov[i].iov_len;
+    }
+    return sum;
+}
+
+static int write_array(lua_State *L, struct tcp *s)
+{
+    static const struct lss_way way = { finish_write, sizeof(struct writing), move_writing, 0, LSS_WRITING };
+    struct writing w;
+    size_t n = lua_rawlen(L, 2);
+    size_t sum = n <= FEW ? push_few(L, n, w.few) : SIZE_MAX;
+    struct iovec *iov = sum == SIZE_MAX ? lss_check_strings(L, 2, &n) : w.few;
+    begin_writing(&w, s, iov, n);
+    if (is_closed(s))
+        return finish_write(L, &w.op.op, SS_CLOSED);
+    return (sum <= SMALL ? lss_run_brief : lss_run)(L, &s->base, &w.op.op, &way);
 }
 
 static int tcp_write(lua_State *L)
@@ -321,10 +360,7 @@ static int tcp_write(lua_State *L)
         return write_string(L, s, &one);
     if (!lua_istable(L, 2))
         return lss_type_error(L, 2, "string or table of strings");
-    struct writing w = { .op = { .n = 0 } };
-    w.op.iov = lss_check_strings(L, 2, &w.op.n);
-    w.op.op = new_op(s, ss_write_step, SS_BY_SEND);
-    return run_write(L, s, &w);
+    return write_array(L, s);
 }
 
 /* Connections */

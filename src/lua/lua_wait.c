@@ -1,0 +1,195 @@
+/* A call that may have to wait, when there are tasks. In a task it hands its operation over and suspends the coroutine: the
+ * scheduler makes its results and resumes it (lua_sched.c). The main program runs the tasks meanwhile. */
+#include "core/codes.h"
+#include "lua/lua_task.h"
+#include "lua/lua_yield.h"
+#include "run/block.h"
+#include "run/deadline.h"
+
+#include <string.h> /* memcpy */
+
+/* A call that did not wait lets others run after so many of its kind. */
+enum { CALLS = 64 };
+
+/* One call of each direction may wait on a socket. */
+static bool is_busy(const struct ss_sock *s, unsigned holds)
+{
+    return s && (((holds & LSS_READING) && s->holders[0]) || ((holds & LSS_WRITING) && s->holders[1]));
+}
+
+static int64_t deadline_of(const struct ss_op *op, int64_t timeout_ns)
+{
+    if (op->deadline_ns > 0)
+        return op->deadline_ns;
+    return timeout_ns < 0 ? SS_NEVER : ss_deadline_after(timeout_ns);
+}
+
+/* Suspending */
+
+/* Takes the operation along from the C stack. */
+static bool take_along(struct lss_task *t, struct ss_op *op, const struct lss_way *way)
+{
+    t->waiter.op = op;
+    if (way->size == 0)
+        return true;
+    if (way->size > t->room) {
+        void *more = ss_mem_resize(&t->tasks->mem, t->memory, t->room, way->size);
+        if (!more)
+            return false;
+        t->memory = more;
+        t->room = (unsigned)way->size;
+    }
+    t->waiter.op = memcpy(t->memory, op, way->size);
+    if (way->moved)
+        way->moved(t->waiter.op, op);
+    return true;
+}
+
+/* The waiting itself begins when the coroutine is suspended (begin_to_wait): Lua may refuse that. */
+static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
+                   const struct lss_way *way)
+{
+    if (!take_along(t, op, way)) {
+        op->error = ss_no_memory;
+        return way->finish(L, op, SS_ERROR);
+    }
+    t->way = way;
+    t->sock = s;
+    t->waiter.op->deadline_ns = deadline_of(op, timeout_ns);
+    lua_pushlightuserdata(L, t); /* no other yield has this */
+    return lua_yield(L,
+                     LSS_JIT ? lua_gettop(L) : way->keep + 1); /* LuaJIT forgets what is not yielded, arguments too */
+}
+
+/* Taking turns */
+
+/* Whether it is time to let others run first. What stands and has time lets them run anyway. */
+static bool takes_turn(struct lss_tasks *tasks, int64_t timeout_ns, const struct ss_op *op, bool cancelled)
+{
+    return tasks->calls++ >= CALLS && (!lss_stands(op) || timeout_ns == 0 || cancelled);
+}
+
+bool lss_has_turn(const struct ss_sock *s, unsigned holds)
+{
+    struct lss_tasks *tasks = (struct lss_tasks *)s->env->loop;
+    if (is_busy(s, holds) || (tasks->calls >= CALLS && (tasks->alive > 0 || tasks->runs)))
+        return false;
+    tasks->calls++;
+    return true;
+}
+
+/* What may want any number of descriptors, when only the loop can wait for so many. */
+static bool is_select(const struct ss_op *op, const struct ss_sock *s)
+{
+    return !s && op->patience == SS_BY_POLL;
+}
+
+/* In the main program and in a task */
+
+static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
+                       const struct lss_way *way)
+{
+    if (takes_turn(tasks, timeout_ns, op, false) && tasks->alive > 0 && lss_can_run(L)) {
+        bool was_open = s && s->io.fd >= 0;
+        tasks->calls = 0;
+        lss_run_turn(L, tasks, 0);
+        if (was_open && s->io.fd < 0) /* one of them has closed it */
+            return way->finish(L, op, SS_CLOSED);
+    }
+    if (is_busy(s, way->holds))
+        return way->finish(L, op, SS_BUSY);
+    enum ss_status st = SS_WANT;
+    bool by_loop = tasks->alive > 0 || is_select(op, s);
+    if (!lss_stands(op))
+        st = ss_block_run(op, s, by_loop ? 0 : timeout_ns);
+    if (timeout_ns == 0 && st == SS_WANT)
+        st = SS_TIMEOUT;
+    else if (timeout_ns != 0 && (st == SS_WANT || (st == SS_TIMEOUT && by_loop)))
+        st = lss_wait_in_main(L, tasks, s, way->holds, op, deadline_of(op, timeout_ns));
+    return way->finish(L, op, st);
+}
+
+static enum ss_status try_in_task(const struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op)
+{
+    enum ss_status st = SS_WANT;
+    if (!lss_stands(op) && timeout_ns == 0)
+        return ss_block_run(op, s, 0);
+    if (!lss_stands(op)) {
+        ss_io_give(op->io, SS_EDGE);
+        st = op->step(op);
+    }
+    if (st == SS_WANT && timeout_ns == 0)
+        return SS_TIMEOUT;
+    return st == SS_WANT && t->cancelled ? SS_CANCELLED : st;
+}
+
+static int run_in_task(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
+                       const struct lss_way *way)
+{
+    if (is_busy(s, way->holds))
+        return way->finish(L, op, SS_BUSY);
+    if (takes_turn(t->tasks, timeout_ns, op, t->cancelled) && L == t->co && lss_can_yield(L)) {
+        t->for_turn = true;
+        return suspend(L, t, s, t->cancelled ? 0 : timeout_ns, op, way);
+    }
+    enum ss_status st = try_in_task(t, s, timeout_ns, op);
+    if (st != SS_WANT)
+        return way->finish(L, op, st);
+    if (L != t->co)
+        return luaL_error(L,
+                          "cannot wait in a coroutine that socket.spawn has not started, while a task runs: make it a "
+                          "task, and hand its values over with socket.channel");
+    if (LSS_SURE_TO_YIELD && !lss_can_yield(L))
+        return lss_cannot_wait(L);
+    return suspend(L, t, s, timeout_ns, op, way);
+}
+
+int lss_run_with_tasks(lua_State *L, struct ss_loop *loop, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
+                       const struct lss_way *way)
+{
+    struct lss_tasks *tasks = (struct lss_tasks *)loop;
+    int results;
+    do
+        results = tasks->runs ? run_in_task(L, tasks->runs, s, timeout_ns, op, way)
+                              : run_in_main(L, tasks, s, timeout_ns, op, way);
+    while (results == LSS_AGAIN);
+    return results;
+}
+
+int lss_stand(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct lss_standing *standing,
+              const struct lss_way *way)
+{
+    return lss_run_with_tasks(L, &tasks->loop, NULL, timeout_ns, &standing->op, way);
+}
+
+/* The result of a call that did not wait, after others have had their turn if it is time for that. */
+
+static int finish_pass(lua_State *L, struct ss_op *op, enum ss_status st)
+{
+    (void)L, (void)op, (void)st;
+    return 1;
+}
+
+int lss_pass(lua_State *L, struct lss_tasks *tasks)
+{
+    static const struct lss_way way = { finish_pass, sizeof(struct lss_standing), NULL, 1, 0 };
+    struct lss_standing standing = { .line = NULL };
+    return tasks->calls >= CALLS ? lss_stand(L, tasks, 0, &standing, &way) : (tasks->calls++, 1);
+}
+
+/* Sleeping: the time that is over is what it has waited for. */
+
+static int finish_sleep(lua_State *L, struct ss_op *op, enum ss_status st)
+{
+    return lss_push_done(L, st == SS_TIMEOUT ? SS_OK : st, &op->error);
+}
+
+int lss_sleep_with_tasks(lua_State *L, struct ss_loop *loop, int64_t timeout_ns)
+{
+    static const struct lss_way way = { finish_sleep, sizeof(struct lss_standing), NULL, 0, 0 };
+    struct lss_tasks *tasks = (struct lss_tasks *)loop;
+    struct lss_standing standing = { .line = NULL };
+    if (timeout_ns == 0)
+        tasks->calls = CALLS; /* somebody else's turn */
+    return lss_stand(L, tasks, timeout_ns, &standing, &way);
+}
