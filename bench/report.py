@@ -6,6 +6,7 @@ import re
 import subprocess
 
 from figures import CALLS, COST, FIGURES, RATE
+from measure import HERE
 from plot import bars
 from results import Spread, applies, ratio, reached
 from workloads import COPAS, JIT, LSJ, LUA, NGINX, PEERS, SS
@@ -159,6 +160,8 @@ def page(results, rounds):
     yield HEAD.format(machine=machine(), rounds=rounds)
     yield "## Figures\n"
     yield summary(results)
+    with open(os.path.join(HERE, "missed.md"), encoding="utf-8") as why:
+        yield why.read()
     group = None
     for result in results.values():
         if result.workload.group != group:

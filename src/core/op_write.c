@@ -1,7 +1,6 @@
 #include "core/op_write.h"
 
-/* Steps over `sent` bytes and over buffers that are empty. */
-static void advance(struct ss_write *op, size_t sent)
+void ss_write_advance(struct ss_write *op, size_t sent)
 {
     op->sent += sent;
     while (op->n > 0 && sent >= op->iov->iov_len) {
@@ -19,7 +18,7 @@ enum ss_status ss_write_step(struct ss_op *base)
 {
     struct ss_write *op = (struct ss_write *)base;
     if (op->n > 0 && op->iov->iov_len == 0)
-        advance(op, 0);
+        ss_write_advance(op, 0);
     while (op->n > 0) {
         size_t sent = 0;
         enum ss_status st = base->io->via->send(base->io, op->iov, op->n, &sent, &base->error);
@@ -27,7 +26,7 @@ enum ss_status ss_write_step(struct ss_op *base)
             return ss_op_want(base, SS_WRITABLE);
         if (st != SS_OK)
             return st;
-        advance(op, sent);
+        ss_write_advance(op, sent);
     }
     return SS_OK;
 }

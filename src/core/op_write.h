@@ -16,6 +16,9 @@ struct ss_write {
 /* SS_OK | SS_WANT | SS_ERROR; `sent` is right at every end. */
 enum ss_status ss_write_step(struct ss_op *op);
 
+/* Steps over `sent` bytes and over buffers that are empty. */
+void ss_write_advance(struct ss_write *op, size_t sent);
+
 #pragma GCC visibility pop
 
 #endif

@@ -7,6 +7,7 @@
 #include <math.h>   /* floor */
 #include <stddef.h> /* offsetof */
 #include <stdint.h> /* SIZE_MAX */
+#include <string.h> /* memcpy */
 
 struct tcp {
     struct lss_socket base;
@@ -281,49 +282,55 @@ static void move_writing(struct ss_op *base, const struct ss_op *from)
         w->op.iov = w->few + (w->op.iov - old->few);
 }
 
-static void begin_writing(struct writing *w, struct tcp *s, struct iovec *iov, size_t n)
+/* What is to be written, of which `sent` bytes are gone. */
+static void begin_writing(struct writing *w, struct tcp *s, struct iovec *iov, size_t n, size_t sent)
 {
     w->op = (struct ss_write){ .iov = iov, .n = n };
     w->op.op = new_op(s, ss_write_step, SS_BY_SEND);
+    ss_write_advance(&w->op, sent);
+}
+
+static int go_on_writing(lua_State *L, struct tcp *s, struct writing *w, enum ss_status st, const struct lss_way *way)
+{
+    if (st == SS_WANT && !is_closed(s))
+        return lss_run(L, &s->base, &w->op.op, way);
+    return finish_write(L, &w->op.op, st == SS_WANT ? SS_CLOSED : st);
 }
 
 enum { SMALL = 4096 }; /* bytes for which there is room nearly always */
 
-/* A small string is sent before an operation is made for it, or as much of it as goes. */
-static enum ss_status send_small(struct tcp *s, struct iovec *data, size_t *sent, struct ss_error *err)
+/* Sends a few bytes, or what goes of them, before an operation is made for it. */
+static enum ss_status send_small(struct tcp *s, const void *data, size_t len, size_t *sent, struct ss_error *err)
 {
     struct ss_io *io = &s->base.sock.io;
-    if (data->iov_len == 0 || data->iov_len > SMALL || is_closed(s) || !lss_may_begin(&s->base.sock, LSS_WRITING))
+    struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
+    if (len == 0 || len > SMALL || is_closed(s) || !lss_may_begin(&s->base.sock, LSS_WRITING))
         return SS_WANT;
     ss_io_give(io, SS_TRY);
-    enum ss_status st = io->via->send(io, data, 1, sent, err);
-    data->iov_base = (char *)data->iov_base + *sent;
-    data->iov_len -= *sent;
-    return st == SS_OK && data->iov_len > 0 ? SS_WANT : st;
+    enum ss_status st = io->via->send(io, &iov, 1, sent, err);
+    return st == SS_OK && *sent < len ? SS_WANT : st;
 }
 
-static int write_string(lua_State *L, struct tcp *s, struct iovec *data)
+static int write_string(lua_State *L, struct tcp *s, const char *data, size_t len)
 {
     static const struct lss_way way = { finish_write, offsetof(struct writing, few[1]), move_writing, 0, LSS_WRITING };
     size_t sent = 0;
     struct ss_error err;
-    enum ss_status st = send_small(s, data, &sent, &err);
+    enum ss_status st = send_small(s, data, len, &sent, &err);
     if (st == SS_OK) {
-        lua_pushinteger(L, (lua_Integer)sent);
+        lua_pushinteger(L, (lua_Integer)len);
         return 1;
     }
     struct writing w;
-    w.few[0] = *data;
-    begin_writing(&w, s, w.few, 1);
-    w.op.sent = sent;
-    if (st == SS_WANT && !is_closed(s))
-        return lss_run(L, &s->base, &w.op.op, &way);
-    w.op.op.error = err;
-    return finish_write(L, &w.op.op, st == SS_WANT ? SS_CLOSED : st);
+    w.few[0] = (struct iovec){ .iov_base = (void *)data, .iov_len = len };
+    begin_writing(&w, s, w.few, 1, sent);
+    if (st == SS_ERROR)
+        w.op.op.error = err;
+    return go_on_writing(L, s, &w, st, &way);
 }
 
-/* Pushes the elements of the array at index 2, so that nobody can change them; the sum of their lengths, or SIZE_MAX: one is
- * no string. */
+/* Pushes the elements of the array at index 2, so that nobody can change them. Their length, or more than SMALL; SIZE_MAX: one
+ * is no string. */
 static size_t push_few(lua_State *L, size_t n, struct iovec *iov)
 {
     size_t sum = 0;
@@ -333,31 +340,48 @@ static size_t push_few(lua_State *L, size_t n, struct iovec *iov)
         iov[i].iov_base = (void *)lua_tolstring(L, -1, &iov[i].iov_len);
         if (!iov[i].iov_base)
             return SIZE_MAX;
-        sum += iov[i].iov_len;
+        if (sum <= SMALL) /* no overflow */
+            sum += iov[i].iov_len;
     }
     return sum;
+}
+
+/* Copying a few bytes is cheaper than what the kernel does for each of several buffers. */
+static enum ss_status send_joined(struct tcp *s, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err)
+{
+    char joined[SMALL];
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++) {
+        memcpy(joined + len, iov[i].iov_base, iov[i].iov_len);
+        len += iov[i].iov_len;
+    }
+    return send_small(s, joined, len, sent, err);
 }
 
 static int write_array(lua_State *L, struct tcp *s)
 {
     static const struct lss_way way = { finish_write, sizeof(struct writing), move_writing, 0, LSS_WRITING };
     struct writing w;
-    size_t n = lua_rawlen(L, 2);
+    struct ss_error err;
+    enum ss_status st = SS_WANT;
+    size_t sent = 0, n = lua_rawlen(L, 2);
     size_t sum = n <= FEW ? push_few(L, n, w.few) : SIZE_MAX;
     struct iovec *iov = sum == SIZE_MAX ? lss_check_strings(L, 2, &n) : w.few;
-    begin_writing(&w, s, iov, n);
-    if (is_closed(s))
-        return finish_write(L, &w.op.op, SS_CLOSED);
-    return (sum <= SMALL ? lss_run_brief : lss_run)(L, &s->base, &w.op.op, &way);
+    if (sum <= SMALL)
+        st = send_joined(s, iov, n, &sent, &err);
+    begin_writing(&w, s, iov, n, sent);
+    if (st == SS_ERROR)
+        w.op.op.error = err;
+    return go_on_writing(L, s, &w, st, &way);
 }
 
 static int tcp_write(lua_State *L)
 {
-    struct iovec one;
+    size_t len;
     struct tcp *s = self(L);
-    one.iov_base = (void *)lua_tolstring(L, 2, &one.iov_len);
-    if (one.iov_base)
-        return write_string(L, s, &one);
+    const char *data = lua_tolstring(L, 2, &len);
+    if (data)
+        return write_string(L, s, data, len);
     if (!lua_istable(L, 2))
         return lss_type_error(L, 2, "string or table of strings");
     return write_array(L, s);
