@@ -299,8 +299,9 @@ static int go_on_writing(lua_State *L, struct tcp *s, struct writing *w, enum ss
 
 enum { SMALL = 4096 }; /* bytes for which there is room nearly always */
 
-/* Sends a few bytes, or what goes of them, before an operation is made for it. */
-static enum ss_status send_small(struct tcp *s, const void *data, size_t len, size_t *sent, struct ss_error *err)
+/* Sends a few bytes, or what goes of them, before an operation is made for it. Inline: few calls between Lua and the kernel,
+ * as in lss_run_brief. */
+static inline enum ss_status send_small(struct tcp *s, const void *data, size_t len, size_t *sent, struct ss_error *err)
 {
     struct ss_io *io = &s->base.sock.io;
     struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
