@@ -11,6 +11,7 @@ SLACK = 1.03  # instructions vary a little with the compiler
 
 HEAD = """# Of ssocket on Lua 5.4, for `make bench-counts`; written by `bench/run counts --write`.
 # A run fails when system calls grow (by more than chance allows the first operations) or instructions by more than 3 %.
+# Instructions are those of the module and of Lua: the C library has others for other processors.
 #
 # workload             operations  system calls  instructions an operation
 """

@@ -202,9 +202,31 @@ def system_calls(workload, who, n, ahead=0):
     return twice(traced, n)
 
 
+# The C library copies with other instructions on other processors.
+NOT_INSTRUCTED = ("libc.so", "libc-", "ld-linux", "ld-", "libm.so", "vgpreload")
+
+
+def counted_instructions(report):
+    """Of a file of callgrind's ("Callgrind Format Specification"), without those libraries."""
+    names, total, counts, is_call = {}, 0, False, False
+    for line in report:
+        obj = re.match(r"ob=\((\d+)\)(?: (.*))?$", line)
+        if obj:
+            name = names.setdefault(obj[1], obj[2] or "")
+            counts = not os.path.basename(name).startswith(NOT_INSTRUCTED)
+        elif line.startswith("cob="):
+            called = re.match(r"cob=\((\d+)\)(?: (.*))?$", line)
+            names.setdefault(called[1], called[2] or "")
+        elif re.match(r"[-+*\d]", line) and not is_call and counts:
+            total += int(line.split()[1])
+        is_call = line.startswith("calls=")
+    return total
+
+
 def instructions(workload, who, n):
-    """Instructions, outside the kernel, per operation."""
+    """Instructions per operation, outside the kernel and the C library."""
     def collected(n):
-        _, err = Run(workload, who, n, ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]).outputs()
-        return Counter(all=int(re.search(r"Collected : (\d+)", err)[1]))
+        with tempfile.NamedTemporaryFile("r") as report:
+            Run(workload, who, n, ["valgrind", "--tool=callgrind", f"--callgrind-out-file={report.name}"]).outputs()
+            return Counter(all=counted_instructions(report))
     return twice(collected, n)["all"] / n

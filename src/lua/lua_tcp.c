@@ -331,11 +331,12 @@ static int write_string(lua_State *L, struct tcp *s, const char *data, size_t le
 }
 
 /* Pushes the elements of the array at index 2, so that nobody can change them. Their length, or more than SMALL; SIZE_MAX: one
- * is no string. */
+ * is no string, or there is no room. */
 static size_t push_few(lua_State *L, size_t n, struct iovec *iov)
 {
     size_t sum = 0;
-    luaL_checkstack(L, FEW + LUA_MINSTACK, NULL);
+    if (!lua_checkstack(L, FEW + LUA_MINSTACK))
+        return SIZE_MAX;
     for (size_t i = 0; i < n; i++) {
         lua_rawgeti(L, 2, (int)i + 1);
         iov[i].iov_base = (void *)lua_tolstring(L, -1, &iov[i].iov_len);

@@ -60,8 +60,10 @@ int lss_cannot_wait(lua_State *L)
 #if LUA_VERSION_NUM >= 502
 void lss_check_room(lua_State *L, lua_State *co, int n)
 {
-    if (!lua_checkstack(co, n))
-        luaL_error(L, "stack overflow");
+    if (lua_checkstack(co, n))
+        return;
+    lua_pushliteral(L, "not enough memory"); /* more values than a stack may have are refused by Lua before */
+    lua_error(L);
 }
 #else
 /* lua_checkstack raises its errors in `co`, where nobody would catch them. */
