@@ -130,12 +130,13 @@ class Server:
         while self.process.poll() is None and time.monotonic() < limit:
             try:
                 with socket.create_connection((self.host, self.port), 1) as s:
-                    s.settimeout(limit - time.monotonic())
+                    s.settimeout(START_LIMIT)
                     s.sendall(b"GET / HTTP/1.0\r\n\r\n")
                     if s.recv(1):
                         return
             except OSError:
-                time.sleep(0.01)
+                pass
+            time.sleep(0.01)
         raise self.failure("the server has not begun")
 
     def failure(self, what):

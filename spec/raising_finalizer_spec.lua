@@ -77,6 +77,23 @@ describe("a finalizer that raises", function()
         assert(a:pending() == 0 and (a:fileno() == -1) == (closed == true))
     ]])
 
+    it("and closes the task's coroutine meanwhile loses that task alone", alone [[
+        local close = coroutine.close or function() end
+        local a, b = socket.pair()
+        local co
+        local task = socket.spawn(function() co = coroutine.running() return #a:read(N) end)
+        local other = socket.spawn(function() sleep(0.05) return "fine" end)
+        sleep(0)
+        b:settimeout(0)
+        assert(b:write(text) == N)
+        arm(function() close(co) end)
+        fire(sleep, 0.1)
+        local ok, n = task:wait(1)
+        assert(ok and n == N or n:find("closed by the program", 1, true), n)
+        assert(select(2, other:wait(1)) == "fine")
+        assert(a:write "more" == 4)
+    ]])
+
     it("while a task's datagram is made into a string leaves that datagram for the task", alone [[
         local u, v = socket.udp(), socket.udp()
         assert(u:bind("127.0.0.1", 0) and v:bind("127.0.0.1", 0))

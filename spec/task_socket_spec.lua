@@ -288,6 +288,34 @@ describe("one reader and one writer", function()
         close_all(a, b)
     end)
 
+    for _, what in ipairs { "string", "array" } do
+        it(("sends a %s that is cut as one, however many calls there were before"):format(what), function()
+            for before = 60, 66 do
+                local a, b = socket.pair()
+                local elsewhere, far = socket.pair()
+                assert(a:setopt(socket.OPT_SNDBUF, 1))
+                assert(a:write(("x"):rep(500)))
+                local got = {}
+                local reader = spawn(function()
+                    got[1] = b:readsome(1000) -- makes room
+                    local sent, err = a:write "-"
+                    assert(sent or err == socket.ERROR_BUSY, err)
+                    got[2] = b:readall()
+                end)
+                for _ = 1, before do
+                    assert(elsewhere:write "q")
+                end
+                local text = ("M"):rep(4000)
+                assert.equal(4000, a:write(what == "string" and text or { text:sub(1, 1), text:sub(2) }))
+                a:close()
+                join(reader)
+                local whole = table.concat(got)
+                assert.is_truthy(whole:find(text, 1, true), before)
+                close_all(b, elsewhere, far)
+            end
+        end)
+    end
+
     for _, count in ipairs { 4, 40 } do
         it(("sends an array of %d strings as it was, whatever becomes of it"):format(count), function()
             local a, b = socket.pair()

@@ -39,6 +39,7 @@ struct ss_op {
     uint16_t after_ms;   /* 0, or: step again so many milliseconds after this step, whatever happens */
     uint8_t patience;    /* enum ss_patience */
     bool due : 1;        /* set by the driver: after_ms has passed since the last step */
+    bool tried : 1;      /* what needs no waiting has been tried just now, in vain */
     int64_t deadline_ns; /* of the driver: 0: none is known yet; or when it ends, also when it is run once more */
 };
 

@@ -107,11 +107,18 @@ int lss_run_for(lua_State *L, struct ss_env *env, struct ss_sock *s, int64_t tim
 int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_way *way);
 
 /* Whether a call that needs no waiting may be done at once: nobody else waits on the socket for the same, and no other task
- * is to have its turn first. */
+ * is to have its turn first. One that has been done counts; one that is to wait after all counts later, and nobody has a
+ * turn in between. */
 bool lss_has_turn(const struct ss_sock *s, unsigned holds);
+void lss_count_call(const struct ss_sock *s);
 static inline bool lss_may_begin(const struct ss_sock *s, unsigned holds)
 {
     return !s->env->loop || lss_has_turn(s, holds);
+}
+static inline void lss_has_done(const struct ss_sock *s)
+{
+    if (s->env->loop)
+        lss_count_call(s);
 }
 
 /* lss_run for what hardly ever has to wait: it is tried first, without a look at the clock and with few calls between Lua and
@@ -122,8 +129,11 @@ static inline int lss_run_brief(lua_State *L, struct lss_socket *s, struct ss_op
     if (lss_may_begin(&s->sock, way->holds)) {
         ss_io_give(op->io, SS_TRY);
         enum ss_status st = op->step(op);
-        if (st != SS_WANT)
+        if (st != SS_WANT) {
+            lss_has_done(&s->sock);
             return way->finish(L, op, st);
+        }
+        op->tried = true;
     }
     return lss_run(L, s, op, way);
 }

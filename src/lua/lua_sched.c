@@ -292,8 +292,10 @@ static enum ss_status status_of(const struct lss_task *t)
     return t->cancelled && t->waiter.status == SS_TIMEOUT ? SS_CANCELLED : t->waiter.status;
 }
 
+enum { LOST = -3 };
+
 /* Turns what a task has waited for into results, on top of its stack; their number. What is kept stays where it is until that
- * has succeeded. LSS_AGAIN: it waits once more. */
+ * has succeeded. LSS_AGAIN: it waits once more. LOST: a finalizer has closed or resumed the coroutine meanwhile. */
 static int finish_call(lua_State *L, struct lss_task *t)
 {
     int top = lua_gettop(L);
@@ -303,6 +305,10 @@ static int finish_call(lua_State *L, struct lss_task *t)
         lua_pushvalue(t->co, -t->values - 1);
     lua_xmove(t->co, L, t->values);
     int n = t->way->finish(L, t->waiter.op, status_of(t));
+    if (!is_there(&t->waiter)) {
+        lua_settop(L, top);
+        return LOST;
+    }
     if (n != LSS_AGAIN) {
         lss_check_room(L, t->co, n);
         lua_pop(t->co, t->values + 1);
@@ -338,7 +344,9 @@ static void go_on(lua_State *L, struct lss_task *t)
         n = t->values;
     else
         lua_pop(t->co, 1);
-    if (n == LSS_AGAIN) {
+    if (n == LOST) {
+        lose(L, t);
+    } else if (n == LSS_AGAIN) {
         t->for_turn = true;
         t->stumbled = false;
         begin_to_wait(t);

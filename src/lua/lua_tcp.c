@@ -129,7 +129,10 @@ static const struct lss_way readsome_way = { finish_readsome, sizeof(struct read
 static bool take_at_hand(lua_State *L, struct tcp *s, size_t n, size_t delimiter)
 {
     struct ss_inbuf *in = &s->base.sock.in;
-    return lss_may_begin(&s->base.sock, LSS_READING) && account(L, in) && take(L, in, n, delimiter);
+    if (!lss_may_begin(&s->base.sock, LSS_READING) || !account(L, in) || !take(L, in, n, delimiter))
+        return false;
+    lss_has_done(&s->base.sock);
+    return true;
 }
 
 static int read_with(lua_State *L, struct tcp *s, enum ss_status (*step)(struct ss_op *), size_t want,
@@ -290,17 +293,20 @@ static void begin_writing(struct writing *w, struct tcp *s, struct iovec *iov, s
     ss_write_advance(&w->op, sent);
 }
 
+/* After send_small, if that was tried. */
 static int go_on_writing(lua_State *L, struct tcp *s, struct writing *w, enum ss_status st, const struct lss_way *way)
 {
-    if (st == SS_WANT && !is_closed(s))
-        return lss_run(L, &s->base, &w->op.op, way);
-    return finish_write(L, &w->op.op, st == SS_WANT ? SS_CLOSED : st);
+    w->op.op.tried = st == SS_TIMEOUT;
+    ss_op_want(&w->op.op, SS_WRITABLE);
+    if (st != SS_WANT && st != SS_TIMEOUT)
+        return finish_write(L, &w->op.op, st);
+    return is_closed(s) ? finish_write(L, &w->op.op, SS_CLOSED) : lss_run(L, &s->base, &w->op.op, way);
 }
 
 enum { SMALL = 4096 }; /* bytes for which there is room nearly always */
 
-/* Sends a few bytes, or what goes of them, before an operation is made for it. Inline: few calls between Lua and the kernel,
- * as in lss_run_brief. */
+/* Sends a few bytes before an operation is made for it. SS_WANT: it was not tried. SS_TIMEOUT: only `sent` of them found room.
+ * Inline: few calls between Lua and the kernel, as in lss_run_brief. */
 static inline enum ss_status send_small(struct tcp *s, const void *data, size_t len, size_t *sent, struct ss_error *err)
 {
     struct ss_io *io = &s->base.sock.io;
@@ -309,7 +315,10 @@ static inline enum ss_status send_small(struct tcp *s, const void *data, size_t 
         return SS_WANT;
     ss_io_give(io, SS_TRY);
     enum ss_status st = io->via->send(io, &iov, 1, sent, err);
-    return st == SS_OK && *sent < len ? SS_WANT : st;
+    if (st == SS_WANT || (st == SS_OK && *sent < len))
+        return SS_TIMEOUT;
+    lss_has_done(&s->base.sock);
+    return st;
 }
 
 static int write_string(lua_State *L, struct tcp *s, const char *data, size_t len)

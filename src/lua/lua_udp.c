@@ -286,16 +286,23 @@ static int send_named(lua_State *L, struct udp *s, const struct sending *sending
     return lss_run(L, &s->base, &op->named.op, &way);
 }
 
+static int run_sending(lua_State *L, struct udp *s, struct sending *op)
+{
+    static const struct lss_way way = { finish_sending, sizeof *op, move_sending, 0, LSS_WRITING };
+    if (is_many(&op->as.op))
+        return lss_run(L, &s->base, &op->as.op, &way);
+    return lss_run_brief(L, &s->base, &op->as.op, &way);
+}
+
 /* Sends to the address at index `arg`, or to the peer when there is none. An address that is known, on a socket that is open
  * and can reach it, needs no more than the system call. */
 static int send_to(lua_State *L, struct udp *s, struct sending *op, int arg)
 {
-    static const struct lss_way way = { finish_sending, sizeof *op, move_sending, 0, LSS_WRITING };
     struct ss_target target;
     if (lua_isnoneornil(L, arg) && lua_isnoneornil(L, arg + 1)) {
         if (is_closed(s))
             return finish_sending(L, &op->as.op, SS_CLOSED);
-        return lss_run_brief(L, &s->base, &op->as.op, &way);
+        return run_sending(L, s, op);
     }
     enum ss_status st = lss_check_target(L, arg, 0, &target, &op->as.op.error);
     if (st != SS_OK)
@@ -304,7 +311,7 @@ static int send_to(lua_State *L, struct udp *s, struct sending *op, int arg)
     if (target.addr.len == 0 || is_closed(s) || !ss_addr_fit(&op->known, s->base.sock.family))
         return send_named(L, s, op, &target);
     *destination(op) = &op->known;
-    return lss_run_brief(L, &s->base, &op->as.op, &way);
+    return run_sending(L, s, op);
 }
 
 static int udp_send(lua_State *L)

@@ -72,10 +72,13 @@ static bool takes_turn(struct lss_tasks *tasks, int64_t timeout_ns, const struct
 bool lss_has_turn(const struct ss_sock *s, unsigned holds)
 {
     struct lss_tasks *tasks = (struct lss_tasks *)s->env->loop;
-    if (is_busy(s, holds) || (tasks->calls >= CALLS && (tasks->alive > 0 || tasks->runs)))
-        return false;
-    tasks->calls++;
-    return true;
+    bool others_first = tasks->calls >= CALLS && (tasks->alive > 0 || tasks->runs);
+    return !others_first && !is_busy(s, holds);
+}
+
+void lss_count_call(const struct ss_sock *s)
+{
+    ((struct lss_tasks *)s->env->loop)->calls++;
 }
 
 /* What may want any number of descriptors, when only the loop can wait for so many. */
@@ -114,7 +117,7 @@ static enum ss_status try_in_task(const struct lss_task *t, struct ss_sock *s, i
     enum ss_status st = SS_WANT;
     if (!lss_stands(op) && timeout_ns == 0)
         return ss_block_run(op, s, 0);
-    if (!lss_stands(op)) {
+    if (!lss_stands(op) && !op->tried) {
         ss_io_give(op->io, SS_EDGE);
         st = op->step(op);
     }

@@ -132,7 +132,7 @@ enum ss_status ss_block_run(struct ss_op *op, struct ss_sock *s, int64_t timeout
     if (s)
         ss_env_forked(s->env);
     if (timeout_ns == 0)
-        return run_at_once(op);
+        return op->tried ? SS_TIMEOUT : run_at_once(op);
     bool endless = timeout_ns < 0;
     int64_t deadline_ns = op->deadline_ns;
     if (!endless && deadline_ns == 0) {

@@ -332,6 +332,20 @@ static void test_before_the_clock(void)
     check_first_steps(false, -1, "o", "F");
 }
 
+/* What was tried in vain just now is not tried again where there is no time. */
+static void test_tried_before(void)
+{
+    struct pair pair;
+    pair_open(&pair);
+    struct fake fake = make_fake(&pair, SS_BY_SEND, "oo");
+    fake.op.tried = true;
+    CHECK(ss_block_run(&fake.op, &pair.sock, 0) == SS_TIMEOUT);
+    CHECKF(strcmp(fake.log, "") == 0, "%s", fake.log);
+    fake.op.tried = false;
+    CHECK(ss_block_run(&fake.op, &pair.sock, 0) == SS_OK);
+    pair_close(&pair);
+}
+
 /* What the kernel really has, in milliseconds. */
 static int64_t kernel_timeout(int fd, int option)
 {
@@ -645,6 +659,7 @@ int main(void)
     RUN(test_endless_time);
     RUN(test_large_calls_count_as_many);
     RUN(test_before_the_clock);
+    RUN(test_tried_before);
     RUN(test_times_at_the_edge);
     RUN(test_once_is_once);
     RUN(test_calls_are_counted);
