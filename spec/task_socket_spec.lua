@@ -305,12 +305,12 @@ describe("one reader and one writer", function()
                 for _ = 1, before do
                     assert(elsewhere:write "q")
                 end
-                local text = ("M"):rep(4000)
-                assert.equal(4000, a:write(what == "string" and text or { text:sub(1, 1), text:sub(2) }))
+                local message = ("M"):rep(4000)
+                assert.equal(4000, a:write(what == "string" and message or { message:sub(1, 1), message:sub(2) }))
                 a:close()
                 join(reader)
                 local whole = table.concat(got)
-                assert.is_truthy(whole:find(text, 1, true), before)
+                assert.is_truthy(whole:find(message, 1, true), before)
                 close_all(b, elsewhere, far)
             end
         end)
