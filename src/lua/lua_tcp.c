@@ -7,7 +7,6 @@
 #include <math.h>   /* floor */
 #include <stddef.h> /* offsetof */
 #include <stdint.h> /* SIZE_MAX */
-#include <string.h> /* memcpy */
 
 struct tcp {
     struct lss_socket base;
@@ -357,33 +356,19 @@ static size_t push_few(lua_State *L, size_t n, struct iovec *iov)
     return sum;
 }
 
-/* Copying a few bytes is cheaper than what the kernel does for each of several buffers. */
-static enum ss_status send_joined(struct tcp *s, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err)
-{
-    char joined[SMALL];
-    size_t len = 0;
-    for (size_t i = 0; i < n; i++) {
-        memcpy(joined + len, iov[i].iov_base, iov[i].iov_len);
-        len += iov[i].iov_len;
-    }
-    return send_small(s, joined, len, sent, err);
-}
-
 static int write_array(lua_State *L, struct tcp *s)
 {
     static const struct lss_way way = { finish_write, sizeof(struct writing), move_writing, 0, LSS_WRITING };
     struct writing w;
-    struct ss_error err;
-    enum ss_status st = SS_WANT;
-    size_t sent = 0, n = lua_rawlen(L, 2);
+    size_t n = lua_rawlen(L, 2);
     size_t sum = n <= FEW ? push_few(L, n, w.few) : SIZE_MAX;
     struct iovec *iov = sum == SIZE_MAX ? lss_check_strings(L, 2, &n) : w.few;
+    begin_writing(&w, s, iov, n, 0);
+    if (is_closed(s))
+        return finish_write(L, &w.op.op, SS_CLOSED);
     if (sum <= SMALL)
-        st = send_joined(s, iov, n, &sent, &err);
-    begin_writing(&w, s, iov, n, sent);
-    if (st == SS_ERROR)
-        w.op.op.error = err;
-    return go_on_writing(L, s, &w, st, &way);
+        return lss_run_brief(L, &s->base, &w.op.op, &way);
+    return lss_run(L, &s->base, &w.op.op, &way);
 }
 
 static int tcp_write(lua_State *L)
