@@ -17,12 +17,11 @@ end
 
 -- An interface with a link-local IPv6 address, and that address; nil when there is none.
 local function link_local()
-    local lines = io.open "/proc/net/if_inet6"
-    for line in lines and lines:lines() or function() end do
-        local hex, name = line:match "^(fe80%x+) %x+ %x+ %x+ %x+ +(%S+)"
-        if hex then
-            return hex:gsub("%x%x%x%x", "%0:"):sub(1, -2), name
-        end
+    local file = io.open "/proc/net/if_inet6"
+    if file then
+        local hex, name = ("\n" .. file:read "*a"):match "\n(fe80%x+) %x+ %x+ %x+ %x+ +(%S+)"
+        file:close() -- a guard would count it for as long as the collector leaves it open
+        return hex and hex:gsub("%x%x%x%x", "%0:"):sub(1, -2), name
     end
 end
 

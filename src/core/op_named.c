@@ -11,6 +11,7 @@ void ss_named_init(struct ss_named *op, struct ss_env *env, struct ss_sock *sock
     op->op.step = ss_named_step;
     op->op.io = sock ? &sock->io : &op->io;
     op->op.patience = SS_BY_OWN;
+    op->op.closes = true;
     op->found = op->one_left = op->single = target->addr.len > 0;
     op->own = sock && sock->io.fd >= 0;
 }

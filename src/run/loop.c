@@ -164,9 +164,9 @@ static enum ss_status link_watch(struct ss_loop *loop, struct ss_waiter *w, cons
     if (st != SS_OK)
         return st;
     struct ss_watch *watch = &w->watches[w->nwatches++], **head = &loop->by_fd[want->fd];
-    *watch = (struct ss_watch){
-        .next = *head, .waiter = w, .fd = want->fd, .events = (uint8_t)want->events, .foreign = foreign
-    };
+    *watch = (struct ss_watch){ .next = *head, .waiter = w, .fd = want->fd, .events = (uint8_t)want->events };
+    watch->foreign = foreign;
+    watch->closing = w->op->closes;
     *head = watch;
     loop->nwatches++;
     return SS_OK;
@@ -181,7 +181,7 @@ static void unlink_watch(struct ss_loop *loop, const struct ss_watch *watch)
     loop->nwatches--;
     /* The descriptor of a connect that has won is a socket's by now, and may stay registered. */
     if (watch->foreign && !loop->by_fd[watch->fd] && !ss_env_find(loop->env, watch->fd))
-        forget(loop, watch->fd, false);
+        forget(loop, watch->fd, watch->closing);
 }
 
 static void unwatch(struct ss_loop *loop, struct ss_waiter *w)

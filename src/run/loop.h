@@ -17,6 +17,7 @@ struct ss_watch {
     int fd;
     uint8_t events;
     bool foreign; /* it is not the descriptor of one of our sockets */
+    bool closing; /* and the operation closes it before it ends, or soon after */
 };
 
 /* Waiters in the order in which they came: a ring of which the line itself is a part, and so one can leave from anywhere. */

@@ -993,6 +993,20 @@ static void test_foreign_ones_are_forgotten(void)
     bench_close(&b);
 }
 
+/* It is closed by now, and another thread may have a descriptor of that number. */
+static void test_one_that_its_operation_closes_is_not_touched(void)
+{
+    struct bench b;
+    bench_open(&b, "5r3");
+    struct call *c = make_call(&b, "wo", 3, R);
+    c->op.closes = true;
+    begin(c, -1);
+    run(&b);
+    check_log(&b, "closed", "0a 5a 5a=ok");
+    CHECK(polling.forgets == 1 && polling.closings == 1);
+    bench_close(&b);
+}
+
 /* The descriptor that has connected becomes the socket's while it is watched. */
 static void adopt_it(struct call *c)
 {
@@ -1418,6 +1432,7 @@ int main(void)
     RUN(test_a_step_ends_another);
     RUN(test_a_step_begins_another);
     RUN(test_foreign_ones_are_forgotten);
+    RUN(test_one_that_its_operation_closes_is_not_touched);
     RUN(test_a_foreign_one_becomes_ours);
     RUN(test_what_cannot_be_watched);
     RUN(test_what_cannot_be_watched_again);
