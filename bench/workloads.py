@@ -153,7 +153,7 @@ def delimiters():
                        {RAW: "records", MEMMEM: memmem, SS: "records", SSJ: "records"},
                        note="raw C is recv and memmem; memmem in memory has no socket at all.",
                        size=16384, delimiter=delimiter, fill=fill, start=2000,
-                       count=1, ahead=16384 + len(delimiter), chance=0, instructions=200)
+                       count=1, ahead=16384 + len(delimiter), chance=0, instructions=1000)
 
 
 def datagrams():
