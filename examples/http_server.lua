@@ -7,29 +7,31 @@
 
 local socket = require "ssocket"
 
-local pages = { ["/"] = "Hello, world!\n", ["/about"] = "This is " .. socket._VERSION .. ".\n" }
+-- The whole answer, for a connection that stays (true) and for one that does not.
+local function page(status, text)
+    local whole = ("HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s"):format(status, #text, text)
+    return { [true] = whole, [false] = (whole:gsub("\r\n", "\r\nConnection: close\r\n", 1)) }
+end
+
+local pages = { ["/"] = page("200 OK", "Hello, world!\n"), ["/about"] = page("200 OK", socket._VERSION .. "\n") }
+local missing, bad = page("404 Not Found", "There is nothing here.\n"), page("400 Bad Request", "Ask for a page.\n")
 
 -- What is sent, and whether the connection stays. It ends after a request with a body, which nobody here reads.
 local function answer(head)
-    local path, minor = head:match "^GET (/[^%s?]*)%S* HTTP/1%.(%d)\r\n"
-    local fields = head:lower()
-    local stays = not fields:find("\r\ncontent-length:", 1, true) and not fields:find("\r\ntransfer-encoding:", 1, true)
-    stays = stays and minor == "1" and not (fields:find("close", 1, true) and fields:find "\r\nconnection:[^\r]*close")
-    local status = pages[path] and "HTTP/1.1 200 OK" or path and "HTTP/1.1 404 Not Found" or "HTTP/1.1 400 Bad Request"
-    local text = pages[path] or "There is nothing here.\n"
-    local length = "\r\nContent-Length: " .. #text .. "\r\n\r\n"
-    return status .. (stays and "" or "\r\nConnection: close") .. length .. text, stays
+    local fields, path, minor = head:lower(), head:match "^GET (/[^%s?]*)%S* HTTP/1%.(%d)\r\n"
+    local has_body = fields:find("\r\ncontent-length:", 1, true) or fields:find("\r\ntransfer-encoding:", 1, true)
+    local ends = has_body or minor ~= "1" or fields:find("close", 1, true) and fields:find "\r\nconnection:[^\r]*close"
+    return (pages[path] or path and missing or bad)[not ends], not ends
 end
 
 -- Until the client ends, or takes too long, or sends more than a head may have.
 local function serve(client)
     client:settimeout(60) -- seconds for a whole head to come, and again for the answer to be taken
     local next_head = client:readuntil("\r\n\r\n", true, 8192)
-    local head = next_head()
-    while head do
-        local text, stays = answer(head)
-        head = client:write(text) and stays and next_head()
-    end
+    repeat
+        local head = next_head()
+        local text, stays = answer(head or "")
+    until not (head and client:write(text) and stays)
     client:close()
 end
 

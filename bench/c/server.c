@@ -104,15 +104,15 @@ static bool echo(struct conn *c, size_t len)
     "HTTP/1.1 " status "\r\n" connection "Content-Length: " length "\r\n\r\n" text
 #define LAST "Connection: close\r\n"
 #define HELLO(connection) ANSWER("200 OK", connection, "14", "Hello, world!\n")
-#define NOTHING(status, connection) ANSWER(status, connection, "23", "There is nothing here.\n")
+#define NOTHING(connection) ANSWER("404 Not Found", connection, "23", "There is nothing here.\n")
 
 enum page { FOUND, MISSING, BAD };
 
 /* For a connection that stays, and for one that does not. */
 static const char *const pages[][2] = {
     [FOUND] = { HELLO(""), HELLO(LAST) },
-    [MISSING] = { NOTHING("404 Not Found", ""), NOTHING("404 Not Found", LAST) },
-    [BAD] = { "", NOTHING("400 Bad Request", LAST) },
+    [MISSING] = { NOTHING(""), NOTHING(LAST) },
+    [BAD] = { "", ANSWER("400 Bad Request", LAST, "16", "Ask for a page.\n") },
 };
 
 static bool begins(const char *line, const char *end, const char *word)
