@@ -36,11 +36,6 @@ void ss_env_end(struct ss_env *env)
     env->has_ended = true;
 }
 
-struct ss_sock *ss_env_find(const struct ss_env *env, int fd)
-{
-    return fd >= 0 && (size_t)fd < env->nfds ? env->by_fd[fd] : NULL;
-}
-
 static bool grow_table(struct ss_env *env, size_t n)
 {
     if (n <= env->nfds)

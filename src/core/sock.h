@@ -42,7 +42,10 @@ static inline bool ss_env_forked(struct ss_env *env)
 }
 
 /* The socket of this state that has the descriptor, or NULL. */
-struct ss_sock *ss_env_find(const struct ss_env *env, int fd);
+static inline struct ss_sock *ss_env_find(const struct ss_env *env, int fd)
+{
+    return fd >= 0 && (size_t)fd < env->nfds ? env->by_fd[fd] : NULL;
+}
 
 struct ss_sock {
     struct ss_env *env;

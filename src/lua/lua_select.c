@@ -6,7 +6,12 @@
 
 #include <limits.h> /* INT_MAX */
 
-enum { READERS = 1, WRITERS = 2 }; /* argument and, by chance, result positions */
+enum {
+    READERS = 1, /* argument and, by chance, result positions */
+    WRITERS = 2,
+    AT_ONCE =
+        8 /* elements that are on the stack before they are dropped: there is room for them, and each drop costs */
+};
 
 static int check_descriptor(lua_State *L, int list, int i)
 {
@@ -59,15 +64,18 @@ struct selecting {
 static void check_list(lua_State *L, int list, struct selecting *all)
 {
     struct pollfd *set = all->set + (list == WRITERS ? all->n[READERS] : 0);
+    int top = lua_gettop(L);
     for (size_t i = 0; i < all->n[list]; i++) {
         struct ss_sock *sock;
+        if (i % AT_ONCE == 0)
+            lua_settop(L, top);
         lua_rawgeti(L, list, (int)i + 1);
         int fd = check_element(L, all->env, list, (int)i + 1, &sock);
-        lua_pop(L, 1);
         set[i] = os_poll_for(fd, list == READERS, list == WRITERS);
         all->not_open = all->not_open || fd < 0;
         all->buffered = all->buffered || (list == READERS && has_input(sock));
     }
+    lua_settop(L, top);
 }
 
 static size_t list_length(lua_State *L, int list)
@@ -78,32 +86,31 @@ static size_t list_length(lua_State *L, int list)
     return lua_rawlen(L, list);
 }
 
-static bool is_ready(const struct selecting *all, int list, const struct pollfd *p)
+/* What there is of `list` in an entry that belongs to it: 0 is nothing. */
+static int found_in(const struct selecting *all, int list, const struct pollfd *p)
 {
-    int wanted = list == READERS ? OS_CAN_READ : OS_CAN_WRITE;
-    return (p->revents && (os_poll_found(p) & (wanted | OS_TROUBLE))) ||
-           (all->buffered && list == READERS && has_input(ss_env_find(all->env, p->fd)));
+    int found = p->revents ? os_poll_found(p) : 0;
+    if (all->buffered && list == READERS && has_input(ss_env_find(all->env, p->fd)))
+        found |= OS_CAN_READ;
+    return found & ((list == READERS ? OS_CAN_READ : OS_CAN_WRITE) | OS_TROUBLE | OS_NOT_OPEN);
 }
 
-/* Those of the list at stack index `at` that are ready. */
-static void push_ready(lua_State *L, int list, int at, const struct selecting *all)
+/* Those of the list at stack index `at` that are ready; false: one is not open. */
+static bool push_ready(lua_State *L, int list, int at, const struct selecting *all)
 {
-    const struct pollfd *set = all->set + (list == WRITERS ? all->n[READERS] : 0);
-    int found = 0;
+    const struct pollfd *set = all->set + (list == WRITERS ? all->n[READERS] : 0), *end = set + all->n[list];
+    int n = 0;
     lua_newtable(L);
-    for (size_t i = 0; i < all->n[list]; i++)
-        if (is_ready(all, list, &set[i])) {
-            lua_rawgeti(L, at, (int)i + 1);
-            lua_rawseti(L, -2, ++found);
+    for (const struct pollfd *p = set; p < end; p++) {
+        int found = found_in(all, list, p);
+        if (found & OS_NOT_OPEN)
+            return false;
+        if (found) {
+            lua_rawgeti(L, at, (int)(p - set) + 1);
+            lua_rawseti(L, -2, ++n);
         }
-}
-
-static bool any_not_open(const struct selecting *all)
-{
-    for (size_t i = 0; i < all->n[READERS] + all->n[WRITERS]; i++)
-        if (all->set[i].revents && (os_poll_found(&all->set[i]) & OS_NOT_OPEN))
-            return true;
-    return false;
+    }
+    return true;
 }
 
 static enum ss_status poll_now(struct selecting *all, int64_t timeout_ns)
@@ -133,10 +140,8 @@ static int finish_select(lua_State *L, struct ss_op *base, enum ss_status st)
     int writers = lua_gettop(L);
     if (st != SS_OK)
         return lss_push_failure(L, 2, st, &base->error);
-    if (any_not_open(all))
+    if (!push_ready(L, READERS, writers - 1, all) || !push_ready(L, WRITERS, writers, all))
         return lss_push_failure(L, 2, SS_ERROR, &ss_not_open);
-    push_ready(L, READERS, writers - 1, all);
-    push_ready(L, WRITERS, writers, all);
     return 2;
 }
 

@@ -4,11 +4,6 @@
 #include <signal.h> /* ppoll */
 #include <time.h>   /* struct timespec */
 
-struct pollfd os_poll_for(int fd, bool reading, bool writing)
-{
-    return (struct pollfd){ .fd = fd, .events = (short)((reading ? POLLIN : 0) | (writing ? POLLOUT : 0)) };
-}
-
 int os_poll_found(const struct pollfd *p)
 {
     return (p->revents & POLLIN ? OS_CAN_READ : 0) | (p->revents & POLLOUT ? OS_CAN_WRITE : 0) |

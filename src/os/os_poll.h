@@ -19,7 +19,11 @@ enum {
     OS_NOT_OPEN = 8
 };
 
-struct pollfd os_poll_for(int fd, bool reading, bool writing);
+static inline struct pollfd os_poll_for(int fd, bool reading, bool writing)
+{
+    return (struct pollfd){ .fd = fd, .events = (short)((reading ? POLLIN : 0) | (writing ? POLLOUT : 0)) };
+}
+
 int os_poll_found(const struct pollfd *p);
 
 /* Waits until one of `n` is ready, at most timeout_ns (negative: without end).
