@@ -71,7 +71,7 @@ static enum ss_status no_memory(struct ss_error *err)
 
 void ss_sock_init(struct ss_sock *s, struct ss_env *env, int type)
 {
-    *s = (struct ss_sock){ .env = env, .type = type };
+    *s = (struct ss_sock){ .env = env, .type = (uint8_t)type };
     s->io = (struct ss_io){ .via = &ss_fd_transport, .fd = -1 };
     s->in.pool = &env->pool;
 }

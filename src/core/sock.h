@@ -55,15 +55,16 @@ struct ss_sock {
     struct ss_waiter *holders[2]; /* the calls that wait, reading and writing */
     struct ss_error late; /* datagrams: an error that came behind datagrams which were handed out; code 0: none */
     int32_t kernel_ms[2]; /* SO_RCVTIMEO, SO_SNDTIMEO as they are; -1: unknown */
-    int type;             /* SOCK_STREAM or SOCK_DGRAM */
     uint16_t family;      /* of the descriptor; 0: none */
     uint16_t spin_us;     /* OPT_SPIN: try so long before sleeping in the kernel */
-    bool nonblock;        /* O_NONBLOCK, as set by us */
-    bool named;           /* the program bound it: it keeps its descriptor when a connect fails */
-    bool shared;          /* other processes, or other owners in this one, may change what the descriptor is set to */
-    bool queued;          /* datagrams: some are received and not handed out */
-    bool joins, splits;   /* datagrams: the kernel does (os_many.h) */
-    bool asked_to_join, asked_to_split;
+    uint8_t type;         /* SOCK_STREAM or SOCK_DGRAM */
+    bool nonblock : 1;    /* O_NONBLOCK, as set by us */
+    bool named : 1;       /* the program bound it: it keeps its descriptor when a connect fails */
+    bool shared : 1;      /* other processes, or other owners in this one, may change what the descriptor is set to */
+    bool queued : 1;      /* datagrams: some are received and not handed out */
+    bool joins : 1;       /* datagrams: the kernel puts received ones together (os_many.h) */
+    bool splits : 1;      /* datagrams: it cuts sent ones apart */
+    bool asked_to_join : 1, asked_to_split : 1;
 };
 
 void ss_sock_init(struct ss_sock *s, struct ss_env *env, int type);
