@@ -35,7 +35,7 @@ describe("write", function()
         end)
     end
 
-    local function small(i) -- some are empty
+    local function short(i) -- some are empty
         return i % 97
     end
 
@@ -58,7 +58,7 @@ describe("write", function()
     end
 
     for _, count in ipairs { 1, 2, 63, 64, 65, 1023, 1024, 1025, 5000 } do
-        sends_an_array("pieces", count, small)
+        sends_an_array("pieces", count, short)
     end
     for _, count in ipairs { 15, 40 } do
         sends_an_array("large and small pieces", count, large_and_small)
