@@ -189,12 +189,12 @@ static size_t report_all(struct os_poller *p, struct os_event *events)
 static bool go_on_until(int64_t end_ns)
 {
     int64_t next_ns = polling.done < polling.nplans ? polling.plans[polling.done].at_ns : INT64_MAX;
-    bool more = next_ns <= end_ns;
+    bool more = polling.done < polling.nplans && next_ns <= end_ns;
     if (!more && end_ns == INT64_MAX)
         give_up("a wait without end");
     next_ns = more ? next_ns : end_ns;
     fake.now_ns = next_ns > fake.now_ns ? next_ns : fake.now_ns;
-    return more && next_ns != INT64_MAX;
+    return more;
 }
 
 FAKE(os_poller_wait);

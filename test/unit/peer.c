@@ -1,6 +1,7 @@
 #include "peer.h"
 #include "check.h"
 
+#include <errno.h>
 #include <limits.h> /* IOV_MAX */
 #include <stdint.h> /* SIZE_MAX */
 #include <string.h> /* memcpy */
@@ -149,7 +150,11 @@ static enum ss_status peer_send(struct ss_io *io, const struct iovec *iov, size_
     if (ss_io_turn(io) == SS_HOLD)
         return SS_WANT;
     peer->calls++;
-    peer->sent_none = peer->sent_none || n == 0 || iov->iov_len == 0;
+    if (n == 0 || iov->iov_len == 0) {
+        peer->sent_none = true;
+        *err = (struct ss_error){ SS_SYSTEM, EINVAL };
+        return SS_ERROR;
+    }
     if (rests(peer))
         return SS_WANT;
     size_t room = min_size(piece_of(peer), peer->stop_at - peer->nsent);
