@@ -90,6 +90,7 @@ FAKED_test_loop := $(addprefix os_,fork_mark_is_new now_ns poller_close poller_f
 	poller_wait poller_wake poller_watch recv)
 FAKED_test_sock := socket
 FAKED_test_fork := madvise mmap munmap
+FAKED_test_dgram := os_join_received os_recv_many os_send_many os_splits_sent
 FAKED_test_lookup := freeaddrinfo getaddrinfo malloc pthread_create
 FAKED_test_accept := accept4
 FAKED_test_peer := connect
