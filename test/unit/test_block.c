@@ -4,6 +4,7 @@
 #include "os/os_net.h"
 #include "pair.h"
 #include "run/block.h"
+#include "run/deadline.h"
 
 #include <errno.h>
 #include <string.h>
@@ -380,6 +381,7 @@ static void test_the_kernel_is_told_once(void)
     if (!os_kernel_bounds_calls)
         return;
     pair_open(&pair);
+    CHECK(write(pair.other, "x", 1) == 1); /* a wait that should not be ends at once */
     run_fake(&pair, SS_BY_RECV, "wwo", 1000, "HTO");
     int32_t share = pair.sock.kernel_ms[0];
     CHECKF(share > 500 && share < 1000, "the kernel is given %d", (int)share);
@@ -395,6 +397,19 @@ static void test_the_kernel_is_told_once(void)
     run_fake(&pair, SS_BY_RECV, "wo", -1, "TF");
     check_kernel(&pair, 0, 0);
     run_fake(&pair, SS_BY_RECV, "o", -1, "F");
+    pair_close(&pair);
+}
+
+/* Who else has the descriptor may tell the kernel another time. */
+static void test_a_shared_descriptor(void)
+{
+    struct pair pair;
+    pair_open(&pair);
+    CHECK(write(pair.other, "x", 1) == 1);
+    pair.sock.shared = true;
+    run_fake(&pair, SS_BY_RECV, "wwo", 1000, "HTT");
+    run_fake(&pair, SS_BY_RECV, "wo", -1, "TT");
+    check_kernel(&pair, 0, 0);
     pair_close(&pair);
 }
 
@@ -594,8 +609,8 @@ static void test_steps_after_a_time(void)
 {
     check_timer(-1, SS_BY_POLL, SS_READABLE, "wo", "TT!", 10);
     check_timer(-1, SS_BY_POLL, SS_READABLE, "wwwo", "TT!T!T!", 30);
-    check_timer(10000, SS_BY_POLL, SS_READABLE, "wwwo", "HTT!T!", 20);
-    check_timer(10000, SS_BY_POLL, 0, "wwwo", "HTT!T!", 20);
+    check_timer(2000, SS_BY_POLL, SS_READABLE, "wwwo", "HTT!T!", 20);
+    check_timer(2000, SS_BY_POLL, 0, "wwwo", "HTT!T!", 20);
     check_timer(-1, SS_BY_OWN, SS_READABLE, "wwo", "FT!T!", 20);
 }
 
@@ -603,7 +618,7 @@ static void test_steps_after_a_time(void)
 static void test_no_timer_when_it_is_ready(void)
 {
     check_timer(-1, SS_BY_POLL, SS_WRITABLE, "wwo", "TTT", 0);
-    check_timer(10000, SS_BY_POLL, SS_WRITABLE, "wwo", "HTT", 0);
+    check_timer(2000, SS_BY_POLL, SS_WRITABLE, "wwo", "HTT", 0);
     check_timer(-1, SS_BY_POLL, SS_READABLE, "wgo", "TT!T", 10);
 }
 
@@ -619,6 +634,21 @@ static void test_progress_does_not_move_the_deadline(void)
         CHECK(ss_block_run(&fake.op, &pair.sock, ns(timeout_ms)) == SS_TIMEOUT);
         CHECK(fake.steps > 10);
         check_time(begin, timeout_ms);
+    }
+    pair_close(&pair);
+}
+
+/* A call that is made once more has the deadline that it had. */
+static void test_a_deadline_from_before(void)
+{
+    struct pair pair;
+    pair_open(&pair);
+    for (double left_ms = 30; left_ms < 150; left_ms += 90) {
+        struct fake fake = make_fake(&pair, SS_BY_RECV, "w");
+        double begin = now_ms();
+        fake.op.deadline_ns = ss_deadline_after(ns(left_ms));
+        CHECK(ss_block_run(&fake.op, &pair.sock, ns(2000)) == SS_TIMEOUT);
+        check_time(begin, left_ms);
     }
     pair_close(&pair);
 }
@@ -666,6 +696,7 @@ int main(void)
     RUN(test_a_flood);
     RUN(test_spinning);
     RUN(test_the_kernel_is_told_once);
+    RUN(test_a_shared_descriptor);
     RUN(test_an_operation_with_its_own_descriptors);
     RUN(test_an_operation_without_a_socket);
     RUN(test_a_descriptor_without_kernel_timeouts);
@@ -677,6 +708,7 @@ int main(void)
     RUN(test_steps_after_a_time);
     RUN(test_no_timer_when_it_is_ready);
     RUN(test_progress_does_not_move_the_deadline);
+    RUN(test_a_deadline_from_before);
     RUN(test_timers_do_not_move_the_deadline);
     RUN(test_signals_do_not_move_the_deadline);
     return check_end();

@@ -411,6 +411,18 @@ static void test_deadlines(void)
     CHECK_ROWS(rows);
 }
 
+/* Nobody has made a turn for a while. */
+static void test_a_deadline_long_ago(void)
+{
+    struct bench b;
+    bench_open(&b, "");
+    start(&b, "w", 3, R, 5);
+    fake.now_ns = fake_ms(8);
+    turn(&b, -1);
+    check_log(&b, "long ago", "0a 8a=timeout");
+    bench_close(&b);
+}
+
 /* Counted from the latest step, whatever that was for. */
 static void test_times_of_operations(void)
 {
@@ -660,6 +672,22 @@ static void test_again(void)
     ss_loop_end(&b.loop, &c->waiter, SS_CANCELLED);
     turn(&b, 0);
     CHECK(c->waiter.status == SS_CANCELLED);
+    bench_close(&b);
+}
+
+/* One that was ready when its deadline came was not given up, and has more time the next time. */
+static void test_again_after_the_last_moment(void)
+{
+    struct bench b;
+    bench_open(&b, "5r3 7r4 9r4");
+    struct call *c = start(&b, "wo", 3, R, 5);
+    run(&b);
+    c->script = "wwo";
+    c->fd = 4;
+    begin(c, -1);
+    b.ended = 0;
+    run(&b);
+    check_log(&b, "again", "0a 5a 5a=ok 5a 7a 9a 9a=ok");
     bench_close(&b);
 }
 
@@ -1407,6 +1435,7 @@ int main(void)
     RUN(test_order);
     RUN(test_two_who_wait_for_the_same);
     RUN(test_deadlines);
+    RUN(test_a_deadline_long_ago);
     RUN(test_times_of_operations);
     RUN(test_several_and_others);
     RUN(test_calls_used_up);
@@ -1419,6 +1448,7 @@ int main(void)
     RUN(test_standing);
     RUN(test_ended_from_outside);
     RUN(test_again);
+    RUN(test_again_after_the_last_moment);
     RUN(test_taking_and_putting_back);
     RUN(test_dropped);
     RUN(test_waking_who_watches_the_loop);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct state {
@@ -49,7 +50,8 @@ static bool is_open(int fd)
 
 static void check_closed(const struct ss_sock *s)
 {
-    CHECK(s->io.fd == -1 && s->family == 0 && !s->named && !s->nonblock);
+    CHECK(s->io.fd == -1 && s->family == 0 && !s->named && !s->nonblock && !s->shared);
+    CHECK(!s->io.quiet && !s->io.sticky && !s->io.was_reset);
     CHECK(ss_inbuf_len(&s->in) == 0 && s->in.block == NULL);
 }
 
@@ -153,7 +155,7 @@ static void test_taking_over(void)
     close_state(&state);
 }
 
-/* Options outlive the descriptor; bytes that wait do not. */
+/* Options outlive the descriptor; bytes that wait do not, nor what is known of its time in the kernel and of its stream. */
 static void test_what_outlives_a_descriptor(void)
 {
     const struct ss_setting keepalive = { .opt = os_opt_find("tcp_keepalive"), .value = 1 };
@@ -165,7 +167,9 @@ static void test_what_outlives_a_descriptor(void)
     ss_sock_init(&s, &state.env, SOCK_STREAM);
     CHECK(ss_sock_set(&s, &keepalive, &err) == SS_OK);
     for (int round = 0; round < 2; round++) {
-        CHECK(ss_sock_open(&s, AF_UNIX, &err) == SS_OK);
+        CHECK(ss_sock_open(&s, AF_UNIX, &err) == SS_OK && s.kernel_ms[0] == 0 && s.kernel_ms[1] == 0);
+        s.kernel_ms[0] = s.kernel_ms[1] = 1000;
+        s.io.quiet = s.io.was_reset = true;
         CHECK(os_opt_get(s.io.fd, AF_UNIX, keepalive.opt, &value, &err) == SS_OK && value == 1);
         CHECK(ss_inbuf_borrow(&s.in, 100, &err) == SS_OK);
         s.in.block->end = 100;
@@ -288,6 +292,42 @@ static void test_modes(void)
     close_state(&state);
 }
 
+/* Others may change the mode of what they share. */
+static void test_the_mode_of_a_shared_descriptor(void)
+{
+    static const struct os_kind kind = { .family = AF_UNIX };
+    struct state state;
+    struct ss_sock s;
+    struct ss_error err;
+    open_state(&state);
+    ss_sock_init(&s, &state.env, SOCK_STREAM);
+    CHECK(ss_sock_take(&s, new_descriptor(), &kind, &err) == SS_OK && ss_sock_mode(&s, true, &err) == SS_OK);
+    CHECK(fcntl(s.io.fd, F_SETFL, fcntl(s.io.fd, F_GETFL) & ~O_NONBLOCK) == 0);
+    CHECK(ss_sock_mode(&s, true, &err) == SS_OK && (fcntl(s.io.fd, F_GETFL) & O_NONBLOCK) != 0);
+    ss_sock_fini(&s);
+    close_state(&state);
+}
+
+/* exit() lets a coverage build write its counts. */
+static void test_a_child_process_shares_descriptors(void)
+{
+    struct state state;
+    struct ss_sock s;
+    struct ss_error err;
+    int status = -1;
+    open_state(&state);
+    ss_sock_init(&s, &state.env, SOCK_STREAM);
+    CHECK(ss_sock_open(&s, AF_UNIX, &err) == SS_OK && !ss_env_notes_fork(&state.env) && !s.shared);
+    pid_t child = fork();
+    if (child == -1)
+        abort();
+    if (child == 0)
+        exit(ss_env_notes_fork(&state.env) && s.shared && state.env.forks == 1 ? 0 : 1);
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    ss_sock_fini(&s);
+    close_state(&state);
+}
+
 int main(void)
 {
     RUN(test_a_new_socket);
@@ -301,5 +341,7 @@ int main(void)
     RUN(test_options_that_fail_on_the_next_descriptor);
     RUN(test_any_address_without_ipv6);
     RUN(test_modes);
+    RUN(test_the_mode_of_a_shared_descriptor);
+    RUN(test_a_child_process_shares_descriptors);
     return check_end();
 }
