@@ -151,8 +151,11 @@ describe("with the collector at work at every allocation, a task that waits", fu
             local a, seen = nil, {}
             local b
             a, b = socket.pair()
-            local lines = b:readuntil(table.concat { "-", "-", "end", tostring(12) }, true)
+            local lines = b:readuntil(table.concat { "-", "-", ("="):rep(100), "end", tostring(12) }, true)
             b = nil
+            for i = 1, 10 do
+                local _ = ("?"):rep(100 + i)
+            end
             spawn(function(next_line)
                 local line = next_line()
                 while line do
@@ -163,7 +166,7 @@ describe("with the collector at work at every allocation, a task that waits", fu
             lines = nil
             for i = 1, 10 do
                 socket.sleep(0)
-                assert(a:write(i .. "--en"))
+                assert(a:write(i .. "--" .. ("="):rep(100) .. "en"))
                 socket.sleep(0)
                 assert(a:write "d12")
             end
@@ -171,7 +174,7 @@ describe("with the collector at work at every allocation, a task that waits", fu
             socket.run()
             is(10, #seen)
             for i = 1, 10 do
-                is(i .. "--end12", seen[i])
+                is(i .. "--" .. ("="):rep(100) .. "end12", seen[i])
             end
         ]]
     )

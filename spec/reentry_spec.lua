@@ -109,6 +109,24 @@ describe("a finalizer that runs while results are made", function()
         end)
     ]])
 
+    it("may read the first line that a call has waited for", alone [[
+        rounds(100, function(i)
+            local a, b = socket.pair()
+            a:settimeout(0)
+            local n, lines = 0, a:readuntil "\n"
+            for k = 1, 3 do
+                assert(b:write((("%d"):format(k)):rep(12000) .. "\n"))
+            end
+            local function count(data)
+                n = n + (data and 1 or 0)
+                assert(data == nil or #data == 12000, data and #data)
+                return data
+            end
+            repeat until not count((during(function() count((lines())) end, lines)))
+            assert(n == 3, n)
+        end)
+    ]])
+
     it("may make other sockets use the memory", alone [[
         rounds(1000, function(i)
             local a, b = socket.pair()
@@ -267,6 +285,26 @@ describe("a finalizer that runs while results are made", function()
             assert(b:write(("x"):rep(40000)))
             data, err = during(function() a:read(40000) armed = nil end, a.read, a, 40000)
             assert(socket.now() - began < 0.35)
+        end
+    ]])
+
+    it("does not make a call last longer than its time beside tasks", alone [[
+        local sys = require "testsys"
+        socket.spawn(socket.sleep, 1000)
+        for i = 1, 5 do
+            local a, b = socket.pair()
+            local size = i * 10000
+            local pid = assert(sys.fork())
+            if pid == 0 then
+                socket.sleep(0.3)
+                b:write(("x"):rep(size))
+                sys._exit(0)
+            end
+            a:settimeout(0.4)
+            local began = socket.now()
+            during(function() a:settimeout(0) a:read(size) a:settimeout(0.4) end, a.read, a, size)
+            assert(socket.now() - began < 0.6, socket.now() - began)
+            sys.wait(pid, 10)
         end
     ]])
 

@@ -107,6 +107,29 @@ describe("what is small", function()
     end)
 end)
 
+describe("a task that goes on after it was cancelled", function()
+    tasks.guard()
+
+    it("is told so by each call that would have to wait, its turn or not", function()
+        local a, b = socket.pair()
+        a:settimeout(3)
+        local task
+        task = tasks.spawn(function()
+            task:cancel()
+            local began = t.now()
+            for _ = 1, 300 do
+                t.fails(socket.ERROR_CANCELLED, "", a:read(1))
+                assert.is_true(t.now() - began < 2, "it has waited")
+            end
+            assert.equal(1, b:write "x")
+            assert.equal("x", a:read(1))
+        end)
+        tasks.join(task)
+        a:close()
+        b:close()
+    end)
+end)
+
 describe("what a descriptor is told for a wait", function()
     t.guard()
 

@@ -559,6 +559,22 @@ describe("an error that nobody waits for", function()
         socket.run()
     end)
 
+    it("is looked for by the collector only when there is one that nobody has seen", function()
+        local task = socket.spawn(function()
+            assert(socket.sleep(100))
+        end)
+        tasks.settle()
+        task:cancel()
+        socket.run()
+        local weak = setmetatable({}, { __mode = "k" })
+        collectgarbage "stop"
+        weak[{}] = true
+        socket.run()
+        local left = next(weak)
+        collectgarbage "restart"
+        assert.is_not_nil(left)
+    end)
+
     it("is none when the task was waited for", function()
         for _ = 1, 3 do
             socket.spawn(function()
