@@ -663,6 +663,27 @@ describe("an error that nobody waits for", function()
         socket.run()
     end)
 
+    it("is not seen by a wait that onerror's own failure has ended", function()
+        socket.onerror = function()
+            error("onerror fails", 0)
+        end
+        socket.spawn(function()
+            socket.sleep(0.01)
+            error("another", 0)
+        end)
+        local task = socket.spawn(function()
+            socket.sleep(0.03)
+            t.collect() -- the other's handle goes
+            error("nobody has seen it", 0)
+        end)
+        tasks.raises("onerror fails", task.wait, task)
+        socket.onerror = nil
+        assert.equal("failed", task:status())
+        task = nil -- luacheck: ignore
+        tasks.raises("nobody has seen it", socket.run)
+        socket.run()
+    end)
+
     it("may be dealt with by an onerror that waits and makes tasks", function()
         local said = {}
         socket.onerror = function(_, message)

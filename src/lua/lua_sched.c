@@ -218,17 +218,15 @@ static void lose_outcome(struct lss_task *t)
     t->values = 0;
 }
 
-/* Those who wait for it get what became of it. */
+/* Those who wait for it get what became of it, and have not seen it before that: an error may keep it from them. */
 static void end(lua_State *L, struct lss_task *t)
 {
     struct ss_waiter *joiner;
     t->tasks->alive--;
-    while ((joiner = ss_line_first(&t->joiners)) != NULL) {
-        t->seen = true;
+    while ((joiner = ss_line_first(&t->joiners)) != NULL)
         ss_loop_end(&t->tasks->loop, joiner, SS_OK);
-    }
     let_die(L, t);
-    if (t->state == LSS_FAILED && !t->seen && !t->cancelled)
+    if (t->state == LSS_FAILED && !t->cancelled)
         t->tasks->unseen++;
 }
 
