@@ -78,13 +78,13 @@ describe("select of very many", function()
         close_all { a, b }
     end)
 
-    -- poll(2) refuses an array longer than the limit on descriptors (EINVAL); an epoll would need one more descriptor. With
-    -- tasks it is another call that waits: each in a process of its own, so that both are met.
+    -- poll(2) refuses an array longer than the limit on descriptors (EINVAL); an epoll would need one more descriptor.
+    -- With tasks it is another call that waits: each in a process of its own, so that both are met.
     for title, first in pairs {
         ["before there are tasks"] = "",
         ["when there have been tasks"] = "assert(socket.spawn(function() end):wait())",
     } do
-        it("takes all there can be in both lists and twice, with no descriptor left, " .. title, function()
+        it("takes all there can be, in both lists and twice, with no descriptor left, " .. title, function()
             tools.run_lua(([[
                 local socket, sys = require "ssocket", require "testsys"
                 %s

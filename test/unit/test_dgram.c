@@ -70,6 +70,27 @@ static struct ss_recvmany receiving(struct pair *pair, struct ss_dgrams *queue)
     return op;
 }
 
+/* Without a turn no step may call the system. */
+static void test_without_a_turn(void)
+{
+    static const int says[] = { 0 };
+    struct pair pair;
+    struct ss_dgrams queue = { .n = 0 };
+    open_datagrams(&pair);
+    codes = says;
+    struct ss_recvmany many = receiving(&pair, &queue);
+    struct ss_recvfrom one = { .op = many.op, .sock = &pair.sock, .queue = &queue, .size = 100 };
+    struct ss_sendto out = { .op = many.op, .sock = &pair.sock, .data = "x", .len = 1 };
+    CHECK(send(pair.other, "y", 1, 0) == 1);
+    ss_io_give(&pair.sock.io, SS_HOLD);
+    CHECK(ss_recvmany_step(&many.op) == SS_WANT && many.op.want.events == SS_READABLE);
+    CHECK(ss_recvfrom_step(&one.op) == SS_WANT && one.op.want.events == SS_READABLE);
+    CHECK(ss_sendto_step(&out.op) == SS_WANT && out.op.want.events == SS_WRITABLE);
+    char c;
+    CHECK(codes == says && recv(pair.other, &c, 1, MSG_DONTWAIT) == -1);
+    pair_close(&pair);
+}
+
 static void take_all(struct pair *pair, struct ss_dgrams *queue)
 {
     struct ss_dgrams rest = *queue;
@@ -185,6 +206,7 @@ static void test_what_may_not_be_joined(void)
 
 int main(void)
 {
+    RUN(test_without_a_turn);
     RUN(test_a_failure_after_some);
     RUN(test_no_more_without_a_full_batch);
     RUN(test_what_may_have_been_joined);
