@@ -72,6 +72,17 @@ static void land(struct ss_named *op, unsigned i)
     }
 }
 
+/* How one that is under way stands. After its failure Linux takes the socket's own descriptor for one that still connects, and
+ * lets it do nothing else (listen(2): EINVAL), until it is told to forget that. */
+static enum ss_status look_at(const struct ss_named *op, int fd, struct ss_error *err)
+{
+    struct ss_error ignored;
+    enum ss_status st = os_connected(fd, err);
+    if (st == SS_ERROR && op->own)
+        os_disconnect(fd, &ignored);
+    return st;
+}
+
 /* Looks after the attempts that are under way, those first that began first. SS_OK: one has arrived (the rest is closed by
  * ss_named_fini). SS_WANT: none has. */
 static enum ss_status watch(struct ss_named *op, bool *failed)
@@ -79,7 +90,7 @@ static enum ss_status watch(struct ss_named *op, bool *failed)
     struct ss_error err;
     for (unsigned i = 0; i < op->nflights;) {
         int fd = op->flights[i].fd, family = op->families[i];
-        enum ss_status st = os_connected(fd, &err);
+        enum ss_status st = look_at(op, fd, &err);
         if (st == SS_WANT) {
             i++;
             continue;
@@ -145,7 +156,7 @@ static enum ss_status start(struct ss_named *op, int fd, struct ss_error *err)
     if (st == SS_ERROR && op->own && err->code == ECONNABORTED)
         st = os_connect(fd, &op->latest, &op->retry, err);
     /* On the same machine it may be done already. */
-    return st == SS_WANT && !op->retry ? os_connected(fd, err) : st;
+    return st == SS_WANT && !op->retry ? look_at(op, fd, err) : st;
 }
 
 /* In the kernel, in connect(2). */

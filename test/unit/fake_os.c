@@ -262,7 +262,11 @@ enum ss_status __wrap_os_connected(int fd, struct ss_error *err)
 {
     struct fake_fd *f = fake_fd(fd);
     CHECKF(f->connecting, "nothing is under way on this descriptor");
-    return f->end_ns <= fake.now_ns ? end_of(f, err) : SS_WANT;
+    if (f->end_ns > fake.now_ns)
+        return SS_WANT;
+    enum ss_status st = end_of(f, err);
+    f->stuck = st == SS_ERROR;
+    return st;
 }
 
 FAKE(os_peer);
@@ -276,8 +280,8 @@ FAKE(os_disconnect);
 enum ss_status __wrap_os_disconnect(int fd, struct ss_error *err)
 {
     struct fake_fd *f = fake_fd(fd);
-    CHECK(f->connecting);
-    f->connecting = false;
+    CHECK(f->connecting || f->stuck);
+    f->connecting = f->stuck = false;
     f->address = -1;
     return result(0, err);
 }

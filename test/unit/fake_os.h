@@ -28,6 +28,7 @@ struct fate {
 struct fake_fd {
     bool open, nonblock, connecting, connected;
     bool told;           /* connect(2) has said that it is connected */
+    bool stuck;          /* it failed while it was under way: as on Linux, it can't listen */
     int family, address; /* -1: not connected to any */
     int ttl;             /* the one option there is */
     int32_t bound_ms;    /* SO_SNDTIMEO */

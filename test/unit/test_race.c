@@ -394,6 +394,7 @@ static void check_own(int family, const char *addresses, double timeout_ms, int 
     int fd = r.sock.io.fd;
     check_outcome(addresses, race_by_name(&r, timeout_ms), code, log);
     CHECKF(r.sock.io.fd == fd && fake.nfds == 1, "it has another descriptor");
+    CHECKF(!fake_fd(fd)->stuck, "it can do nothing any more");
     race_close(&r);
 }
 
@@ -409,6 +410,7 @@ static void test_a_bound_socket(void)
     check_own(AF_INET, "6+ 4r", 5000, ECONNREFUSED, "0b");
     check_own(AF_INET6, "6r 4+7", 5000, 0, "0a 0b 7=b"); /* IPv4 through an IPv6 socket */
     check_own(AF_INET, "4r 4u", -1, ECONNREFUSED, "0a 0b");
+    check_own(AF_INET, "4r20 4r20", 5000, ECONNREFUSED, "0a 20b");
 }
 
 /* However it came to be connected, it stays so. */
