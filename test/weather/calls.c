@@ -93,7 +93,8 @@ static bool may_wait(int fd, int flags)
     return !(flags & MSG_DONTWAIT) && mode != -1 && !(mode & O_NONBLOCK);
 }
 
-/* What was kept back comes later, and then an edge-triggered poller tells of it: EPOLL_CTL_MOD reports what is there. */
+/* What was kept back comes later, or finds room later, and then an edge-triggered poller tells of it, as the kernel does
+ * after a transfer of less than was asked for (epoll(7), "Questions and answers" 9): EPOLL_CTL_MOD reports what is there. */
 static void comes_later(int fd)
 {
     REAL(epoll_ctl);
@@ -143,32 +144,52 @@ ssize_t recv(int fd, void *buf, size_t len, int flags)
 ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
     TRANSFER(send, (fd, buf, len, flags))
-    return spoilt(fd, flags, CAN_WRITE) ? -1 : real_send(fd, buf, cut(fd, len), flags);
+    if (spoilt(fd, flags, CAN_WRITE))
+        return -1;
+    size_t some = cut(fd, len);
+    ssize_t n = real_send(fd, buf, some, flags);
+    if (some < len)
+        comes_later(fd);
+    return n;
 }
 
-/* Always one of several buffers of a stream: the last that are sent are one whole one, or a piece of one. */
+/* The last of the buffers that are sent is a whole one, or a piece of the first. */
+static ssize_t send_some(int fd, const struct msghdr *msg, int flags)
+{
+    REAL(sendmsg);
+    struct iovec piece = *msg->msg_iov;
+    struct msghdr some = *msg;
+    some.msg_iovlen = (size_t)weather_random(msg->msg_iovlen);
+    if (some.msg_iovlen == 0) {
+        piece.iov_len = piece.iov_len > 0 ? weather_piece(piece.iov_len) : 0;
+        some.msg_iov = &piece;
+        some.msg_iovlen = 1;
+    }
+    ssize_t n = real_sendmsg(fd, &some, flags);
+    comes_later(fd);
+    return n;
+}
+
 ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
     TRANSFER(sendmsg, (fd, msg, flags))
     if (spoilt(fd, flags, CAN_WRITE))
         return -1;
-    if (msg->msg_iovlen < 2 || socket_type(fd) != SOCK_STREAM || !weather_is(SHORT))
-        return real_sendmsg(fd, msg, flags);
-    struct msghdr fewer = *msg;
-    fewer.msg_iovlen = (size_t)weather_random(msg->msg_iovlen);
-    if (fewer.msg_iovlen > 0)
-        return real_sendmsg(fd, &fewer, flags);
-    struct iovec some = *msg->msg_iov;
-    some.iov_len = some.iov_len > 0 ? weather_piece(some.iov_len) : 0;
-    fewer.msg_iov = &some;
-    fewer.msg_iovlen = 1;
-    return real_sendmsg(fd, &fewer, flags);
+    bool whole = msg->msg_iovlen < 2 || socket_type(fd) != SOCK_STREAM || !weather_is(SHORT);
+    return whole ? real_sendmsg(fd, msg, flags) : send_some(fd, msg, flags);
 }
 
 ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
     TRANSFER(recvmsg, (fd, msg, flags))
     return spoilt(fd, flags, CAN_READ) ? -1 : real_recvmsg(fd, msg, flags);
+}
+
+/* Of datagrams only, which come whole. */
+ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags, __SOCKADDR_ARG from, socklen_t *restrict fromlen)
+{
+    TRANSFER(recvfrom, (fd, buf, len, flags, from, fromlen))
+    return spoilt(fd, flags, CAN_READ) ? -1 : real_recvfrom(fd, buf, len, flags, from, fromlen);
 }
 
 ssize_t sendto(int fd, const void *buf, size_t len, int flags, __CONST_SOCKADDR_ARG to, socklen_t tolen)
@@ -273,10 +294,12 @@ int ppoll(struct pollfd *set, nfds_t n, const struct timespec *timeout, const si
     return found;
 }
 
+/* Never waits here: a signal ends it only if nothing was there (poll(2) of the BSDs says so, and Linux does it). */
 int poll(struct pollfd *set, nfds_t n, int timeout)
 {
     ENTER(poll, (set, n, timeout), -1)
-    return weather_is(INTR) ? fail(EINTR) : real_poll(set, n, timeout);
+    int found = real_poll(set, n, timeout);
+    return found == 0 && weather_is(INTR) ? fail(EINTR) : found;
 }
 
 int epoll_ctl(int poller, int op, int fd, struct epoll_event *event)
