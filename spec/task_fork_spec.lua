@@ -205,7 +205,9 @@ describe("after a fork", function()
             assert(sys.isopen(loop:pollfd()))
             b:write "x"
             assert(socket.select({ loop:pollfd() }, nil, 5))
-            assert(not loop:step(5))
+            while loop:step(5) do
+                assert(reader:status() ~= "done") -- one step may have been for nothing
+            end
             assert(reader:status() == "done")
         end)
         wait()
