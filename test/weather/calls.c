@@ -93,6 +93,19 @@ static bool may_wait(int fd, int flags)
     return !(flags & MSG_DONTWAIT) && mode != -1 && !(mode & O_NONBLOCK);
 }
 
+/* A stream that is not connected is told so at once, by a call that waits for nothing. */
+static bool is_at_rest(int fd)
+{
+    REAL(getpeername);
+    struct sockaddr peer;
+    const __SOCKADDR_ARG at = { .__sockaddr__ = &peer };
+    socklen_t len = sizeof peer;
+    int code = errno;
+    bool at_rest = socket_type(fd) == SOCK_STREAM && real_getpeername(fd, at, &len) == -1;
+    errno = code;
+    return at_rest;
+}
+
 /* What was kept back comes later, or finds room later, and then an edge-triggered poller tells of it, as the kernel does
  * after a transfer of less than was asked for (epoll(7), "Questions and answers" 9): EPOLL_CTL_MOD reports what is there. */
 static void comes_later(int fd)
@@ -112,8 +125,9 @@ static bool spoilt(int fd, int flags, int direction)
     bool reported = known->reported & direction;
     known->reported &= (unsigned char)~direction;
     if (may_wait(fd, flags)) {
-        errno = EINTR;
-        return weather_is(INTR);
+        bool interrupted = !is_at_rest(fd) && weather_is(INTR);
+        errno = interrupted ? EINTR : errno;
+        return interrupted;
     }
     if (!reported || !weather_is(FALSE))
         return false;
