@@ -68,9 +68,9 @@ describe("readsome", function()
     end)
 
     it("of a huge maximum takes memory for what is there", function()
-        local s, wire = polled_wire "abc"
+        local s, wire = polled_wire "a"
         local before = t.status "VmPeak"
-        assert.equal("abc", s:readsome(2 ^ 40))
+        assert.equal("a", s:readsome(2 ^ 40))
         t.fails(socket.ERROR_TIMEOUT, nil, s:readsome(2 ^ 53))
         assert.is_true(t.status "VmPeak" - before < 64 * 1024)
         wire:close()

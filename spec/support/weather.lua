@@ -22,7 +22,7 @@ weather.spared = {
     { "udp_joined", "how many went out before one that can not", "few", "the same" },
     { "udp_joined", "are not lost by detach", "few", "the same" },
     { "udp_joined", "are single for", "few", "the same" },
-    { "udp_joined", "make it readable for select", "spurious", "select passes on what the system says" },
+    { "udp_joined", "make it readable for select", "spurious false", "select passes on what the system says" },
     { "clock", "select", "spurious", "the same" },
     { "task", "task:cancel ends select", "spurious", "the same" },
     { "task", "instead of select", "spurious", "the same" },
@@ -36,6 +36,7 @@ weather.spared = {
     { "misuse", "", "short", "it knows what a readsome gets" },
     { "readsome_readall", "readsome returns what is there", "short", "the same" },
     { "task_socket", "other end gives the reader the end", "short", "the same" },
+    { "task_socket", "that is cut as one", "short", "pieces take more room than the buffer has, and nobody reads yet" },
     { "task_socket", "leaves calls alone that never wait", "spurious false", "it selects" },
     { "bounds", "1024 datagrams a call", "few", "it counts what one call gives" },
 }
