@@ -89,7 +89,7 @@ static size_t list_length(lua_State *L, int list)
 /* What there is of `list` in an entry that belongs to it: 0 is nothing. */
 static int found_in(const struct selecting *all, int list, const struct pollfd *p)
 {
-    int found = p->revents ? os_poll_found(p) : 0;
+    int found = os_poll_found(p);
     if (all->buffered && list == READERS && has_input(ss_env_find(all->env, p->fd)))
         found |= OS_CAN_READ;
     return found & ((list == READERS ? OS_CAN_READ : OS_CAN_WRITE) | OS_TROUBLE | OS_NOT_OPEN);
@@ -102,7 +102,7 @@ static bool push_ready(lua_State *L, int list, int at, const struct selecting *a
     int n = 0;
     lua_newtable(L);
     for (const struct pollfd *p = set; p < end; p++) {
-        int found = found_in(all, list, p);
+        int found = p->revents || all->buffered ? found_in(all, list, p) : 0;
         if (found & OS_NOT_OPEN)
             return false;
         if (found) {
