@@ -1128,11 +1128,65 @@ describe("the end of a stream", function()
         s:close()
     end)
 
-    tasks.everywhere("by a refusal leaves a socket that is bound fit to listen", function()
-        local other, address = t.listener("inet")
-        other:close()
+    -- The number of the descriptor is the next one's who opens one, and the attempt was still under way as it was closed.
+    for _, how in ipairs { "is closed", "is cancelled and closed", "is lost and closed" } do
+        it("by a connect that " .. how .. " is not that of the one who gets the number next", function()
+            local full = socket.tcp()
+            assert(full:bind("127.0.0.1", 0))
+            assert(full:listen(0))
+            local first, listener, far = socket.tcp(), t.listener "inet", socket.tcp()
+            assert(first:connect(full:getsockname()))
+            assert(far:connect(listener:getsockname()))
+            local s, co = socket.tcp(), nil
+            assert(s:bind("127.0.0.1", 0))
+            local fd = s:fileno()
+            local task = spawn(function()
+                co = coroutine.running()
+                return s:connect(full:getsockname())
+            end)
+            tasks.settle()
+            assert.equal("waiting", task:status())
+            if how == "is cancelled and closed" then
+                task:cancel()
+            elseif how == "is lost and closed" then
+                pcall(coroutine.close or coroutine.resume, co)
+            end
+            s:close()
+            local near = assert(listener:accept())
+            assert.equal(fd, near:fileno())
+            pcall(join, task)
+            task, co = nil, nil
+            t.collect()
+            assert(near:write "here")
+            assert.equal("here", far:read(4))
+            assert.truthy(near:getpeername())
+            close_all(full, first, listener, far, near)
+        end)
+    end
+
+    tasks.everywhere("by a reset leaves a socket that can't be connected again before it is closed", function()
+        local listener, address = t.listener "inet"
         local s = socket.tcp()
         assert(s:bind("127.0.0.1", 0))
+        assert(s:connect(address))
+        local peer = assert(listener:accept())
+        assert(peer:write "the old stream")
+        assert.equal("the ", s:read(4))
+        assert(peer:setopt(socket.OPT_LINGER, 0))
+        peer:close()
+        repeat
+            local sent, err = s:write "x"
+        until not sent and err ~= socket.ERROR_TIMEOUT
+        for _ = 1, 2 do
+            t.fails(t.text "EISCONN", nil, s:connect(address))
+        end
+        close_all(s, listener)
+    end)
+
+    tasks.everywhere("by a refusal leaves a socket that is bound fit to listen", function()
+        local s, other, address = socket.tcp(), t.listener "inet"
+        assert(s:bind("127.0.0.1", 0))
+        other:close()
         assert.same({ nil, socket.ERROR_REFUSED }, { s:connect(address) })
         assert.same({ nil, socket.ERROR_REFUSED }, { s:connect(address) })
         assert.is_true(s:listen())

@@ -46,6 +46,7 @@ static enum ss_status win(struct ss_named *op, int fd, int family)
             return st;
         s->kernel_ms[1] = op->bounded_ms;
     }
+    s->connected = true;
     return ss_sock_mode(s, false, &op->op.error);
 }
 
@@ -105,7 +106,8 @@ static enum ss_status watch(struct ss_named *op, bool *failed)
     return SS_WANT;
 }
 
-/* Linux says EISCONN only to the second connect(2) from here on if the first was in progress as it returned. */
+/* Linux says EISCONN only to the second connect(2) from here on if the first was in progress as it returned, which for a
+ * descriptor that was taken over may have been elsewhere; and none of that when the peer has ended the connection. */
 static bool is_connected(int fd)
 {
     struct ss_addr peer;
@@ -117,7 +119,8 @@ static bool is_connected(int fd)
 static enum ss_status prepare_own(struct ss_named *op, struct ss_error *err)
 {
     struct ss_sock *s = op->sock;
-    bool connected = is_connected(s->io.fd);
+    bool connected = s->connected || is_connected(s->io.fd);
+    op->attempt = ++s->attempt;
     if (!connected && ss_addr_fit(&op->latest, s->family))
         return ss_sock_mode(s, op->nonblock, err);
     *err = connected ? (struct ss_error){ SS_SYSTEM, EISCONN } : ss_wrong_family;

@@ -101,14 +101,15 @@ bool ss_named_next(struct ss_named *op, struct ss_addr *addr)
 void ss_named_fini(struct ss_named *op)
 {
     struct ss_error ignored;
+    bool has_own = op->own && op->attempt == op->sock->attempt;
     while (op->nflights > 0) {
         int fd = op->flights[--op->nflights].fd;
-        if (op->own)
+        if (has_own)
             os_disconnect(fd, &ignored);
-        else
+        else if (!op->own)
             os_close(fd, &ignored);
     }
-    if (op->own)
+    if (has_own)
         ss_sock_mode(op->sock, false, &ignored);
     op->own = false;
     end_lookup(op);

@@ -98,7 +98,7 @@ static void enter(struct ss_sock *s, int fd, int family)
     s->env->by_fd[fd] = s;
     s->io.fd = fd;
     s->io.sticky = family == AF_UNIX; /* a receive may end where descriptors were sent along (unix(7)) */
-    s->family = (uint16_t)family;
+    s->family = (uint8_t)family;
 }
 
 enum ss_status ss_sock_adopt(struct ss_sock *s, int fd, int family, bool nonblock, struct ss_error *err)
@@ -149,7 +149,8 @@ int ss_sock_release(struct ss_sock *s, bool closing)
     s->io.fd = -1;
     s->io.quiet = s->io.sticky = s->io.was_reset = false;
     s->family = 0;
-    s->named = s->nonblock = false;
+    s->attempt++;
+    s->named = s->nonblock = s->connected = false;
     s->queued = s->joins = s->splits = s->asked_to_join = s->asked_to_split = s->shared = false;
     s->late.code = 0;
     ss_inbuf_restart(&s->in);

@@ -55,10 +55,12 @@ struct ss_sock {
     struct ss_waiter *holders[2]; /* the calls that wait, reading and writing */
     struct ss_error late; /* datagrams: an error that came behind datagrams which were handed out; code 0: none */
     int32_t kernel_ms[2]; /* SO_RCVTIMEO, SO_SNDTIMEO as they are; -1: unknown */
-    uint16_t family;      /* of the descriptor; 0: none */
     uint16_t spin_us;     /* OPT_SPIN: try so long before sleeping in the kernel */
+    uint16_t attempt;     /* changes with each attempt to connect the descriptor, and when that is given away */
+    uint8_t family;       /* of the descriptor; 0: none */
     uint8_t type;         /* SOCK_STREAM or SOCK_DGRAM */
     bool nonblock : 1;    /* O_NONBLOCK, as set by us */
+    bool connected : 1;   /* it has been, whatever became of it: it can't be again */
     bool named : 1;       /* the program bound it: it keeps its descriptor when a connect fails */
     bool shared : 1;      /* other processes, or other owners in this one, may change what the descriptor is set to */
     bool queued : 1;      /* datagrams: some are received and not handed out */
