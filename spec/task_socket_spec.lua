@@ -1128,7 +1128,7 @@ describe("the end of a stream", function()
         s:close()
     end)
 
-    -- The number of the descriptor is the next one's who opens one, and the attempt was still under way as it was closed.
+    -- The number of the descriptor is the next one's who opens one, and the attempt was under way as it was closed.
     for _, how in ipairs { "is closed", "is cancelled and closed", "is lost and closed" } do
         it("by a connect that " .. how .. " is not that of the one who gets the number next", function()
             local full = socket.tcp()
@@ -1155,7 +1155,7 @@ describe("the end of a stream", function()
             local near = assert(listener:accept())
             assert.equal(fd, near:fileno())
             pcall(join, task)
-            task, co = nil, nil
+            task, co = nil, nil -- luacheck: ignore
             t.collect()
             assert(near:write "here")
             assert.equal("here", far:read(4))
