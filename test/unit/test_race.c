@@ -413,6 +413,24 @@ static void test_a_bound_socket(void)
     check_own(AF_INET, "4r20 4r20", 5000, ECONNREFUSED, "0a 20b");
 }
 
+/* Closed while it connects: the number of its descriptor may be another's by then. */
+static void test_a_bound_socket_that_is_closed(void)
+{
+    struct race r;
+    struct ss_error err;
+    struct ss_target number = { .port = 0 };
+    race_open(&r, "4+20");
+    CHECK(ss_sock_open(&r.sock, AF_INET, &err) == SS_OK);
+    r.sock.named = true;
+    ss_addr_any(&number.addr, AF_INET, 80);
+    ss_named_init(&r.op, &r.env, &r.sock, &number, ss_named_connect);
+    ss_io_give(r.op.op.io, SS_TRY);
+    CHECK(ss_named_step(&r.op.op) == SS_WANT && fake_fd(r.sock.io.fd)->connecting);
+    CHECK(ss_sock_close(&r.sock, &err) == SS_OK);
+    ss_named_fini(&r.op);
+    race_close(&r);
+}
+
 /* However it came to be connected, it stays so. */
 static void check_connected(const char *addresses, double timeout_ms)
 {
@@ -565,6 +583,7 @@ int main(void)
     RUN(test_spinning);
     RUN(test_lookup);
     RUN(test_a_bound_socket);
+    RUN(test_a_bound_socket_that_is_closed);
     RUN(test_a_connected_socket);
     RUN(test_the_kernel_waits_for_one_address);
     RUN(test_a_full_queue);
