@@ -69,6 +69,7 @@ class Workload:
     counted: bool = True         # by make bench-counts; not, where another workload is the same for it
     count: int = 1000            # operations when system calls are counted, against twice as many; 0: they are not
     instructions: int = 2000     # the same for instructions
+    slack: float = 1.05          # instructions may be so many times more: they vary with the compiler and the collector
     ahead: int = 0               # bytes of an operation, when system calls are to be counted with all data there
     chance: int = 6              # so many system calls more are no growth: the first operations may have to wait
     count_peer: str = ""         # another mode of the other side when counting
@@ -153,7 +154,7 @@ def delimiters():
                        {RAW: "records", MEMMEM: memmem, SS: "records", SSJ: "records"},
                        note="raw C is recv and memmem; memmem in memory has no socket at all.",
                        size=16384, delimiter=delimiter, fill=fill, start=2000,
-                       count=1, ahead=16384 + len(delimiter), chance=0, instructions=1000)
+                       count=1, ahead=16384 + len(delimiter), chance=0, instructions=1000, slack=1.2)
 
 
 def datagrams():
