@@ -101,7 +101,7 @@ bool ss_named_next(struct ss_named *op, struct ss_addr *addr)
 void ss_named_fini(struct ss_named *op)
 {
     struct ss_error ignored;
-    bool has_own = op->own && op->attempt == op->sock->attempt;
+    bool has_own = op->own && op->attempt == op->sock->attempt; /* otherwise that number may be another's by now */
     while (op->nflights > 0) {
         int fd = op->flights[--op->nflights].fd;
         if (has_own)

@@ -43,12 +43,11 @@ struct ss_named {
     struct ss_interest flights[SS_FLIGHTS]; /* attempts under way */
     int families[SS_FLIGHTS];
     unsigned nflights;
-    bool single; /* there is just one address */
-    bool own;    /* the socket has a descriptor already: it alone connects, to one address after another */
-    uint16_t
-        attempt;   /* its latest on that is sock->attempt, unless the descriptor is closed or another call's by now */
-    bool retry;    /* the latest address is to be tried again */
-    bool nonblock; /* O_NONBLOCK of the attempts' descriptors */
+    bool single;        /* there is just one address */
+    bool own;           /* the socket has a descriptor already: it alone connects, to one address after another */
+    uint16_t attempt;   /* sock->attempt of that; another number there: the descriptor is not this call's any more */
+    bool retry;         /* the latest address is to be tried again */
+    bool nonblock;      /* O_NONBLOCK of the attempts' descriptors */
     int32_t bounded_ms; /* their SO_SNDTIMEO */
     int rank;           /* how much op.error tells; 0: there is none */
 

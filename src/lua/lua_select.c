@@ -9,8 +9,7 @@
 enum {
     READERS = 1, /* argument and, by chance, result positions */
     WRITERS = 2,
-    AT_ONCE =
-        8 /* elements that are on the stack before they are dropped: there is room for them, and each drop costs */
+    AT_ONCE = 8, /* elements on the stack before they are dropped, as each drop costs */
 };
 
 static int check_descriptor(lua_State *L, int list, int i)
