@@ -66,9 +66,9 @@ def command(who, function):
 
 def environment(who, counting):
     lua = PROGRAMS[who][0] if PROGRAMS[who] else ""
-    seed = {"LD_PRELOAD": os.path.join(BUILD, "steady_seed.so")} if counting else {}
+    steady = {"LD_PRELOAD": os.path.join(BUILD, "steady_seed.so"), "BENCH_COUNTING": "1"} if counting else {}
     return dict(os.environ, LUA_PATH=os.path.join(HERE, "lua", "?.lua;;"),
-                LUA_CPATH=os.path.join(BUILD, lua, "?.so;;"), **seed)
+                LUA_CPATH=os.path.join(BUILD, lua, "?.so;;"), **steady)
 
 
 class Run:
@@ -223,10 +223,11 @@ def counted_instructions(report):
     return total
 
 
-def instructions(workload, who, n):
+def instructions(workload, who, n, ahead=0):
     """Instructions per operation, outside the kernel and the C library."""
     def collected(n):
         with tempfile.NamedTemporaryFile("r") as report:
-            Run(workload, who, n, ["valgrind", "--tool=callgrind", f"--callgrind-out-file={report.name}"]).outputs()
+            Run(workload, who, n, ["valgrind", "--tool=callgrind", f"--callgrind-out-file={report.name}"],
+                ahead).outputs()
             return Counter(all=counted_instructions(report))
     return twice(collected, n)["all"] / n

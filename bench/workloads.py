@@ -68,9 +68,8 @@ class Workload:
     laps: bool = False           # each group is a lap of the stopwatch, and `size` is its length
     counted: bool = True         # by make bench-counts; not, where another workload is the same for it
     count: int = 1000            # operations when system calls are counted, against twice as many; 0: they are not
-    instructions: int = 2000     # the same for instructions
-    slack: float = 1.05          # instructions may be so many times more: they vary with the compiler and the collector
-    ahead: int = 0               # bytes of an operation, when system calls are to be counted with all data there
+    instructions: int = 2000     # the same for instructions; 0: the same operations
+    ahead: int = 0               # bytes of an operation, when those `count` are to have all data there
     chance: int = 6              # so many system calls more are no growth: the first operations may have to wait
     count_peer: str = ""         # another mode of the other side when counting
 
@@ -126,7 +125,7 @@ def reads():
         yield Workload(f"read-{name}", f"exact read of {bytes_text(size)}", "read", "feed",
                        everybody("read", LSJ, CQ, LUV), size=size, start=start,
                        note="raw C calls recv with MSG_WAITALL, always into the same memory.",
-                       chance=10, count_peer="feed-late", instructions=start)
+                       chance=10, count_peer="feed-late", instructions=max(start, 100))
 
 
 def line_reads():
@@ -138,7 +137,7 @@ def line_reads():
                            note="The C loop is recv, memchr and lua_pushlstring without ever going back to Lua; the "
                                 "other one is called from Lua for each line.",
                            size=size, delimiter=end, start=50000, count=28000 // (size + len(end)),
-                           ahead=size + len(end), chance=0, instructions=400000 // size)
+                           ahead=size + len(end), chance=0, instructions=max(4000, 400000 // size))
 
 
 RANDOM_DELIMITER = "f3Zp-Wq8LxvT0nGk5RyBdE7s_JhUaM2cQoKi9HtVw1XbNrzCl4Sg6PuAmYjIeDO3"
@@ -154,7 +153,7 @@ def delimiters():
                        {RAW: "records", MEMMEM: memmem, SS: "records", SSJ: "records"},
                        note="raw C is recv and memmem; memmem in memory has no socket at all.",
                        size=16384, delimiter=delimiter, fill=fill, start=2000,
-                       count=1, ahead=16384 + len(delimiter), chance=0, instructions=1000, slack=1.2)
+                       count=6, ahead=16384 + len(delimiter), chance=0, instructions=0)
 
 
 def datagrams():
