@@ -652,16 +652,23 @@ static void test_ended_from_outside(void)
     bench_close(&b);
 }
 
+/* A call on descriptor 3 that has ended begins again on 4. */
+static struct call *start_again(struct bench *b, const char *ready, const char *script)
+{
+    bench_open(b, ready);
+    struct call *c = start(b, "wo", 3, R, 5);
+    run(b);
+    c->script = script;
+    c->fd = 4;
+    begin(c, -1);
+    return c;
+}
+
 /* A waiter can wait again and again; nothing of an earlier wait is left in it. */
 static void test_again(void)
 {
     struct bench b;
-    bench_open(&b, "3r3 20r4");
-    struct call *c = start(&b, "wo", 3, R, 5);
-    run(&b);
-    c->script = "2o";
-    c->fd = 4;
-    begin(c, -1);
+    struct call *c = start_again(&b, "3r3 20r4", "2o");
     turn(&b, 10); /* the first deadline passes */
     check_log(&b, "again", "0a 3a 3a=ok 3a");
     b.ended = 0;
@@ -679,12 +686,7 @@ static void test_again(void)
 static void test_again_after_the_last_moment(void)
 {
     struct bench b;
-    bench_open(&b, "5r3 7r4 9r4");
-    struct call *c = start(&b, "wo", 3, R, 5);
-    run(&b);
-    c->script = "wwo";
-    c->fd = 4;
-    begin(c, -1);
+    start_again(&b, "5r3 7r4 9r4", "wwo");
     b.ended = 0;
     run(&b);
     check_log(&b, "again", "0a 5a 5a=ok 5a 7a 9a 9a=ok");

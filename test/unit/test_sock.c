@@ -139,16 +139,24 @@ static void test_no_memory_for_a_descriptor(void)
     close_state(&state);
 }
 
-static void test_taking_over(void)
+/* A socket with a descriptor that was somebody else's. */
+static int take_descriptor(struct ss_sock *s, struct state *state)
 {
     static const struct os_kind kind = { .family = AF_UNIX };
+    struct ss_error err;
+    int fd = new_descriptor();
+    ss_sock_init(s, &state->env, SOCK_STREAM);
+    CHECK(ss_sock_take(s, fd, &kind, &err) == SS_OK && s->io.fd == fd);
+    return fd;
+}
+
+static void test_taking_over(void)
+{
     struct state state;
     struct ss_sock s;
-    struct ss_error err;
     open_state(&state);
-    ss_sock_init(&s, &state.env, SOCK_STREAM);
-    int fd = new_descriptor();
-    CHECK(ss_sock_take(&s, fd, &kind, &err) == SS_OK && s.io.fd == fd && s.family == AF_UNIX);
+    int fd = take_descriptor(&s, &state);
+    CHECK(s.family == AF_UNIX);
     CHECK(s.shared); /* somebody else may set its timeouts and its mode */
     ss_sock_fini(&s);
     CHECK(!is_open(fd));
@@ -295,13 +303,12 @@ static void test_modes(void)
 /* Others may change the mode of what they share. */
 static void test_the_mode_of_a_shared_descriptor(void)
 {
-    static const struct os_kind kind = { .family = AF_UNIX };
     struct state state;
     struct ss_sock s;
     struct ss_error err;
     open_state(&state);
-    ss_sock_init(&s, &state.env, SOCK_STREAM);
-    CHECK(ss_sock_take(&s, new_descriptor(), &kind, &err) == SS_OK && ss_sock_mode(&s, true, &err) == SS_OK);
+    take_descriptor(&s, &state);
+    CHECK(ss_sock_mode(&s, true, &err) == SS_OK);
     CHECK(fcntl(s.io.fd, F_SETFL, fcntl(s.io.fd, F_GETFL) & ~O_NONBLOCK) == 0);
     CHECK(ss_sock_mode(&s, true, &err) == SS_OK && (fcntl(s.io.fd, F_GETFL) & O_NONBLOCK) != 0);
     ss_sock_fini(&s);
