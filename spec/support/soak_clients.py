@@ -7,17 +7,23 @@ server lets a client take, PID its process. "wrong" counts what the server must 
 """
 
 import collections
+import contextlib
 import errno
+import glob
 import json
 import os
 import random
+import re
+import shutil
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
 
 ADDRESS = "127.0.0.1"
+SUSPECT = 0.02  # seconds of a request that make us ask whether a packet was lost
 LATE = 3.0  # by how much the server may be late in giving a client up, on a machine under load
 counted = collections.Counter()
 lock = threading.Lock()
@@ -262,36 +268,68 @@ class Queue:
         return int(self.file.read(100).split()[1]) / 1e9
 
 
+def carriers():
+    """The threads of Linux that carry packets when there are many: each has to wait for a processor like anybody else."""
+    for path in glob.glob("/proc/[0-9]*/comm"):
+        with contextlib.suppress(OSError), open(path) as file:
+            if file.read().startswith("ksoftirqd/"):
+                yield Queue(os.path.join(os.path.dirname(path), "schedstat"))
+
+
+def sent_again(s):
+    """How many packets of this connection, of either end, the system has lost and sent again so far (ss(8))."""
+    here, there = s.getsockname()[1], s.getpeername()[1]
+    both = f"( sport = {here} and dport = {there} ) or ( sport = {there} and dport = {here} )"
+    shown = subprocess.run(["ss", "-tniH", both], capture_output=True, text=True).stdout if shutil.which("ss") else ""
+    return sum(int(total) for total in re.findall(r"\bretrans:\d+/(\d+)", shown))
+
+
 class Times:
-    """How long requests took, and that without what server and client have waited for a processor meanwhile."""
+    """How long requests over a connection took, and that without what those who carry it have waited for a processor meanwhile.
+    One that was delayed because a packet was lost is not among the latter: it is counted in `lost`."""
 
-    def __init__(self):
+    def __init__(self, s, queues):
+        self.s, self.queues = s, queues
         self.whole, self.net = [], []
+        self.again, self.lost = 0, 0
 
-    def exchange(self, s, queues, request, answer):
-        queued, began = sum(queue.seconds() for queue in queues), time.monotonic()
-        s.sendall(request)
-        if take(s, len(answer)) != answer:
+    def queued(self):
+        return sum(queue.seconds() for queue in self.queues)
+
+    def exchange(self, request, answer):
+        queued, began = self.queued(), time.monotonic()
+        self.s.sendall(request)
+        if take(self.s, len(answer)) != answer:
             wrong("probe: wrong answer")
         took = time.monotonic() - began
         self.whole.append(took)
-        self.net.append(max(0, took - sum(queue.seconds() for queue in queues) + queued))
+        self.note_net(max(0, took - self.queued() + queued))
+
+    def note_net(self, net):
+        before = self.again
+        if net > SUSPECT:
+            self.again = sent_again(self.s)
+        if self.again > before:
+            self.lost += 1
+        else:
+            self.net.append(net)
 
 
 def good(port, pid):
     """Small requests over one connection that stays, one each 5 ms, and the same to the control."""
-    requests, controls = Times(), Times()
     mine, server, (control, other) = Queue("/proc/self/schedstat"), Queue(f"/proc/{pid}/schedstat"), start_control()
+    others = (mine, *carriers())
     with connect(port) as s:
+        requests, controls = Times(s, (server, *others)), Times(control, (other, *others))
         while going():
             word = b"%016x" % random.getrandbits(64)
             if random.random() < 0.5:
-                requests.exchange(s, (mine, server), b"ECHO " + word + b"\n", word + b"\n")
+                requests.exchange(b"ECHO " + word + b"\n", word + b"\n")
             else:
-                requests.exchange(s, (mine, server), b"FLIP 16\n" + word, word[::-1])
-            controls.exchange(control, (mine, other), word, word)
+                requests.exchange(b"FLIP 16\n" + word, word[::-1])
+            controls.exchange(word, word)
             time.sleep(0.005)
-    return {"requests": spread(requests.whole), "requests, net": spread(requests.net),
+    return {"requests": spread(requests.whole), "requests, net": spread(requests.net), "requests, packet lost": requests.lost,
             "control": spread(controls.whole), "control, net": spread(controls.net)}
 
 
