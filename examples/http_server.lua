@@ -27,10 +27,11 @@ end
 -- Until the client ends, or takes too long, or sends more than a head may have.
 local function serve(client)
     client:settimeout(60) -- seconds for a whole head to come, and again for the answer to be taken
-    for head in client:readuntil("\r\n\r\n", true, 8192) do
-        local text, stays = answer(head)
-        if not (client:write(text) and stays) then break end
-    end
+    local next_head = client:readuntil("\r\n\r\n", true, 8192)
+    repeat -- not in `for`, where Lua 5.1 lets no task wait
+        local head = next_head()
+        local text, stays = answer(head or "")
+    until not (head and client:write(text) and stays)
     client:close()
 end
 
