@@ -153,6 +153,16 @@ local function read(s, n)
     return data
 end
 
+-- Where poll fails, detach does not know whether a datagram waits that nobody else could take apart, and keeps it.
+local function detach(s)
+    local fd, err = s:detach()
+    if not fd and err == "Unread bytes are pending" and sky.fired() > 0 and not told then
+        told = true
+        return detach(s)
+    end
+    return assert(fd, err)
+end
+
 local programs = {}
 
 function programs.stream_pair()
@@ -244,11 +254,16 @@ function programs.datagrams()
     while got < 3 do
         got = got + #must(u, "recvmany", 3, 100)
     end
+    must(v, "sendmany", { "dd", "ee" })
+    local given = u:detach() -- not while the system holds a run of them, which nobody else could take apart
+    u = given and timed(try("fromfd", socket.fromfd, given)) or u
+    expect("dd", must(u, "recv"))
+    expect("ee", must(u, "recv"))
     must(v, "connect")
     must(u, "setopt", socket.OPT_BROADCAST, true)
     must(u, "join", "239.255.77.9", "lo")
     must(u, "leave", "239.255.77.9", "lo")
-    local fd = must(u, "detach")
+    local fd = detach(u)
     local owner = try("fromfd", socket.fromfd, fd)
     close(owner, v)
 end

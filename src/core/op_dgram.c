@@ -178,11 +178,13 @@ bool ss_recvmany_more(struct ss_recvmany *op, size_t count)
     return st == SS_OK;
 }
 
-/* What was joined before the kernel was told to stop can't be told apart by anybody else. */
+/* What was joined before the kernel was told to stop can't be told apart by anybody else, nor by us while it is told so. */
 bool ss_dgram_unjoin(struct ss_sock *s)
 {
     if (!s->joins)
         return true;
+    if (os_has_input(s->io.fd))
+        return false;
     s->joins = !os_join_received(s->io.fd, false);
     if (!os_has_input(s->io.fd))
         return true;

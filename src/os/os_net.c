@@ -363,7 +363,11 @@ enum ss_status os_next_length(int fd, int flags, size_t *len, struct ss_error *e
 bool os_has_input(int fd)
 {
     struct pollfd pfd = { .fd = fd, .events = POLLIN };
-    return poll(&pfd, 1, 0) > 0;
+    int ready;
+    do
+        ready = poll(&pfd, 1, 0);
+    while (ready == -1 && errno == EINTR);
+    return ready != 0;
 }
 
 enum ss_status os_group(int fd, bool join, const struct ss_addr *group, uint32_t iface, struct ss_error *err)
