@@ -35,7 +35,11 @@ local function stream_in_use()
     s:settimeout(5)
     peer:settimeout(5)
     assert(peer:write "line\nrest")
-    assert(s:readuntil "\n"() == "line" and s:pending() == 4)
+    assert(s:readuntil "\n"() == "line")
+    while t.bad_weather and s:pending() ~= 4 do -- until it comes in one
+        assert(s:read(4) == "rest" and peer:write "line\nrest" and s:readuntil "\n"() == "line")
+    end
+    assert(s:pending() == 4)
     return s, function()
         assert(s:read(4) == "rest" and s:write "!" == 1 and peer:readsome(9) == "!")
         s:close()

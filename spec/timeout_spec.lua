@@ -75,7 +75,7 @@ describe("a time-out", function()
             return s:readuntil("\n", true)()
         end,
         readsome = function(s)
-            return s:readsome(4)
+            return t.readsome(s, 4, 4)
         end,
     } do
         it("of 0 is enough for " .. name .. " to get what has come", function()

@@ -3,6 +3,7 @@
 local busted = require "busted"
 local assert = require "luassert"
 local peer = require "support.peer"
+local pieces = require "support.pieces"
 local place = require "support.place"
 local streams = require "support.streams"
 local world = require "support.world"
@@ -22,8 +23,10 @@ local t = {
     only_in_main = world.only_in_main,
 }
 
-for name, value in pairs(streams) do
-    t[name] = value
+for _, more in ipairs { streams, pieces } do
+    for name, value in pairs(more) do
+        t[name] = value
+    end
 end
 
 -- Under valgrind or a sanitizer everything is slower: upper bounds of time are multiplied by this,

@@ -148,9 +148,18 @@ end
 
 local function selecting()
     local s, peer = socket.pair()
+    local function is_there() -- bad weather calls ready what is not
+        s:settimeout(0)
+        return s:read(1)
+    end
     return {
         call = function(seconds)
+            local until_then = t.now() + seconds
             local readers, writers, err = socket.select({ s }, {}, seconds)
+            while t.bad_weather and readers and not is_there() do
+                local left = seconds < 0 and -1 or math.max(until_then - t.now(), 0)
+                readers, writers, err = socket.select({ s }, {}, left)
+            end
             return readers and #readers, writers and #writers, err
         end,
         wake = function()
@@ -215,16 +224,12 @@ local waits = {
         assert(peer:shutdown(socket.SHUT_WR))
     end, "abc", "abc", ""),
     readsome = reading(function(s)
-        local got = 0 -- bytes of "abc", which may come in pieces
-        repeat
-            local data, err, partial = s:readsome(10)
-            if not data or data:find "[^abc]" then
-                return data, err, partial
-            end
-            got = got + #data
-        until got == 3
-        return s:readsome(10)
-    end, says "d", "d"),
+        local data, err, partial = t.readsome(s, 10, 3)
+        if data ~= "abc" then
+            return data, err, partial
+        end
+        return t.readsome(s, 10, 3)
+    end, says "def", "def"),
     write = writing,
     accept = accepting,
     ["connect to a full Unix listener"] = function()
