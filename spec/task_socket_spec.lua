@@ -554,7 +554,7 @@ describe("close by another task", function()
             return s:readuntil "\n"()
         end,
         readsome = function(s)
-            return s:readsome(60000)
+            return t.readsome(s, 60000, 50000)
         end,
     } do
         it("in the turn in which " .. name .. " ends gives what was read, or ERROR_CLOSED, no other bytes", function()

@@ -77,8 +77,11 @@ describe("recvmany", function()
             end
         end
         assert.same(ports, from)
-        assert(one:sendmany({ "a", "b" }, to))
-        local datas, addrs = t.recvmany(receiver, 2, 10, 2)
+        local datas, addrs
+        repeat
+            assert(one:sendmany({ "a", "b" }, to))
+            datas, addrs = receiver:recvmany(2, 10)
+        until #datas == 2 or not t.bad_weather
         assert.equal(2, #datas)
         assert.is_true(rawequal(addrs[1], addrs[2]))
         close_all(receiver, one, two)

@@ -1,6 +1,7 @@
 -- What one call gets in fair weather, and several get in bad weather (script/bad-weather), where system calls pass on
 -- less than there is, or call ready what is not. In fair weather these are just that one call.
 
+local assert = require "luassert"
 local socket = require "ssocket"
 
 local bad = require("support.weather").is_bad
@@ -16,6 +17,21 @@ function pieces.readsome(s, max, len)
         data = more and data .. more
     end
     return data, err
+end
+
+-- send(text) sends a line with a rest behind it; s reads the line and has all of the rest in its buffer then. What bad
+-- weather leaves in the system is read, and the text sent again until it comes in one.
+function pieces.read_ahead(s, send, line, rest)
+    local function exchange()
+        send(line .. "\n" .. rest)
+        assert.equal(line, s:readuntil "\n"())
+    end
+    exchange()
+    while bad and s:pending() < #rest do
+        assert.equal(rest, s:read(#rest))
+        exchange()
+    end
+    assert.equal(#rest, s:pending())
 end
 
 -- u:recvmany(count, size) where n datagrams are there or on their way: all of them.
