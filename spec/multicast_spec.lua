@@ -5,8 +5,11 @@ local tools = require "support.tools"
 
 local socket = t.socket
 
--- Administratively scoped groups that nobody else uses.
-local V4, V6 = "239.255.77.8", "ff02::7:7:8"
+-- Administratively scoped groups of this process alone, as the same spec may run beside it: a socket that has joined
+-- no group gets what is for a group that any socket of this machine has joined (ip(7), IP_MULTICAST_ALL).
+local pid = t.sys.getpid()
+local V4 = ("239.255.%d.%d"):format(math.floor(pid / 250) % 250, pid % 250)
+local V6 = ("ff02::7:7:%x"):format(pid % 65536)
 
 -- Python: u is a socket of the group's family that sends to it on the interface, and no further than this machine.
 local SENDER = [[
