@@ -144,7 +144,7 @@ describe("what a descriptor is told for a wait", function()
         assert(listener:listen())
         local p = t.python(ASLEEP .. "s = connect(argv[0]); hear(); await_sleep(argv[1]); say(len(drain(s)))",
             listener:getsockname()[2], sys.getpid())
-        listener:settimeout(10 * t.slow) -- Python begins
+        listener:settimeout(3 * t.slow) -- Python begins
         local accepted = assert(listener:accept())
         assert.equal(2, accepted:getopt(sys.SOL_SOCKET, SO_SNDTIMEO)) -- handed down by the system
         accepted:settimeout(0)
