@@ -66,9 +66,9 @@ static int finish_recv(lua_State *L, struct ss_op *base, enum ss_status st)
     int values = op->with_sender ? 2 : 1;
     if (st != SS_OK && st != SS_TRUNCATED)
         return lss_push_failure(L, values, st, &base->error);
+    unsigned epoch = op->sock->in.epoch;
     if (!push_datagram(L, op))
         return receive_again(L, r->sock, values);
-    unsigned epoch = op->sock->in.epoch;
     if (op->with_sender)
         lss_push_addr(L, &op->got.from, op->sock->family);
     if (op->sock->in.epoch == epoch) {

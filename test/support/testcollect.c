@@ -13,7 +13,8 @@
 static struct {
     lua_Alloc alloc; /* NULL: not at work */
     void *ud;
-    lua_State *L; /* a coroutine that the registry keeps: any one will do for lua_gc */
+    lua_State *L; /* a coroutine: any one will do for lua_gc */
+    int kept;     /* where the registry keeps it */
     long every, count, forced;
     int again; /* the attempt after one that was refused */
 } at;
@@ -93,7 +94,7 @@ static int collect_start(lua_State *L)
     luaL_argcheck(L, !at.alloc, 1, "it is at work already");
     set_pace(L, strcmp(mode, "generational") == 0);
     at.L = lua_newthread(L);
-    luaL_ref(L, LUA_REGISTRYINDEX);
+    at.kept = luaL_ref(L, LUA_REGISTRYINDEX);
     at.every = every;
     at.count = at.forced = at.again = 0;
     at.alloc = lua_getallocf(L, &at.ud);
@@ -107,8 +108,21 @@ static int collect_stop(lua_State *L)
     luaL_argcheck(L, at.alloc, 1, "it is not at work");
     lua_setallocf(L, at.alloc, at.ud);
     at.alloc = NULL;
+    luaL_unref(L, LUA_REGISTRYINDEX, at.kept);
     lua_pushinteger(L, (lua_Integer)at.forced);
     return 1;
+}
+
+/* due(): the collector works where Lua checks for the first time whether a step is due. Up to 5.2 Lua checks before it
+ * allocates, and start(1) is too late for the check of the first allocation. */
+static int collect_due(lua_State *L)
+{
+    set_pace(L, 0);
+    lua_gc(L, LUA_GCRESTART, 0);
+#if LUA_VERSION_NUM == 502
+    lua_newuserdata(L, 1); /* from the next byte on */
+#endif
+    return 0;
 }
 
 int luaopen_testcollect(lua_State *L);
@@ -119,5 +133,7 @@ int luaopen_testcollect(lua_State *L)
     lua_setfield(L, -2, "start");
     lua_pushcfunction(L, collect_stop);
     lua_setfield(L, -2, "stop");
+    lua_pushcfunction(L, collect_due);
+    lua_setfield(L, -2, "due");
     return 1;
 }

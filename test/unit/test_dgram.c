@@ -81,11 +81,16 @@ static void test_without_a_turn(void)
     struct ss_recvmany many = receiving(&pair, &queue);
     struct ss_recvfrom one = { .op = many.op, .sock = &pair.sock, .queue = &queue, .size = 100 };
     struct ss_sendto out = { .op = many.op, .sock = &pair.sock, .data = "x", .len = 1 };
+    struct iovec datas[MANY] = { { .iov_len = 0 } };
+    struct ss_sendmany out_many = { .op = many.op, .sock = &pair.sock, .data = datas, .n = MANY };
+    joined_calls = single_calls = 0;
     CHECK(send(pair.other, "y", 1, 0) == 1);
     ss_io_give(&pair.sock.io, SS_HOLD);
     CHECK(ss_recvmany_step(&many.op) == SS_WANT && many.op.want.events == SS_READABLE);
     CHECK(ss_recvfrom_step(&one.op) == SS_WANT && one.op.want.events == SS_READABLE);
     CHECK(ss_sendto_step(&out.op) == SS_WANT && out.op.want.events == SS_WRITABLE);
+    CHECK(ss_sendmany_step(&out_many.op) == SS_WANT && out_many.op.want.events == SS_WRITABLE);
+    CHECK(joined_calls == 0 && single_calls == 0 && out_many.sent == 0);
     char c;
     CHECK(codes == says && recv(pair.other, &c, 1, MSG_DONTWAIT) == -1);
     pair_close(&pair);
