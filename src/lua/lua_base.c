@@ -320,13 +320,14 @@ void lss_account_growth(lua_State *L, struct ss_pool *pool)
 int lss_run_for(lua_State *L, struct ss_env *env, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
                 const struct lss_way *way)
 {
+    unsigned stream = lss_stream(s);
     int results;
     if (env->loop)
         return lss_run_with_tasks(L, env->loop, s, timeout_ns, op, way);
     do
         results = way->finish(L, op, ss_block_run(op, s, timeout_ns));
-    while (results == LSS_AGAIN);
-    return results;
+    while (results == LSS_AGAIN && lss_stream(s) == stream);
+    return results == LSS_AGAIN ? way->finish(L, op, SS_CLOSED) : results;
 }
 
 int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_way *way)

@@ -88,6 +88,12 @@ int lss_push_done(lua_State *L, enum ss_status st, const struct ss_error *err);
 typedef int lss_finish(lua_State *L, struct ss_op *op, enum ss_status st);
 enum { LSS_AGAIN = -2 }; /* -1 is what lua_yield returns in Lua 5.1 */
 
+/* Changes when the socket is closed: what is in it after that is not for the calls that began before. */
+static inline unsigned lss_stream(const struct ss_sock *s)
+{
+    return s ? s->in.stream : 0;
+}
+
 /* What a driver must know of a call. */
 struct lss_way {
     lss_finish *finish;

@@ -303,6 +303,8 @@ static int finish_call(lua_State *L, struct lss_task *t)
         lua_pushvalue(t->co, -t->values - 1);
     lua_xmove(t->co, L, t->values);
     int n = t->way->finish(L, t->waiter.op, status_of(t));
+    if (n == LSS_AGAIN) /* nobody else reads from what it holds: a finalizer has closed that and opened it again */
+        n = t->way->finish(L, t->waiter.op, SS_CLOSED);
     if (!is_there(&t->waiter)) {
         lua_settop(L, top);
         return LOST;

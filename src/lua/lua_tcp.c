@@ -148,9 +148,11 @@ static int tcp_read(lua_State *L)
 {
     struct tcp *s = self(L);
     size_t size = lss_check_size(L, 2, "size", 0);
-    if (size > 0 && size <= ss_inbuf_len(&s->base.sock.in) && take_at_hand(L, s, size, 0))
+    struct ss_inbuf *in = &s->base.sock.in;
+    unsigned stream = in->stream;
+    if (size > 0 && size <= ss_inbuf_len(in) && take_at_hand(L, s, size, 0))
         return 1;
-    return read_with(L, s, ss_readn_step, size, &read_way);
+    return in->stream == stream ? read_with(L, s, ss_readn_step, size, &read_way) : push_closed_reader(L);
 }
 
 static int tcp_readsome(lua_State *L)
@@ -226,9 +228,10 @@ static int next_line(lua_State *L)
     const struct lines *lines = lua_touserdata(L, lua_upvalueindex(1));
     struct tcp *s = lines->sock;
     struct ss_scan scan;
+    unsigned stream = s->base.sock.in.stream;
     if (take_line_at_hand(L, lines, &scan))
         return 1;
-    if (is_closed(s))
+    if (is_closed(s) || s->base.sock.in.stream != stream)
         return push_closed_reader(L);
     if (s->base.sock.env->loop) /* another task may read first */
         scan = (struct ss_scan){ .seen = 0 };

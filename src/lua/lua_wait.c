@@ -151,12 +151,13 @@ int lss_run_with_tasks(lua_State *L, struct ss_loop *loop, struct ss_sock *s, in
                        const struct lss_way *way)
 {
     struct lss_tasks *tasks = (struct lss_tasks *)loop;
+    unsigned stream = lss_stream(s);
     int results;
     do
         results = tasks->runs ? run_in_task(L, tasks->runs, s, timeout_ns, op, way)
                               : run_in_main(L, tasks, s, timeout_ns, op, way);
-    while (results == LSS_AGAIN);
-    return results;
+    while (results == LSS_AGAIN && lss_stream(s) == stream);
+    return results == LSS_AGAIN ? way->finish(L, op, SS_CLOSED) : results;
 }
 
 int lss_stand(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct lss_standing *standing,

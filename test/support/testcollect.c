@@ -113,15 +113,12 @@ static int collect_stop(lua_State *L)
     return 1;
 }
 
-/* due(): the collector works where Lua checks for the first time whether a step is due. Up to 5.2 Lua checks before it
- * allocates, and start(1) is too late for the check of the first allocation. */
+/* due(): the collector works where Lua checks for the first time whether a step is due. Lua 5.1 and LuaJIT check before they
+ * allocate: start(1) is too late for the check of the first allocation. */
 static int collect_due(lua_State *L)
 {
     set_pace(L, 0);
     lua_gc(L, LUA_GCRESTART, 0);
-#if LUA_VERSION_NUM == 502
-    lua_newuserdata(L, 1); /* from the next byte on */
-#endif
     return 0;
 }
 
