@@ -293,7 +293,7 @@ static enum ss_status status_of(const struct lss_task *t)
 enum { LOST = -3 };
 
 /* Turns what a task has waited for into results, on top of its stack; their number. What is kept stays where it is until that
- * has succeeded. LSS_AGAIN: it waits once more. LOST: a finalizer has closed or resumed the coroutine meanwhile. */
+ * has succeeded. LOST: a finalizer has closed or resumed the coroutine meanwhile. */
 static int finish_call(lua_State *L, struct lss_task *t)
 {
     int top = lua_gettop(L);
@@ -309,11 +309,9 @@ static int finish_call(lua_State *L, struct lss_task *t)
         lua_settop(L, top);
         return LOST;
     }
-    if (n != LSS_AGAIN) {
-        lss_check_room(L, t->co, n);
-        lua_pop(t->co, t->values + 1);
-        lua_xmove(L, t->co, n);
-    }
+    lss_check_room(L, t->co, n);
+    lua_pop(t->co, t->values + 1);
+    lua_xmove(L, t->co, n);
     let_go(t);
     lua_settop(L, top);
     return n;
@@ -346,10 +344,6 @@ static void go_on(lua_State *L, struct lss_task *t)
         lua_pop(t->co, 1);
     if (n == LOST) {
         lose(L, t);
-    } else if (n == LSS_AGAIN) {
-        t->for_turn = true;
-        t->stumbled = false;
-        begin_to_wait(t);
     } else {
         resume(L, t, n);
     }
