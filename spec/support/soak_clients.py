@@ -24,6 +24,7 @@ import time
 
 ADDRESS = "127.0.0.1"
 SUSPECT = 0.02  # seconds of a request that make us ask whether a packet was lost
+STILL = 0.005  # seconds that a processor must stand still to be noted
 LATE = 3.0  # by how much the server may be late in giving a client up, on a machine under load
 counted = collections.Counter()
 lock = threading.Lock()
@@ -284,13 +285,59 @@ def sent_again(s):
     return sum(int(total) for total in re.findall(r"\bretrans:\d+/(\d+)", shown))
 
 
+def heartbeat(processor, out):
+    """On one processor: tells of the times at which nothing ran on it that should have, which a virtual one may do."""
+    os.sched_setaffinity(0, {processor})
+    queue = Queue("/proc/self/schedstat")
+    queued, last = queue.seconds(), time.monotonic()
+    while True:
+        time.sleep(0.002)
+        waited, now = queue.seconds() - queued, time.monotonic()
+        queued, late = queued + waited, now - last - 0.002 - waited
+        last = now
+        if late > STILL:
+            os.write(out, struct.pack("dd", now - late, now))
+
+
+def start_heartbeats():
+    """Their processes, and where they write."""
+    stalls, out = os.pipe()
+    pids = []
+    for processor in os.sched_getaffinity(0):
+        pids.append(os.fork())
+        if pids[-1] == 0:
+            heartbeat(processor, out)
+    os.close(out)
+    return pids, stalls
+
+
+def end_heartbeats(pids, stalls):
+    """When some processor stood still: [(from, to)], in order."""
+    for pid in pids:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+    with open(stalls, "rb") as file:
+        return sorted(struct.iter_unpack("dd", file.read()))
+
+
+def common(began, ended, stalls):
+    """Seconds of a request in which some processor stood still."""
+    seconds = 0
+    for first, last in stalls:
+        first, last = max(first, began), min(last, ended)
+        if last > first:
+            seconds, began = seconds + last - first, last
+    return seconds
+
+
 class Times:
-    """How long requests over a connection took, and that without what those who carry it have waited for a processor meanwhile.
-    One that was delayed because a packet was lost is not among the latter: it is counted in `lost`."""
+    """How long requests over a connection took, and that without what those who carry it have waited for a processor meanwhile,
+    or the processors have stood still. One that was delayed because a packet was lost is not among the latter: it is counted in
+    `lost`."""
 
     def __init__(self, s, queues):
         self.s, self.queues = s, queues
-        self.whole, self.net = [], []
+        self.whole, self.slow, self.net = [], [], []
         self.again, self.lost = 0, 0
 
     def queued(self):
@@ -301,24 +348,29 @@ class Times:
         self.s.sendall(request)
         if take(self.s, len(answer)) != answer:
             wrong("probe: wrong answer")
-        took = time.monotonic() - began
-        self.whole.append(took)
-        self.note_net(max(0, took - self.queued() + queued))
-
-    def note_net(self, net):
-        before = self.again
+        ended = time.monotonic()
+        self.whole.append(ended - began)
+        net = max(0, ended - began - self.queued() + queued)
         if net > SUSPECT:
-            self.again = sent_again(self.s)
+            self.note_slow(began, ended, net)
+        else:
+            self.net.append(net)
+
+    def note_slow(self, began, ended, net):
+        before, self.again = self.again, sent_again(self.s)
         if self.again > before:
             self.lost += 1
         else:
-            self.net.append(net)
+            self.slow.append((began, ended, net))
+
+    def all_net(self, stalls):
+        return self.net + [max(0, net - common(began, ended, stalls)) for began, ended, net in self.slow]
 
 
 def good(port, pid):
     """Small requests over one connection that stays, one each 5 ms, and the same to the control."""
     mine, server, (control, other) = Queue("/proc/self/schedstat"), Queue(f"/proc/{pid}/schedstat"), start_control()
-    others = (mine, *carriers())
+    others, beats = (mine, *carriers()), start_heartbeats()
     with connect(port) as s:
         requests, controls = Times(s, (server, *others)), Times(control, (other, *others))
         while going():
@@ -329,8 +381,10 @@ def good(port, pid):
                 requests.exchange(b"FLIP 16\n" + word, word[::-1])
             controls.exchange(word, word)
             time.sleep(0.005)
-    return {"requests": spread(requests.whole), "requests, net": spread(requests.net), "requests, packet lost": requests.lost,
-            "control": spread(controls.whole), "control, net": spread(controls.net)}
+    stalls = end_heartbeats(*beats)
+    return {"requests": spread(requests.whole), "requests, net": spread(requests.all_net(stalls)),
+            "requests, packet lost": requests.lost, "control": spread(controls.whole), "control, net": spread(controls.all_net(stalls)),
+            "stalls": spread([last - first for first, last in stalls]) if stalls else {}}
 
 
 def newcomer(port, pid):
