@@ -97,6 +97,32 @@ describe("fromfd", function()
         s:close()
         wire:close()
     end)
+
+    -- Linux says ECONNABORTED to the first connect then.
+    it("takes a descriptor whose connect has failed under way, elsewhere, to connect it", function()
+        local p = t.python([[
+            import errno, subprocess
+            full = socket.socket()
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            others = [socket.socket() for _ in range(4)]
+            for s in others:
+                s.setblocking(False)
+                s.connect_ex(full.getsockname())
+            s = others.pop()
+            full.close()
+            select.select([], [s], [], 10)
+            assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+            s.setblocking(True)
+            good = socket.create_server(("127.0.0.1", 0))
+            code = "s = require('ssocket').fromfd(%d) s:settimeout(5) print(s:connect('127.0.0.1', %d))"
+            code %= s.fileno(), good.getsockname()[1]
+            done = subprocess.run([argv[0], "-e", code], pass_fds=[s.fileno()], capture_output=True, text=True)
+            say(done.stdout.strip())
+        ]], os.getenv "SSOCKET_LUA")
+        assert.equal("true", p:line())
+        p:finish()
+    end)
 end)
 
 describe("detach", function()

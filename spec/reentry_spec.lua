@@ -392,6 +392,79 @@ describe("a finalizer that runs while results are made", function()
         ]]))
     end
 
+    -- Nobody but the call has the socket then. Others that get its memory are not touched.
+    for name, call in pairs {
+        read = "a:read(3000)",
+        line = "a:readuntil '\\n'()",
+        select = "socket.select({ a }, {}, 5)",
+        recvmany = "u:recvmany(2, 3000)",
+    } do
+        it("may end the coroutine of a task that waits in " .. name, alone(([[
+            local kept = {}
+            local function others()
+                for _ = 1, 3 do
+                    local c, d = socket.pair()
+                    assert(d:write "l\nrest" and c:readuntil "\n"() == "l")
+                    kept[#kept + 1] = c
+                end
+            end
+            rounds(1, function()
+                local co
+                socket.spawn(function()
+                    co = coroutine.running()
+                    local a, b = socket.pair()
+                    local u, v = socket.udp(), socket.udp()
+                    assert(u:bind("127.0.0.1", 0) and v:connect(u:getsockname()))
+                    socket.spawn(function()
+                        assert(b:write(("x"):rep(2999) .. "\n") and v:send(("x"):rep(3000)) and v:send "y")
+                    end)
+                    CALL
+                end)
+                socket.sleep(0)
+                pcall(during, function()
+                    if not co then return end
+                    pcall(coroutine.close or coroutine.resume, co)
+                    co = nil
+                    for _ = 1, 3 do collectgarbage() end
+                    others()
+                end, socket.run)
+                for _ = 1, 3 do
+                    pcall(socket.run)
+                end
+            end)
+            for _, s in ipairs(kept) do
+                assert(s:pending() == 4 and s:read(4) == "rest")
+            end
+            assert(#kept > 0 or is_52)
+        ]]):gsub("CALL", function() return call end)))
+    end
+
+    it("may close the socket of a write and connect it anew, while the array is looked at: nothing goes there", alone [[
+        local listener, addr = socket.tcp(), ("unix:@ssocket-write-%.9f"):format(socket.now())
+        assert(listener:bind(addr) and listener:listen())
+        rounds(2, function(i, variant)
+            local a, b = socket.pair()
+            local other
+            local list = {}
+            for k = 1, variant == 1 and 3 or 20 do
+                list[k] = k * 1000 + 0.5 -- becomes a string
+            end
+            local function reconnect()
+                a:close()
+                assert(a:connect(addr))
+                other = listener:accept()
+            end
+            local sent, err = during(reconnect, a.write, a, list)
+            if other and not sent then
+                assert(err == socket.ERROR_CLOSED)
+                other:settimeout(0)
+                assert(not other:readsome(100))
+            end
+            b:settimeout(0)
+            assert(not sent or not other or #b:readsome(1000) == sent)
+        end)
+    ]])
+
     it("may close the socket of a receive and bind it anew: the call is told", alone [[
         local told = 0
         rounds(3, function(i, variant)

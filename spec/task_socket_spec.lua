@@ -1636,3 +1636,75 @@ describe("accept in a task when descriptors run out", function()
         close_all(results[2], client, listener)
     end)
 end)
+
+-- What was prepared for one stream is not for another.
+describe("a call of the main program that first gives others their turn", function()
+    tasks.guard()
+
+    -- The 65th call in a row that does not wait lets the task run.
+    local function call_until_turn(first, has_run)
+        local results
+        for i = 1, 100 do
+            results = t.pack(first(i))
+            if has_run() then
+                return results
+            end
+        end
+        error "no turn was given"
+    end
+
+    for name, case in pairs {
+        read = { { nil, socket.ERROR_CLOSED, "", n = 3 }, function(a) return a:read(1) end },
+        readsome = { { nil, socket.ERROR_CLOSED, n = 2 }, function(a) return a:readsome(1) end },
+        write = { { nil, socket.ERROR_CLOSED, 0, n = 3 }, function(a) return a:write { "s" } end },
+    } do
+        it("is told when they have closed its socket and opened it again: " .. name, function()
+            local listener, addr = t.listener()
+            local a, b = socket.pair()
+            local other
+            assert(b:write(("x"):rep(100)))
+            socket.sleep(0)
+            local task = spawn(function()
+                a:close()
+                assert(a:connect(addr))
+                other = assert(listener:accept())
+                assert(other:write "another stream")
+            end)
+            a:settimeout(0)
+            assert.same(case[1], call_until_turn(function()
+                return case[2](a)
+            end, function()
+                return other ~= nil
+            end))
+            join(task)
+            a:settimeout(5)
+            assert.equal("another stream", a:read(14))
+            a:close()
+            assert.equal("", other:readall())
+            close_all(b, other, listener)
+        end)
+    end
+
+    it("does not connect a socket that they have connected", function()
+        local listener, s, u = socket.tcp(), socket.tcp(), socket.udp()
+        local addr = t.abstract()
+        assert(listener:bind(addr) and listener:listen())
+        assert(u:bind("127.0.0.1", 0))
+        local me = u:getsockname()
+        local first, before = spawn(t.now), #sys.fds()
+        call_until_turn(function()
+            return u:sendto("q", me)
+        end, function()
+            return first:status() == "done"
+        end)
+        local task = spawn(s.connect, s, addr)
+        for _ = 1, 64 do
+            assert(u:sendto("q", me))
+        end
+        assert.equal("ready", task:status())
+        t.fails(socket.ERROR_CLOSED, nil, s:connect(addr))
+        assert.is_true(join(task))
+        assert.equal(before + 1, #sys.fds())
+        close_all(s, u, listener)
+    end)
+end)

@@ -289,14 +289,15 @@ def heartbeat(processor, out):
     """On one processor: tells of the times at which nothing ran on it that should have, which a virtual one may do."""
     os.sched_setaffinity(0, {processor})
     queue = Queue("/proc/self/schedstat")
-    queued, last = queue.seconds(), time.monotonic()
-    while True:
+    queued, last, parent = queue.seconds(), time.monotonic(), os.getppid()
+    while os.getppid() == parent:
         time.sleep(0.002)
         waited, now = queue.seconds() - queued, time.monotonic()
         queued, late = queued + waited, now - last - 0.002 - waited
         last = now
         if late > STILL:
             os.write(out, struct.pack("dd", now - late, now))
+    os._exit(0)
 
 
 def start_heartbeats():
@@ -306,6 +307,7 @@ def start_heartbeats():
     for processor in os.sched_getaffinity(0):
         pids.append(os.fork())
         if pids[-1] == 0:
+            os.closerange(0, out)  # nobody is to wait for their end, or for that of the control
             heartbeat(processor, out)
     os.close(out)
     return pids, stalls

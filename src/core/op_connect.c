@@ -155,6 +155,9 @@ static enum ss_status start(struct ss_named *op, int fd, struct ss_error *err)
     enum ss_status st = set_bound(op, fd, err);
     if (st == SS_OK)
         st = os_connect(fd, &op->latest, &op->retry, err);
+    /* After one that failed elsewhere, for whoever gave it to fromfd, Linux has only now made it fit for another. */
+    if (st == SS_ERROR && op->own && err->code == ECONNABORTED)
+        st = os_connect(fd, &op->latest, &op->retry, err);
     /* On the same machine it may be done already. */
     return st == SS_WANT && !op->retry ? look_at(op, fd, err) : st;
 }

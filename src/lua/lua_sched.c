@@ -255,6 +255,7 @@ static bool is_suspended_call(struct lss_task *t, int results)
 {
     bool ours = results > 0 && lua_touserdata(t->co, -1) == t;
     t->values = ours ? t->way->keep : 0;
+    t->under = ours ? (uint16_t)(results - 1 - t->values) : 0;
     return ours;
 }
 
@@ -293,15 +294,16 @@ static enum ss_status status_of(const struct lss_task *t)
 enum { LOST = -3 };
 
 /* Turns what a task has waited for into results, on top of its stack; their number. What is kept stays where it is until that
- * has succeeded. LOST: a finalizer has closed or resumed the coroutine meanwhile. */
+ * has succeeded. LOST: a finalizer has closed or resumed the coroutine meanwhile. All that the call used is on our stack as well:
+ * it is in use until then. */
 static int finish_call(lua_State *L, struct lss_task *t)
 {
-    int top = lua_gettop(L);
-    lss_check_room(L, L, t->values + LUA_MINSTACK);
-    lss_check_room(L, t->co, t->values);
-    for (int i = 0; i < t->values; i++)
-        lua_pushvalue(t->co, -t->values - 1);
-    lua_xmove(t->co, L, t->values);
+    int top = lua_gettop(L), used = t->under + t->values;
+    lss_check_room(L, L, used + LUA_MINSTACK);
+    lss_check_room(L, t->co, used);
+    for (int i = 0; i < used; i++)
+        lua_pushvalue(t->co, -used - 1);
+    lua_xmove(t->co, L, used);
     int n = t->way->finish(L, t->waiter.op, status_of(t));
     if (n == LSS_AGAIN) /* nobody else reads from what it holds: a finalizer has closed that and opened it again */
         n = t->way->finish(L, t->waiter.op, SS_CLOSED);

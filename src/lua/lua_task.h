@@ -36,8 +36,9 @@ struct lss_task {
     struct ss_sock *sock;      /* whose calls of that direction it keeps out, or NULL */
     void *memory;              /* of the operation */
     unsigned room;
-    int anchor; /* its place among those that have not ended */
-    int values; /* on top of its stack: arguments, what `way` keeps, results, or error and traceback */
+    int anchor;     /* its place among those that have not ended */
+    int values;     /* on top of its stack: arguments, what `way` keeps, results, or error and traceback */
+    uint16_t under; /* values below those: what the call that it waits in has on its stack */
     uint8_t state;
     bool begun : 1;
     bool for_turn : 1; /* it lets the others run before it goes on */

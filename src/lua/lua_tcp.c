@@ -233,8 +233,12 @@ static int next_line(lua_State *L)
         return 1;
     if (is_closed(s) || s->base.sock.in.stream != stream)
         return push_closed_reader(L);
-    if (s->base.sock.env->loop) /* another task may read first */
-        scan = (struct ss_scan){ .seen = 0 };
+    if (s->base.sock.env->loop) {
+        scan = (struct ss_scan){ .seen = 0 };  /* another task may read first */
+        lua_pushvalue(L, lua_upvalueindex(1)); /* for finish_call, when nobody has the iterator any more */
+        lua_pushvalue(L, lua_upvalueindex(2));
+        lua_pushvalue(L, lua_upvalueindex(3));
+    }
     struct lining l = { .sock = s };
     l.op = (struct ss_until){ .in = &s->base.sock.in, .find = &lines->find, .scan = scan, .max = lines->max };
     l.op.op = new_op(s, ss_until_step, SS_BY_RECV);
@@ -363,11 +367,12 @@ static int write_array(lua_State *L, struct tcp *s)
 {
     static const struct lss_way way = { finish_write, sizeof(struct writing), move_writing, 0, LSS_WRITING };
     struct writing w;
+    unsigned stream = lss_stream(&s->base.sock);
     size_t n = lua_rawlen(L, 2);
     size_t sum = n <= FEW ? push_few(L, n, w.few) : SIZE_MAX;
     struct iovec *iov = sum == SIZE_MAX ? lss_check_strings(L, 2, &n) : w.few;
     begin_writing(&w, s, iov, n, 0);
-    if (is_closed(s))
+    if (is_closed(s) || lss_stream(&s->base.sock) != stream)
         return finish_write(L, &w.op.op, SS_CLOSED);
     if (sum <= SMALL)
         return lss_run_brief(L, &s->base, &w.op.op, &way);

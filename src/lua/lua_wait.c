@@ -45,6 +45,13 @@ static bool take_along(struct lss_task *t, struct ss_op *op, const struct lss_wa
     return true;
 }
 
+/* All that the call has on its stack: LuaJIT forgets what is not yielded, and what the operation uses is kept alive there. */
+static int yield_all(lua_State *L)
+{
+    int n = lua_gettop(L);
+    return n <= UINT16_MAX ? lua_yield(L, n) : luaL_error(L, "too many arguments");
+}
+
 /* The waiting itself begins when the coroutine is suspended (begin_to_wait): Lua may refuse that. */
 static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
                    const struct lss_way *way)
@@ -57,8 +64,7 @@ static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t 
     t->sock = s;
     t->waiter.op->deadline_ns = deadline_of(op, timeout_ns);
     lua_pushlightuserdata(L, t); /* no other yield has this */
-    return lua_yield(L,
-                     LSS_JIT ? lua_gettop(L) : way->keep + 1); /* LuaJIT forgets what is not yielded, arguments too */
+    return yield_all(L);
 }
 
 /* Taking turns */
@@ -89,16 +95,22 @@ static bool is_select(const struct ss_op *op, const struct ss_sock *s)
 
 /* In the main program and in a task */
 
+/* Runs the others for a turn. Whether the socket is still what the call was made for: not closed by them, and perhaps opened
+ * again, nor connected. */
+static bool outlives_turn(lua_State *L, struct lss_tasks *tasks, const struct ss_sock *s)
+{
+    unsigned stream = lss_stream(s);
+    bool was_open = s && s->io.fd >= 0;
+    tasks->calls = 0;
+    lss_run_turn(L, tasks, 0);
+    return !s || (lss_stream(s) == stream && (was_open || s->io.fd < 0 || s->type == SOCK_DGRAM));
+}
+
 static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
                        const struct lss_way *way)
 {
-    if (takes_turn(tasks, timeout_ns, op, false) && tasks->alive > 0 && lss_can_run(L)) {
-        bool was_open = s && s->io.fd >= 0;
-        tasks->calls = 0;
-        lss_run_turn(L, tasks, 0);
-        if (was_open && s->io.fd < 0) /* one of them has closed it */
-            return way->finish(L, op, SS_CLOSED);
-    }
+    if (takes_turn(tasks, timeout_ns, op, false) && tasks->alive > 0 && lss_can_run(L) && !outlives_turn(L, tasks, s))
+        return way->finish(L, op, SS_CLOSED);
     if (is_busy(s, way->holds))
         return way->finish(L, op, SS_BUSY);
     enum ss_status st = SS_WANT;
