@@ -134,7 +134,7 @@ describe("a flood", function()
 
     local floods = {
         ["one read"] = one_call(function(s)
-            return s:read(2 ^ 30)
+            return s:read(2 ^ 40)
         end),
         ["one readuntil"] = one_call(function(s)
             return s:readuntil "\n"()
