@@ -136,9 +136,9 @@ api.rules = {
             as the main program does.
 
             *Where Lua can't suspend.* In a comparison function of `table.sort`, a replacement function of
-            `string.gsub`, a finalizer, or a file that `require` loads, a call that would have to wait raises an
-            error; one that need not wait works. In Lua 5.1 (not in LuaJIT) the same holds inside `pcall` and
-            `xpcall`, metamethods, and the iterator of a `for ... in`. There, write `socket.spawn(f):wait()` instead
+            `string.gsub`, a finalizer that runs in a task, or a file that `require` loads, a call that would have to
+            wait raises an error; one that need not wait works. In Lua 5.1 (not in LuaJIT) the same holds inside `pcall`
+            and `xpcall`, metamethods, and the iterator of a `for ... in`. There, write `socket.spawn(f):wait()` instead
             of `pcall(f)`, and instead of `for line in next_line do` a `while` loop that calls `next_line()` itself.
 
             *The rest.* `OPT_SPIN` has no effect while there are tasks. After a fork(2) the child has all tasks as
@@ -427,7 +427,7 @@ local module = {
                 which. A stream whose input buffer holds bytes is readable, also when it is listed by its number;
                 a listening socket is readable when `accept` would not wait; a socket with a pending error or
                 hang-up is ready in whichever list it stands. Neither the number nor the value of descriptors
-                is limited.]],
+                is limited. The lists must stay as they are until it ends.]],
             takes = {
                 {
                     name = "readfds",
@@ -717,7 +717,11 @@ local both = {
             gives = { { "fd", "integer?", "the descriptor" } },
             errors = {
                 closed,
-                { '"Unread bytes are pending"', "the input buffer holds bytes; read them first" },
+                {
+                    '"Unread bytes are pending"',
+                    "the input buffer holds bytes, or, after `recvmany`, the system datagrams (or an error) that only "
+                        .. "the module takes apart; read them first",
+                },
             },
             raises = "nothing",
             waits = "never",
@@ -876,7 +880,8 @@ local tcp = {
                 Opens a connection. When a name has several addresses they are tried in the system's order, IPv6 and
                 IPv4 in turn, the next one when the last has failed or has not answered for 250 ms; the first to answer
                 is taken, and if none does the most telling error is the result. A socket that is bound
-                connects from its local address. After a failure the socket can connect again.
+                connects from its local address. After a failure the socket can connect again; a port that the system
+                chose in `bind` may be another one then.
 
                 A connection that is not made within the deadline is given up. With a timeout of 0 only a peer on
                 the same machine can be reached, and only by a number or path: a name, `localhost` too, is then

@@ -114,9 +114,9 @@ local function rest(r, seen)
 end
 ]]
 
-local function alone(code)
+local function alone(code, limit)
     return function()
-        tools.run_lua(PRELUDE .. peer.dedent(code))
+        tools.run_lua(PRELUDE .. peer.dedent(code), limit)
     end
 end
 
@@ -508,22 +508,22 @@ describe("a finalizer that runs while results are made", function()
         end)
     ]])
 
-    it("does not make a call last longer than its time beside tasks", alone [[
+    it("does not make a call last longer than its time beside tasks", alone([[
         socket.spawn(socket.sleep, 1000)
         local again = 0
         rounds(1, function()
             local a, b = socket.pair()
             local taken
             socket.spawn(function()
-                socket.sleep(0.4)
+                socket.sleep(0.4 * slow)
                 b:write(("x"):rep(20000))
             end)
-            a:settimeout(0.7)
+            a:settimeout(0.7 * slow)
             local began = socket.now()
             local data, err = during(function()
                 a:settimeout(0)
                 taken = a:read(20000)
-                a:settimeout(0.7)
+                a:settimeout(0.7 * slow)
             end, a.read, a, 20000)
             local took = socket.now() - began
             assert(data or taken and err == socket.ERROR_TIMEOUT)
@@ -531,7 +531,7 @@ describe("a finalizer that runs while results are made", function()
             again = again + (taken and 1 or 0)
         end)
         assert(again > 0 or is_52)
-    ]])
+    ]], 30 * t.slow))
 
     it("may fail: what the call was about to hand out is still there", alone [[
         rounds(3, function(_, variant)

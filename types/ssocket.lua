@@ -94,7 +94,8 @@ function ssocket.udp() end
 ---Waits until at least one of the listed sockets can be read or written without waiting, and tells which. A
 ---stream whose input buffer holds bytes is readable, also when it is listed by its number; a listening socket
 ---is readable when `accept` would not wait; a socket with a pending error or hang-up is ready in whichever
----list it stands. Neither the number nor the value of descriptors is limited.
+---list it stands. Neither the number nor the value of descriptors is limited. The lists must stay as they are
+---until it ends.
 ---@param readfds (tcpsock|udpsock|integer)[]|nil sockets and descriptor numbers to read from
 ---@param writefds (tcpsock|udpsock|integer)[]|nil likewise, to write to
 ---@param timeout? number seconds; negative or `math.huge`: no limit; 0: only look
@@ -229,7 +230,8 @@ local tcpsock = {}
 ---Opens a connection. When a name has several addresses they are tried in the system's order, IPv6 and IPv4
 ---in turn, the next one when the last has failed or has not answered for 250 ms; the first to answer is
 ---taken, and if none does the most telling error is the result. A socket that is bound connects from its
----local address. After a failure the socket can connect again.
+---local address. After a failure the socket can connect again; a port that the system chose in `bind` may be
+---another one then.
 ---
 ---A connection that is not made within the deadline is given up. With a timeout of 0 only a peer on the same
 ---machine can be reached, and only by a number or path: a name, `localhost` too, is then never found in time.

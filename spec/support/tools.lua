@@ -136,8 +136,8 @@ function tools.run(argv, limit)
 end
 
 -- Runs Lua code in a process of its own, which must succeed; returns what it said on both streams.
-function tools.run_lua(code)
-    local said, how, status = tools.run { "sh", "-c", "exec " .. os.getenv "SSOCKET_LUA" .. ' -e "$0"', code }
+function tools.run_lua(code, limit)
+    local said, how, status = tools.run({ "sh", "-c", "exec " .. os.getenv "SSOCKET_LUA" .. ' -e "$0"', code }, limit)
     assert(how == "exit" and status == 0, said)
     return said
 end
