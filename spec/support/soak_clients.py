@@ -13,17 +13,13 @@ import glob
 import json
 import os
 import random
-import re
-import shutil
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
 
 ADDRESS = "127.0.0.1"
-SUSPECT = 0.02  # seconds of a request that make us ask whether a packet was lost
 STILL = 0.005  # seconds that a processor must stand still to be noted
 LATE = 3.0  # by how much the server may be late in giving a client up, on a machine under load
 counted = collections.Counter()
@@ -277,14 +273,6 @@ def carriers():
                 yield Queue(os.path.join(os.path.dirname(path), "schedstat"))
 
 
-def sent_again(s):
-    """How many packets of this connection, of either end, the system has lost and sent again so far (ss(8))."""
-    here, there = s.getsockname()[1], s.getpeername()[1]
-    both = f"( sport = {here} and dport = {there} ) or ( sport = {there} and dport = {here} )"
-    shown = subprocess.run(["ss", "-tniH", both], capture_output=True, text=True).stdout if shutil.which("ss") else ""
-    return sum(int(total) for total in re.findall(r"\bretrans:\d+/(\d+)", shown))
-
-
 def heartbeat(processor, out):
     """On one processor: tells of the times at which nothing ran on it that should have, which a virtual one may do."""
     os.sched_setaffinity(0, {processor})
@@ -334,13 +322,11 @@ def common(began, ended, stalls):
 
 class Times:
     """How long requests over a connection took, and that without what those who carry it have waited for a processor meanwhile,
-    or the processors have stood still. One that was delayed because a packet was lost is not among the latter: it is counted in
-    `lost`."""
+    or the processors have stood still."""
 
     def __init__(self, s, queues):
         self.s, self.queues = s, queues
         self.whole, self.slow, self.net = [], [], []
-        self.again, self.lost = 0, 0
 
     def queued(self):
         return sum(queue.seconds() for queue in self.queues)
@@ -353,17 +339,10 @@ class Times:
         ended = time.monotonic()
         self.whole.append(ended - began)
         net = max(0, ended - began - self.queued() + queued)
-        if net > SUSPECT:
-            self.note_slow(began, ended, net)
+        if net > STILL:
+            self.slow.append((began, ended, net))
         else:
             self.net.append(net)
-
-    def note_slow(self, began, ended, net):
-        before, self.again = self.again, sent_again(self.s)
-        if self.again > before:
-            self.lost += 1
-        else:
-            self.slow.append((began, ended, net))
 
     def all_net(self, stalls):
         return self.net + [max(0, net - common(began, ended, stalls)) for began, ended, net in self.slow]
@@ -385,7 +364,7 @@ def good(port, pid):
             time.sleep(0.005)
     stalls = end_heartbeats(*beats)
     return {"requests": spread(requests.whole), "requests, net": spread(requests.all_net(stalls)),
-            "requests, packet lost": requests.lost, "control": spread(controls.whole), "control, net": spread(controls.all_net(stalls)),
+            "control": spread(controls.whole), "control, net": spread(controls.all_net(stalls)),
             "stalls": spread([last - first for first, last in stalls]) if stalls else {}}
 
 
