@@ -227,7 +227,10 @@ def instructions(workload, who, n, ahead=0):
     """Instructions per operation, outside the kernel and the C library."""
     def collected(n):
         with tempfile.NamedTemporaryFile("r") as report:
-            Run(workload, who, n, ["valgrind", "--tool=callgrind", f"--callgrind-out-file={report.name}"],
-                ahead).outputs()
+            Run(workload, who, n, ["valgrind", "--tool=callgrind", "--collect-atstart=no",
+                                   f"--callgrind-out-file={report.name}"], ahead).outputs()
             return Counter(all=counted_instructions(report))
-    return twice(collected, n)["all"] / n
+    each = twice(collected, n)["all"] / n
+    if each <= 0:
+        raise Failed(f"{workload.name}: no instructions were counted between the meter's start and stop")
+    return each
