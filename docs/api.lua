@@ -895,6 +895,7 @@ local tcp = {
                 resolving,
                 {
                     { "EISCONN", "the socket is connected already" },
+                    { "ENOTCONN", "a bound socket's attempt failed, and `getopt(OPT_ERROR)` has taken the reason" },
                     { "ENOENT", "there is no such path" },
                     { "ENAMETOOLONG", "the path is too long" },
                     { "EAFNOSUPPORT", "a bound socket and an address of another family" },
