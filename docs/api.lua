@@ -345,7 +345,7 @@ api.options = {
         "error",
         "integer",
         "both",
-        "read only: the pending error as an errno(3) number, 0 for none; reading clears it",
+        "read only: the pending error, an errno(3) number or 0; cleared by that, but not for a connect under way",
         "socket(7), `SO_ERROR`",
     },
     { "OPT_BROADCAST", "broadcast", "boolean", "udp", "datagrams may go to broadcast addresses", "socket(7)" },
@@ -895,7 +895,6 @@ local tcp = {
                 resolving,
                 {
                     { "EISCONN", "the socket is connected already" },
-                    { "ENOTCONN", "a bound socket's attempt failed, and `getopt(OPT_ERROR)` has taken the reason" },
                     { "ENOENT", "there is no such path" },
                     { "ENAMETOOLONG", "the path is too long" },
                     { "EAFNOSUPPORT", "a bound socket and an address of another family" },

@@ -1165,30 +1165,29 @@ describe("the end of a stream", function()
     end
 
     -- Of a socket that is bound: others have no descriptor until they are connected.
-    it("by a connect that is refused while under way fails though its error is taken with getopt", function()
-        local full, first, s = socket.tcp(), socket.tcp(), socket.tcp()
-        assert(full:bind("127.0.0.1", 0))
-        assert(full:listen(0))
-        local address = full:getsockname()
-        assert(first:connect(address))
-        assert(s:bind("127.0.0.1", 0))
-        local task = spawn(s.connect, s, address)
-        tasks.settle()
-        assert.equal("waiting", task:status())
-        close_all(full, first)
-        local deadline, taken = socket.now() + 10, 0
-        while taken == 0 and socket.now() < deadline do -- no task has its turn meanwhile
-            taken = s:getopt(socket.OPT_ERROR)
-        end
-        assert.not_equal(0, taken)
-        local ok, connected, err = task:wait(10)
-        assert.is_true(ok)
-        assert.is_nil(connected)
-        assert.equal(t.text "ENOTCONN", err)
-        local listener, other = t.listener "inet"
-        assert(s:connect(other))
-        close_all(s, listener)
-    end)
+    for how, option in pairs { name = { socket.OPT_ERROR }, number = { t.sys.SOL_SOCKET, t.sys.SO_ERROR } } do
+        it("by a connect that is refused while under way is told though getopt has taken it by " .. how, function()
+            local full, first, s = socket.tcp(), socket.tcp(), socket.tcp()
+            assert(full:bind("127.0.0.1", 0))
+            assert(full:listen(0))
+            local address = full:getsockname()
+            assert(first:connect(address))
+            assert(s:bind("127.0.0.1", 0))
+            local task = spawn(s.connect, s, address)
+            tasks.settle()
+            assert.equal("waiting", task:status())
+            close_all(full, first)
+            local deadline, taken = socket.now() + 10, 0
+            while taken == 0 and socket.now() < deadline do -- no task has its turn meanwhile
+                taken = s:getopt(unpack(option))
+            end
+            assert.equal(t.sys.ECONNREFUSED, taken)
+            assert.same({ true, nil, socket.ERROR_REFUSED }, { task:wait(10) })
+            local listener, other = t.listener "inet"
+            assert.same({ true, true }, { spawn(s.connect, s, other):wait(10) }) -- it is told once
+            close_all(s, listener)
+        end)
+    end
 
     tasks.everywhere("by a reset leaves a socket that can't be connected again before it is closed", function()
         local listener, address = t.listener "inet"

@@ -73,16 +73,16 @@ static void land(struct ss_named *op, unsigned i)
     }
 }
 
-/* How one that is under way stands. Of the socket's own descriptor the program may have taken the error already (getopt): what
- * is then not connected has failed. After that Linux takes it for one that still connects, and lets it do nothing else
- * (listen(2): EINVAL), until it is told to forget that. */
+/* How one that is under way stands. After its failure Linux takes the socket's own descriptor for one that still connects, and
+ * lets it do nothing else (listen(2): EINVAL), until it is told to forget that. */
 static enum ss_status look_at(const struct ss_named *op, int fd, struct ss_error *err)
 {
-    struct ss_addr peer;
     struct ss_error ignored;
     enum ss_status st = os_connected(fd, err);
-    if (st == SS_OK && op->own)
-        st = os_peer(fd, &peer, err);
+    if (st == SS_OK && op->own && op->sock->late.code != 0) {
+        *err = op->sock->late;
+        st = SS_ERROR;
+    }
     if (st == SS_ERROR && op->own)
         os_disconnect(fd, &ignored);
     return st;
@@ -125,6 +125,7 @@ static enum ss_status prepare_own(struct ss_named *op, struct ss_error *err)
     struct ss_sock *s = op->sock;
     bool connected = s->connected || is_connected(s->io.fd);
     op->attempt = ++s->attempt;
+    s->late.code = 0;
     if (!connected && ss_addr_fit(&op->latest, s->family))
         return ss_sock_mode(s, op->nonblock, err);
     *err = connected ? (struct ss_error){ SS_SYSTEM, EISCONN } : ss_wrong_family;

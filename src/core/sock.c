@@ -254,3 +254,24 @@ enum ss_status ss_sock_set(struct ss_sock *s, const struct ss_setting *setting, 
         ss_optlist_undo(&s->opts);
     return st;
 }
+
+static enum ss_status get(const struct ss_sock *s, const struct ss_setting *setting, int *value, struct ss_error *err)
+{
+    if (setting->opt)
+        return os_opt_get(s->io.fd, s->family, setting->opt, value, err);
+    return os_opt_get_raw(s->io.fd, setting->level, setting->number, value, err);
+}
+
+static bool is_error(const struct ss_setting *setting)
+{
+    const struct os_opt *opt = setting->opt;
+    return opt ? os_opt_is_error(opt->level, opt->opt) : os_opt_is_error(setting->level, setting->number);
+}
+
+enum ss_status ss_sock_get(struct ss_sock *s, const struct ss_setting *setting, int *value, struct ss_error *err)
+{
+    enum ss_status st = get(s, setting, value, err);
+    if (st == SS_OK && *value != 0 && s->type == SOCK_STREAM && is_error(setting))
+        s->late = (struct ss_error){ SS_SYSTEM, *value };
+    return st;
+}

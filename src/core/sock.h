@@ -53,7 +53,8 @@ struct ss_sock {
     struct ss_inbuf in;           /* streams: bytes that wait; datagrams: where one is received */
     struct ss_optlist opts;       /* kept over close */
     struct ss_waiter *holders[2]; /* the calls that wait, reading and writing */
-    struct ss_error late; /* datagrams: an error that came behind datagrams which were handed out; code 0: none */
+    /* To be told yet, or code 0: an error that came behind datagrams; that getopt has had of a stream. */
+    struct ss_error late;
     int32_t kernel_ms[2]; /* SO_RCVTIMEO, SO_SNDTIMEO as they are; -1: unknown */
     uint16_t spin_us;     /* OPT_SPIN: try so long before sleeping in the kernel */
     uint16_t attempt;     /* changes with each attempt to connect the descriptor, and when that is given away */
@@ -113,6 +114,10 @@ enum { SS_SPIN_MAX_US = 1000 };
 
 /* Takes one option over, on the descriptor if there is one, and notes it for later ones. */
 enum ss_status ss_sock_set(struct ss_sock *s, const struct ss_setting *setting, struct ss_error *err);
+
+/* The value of an option (its setting's is not looked at) of an open socket. A connect that is under way fails with an error
+ * that is got here. */
+enum ss_status ss_sock_get(struct ss_sock *s, const struct ss_setting *setting, int *value, struct ss_error *err);
 
 #pragma GCC visibility pop
 

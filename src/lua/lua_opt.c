@@ -79,13 +79,6 @@ static int push_value(lua_State *L, const struct os_opt *opt, int value)
     return 1;
 }
 
-static enum ss_status ask(const struct ss_sock *s, const struct ss_setting *option, int *value, struct ss_error *err)
-{
-    if (option->opt)
-        return os_opt_get(s->io.fd, s->family, option->opt, value, err);
-    return os_opt_get_raw(s->io.fd, option->level, option->number, value, err);
-}
-
 int lss_getopt(lua_State *L)
 {
     struct lss_socket *s = lss_self(L);
@@ -97,7 +90,7 @@ int lss_getopt(lua_State *L)
         return push_value(L, option.opt, s->sock.spin_us);
     const struct ss_setting *noted = ss_optlist_get(&s->sock.opts, &option);
     if (s->sock.io.fd >= 0)
-        st = ask(&s->sock, &option, &value, &err);
+        st = ss_sock_get(&s->sock, &option, &value, &err);
     else if (noted)
         return push_value(L, option.opt, noted->value);
     return st == SS_OK ? push_value(L, option.opt, value) : lss_push_failure(L, 1, st, &err);

@@ -85,6 +85,11 @@ enum ss_status os_opt_set_raw(int fd, int level, int opt, int value, struct ss_e
     return result(setsockopt(fd, level, opt, &value, sizeof value), err);
 }
 
+bool os_opt_is_error(int level, int opt)
+{
+    return level == SOL_SOCKET && opt == SO_ERROR;
+}
+
 enum ss_status os_opt_get_raw(int fd, int level, int opt, int *value, struct ss_error *err)
 {
     union {

@@ -42,7 +42,8 @@ bool os_opt_applies(const struct os_opt *opt, int family);
 enum ss_status os_opt_set(int fd, int family, const struct os_opt *opt, int value, struct ss_error *err);
 enum ss_status os_opt_get(int fd, int family, const struct os_opt *opt, int *value, struct ss_error *err);
 
-/* Any integer option, by number. */
+/* Any integer option, by number. The pending error (SO_ERROR) is gone once it is got. */
+bool os_opt_is_error(int level, int opt);
 enum ss_status os_opt_set_raw(int fd, int level, int opt, int value, struct ss_error *err);
 enum ss_status os_opt_get_raw(int fd, int level, int opt, int *value, struct ss_error *err);
 
