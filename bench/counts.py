@@ -12,8 +12,8 @@ SLACK = 1.03  # instructions vary a little with the compiler
 HEAD = """# Of ssocket on Lua 5.4, for `make bench-counts`; written by `bench/run counts --write`.
 # A run fails when system calls grow (by more than chance allows the first operations) or instructions by more than 3 %,
 # and do so again when they are counted once more.
-# Instructions are those of the module and of Lua, whose collector waits until the end: the C library has others for other
-# processors, and the collector's rounds are more or fewer from run to run.
+# Instructions are those of the module and of Lua from the start of the work to its end, where the collector frees all at
+# once: its rounds would be more or fewer from run to run, and the C library has other instructions for other processors.
 #
 # workload             operations  system calls  instructions an operation
 """

@@ -62,7 +62,7 @@ function contest.came(n)
 end
 
 -- Runs the work that the command line names, with its numbers as numbers. When instructions are counted, all garbage is
--- freed at the end, with the state, instead of in as many rounds of the collector as there happen to be.
+-- freed when the meter stops, instead of in as many rounds of the collector as there happen to be.
 function contest.run(work)
     if contest.counting then
         collectgarbage "stop"
