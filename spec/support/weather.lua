@@ -25,6 +25,13 @@ weather.calm = {
     { "loop", "waits in step for at most", "all", "a signal ends a step, which says so" },
 }
 
+-- Whether descriptors and memory may be lacking from now on, to the end of the test, if the weather is bad.
+function weather.scarce(on)
+    if weather.is_bad then
+        require("badweather").scarce(on)
+    end
+end
+
 -- An entry as a comment of TAP.
 function weather.shown(entry)
     return "# spared " .. table.concat(entry, "; ")
@@ -65,6 +72,7 @@ function weather.enter(busted, full_name)
     weather.is_bad = os.getenv "WEATHER" ~= nil
     busted.subscribe({ "test", "start" }, function(element)
         local file, name = file_of(busted, element), full_name(element)
+        sky.scarce(false)
         sky.spare(kinds_in(weather.spared, file, name))
         sky.storm(kinds_in(weather.calm, file, name) == "")
         return nil, true

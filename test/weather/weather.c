@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 const char *const weather_names[KINDS] = {
-    "short", "eintr", "false", "spurious", "vanished", "few", "refused", "unsplit", "old",
+    "short", "eintr", "false", "spurious", "vanished", "few", "refused", "scarce", "unsplit", "old",
 };
 
 enum { LOGGED = 4096 };
@@ -24,7 +24,7 @@ static struct {
     uint64_t odds;  /* one call in so many */
     uint64_t piece; /* short transfers are of up to so many bytes */
     unsigned spared;
-    bool is_old;
+    bool is_old, is_scarce;
     unsigned long calls, counts[KINDS];
 } sky;
 
@@ -109,9 +109,24 @@ bool weather_is_module(const void *address)
     return true;
 }
 
+/* What that function lacks, or 0. */
+static int lacking(const char *name)
+{
+    static const char *const openers[] = { "socket", "socketpair", "accept4" };
+    static const int codes[] = { ENOBUFS, ENOMEM, EMFILE, ENFILE };
+    for (size_t i = 0; i < sizeof openers / sizeof *openers; i++)
+        if (strcmp(name, openers[i]) == 0)
+            return codes[weather_random(4)];
+    if (strncmp(name, "send", 4) == 0)
+        return codes[weather_random(2)];
+    return strncmp(name, "recv", 4) == 0 ? ENOMEM : 0;
+}
+
 bool weather_strikes(const char *name, const void *from, int *code)
 {
     sky.calls++;
+    if (sky.is_scarce && (*code = lacking(name)) != 0 && weather_is(SCARCE))
+        return true;
     if (!fault.counting)
         return false;
     int n = __atomic_fetch_add(&fault.calls, 1, __ATOMIC_RELAXED);
@@ -210,6 +225,13 @@ static int weather_spare(lua_State *L)
     return 0;
 }
 
+/* scarce(on): descriptors and memory may be lacking, if the weather is bad */
+static int weather_scarce(lua_State *L)
+{
+    sky.is_scarce = lua_toboolean(L, 1);
+    return 0;
+}
+
 /* storm(on): signals come, if they came at all. */
 static int weather_storm(lua_State *L)
 {
@@ -266,8 +288,9 @@ int luaopen_badweather(lua_State *L)
         const char *name;
         lua_CFunction function;
     } functions[] = {
-        { "spare", weather_spare }, { "storm", weather_storm }, { "fail", weather_fail },
-        { "fair", weather_fair },   { "fired", weather_fired }, { "calls", weather_calls },
+        { "spare", weather_spare },   { "storm", weather_storm }, { "fail", weather_fail },
+        { "scarce", weather_scarce }, { "fair", weather_fair },   { "fired", weather_fired },
+        { "calls", weather_calls },
     };
     lua_newtable(L);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {

@@ -1,7 +1,8 @@
 /* Bad weather: a shared object to be preloaded, through which the module's system calls go. It leaves those of all others
  * alone. What it does to them is decided by
  *
- *   a seed (environment WEATHER=1, 2, ...): each call may misbehave, as a real kernel may;
+ *   a seed (environment WEATHER=1, 2, ...): each call may misbehave, as a real kernel may; what a program must be told of comes
+ *   only where it has asked for it (scarce in Lua);
  *   a name and a number (fail in Lua): that one call of this function fails, and no other.
  */
 #ifndef WEATHER_H
@@ -21,6 +22,7 @@ enum kind {
     VANISHED, /* accept finds a connection that is gone already (accept(2), "Error handling") */
     FEW,      /* recvmmsg and sendmmsg pass on fewer datagrams than they could (sendmmsg(2), recvmmsg(2)) */
     REFUSED,  /* SO_RCVTIMEO can't be set for want of memory (POSIX, setsockopt(): ENOMEM, ENOBUFS) */
+    SCARCE,   /* no descriptors, no memory: EMFILE, ENFILE, ENOBUFS, ENOMEM (socket(2), accept(2), send(2), recv(2)) */
     UNSPLIT,  /* the path takes no joined datagrams: EIO, EINVAL (udp(7), UDP_SEGMENT) */
     OLD, /* the whole run on an older kernel: no UDP_GRO and UDP_SEGMENT (before 5.0 and 4.18), no epoll_pwait2 (before
                  5.11), no MADV_WIPEONFORK (before 4.14) */
