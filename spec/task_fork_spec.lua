@@ -125,7 +125,7 @@ describe("after a fork", function()
         local all = situation()
         local wait = fork(function()
             for _, key in ipairs { "reader", "writer", "acceptor", "sleeper", "getter" } do
-                assert(all[key]:cancel())
+                assert(all[key]:cancel() or key == "sleeper") -- which may have slept enough, on a slow machine
                 all[key]:wait(5)
             end
             socket.run()
