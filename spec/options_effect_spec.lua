@@ -128,6 +128,8 @@ describe("OPT_ERROR", function()
         assert.is_true(tools.is_integer(first))
         assert.equal(sys.ECONNREFUSED, first)
         assert.equal(0, u:getopt(socket.OPT_ERROR))
+        u:settimeout(0)
+        assert.same({ nil, socket.ERROR_TIMEOUT }, { u:recv() }) -- no call tells of it again
         u:close()
     end)
 

@@ -1164,18 +1164,24 @@ describe("the end of a stream", function()
         end)
     end
 
-    -- Of a socket that is bound: others have no descriptor until they are connected.
+    -- A listener whose queue is full, who is in it, a socket whose connect waits, the task where it does. The socket is bound:
+    -- others have no descriptor until they are connected.
+    local function connecting()
+        local full, first, s = socket.tcp(), socket.tcp(), socket.tcp()
+        assert(full:bind("127.0.0.1", 0))
+        assert(full:listen(0))
+        local address = full:getsockname()
+        assert(first:connect(address))
+        assert(s:bind("127.0.0.1", 0))
+        local task = spawn(s.connect, s, address)
+        tasks.settle()
+        assert.equal("waiting", task:status())
+        return full, first, s, task
+    end
+
     for how, option in pairs { name = { socket.OPT_ERROR }, number = { t.sys.SOL_SOCKET, t.sys.SO_ERROR } } do
         it("by a connect that is refused while under way is told though getopt has taken it by " .. how, function()
-            local full, first, s = socket.tcp(), socket.tcp(), socket.tcp()
-            assert(full:bind("127.0.0.1", 0))
-            assert(full:listen(0))
-            local address = full:getsockname()
-            assert(first:connect(address))
-            assert(s:bind("127.0.0.1", 0))
-            local task = spawn(s.connect, s, address)
-            tasks.settle()
-            assert.equal("waiting", task:status())
+            local full, first, s, task = connecting()
             close_all(full, first)
             local deadline, taken = socket.now() + 10, 0
             while taken == 0 and socket.now() < deadline do -- no task has its turn meanwhile
@@ -1188,6 +1194,15 @@ describe("the end of a stream", function()
             close_all(s, listener)
         end)
     end
+
+    it("is not seen by a connect under way in what getopt tells of other options", function()
+        local full, first, s, task = connecting()
+        assert.is_true(s:getopt(socket.OPT_RCVBUF) > 0)
+        assert.is_true(s:getopt(t.sys.SOL_SOCKET, t.sys.SO_SNDBUF) > 0)
+        local accepted = assert(full:accept()) -- there is room now, of which the system hears when it tries again
+        assert.same({ true, true }, { task:wait(10) })
+        close_all(full, first, s, accepted)
+    end)
 
     tasks.everywhere("by a reset leaves a socket that can't be connected again before it is closed", function()
         local listener, address = t.listener "inet"
