@@ -1164,8 +1164,8 @@ describe("the end of a stream", function()
         end)
     end
 
-    -- A listener whose queue is full, who is in it, a socket whose connect waits, the task where it does. The socket is bound:
-    -- others have no descriptor until they are connected.
+    -- A listener whose queue is full, who is in it, a socket whose connect waits, the task where it does. The socket is
+    -- bound: others have no descriptor until they are connected.
     local function connecting()
         local full, first, s = socket.tcp(), socket.tcp(), socket.tcp()
         assert(full:bind("127.0.0.1", 0))
