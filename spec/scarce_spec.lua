@@ -44,26 +44,22 @@ local function write(s, data)
     end
 end
 
-local function read(s, n)
-    local data, err, partial = s:read(n)
+-- What f(how much is there already) gives in one or several calls.
+local function gather(f)
     local got = ""
+    local data, err, partial = f(0)
     while not data do
         note(err)
         got = got .. partial
-        data, err, partial = s:read(n - #got)
+        data, err, partial = f(#got)
     end
     return got .. data
 end
 
-local function line(next_line)
-    local text, err, partial = next_line()
-    local got = ""
-    while not text do
-        note(err)
-        got = got .. partial
-        text, err, partial = next_line()
-    end
-    return got .. text
+local function read(s, n)
+    return gather(function(there)
+        return s:read(n - there)
+    end)
 end
 
 local function pair()
@@ -101,8 +97,8 @@ describe("where descriptors and memory are scarce", function()
             end)
             assert.equal(data, read(b, #data))
             local next_line = b:readuntil "\n"
-            assert.equal("a line", line(next_line), i)
-            assert.equal("and more", line(next_line))
+            assert.equal("a line", gather(next_line), i)
+            assert.equal("and more", gather(next_line))
             b:close()
             tasks.join(writer)
         end
