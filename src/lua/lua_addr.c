@@ -154,6 +154,7 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
 
 struct ss_named *lss_push_named(lua_State *L, size_t size)
 {
+    lss_live_env(L);
     struct ss_named *op = lss_newuserdata(L, size);
     memset(op, 0, size);
     luaL_getmetatable(L, NAMED);

@@ -34,6 +34,12 @@
 #define lss_gc_runs(L) 0 /* Lua 5.1: can't be asked, and a step would start a collector that the program has stopped */
 #endif
 
+#ifdef LUA_GCISRUNNING
+#define lss_gc_is_stopped(L) (!lua_gc(L, LUA_GCISRUNNING, 0))
+#else
+#define lss_gc_is_stopped(L) ((void)(L), 0)
+#endif
+
 /* Resumes with `n` values on top of `co`; *results of them are there afterwards. */
 #if LUA_VERSION_NUM >= 504
 #define lss_resume(co, from, n, results) lua_resume(co, from, n, results)

@@ -51,7 +51,7 @@ static int from_fd(lua_State *L)
     struct ss_error err = ss_already_owned;
     struct os_kind kind;
     int fd = lss_check_int(L, 1, "descriptor", 0, INT32_MAX);
-    enum ss_status st = ss_env_find(lss_env(L), fd) ? SS_ERROR : os_describe(fd, &kind, &err);
+    enum ss_status st = ss_env_find(lss_live_env(L), fd) ? SS_ERROR : os_describe(fd, &kind, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
     struct ss_sock *s = kind.dgram ? &lss_new_udp(L)->sock : &lss_new_tcp(L)->sock;
@@ -163,8 +163,7 @@ int luaopen_ssocket(lua_State *L)
     lss_open_udp(L);
     lss_open_task(L);
     lss_open_channel(L);
-    lua_newtable(L);
-    lss_name_module(L);
+    lss_push_module(L);
     for (const luaL_Reg *f = functions; f->name; f++) {
         lua_pushcfunction(L, f->func);
         lua_setfield(L, -2, f->name);
