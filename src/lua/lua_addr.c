@@ -5,7 +5,7 @@
 
 #include <string.h> /* memchr, strncmp */
 
-#define ADDR "ssocket.addr"
+#define ADDR LSS_PREFIX "addr"
 #define UNIX_PREFIX "unix:"
 enum { PREFIX_LEN = sizeof UNIX_PREFIX - 1 };
 
@@ -21,7 +21,7 @@ static int addr_tostring(lua_State *L)
     return 1;
 }
 
-#define NAMED "ssocket.named"
+#define NAMED LSS_PREFIX "named"
 
 static int named_gc(lua_State *L)
 {

@@ -22,7 +22,6 @@ struct lss_socket {
 };
 
 /* Names of the metatables in the registry. What follows the prefix is the userdata's __name. */
-#define LSS_PREFIX "ssocket."
 #define LSS_TCP LSS_PREFIX "tcpsock"
 #define LSS_UDP LSS_PREFIX "udpsock"
 

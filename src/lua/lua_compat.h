@@ -8,6 +8,11 @@
 /* The headers of the module hide what they declare; this shows it again. */
 #define LSS_EXPORT __attribute__((visibility("default")))
 
+#define LSS_VERSION "1.0.0"
+
+/* All names in the registry begin like this: another version of the module in the same Lua state has its own. */
+#define LSS_PREFIX "ssocket " LSS_VERSION "."
+
 #if LUA_VERSION_NUM < 502
 #define lua_rawlen lua_objlen
 #endif

@@ -24,7 +24,7 @@ enum verdict { NO, UNKNOWN, YES };
 /* A C function that suspends when the Lua function that it calls does: pcall in Lua 5.2. Not xpcall: an error handler looks as if
  * the function that failed had called it. */
 #if LUA_VERSION_NUM == 502
-#define PCALL "ssocket.pcall" /* registry: pcall, as it was when the module was loaded */
+#define PCALL LSS_PREFIX "pcall" /* registry: pcall, as it was when the module was loaded */
 
 static bool is_pcall(lua_State *L, lua_Debug *ar)
 {
@@ -240,7 +240,7 @@ bool lss_close_variables(lua_State *L, lua_State *co)
 #endif
 
 #if LSS_JIT
-#define NOTHING "ssocket.nothing" /* registry: a C function that does nothing */
+#define NOTHING LSS_PREFIX "nothing" /* registry: a C function that does nothing */
 
 static int nothing(lua_State *L)
 {
