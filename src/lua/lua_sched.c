@@ -395,6 +395,7 @@ static void tell_end(lua_State *L, struct lss_task *t)
     struct lss_tasks *tasks = t->tasks;
     struct ss_waiter *joiner;
     tasks->alive--;
+    lss_free_call(L, t); /* its finalizer may fail for want of memory */
     while ((joiner = ss_line_first(&t->joiners)) != NULL)
         ss_loop_end(&tasks->loop, joiner, SS_OK);
     let_die(L, t);
