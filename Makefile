@@ -2,6 +2,7 @@
 #
 # make                  builds for the Lua that is there and leaves ssocket.so here as well
 # make LUA=lua5.3       builds build/lua5.3/ssocket.so   (lua5.1 luajit lua5.2 lua5.3 lua5.4 ...)
+# make LUA=lua5.4-api   builds build/lua5.4-api/ssocket.so for a Lua that script/luas has built
 # make LUA=lua5.4 SANITIZE=1      build/asan-lua5.4/ssocket.so with AddressSanitizer and UBSan
 # make WERROR=1         warnings are errors, as in CI
 #
@@ -45,7 +46,9 @@ WARNINGS += -Werror
 endif
 
 SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-ifdef SANITIZE
+ifneq ($(filter %-asan,$(LUA_NAME)),) # a Lua with sanitizers (script/luas)
+SAN := $(SAN_FLAGS)
+else ifdef SANITIZE
 SAN := $(SAN_FLAGS)
 VARIANT := asan-
 endif
