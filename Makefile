@@ -57,6 +57,7 @@ ifeq ($(shell uname -s),Darwin)
 MODULE_LDFLAGS := -bundle -undefined dynamic_lookup
 else
 MODULE_LDFLAGS := -shared
+HELPER_LDFLAGS := -Wl,-z,nodelete # since Lua 5.5 an allocator is called as long as there are strings made with it
 HOST_LDFLAGS := -Wl,-E # a module finds Lua in the program that loads it
 LDLIBS_DL := -ldl
 endif
@@ -137,7 +138,7 @@ ssocket.so: $(MODULE)
 	$(INSTALL) -m 755 $< $@
 
 $(HELPERS): $(DIR)/%.so: $(DIR)/obj/support/%.o
-	$(call LINK,$(MODULE_LDFLAGS) $(SAN))
+	$(call LINK,$(MODULE_LDFLAGS) $(HELPER_LDFLAGS) $(SAN))
 $(DIR)/host_oom: $(OBJECTS)
 $(HOSTS): $(DIR)/host_%: $(DIR)/obj/host/%.o
 	$(call LINK,$(HOST_LDFLAGS) $(WRAP_$(@F)) $(SAN),$(LUA_LDLIBS) -lm $(LDLIBS_DL))

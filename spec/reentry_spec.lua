@@ -14,6 +14,13 @@ local met = 0 -- how often f has run
 -- call that makes one string has no such moment there, unless it tells the collector of memory.
 local is_52 = _VERSION == "Lua 5.2"
 local slow = tonumber(os.getenv "SSOCKET_SLOW") or 1
+local function set_pause(percent)
+    if _VERSION >= "Lua 5.5" then
+        collectgarbage("param", "pause", percent)
+    else
+        collectgarbage("setpause", percent)
+    end
+end
 local function arm(f)
     if nth == 0 then
         collect.due()
@@ -83,7 +90,7 @@ local function rounds(variants, f)
     end
     for variant = 1, variants do
         local before, idle = met, 0
-        collectgarbage("setpause", 1000)
+        set_pause(1000)
         nth = is_52 and 0 or -1
         repeat
             nth = nth + 1
@@ -91,7 +98,7 @@ local function rounds(variants, f)
         until idle == 3
         assert(met > before or is_52, "no finalizer has run in variant " .. variant)
         nth = nil
-        collectgarbage("setpause", 1)
+        set_pause(1)
         for _ = 1, 5 do
             round(variant)
         end
