@@ -236,6 +236,8 @@ long-run: $(MODULE) $(HELPERS) ## ten million messages, a million connections; S
 	@script/long-run $(LUA) $(DIR)
 examples: $(MODULE) $(HELPERS) ## run the examples as tests
 	@script/spec $(LUA) $(DIR) spec/examples_spec.lua
+luas: ## build Luas that check how they are used, or other versions; NAMES='lua5.1-api lua5.5', without it: list them
+	@script/luas $(NAMES)
 coverage: ## which lines and branches the tests run; SHORT=1 for less
 	@script/coverage
 mutate: ## would the tests notice if a line were wrong? SHORT=1 for ten lines
@@ -277,5 +279,5 @@ help: ## this list
 		awk -F'|' '{ printf "  %-18s %s\n", $$1, $$2 }'
 
 .PHONY: all helpers hosts weather fuzzers unit-programs need-lua install uninstall check test demo run-demo unit spec \
-	examples coverage fuzz mutate soak long-run torture bench \
+	examples luas coverage fuzz mutate soak long-run torture bench \
 	bench-counts lint lint-layers lint-sources lint-docs lint-format lint-lua lint-sh docs format clean help
