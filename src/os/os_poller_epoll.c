@@ -54,6 +54,12 @@ void os_poller_close(struct os_poller *p)
     ss_mem_free(&mem, p, sizeof *p);
 }
 
+/* The child has inherited the descriptors, and what they stand for lives on as long as the parent has them. */
+void os_poller_abandon(struct os_poller *p)
+{
+    os_poller_close(p);
+}
+
 enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool foreign, struct ss_error *err)
 {
     (void)events;

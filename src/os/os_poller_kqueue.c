@@ -41,14 +41,22 @@ enum ss_status os_poller_open(struct os_poller **poller, const struct ss_mem *me
     return SS_OK;
 }
 
+/* A child does not inherit the queue (kqueue(2)). */
+void os_poller_abandon(struct os_poller *p)
+{
+    if (!p)
+        return;
+    const struct ss_mem mem = p->mem;
+    ss_mem_free(&mem, p->known.is, p->known.n);
+    ss_mem_free(&mem, p, sizeof *p);
+}
+
 void os_poller_close(struct os_poller *p)
 {
     if (!p)
         return;
     close(p->fd);
-    const struct ss_mem mem = p->mem;
-    ss_mem_free(&mem, p->known.is, p->known.n);
-    ss_mem_free(&mem, p, sizeof *p);
+    os_poller_abandon(p);
 }
 
 static int change(struct os_poller *p, int fd, int filter, int flags)
