@@ -56,8 +56,8 @@ enum ss_status os_poller_watch(struct os_poller *poller, int fd, int events, boo
 /* The descriptor is not ours any more, and nothing of it is to be reported; `closing`: it ceases to exist. */
 void os_poller_forget(struct os_poller *poller, int fd, bool closing);
 
-/* Waits until something is to be reported, timeout_ns at most (negative: without end). SS_OK and *n > 0 | SS_TIMEOUT |
- * SS_WANT: a signal came | SS_ERROR. */
+/* Waits until something is to be reported, timeout_ns at most (negative: without end); a very long wait may end early.
+ * SS_OK and *n > 0 | SS_TIMEOUT | SS_WANT: a signal came | SS_ERROR. */
 enum ss_status os_poller_wait(struct os_poller *poller, int64_t timeout_ns, struct os_event events[OS_EVENTS],
                               size_t *n, struct ss_error *err);
 

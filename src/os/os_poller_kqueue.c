@@ -108,8 +108,7 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
                               struct ss_error *err)
 {
     struct kevent found[OS_EVENTS];
-    const int64_t day_ns = (int64_t)86400 * 1000000000; /* some systems refuse very long ones; the caller asks again */
-    timeout_ns = timeout_ns > day_ns ? day_ns : timeout_ns;
+    timeout_ns = os_wait_bound(timeout_ns);
     struct timespec ts = { .tv_sec = (time_t)(timeout_ns / 1000000000), .tv_nsec = (long)(timeout_ns % 1000000000) };
     int got = kevent(p->fd, NULL, 0, found, OS_EVENTS, timeout_ns < 0 ? NULL : &ts);
     if (got == -1)
