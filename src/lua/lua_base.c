@@ -11,9 +11,14 @@
 #define ENV_KEY LSS_PREFIX "env"
 #define PUSH_OUTSIDE LSS_PREFIX "push_outside"
 
+/* What finalizers make while the state is being closed has none itself in Lua 5.4: it ends here. */
 static int env_gc(lua_State *L)
 {
-    ss_env_fini(lua_touserdata(L, 1));
+    struct ss_env *env = lua_touserdata(L, 1);
+    struct ss_loop *loop = env->loop;
+    ss_env_fini(env);
+    if (loop)
+        lss_end_tasks(L, loop);
     return 0;
 }
 

@@ -80,15 +80,20 @@ static void end_all(lua_State *L, struct lss_tasks *tasks)
 }
 
 /* A finalizer may run tasks while the state is being closed, and the collector may come here in one of them. */
-static int tasks_gc(lua_State *L)
+void lss_end_tasks(lua_State *L, struct ss_loop *loop)
 {
-    struct lss_tasks *tasks = lua_touserdata(L, 1);
+    struct lss_tasks *tasks = (struct lss_tasks *)loop;
     if (tasks->closing)
-        return 0;
+        return;
     tasks->closing = true;
     if (tasks->rounds == 0)
         end_all(L, tasks);
     lss_report_last(L, tasks);
+}
+
+static int tasks_gc(lua_State *L)
+{
+    lss_end_tasks(L, lua_touserdata(L, 1));
     return 0;
 }
 

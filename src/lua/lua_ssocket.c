@@ -173,8 +173,19 @@ static void check_build(lua_State *L)
     lua_setfield(L, LUA_REGISTRYINDEX, LAYOUT);
 }
 
+/* What is made there may have no finalizer (Lua 5.4 while the state is being closed), and the module relies on its own. */
+static void check_place(lua_State *L)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, LAYOUT);
+    bool first = lua_isnil(L, -1);
+    lua_pop(L, 1);
+    if (LUA_VERSION_NUM >= 504 && first && lua_gc(L, LUA_GCCOUNT, 0) < 0)
+        luaL_error(L, "ssocket cannot be loaded in a finalizer");
+}
+
 int luaopen_ssocket(lua_State *L)
 {
+    check_place(L);
     check_build(L);
     os_stay_loaded();
     lss_env(L);

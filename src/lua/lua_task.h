@@ -99,6 +99,9 @@ void lss_begin(lua_State *L, struct lss_task *t, int values);
 enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, const struct lss_way *way,
                                 struct ss_op *op, int64_t deadline_ns);
 
+/* With the Lua state; raises what has failed and was not told, where socket.onerror is not set. */
+void lss_end_tasks(lua_State *L, struct ss_loop *loop);
+
 /* Takes a task out of the loop and frees what its call has taken along. */
 void lss_free_call(lua_State *L, struct lss_task *t);
 
