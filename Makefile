@@ -2,6 +2,7 @@
 #
 # make                  builds for the Lua that is there and leaves ssocket.so here as well
 # make LUA=lua5.3       builds build/lua5.3/ssocket.so   (lua5.1 luajit lua5.2 lua5.3 lua5.4 ...)
+# make LUA=lua5.4-api   builds build/lua5.4-api/ssocket.so for a Lua that script/luas has built
 # make LUA=lua5.4 SANITIZE=1      build/asan-lua5.4/ssocket.so with AddressSanitizer and UBSan
 # make WERROR=1         warnings are errors, as in CI
 #
@@ -45,7 +46,9 @@ WARNINGS += -Werror
 endif
 
 SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-ifdef SANITIZE
+ifneq ($(filter %-asan,$(LUA_NAME)),) # a Lua with sanitizers (script/luas)
+SAN := $(SAN_FLAGS)
+else ifdef SANITIZE
 SAN := $(SAN_FLAGS)
 VARIANT := asan-
 endif
@@ -54,6 +57,7 @@ ifeq ($(shell uname -s),Darwin)
 MODULE_LDFLAGS := -bundle -undefined dynamic_lookup
 else
 MODULE_LDFLAGS := -shared
+HELPER_LDFLAGS := -Wl,-z,nodelete # since Lua 5.5 an allocator is called as long as there are strings made with it
 HOST_LDFLAGS := -Wl,-E # a module finds Lua in the program that loads it
 LDLIBS_DL := -ldl
 endif
@@ -86,7 +90,7 @@ UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(UNIT_DIR)/obj/%.o)
 # Calls that the linker sends to __wrap_... in these tests: the first runs on test/unit/fake_os.c.
 FAKED_test_race := $(addprefix os_,close connect connected disconnect kernel_timeout lookup_drop lookup_start \
 	lookup_take names names_free nonblock now_ns opt_set_raw peer poll socket)
-FAKED_test_loop := $(addprefix os_,fork_mark_is_new now_ns poller_close poller_fd poller_forget poller_open \
+FAKED_test_loop := $(addprefix os_,fork_mark_is_new now_ns poll poller_close poller_fd poller_forget poller_open \
 	poller_wait poller_wake poller_watch recv)
 FAKED_test_sock := socket
 FAKED_test_fork := madvise mmap munmap
@@ -134,7 +138,7 @@ ssocket.so: $(MODULE)
 	$(INSTALL) -m 755 $< $@
 
 $(HELPERS): $(DIR)/%.so: $(DIR)/obj/support/%.o
-	$(call LINK,$(MODULE_LDFLAGS) $(SAN))
+	$(call LINK,$(MODULE_LDFLAGS) $(HELPER_LDFLAGS) $(SAN))
 $(DIR)/host_oom: $(OBJECTS)
 $(HOSTS): $(DIR)/host_%: $(DIR)/obj/host/%.o
 	$(call LINK,$(HOST_LDFLAGS) $(WRAP_$(@F)) $(SAN),$(LUA_LDLIBS) -lm $(LDLIBS_DL))
@@ -232,6 +236,8 @@ long-run: $(MODULE) $(HELPERS) ## ten million messages, a million connections; S
 	@script/long-run $(LUA) $(DIR)
 examples: $(MODULE) $(HELPERS) ## run the examples as tests
 	@script/spec $(LUA) $(DIR) spec/examples_spec.lua
+luas: ## build Luas that check how they are used, or other versions; NAMES='lua5.1-api lua5.5', without it: list them
+	@script/luas $(NAMES)
 coverage: ## which lines and branches the tests run; SHORT=1 for less
 	@script/coverage
 mutate: ## would the tests notice if a line were wrong? SHORT=1 for ten lines
@@ -273,5 +279,5 @@ help: ## this list
 		awk -F'|' '{ printf "  %-18s %s\n", $$1, $$2 }'
 
 .PHONY: all helpers hosts weather fuzzers unit-programs need-lua install uninstall check test demo run-demo unit spec \
-	examples coverage fuzz mutate soak long-run torture bench \
+	examples luas coverage fuzz mutate soak long-run torture bench \
 	bench-counts lint lint-layers lint-sources lint-docs lint-format lint-lua lint-sh docs format clean help

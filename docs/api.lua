@@ -464,8 +464,9 @@ local module = {
             waits = "up to `timeout`; the sockets' own timeouts play no part",
             by = { "poll(2)", "POSIX.1-2017 poll()" },
             example = [[
-                local ready = socket.select({ a, b }, nil, 1.5)
-                for _, s in ipairs(ready or {}) do print(s:readsome(4096)) end]],
+                local ready, _, err = socket.select({ a, b }, nil, 1.5)
+                for _, s in ipairs(ready or {}) do print(s:readsome(4096)) end
+                if not ready then print(err) end]],
         },
         {
             name = "pair",
@@ -580,9 +581,15 @@ local module = {
             raises = "`f` is no function",
             waits = "never",
             example = [[
-                while true do
-                    socket.spawn(serve, assert(listener:accept()))
-                end]],
+                repeat
+                    local client, err = listener:accept()
+                    if client then
+                        socket.spawn(serve, client)
+                    else -- no descriptor is left, say: try again when some client may have gone
+                        print(err)
+                        socket.sleep(0.1)
+                    end
+                until err == socket.ERROR_CLOSED]],
         },
         {
             name = "run",
@@ -913,8 +920,8 @@ local tcp = {
                 "RFC 8305 section 5",
             },
             example = [[
-                assert(tcpsock:connect("localhost", 8080))
-                assert(tcpsock:connect("unix:/run/app.sock"))]],
+                tcpsock:settimeout(5)
+                assert(tcpsock:connect("localhost", 8080)) -- or ("unix:/run/app.sock")]],
         },
         {
             name = "listen",
@@ -1015,7 +1022,7 @@ local tcp = {
             by = { "recv(2)", "POSIX.1-2017 recv()", "RFC 9293 section 3.10.3" },
             example = [[
                 local data, err, partial = tcpsock:read(1024)
-                if err == socket.ERROR_TIMEOUT then data = partial end]],
+                data = data or partial -- with an error: what came before it]],
         },
         {
             name = "readuntil",
@@ -1460,7 +1467,11 @@ local task = {
             raises = "a task that waits for itself; a timeout that is no number, or NaN",
             waits = "for the task's end, up to `timeout`",
             example = [[
-                local ok, page, err = socket.spawn(fetch, "example.com"):wait(5)]],
+                local task = socket.spawn(fetch, "example.com")
+                local ok, page, err = task:wait(5)
+                if not ok then
+                    task:cancel() -- when time is over it would go on
+                end]],
         },
         {
             name = "cancel",

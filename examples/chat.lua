@@ -4,12 +4,13 @@
 --
 -- Listens on 127.0.0.1 and a free port unless told otherwise. Each client has two tasks: one reads what it says, the
 -- other writes what it is to hear, from a channel of its own. So nobody waits for a client that is slow to read; one
--- that has fallen too far behind is put out.
+-- that has fallen too far behind is put out, and so is one that says nothing for long.
 
 local socket = require "ssocket"
 
 local LONGEST = 1000 -- bytes in a line
 local BEHIND = 100 -- lines that a client may have before it
+local PATIENCE = 600 -- seconds for a client to say a line, and to take one
 local FAREWELL = 5 -- seconds for the last lines to be taken
 
 io.stdout:setvbuf "line"
@@ -17,10 +18,22 @@ socket.onerror = print -- tasks that fail
 
 local inboxes = {} -- by client
 
--- Never waits: a channel that is full refuses.
+local function others(speaker)
+    local list = {}
+    for client in pairs(inboxes) do
+        if client ~= speaker then
+            list[#list + 1] = client
+        end
+    end
+    return list
+end
+
+-- Waits for nobody: a channel that is full refuses. But after 64 calls others have a turn, and clients come and go
+-- then, which a loop over `inboxes` itself would not bear.
 local function tell_others(speaker, text)
-    for client, inbox in pairs(inboxes) do
-        if client ~= speaker and not inbox:put(text, 0) then
+    for _, client in ipairs(others(speaker)) do
+        local inbox = inboxes[client]
+        if inbox and not inbox:put(text, 0) then
             inboxes[client] = nil
             client:close() -- both its tasks notice
         end
@@ -44,6 +57,7 @@ local function listen_to(client, name)
 end
 
 local function attend(client)
+    client:settimeout(PATIENCE)
     local name, inbox = tostring(client:getpeername()), socket.channel(BEHIND)
     local delivery = socket.spawn(deliver, client, inbox)
     inboxes[client] = inbox
@@ -53,6 +67,9 @@ local function attend(client)
     tell_others(client, name .. " has gone\n")
     inbox:close() -- what is in it is still delivered
     delivery:wait(FAREWELL)
+    client:shutdown(socket.SHUT_WR)
+    client:settimeout(FAREWELL)
+    client:readall(65536) -- to close with input unread, after too long a line, may cost it the last lines
     client:close()
 end
 
@@ -61,7 +78,7 @@ assert(listener:setopt(socket.OPT_TCP_REUSEADDR, true))
 assert(listener:bind(arg[1] or "127.0.0.1", arg[2] or 0))
 assert(listener:listen())
 print("listening on " .. tostring(listener:getsockname()))
-while true do
+repeat
     local client, err = listener:accept()
     if client then
         socket.spawn(attend, client)
@@ -69,4 +86,4 @@ while true do
         print("chat: " .. err)
         socket.sleep(0.1)
     end
-end
+until err == socket.ERROR_CLOSED

@@ -73,6 +73,15 @@ local function serve(client)
     return command == "quit"
 end
 
+local function welcome(listener)
+    local client, err = listener:accept()
+    if client then
+        return serve(client)
+    end
+    io.stderr:write("accept: ", err, "\n")
+    socket.sleep(0.1) -- out of descriptors: clients may have gone then
+end
+
 local function answer(udpsock)
     local data, addr = udpsock:recvfrom()
     if data then
@@ -81,6 +90,7 @@ local function answer(udpsock)
 end
 
 local function bound(sock, ...)
+    sock:settimeout(5) -- a client that select has told of may be gone when accept comes
     assert(sock:bind(...))
     return sock
 end
@@ -99,7 +109,7 @@ local function run_server(path)
             if sock == udp then
                 answer(udp)
             else
-                done = serve(assert(sock:accept())) or done
+                done = welcome(sock) or done
             end
         end
     end

@@ -11,22 +11,28 @@ if not at_once or not arg[4] then
     os.exit(2)
 end
 
-local PATIENCE = 10 -- seconds for each step
+local PATIENCE = 60 -- seconds for a page, however it comes
 local LONGEST = 8192 -- bytes before the page itself
 
+-- Bounds the next call by what is left until `finish`.
+local function bounded(sock, finish)
+    sock:settimeout(math.max(0, finish - socket.now()))
+    return sock
+end
+
 -- The status line, and the length of the page if the server tells it.
-local function read_head(sock)
-    local head, err = sock:readuntil("\r\n\r\n", true, LONGEST)()
+local function read_head(sock, finish)
+    local head, err = bounded(sock, finish):readuntil("\r\n\r\n", true, LONGEST)()
     if not head then
         return nil, err
     end
     return head:match "^[^\r\n]*", nil, tonumber(head:lower():match "\r\ncontent%-length:%s*(%d+)%s*\r\n")
 end
 
-local function read_body(sock, length)
+local function read_body(sock, finish, length)
     local got = 0
     while not length or got < length do
-        local data, err = sock:readsome(65536)
+        local data, err = bounded(sock, finish):readsome(65536)
         if not data then
             if err == socket.ERROR_CLOSED and not length then
                 return got -- the end of the connection is the end of the page
@@ -39,19 +45,19 @@ local function read_body(sock, length)
 end
 
 local function fetch(sock, path)
-    sock:settimeout(PATIENCE)
-    local ok, err = sock:connect(host, port)
+    local finish = socket.now() + PATIENCE
+    local ok, err = bounded(sock, finish):connect(host, port)
     if ok then
-        ok, err = sock:write(("GET %s HTTP/1.0\r\nHost: %s\r\n\r\n"):format(path, host))
+        ok, err = bounded(sock, finish):write(("GET %s HTTP/1.0\r\nHost: %s\r\n\r\n"):format(path, host))
     end
     if not ok then
         return nil, err
     end
-    local status, why, length = read_head(sock)
+    local status, why, length = read_head(sock, finish)
     if not status then
         return nil, why
     end
-    local bytes, broken = read_body(sock, length)
+    local bytes, broken = read_body(sock, finish, length)
     return bytes and status, broken, bytes
 end
 

@@ -13,12 +13,14 @@ local listener = socket.tcp()
 assert(listener:setopt(socket.OPT_TCP_REUSEADDR, true))
 assert(listener:bind(host, port))
 assert(listener:listen())
+io.stdout:setvbuf "line"
 print("listening on " .. tostring(listener:getsockname()))
-io.stdout:flush()
+socket.onerror = print -- a task that fails ends alone; this tells of it
 
 -- While this waits for its client, the others go on. One that sends and never reads is waited for in write, and not
 -- read from meanwhile, so that it costs no more than one piece of memory.
 local function echo(client)
+    client:settimeout(60) -- seconds for it to say something, and again to take the answer
     local data = client:readsome(65536)
     while data and client:write(data) do
         data = client:readsome(65536)
@@ -27,7 +29,7 @@ local function echo(client)
 end
 
 local come = 0
-while come < limit do
+repeat
     local client, err = listener:accept()
     if client then
         come = come + 1
@@ -36,6 +38,6 @@ while come < limit do
         io.stderr:write("echo_tasks: ", err, "\n")
         socket.sleep(0.1)
     end
-end
+until come == limit or err == socket.ERROR_CLOSED
 listener:close()
 socket.run() -- until the last client has gone

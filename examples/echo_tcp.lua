@@ -17,32 +17,36 @@ listener:settimeout(0) -- a client that select has told of may be gone when acce
 print("listening on " .. tostring(listener:getsockname()))
 io.stdout:flush()
 
+local PATIENCE = 60 -- seconds for a client to say something, and again to take the answer
+local PAUSE = 0.1 -- seconds after which accept is tried again
+
 -- What each client has sent and not got back yet. A client is read from only when that is nothing, so one
 -- that sends and never reads makes the server hold no more than one piece of it.
-local owed = {}
-local come, gone = 0, 0
+local owed, leaves_at = {}, {}
+local come, gone, accept_at = 0, 0, 0
 
 local function welcome()
     local client, err = listener:accept()
     if client then
         client:settimeout(0)
-        owed[client] = ""
+        owed[client], leaves_at[client] = "", socket.now() + PATIENCE
         come = come + 1
-    elseif err ~= socket.ERROR_TIMEOUT then
-        error(err, 0)
+    elseif err ~= socket.ERROR_TIMEOUT then -- out of descriptors: who comes stays in the queue meanwhile
+        io.stderr:write("echo_tcp: ", err, "\n")
+        accept_at = socket.now() + PAUSE
     end
 end
 
 local function dismiss(client)
     client:close()
-    owed[client] = nil
+    owed[client], leaves_at[client] = nil, nil
     gone = gone + 1
 end
 
 local function send(client)
     local _, err, sent = client:write(owed[client])
     if not err then
-        owed[client] = ""
+        owed[client], leaves_at[client] = "", socket.now() + PATIENCE
     elseif err == socket.ERROR_TIMEOUT then
         owed[client] = owed[client]:sub(sent + 1)
     else
@@ -53,7 +57,7 @@ end
 local function receive(client)
     local data, err = client:readsome(65536)
     if data then
-        owed[client] = data
+        owed[client], leaves_at[client] = data, socket.now() + PATIENCE
         send(client) -- most of the time it can be written at once
     elseif err ~= socket.ERROR_TIMEOUT then
         dismiss(client)
@@ -61,22 +65,30 @@ local function receive(client)
 end
 
 while gone < limit do
-    local readers, writers = {}, {}
-    if come < limit then
+    local readers, writers, now = {}, {}, socket.now()
+    if come < limit and now >= accept_at then
         readers[1] = listener
     end
     for client, data in pairs(owed) do
-        table.insert(data == "" and readers or writers, client)
+        if now >= leaves_at[client] then
+            dismiss(client)
+        else
+            table.insert(data == "" and readers or writers, client)
+        end
     end
-    local readable, writable, err = socket.select(readers, writers)
-    for _, sock in ipairs(assert(readable, err)) do
+    -- Not for ever: the clock is looked at again.
+    local readable, writable, err = socket.select(readers, writers, now < accept_at and PAUSE or 1)
+    if err and err ~= socket.ERROR_TIMEOUT then
+        error(err, 0)
+    end
+    for _, sock in ipairs(readable or {}) do
         if sock == listener then
             welcome()
         else
             receive(sock)
         end
     end
-    for _, client in ipairs(writable) do
+    for _, client in ipairs(writable or {}) do
         send(client)
     end
 end

@@ -16,14 +16,21 @@ assert(listener:listen())
 print("listening on " .. listener:getsockname())
 io.stdout:flush()
 
--- Until the client ends, or stays silent or deaf for a minute.
+local PATIENCE = 60 -- seconds for a client, whatever it does: the next one waits for its end
+
+-- Bounds the next call by what is left until `finish`.
+local function bounded(sock, finish)
+    sock:settimeout(math.max(0, finish - socket.now()))
+    return sock
+end
+
 local function serve(client)
-    client:settimeout(60)
+    local finish = socket.now() + PATIENCE
     local data, err
     repeat
-        data, err = client:readsome(65536)
+        data, err = bounded(client, finish):readsome(65536)
         if data then
-            data, err = client:write(data)
+            data, err = bounded(client, finish):write(data)
         end
     until not data
     client:close()
@@ -31,13 +38,19 @@ local function serve(client)
 end
 
 local served = 0
-while served < limit do
-    local err = serve(assert(listener:accept()))
-    served = served + 1
-    if err ~= socket.ERROR_CLOSED then
-        io.stderr:write("client ", served, ": ", err, "\n")
+repeat
+    local client, err = listener:accept()
+    if client then
+        served = served + 1
+        local why = serve(client)
+        if why ~= socket.ERROR_CLOSED then
+            io.stderr:write("client ", served, ": ", why, "\n")
+        end
+    else -- out of descriptors: who comes stays in the queue meanwhile
+        io.stderr:write("accept: ", err, "\n")
+        socket.sleep(0.1)
     end
-end
+until served == limit or err == socket.ERROR_CLOSED
 listener:close()
 if path then
     os.remove(path) -- closing leaves the file

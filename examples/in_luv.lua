@@ -34,11 +34,15 @@ local function drive(loop)
 end
 
 local function serve(client)
+    client:settimeout(60)
     local next_line = client:readuntil("\n", true, 1000)
     local line = next_line()
     while line and client:write(line:upper()) do
         line = next_line()
     end
+    client:shutdown(socket.SHUT_WR) -- after too long a line: to close with input unread may cost it the answers
+    client:settimeout(5)
+    client:readall(65536)
     client:close()
 end
 
@@ -47,14 +51,17 @@ assert(listener:bind("127.0.0.1", 0))
 assert(listener:listen())
 local port = listener:getsockname()[2]
 
--- The listener is closed when all clients are done; accept then gives ERROR_CLOSED.
+-- The listener is closed when all clients are done; accept then gives ERROR_CLOSED. Out of descriptors, it is tried
+-- again later, unless this task is cancelled: then sleep fails.
 local function accept()
-    local client, err = listener:accept()
-    while client do
-        socket.spawn(serve, client)
-        client, err = listener:accept()
-    end
-    print("accept: " .. err)
+    repeat
+        local client, err = listener:accept()
+        if client then
+            socket.spawn(serve, client)
+        else
+            print("accept: " .. err)
+        end
+    until err == socket.ERROR_CLOSED or err and not socket.sleep(0.1)
 end
 
 local left = CLIENTS

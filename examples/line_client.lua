@@ -12,7 +12,10 @@ end
 
 local LONGEST = 65536 -- bytes in a line; without a limit a server could fill the memory
 
-local function stop(err)
+-- Prints what came before the error, too.
+local function stop(err, partial)
+    io.write(partial or "")
+    io.stdout:flush()
     io.stderr:write("line_client: ", err, "\n")
     os.exit(1)
 end
@@ -32,7 +35,7 @@ local function answer()
     if why == socket.ERROR_CLOSED and partial ~= "" then
         line = partial -- the last line, without its end
     end
-    return line or stop(why)
+    return line or stop(why, partial)
 end
 
 for line in io.lines() do
@@ -46,9 +49,9 @@ end
 
 -- We have no more to say; what the server still says is printed as it is.
 assert(sock:shutdown(socket.SHUT_WR))
-local rest, why = sock:readall(LONGEST)
+local rest, why, partial = sock:readall(LONGEST)
 if not rest then
-    stop(why)
+    stop(why, partial)
 end
 io.write(rest)
 sock:close()

@@ -17,6 +17,8 @@ end
 
 local PIECE = 65536 -- bytes that one direction holds at most
 local CONNECT = 5 -- seconds to reach the target
+local IDLE = 300 -- seconds after which a connection ends on which nothing is passed on, either way
+local PAUSE = 0.1 -- seconds after which accept is tried again
 
 local listener = socket.tcp()
 assert(listener:setopt(socket.OPT_TCP_REUSEADDR, true))
@@ -29,10 +31,10 @@ io.stdout:flush()
 -- Half a connection: what `from` sends goes to `to`. `data` has been read and not yet written; while there
 -- is any, nothing more is read, so that a slow reader slows its writer down instead of filling our memory.
 local flows = {}
-local accepted, ended = 0, 0
+local accepted, ended, accept_at = 0, 0, 0
 
 local function flow(from, to)
-    local half = { from = from, to = to, data = "" }
+    local half = { from = from, to = to, data = "", moved_at = socket.now() }
     flows[half] = true
     return half
 end
@@ -64,7 +66,7 @@ end
 local function push(half)
     local _, err, sent = half.to:write(half.data)
     if not err then
-        half.data = ""
+        half.data, half.moved_at = "", socket.now()
     elseif err == socket.ERROR_TIMEOUT then
         half.data = half.data:sub(sent + 1)
     else
@@ -105,18 +107,26 @@ local function accept()
     if client then
         accepted = accepted + 1
         connect(client)
-    elseif err ~= socket.ERROR_TIMEOUT then
-        error(err, 0)
+    elseif err ~= socket.ERROR_TIMEOUT then -- out of descriptors: who comes stays in the queue meanwhile
+        io.stderr:write("proxy: ", err, "\n")
+        accept_at = socket.now() + PAUSE
     end
+end
+
+local function is_idle(half, now)
+    return now - math.max(half.moved_at, half.other.moved_at) > IDLE
 end
 
 while ended < limit do
     local readers, writers, readable_half, writable_half = {}, {}, {}, {}
-    if accepted < limit then
+    local now = socket.now()
+    if accepted < limit and now >= accept_at then
         readers[1] = listener
     end
     for half in pairs(flows) do
-        if half.data == "" then
+        if is_idle(half, now) then
+            abort(half, socket.ERROR_TIMEOUT)
+        elseif half.data == "" then
             table.insert(readers, half.from)
             readable_half[half.from] = half
         else
@@ -124,16 +134,20 @@ while ended < limit do
             writable_half[half.to] = half
         end
     end
-    local readable, writable, err = socket.select(readers, writers)
+    -- Not for ever: the clock is looked at again.
+    local readable, writable, err = socket.select(readers, writers, now < accept_at and PAUSE or 1)
+    if err and err ~= socket.ERROR_TIMEOUT then
+        error(err, 0)
+    end
     -- A half may have been ended by what happened to the other one a moment ago.
-    for _, sock in ipairs(assert(readable, err)) do
+    for _, sock in ipairs(readable or {}) do
         if sock == listener then
             accept()
         elseif flows[readable_half[sock]] then
             pull(readable_half[sock])
         end
     end
-    for _, sock in ipairs(writable) do
+    for _, sock in ipairs(writable or {}) do
         if flows[writable_half[sock]] then
             push(writable_half[sock])
         end

@@ -16,11 +16,11 @@ local function serve(host, port, count)
     while answered < count do
         local data, addr, err = sock:recvfrom()
         if data then
-            err = nil
             answered = answered + 1
-            if not sock:sendto(data, addr) then
-                err = "could not answer " .. tostring(addr)
-            end
+            local ok, why = sock:sendto(data, addr)
+            err = not ok and ("%s: %s"):format(tostring(addr), why)
+        elseif err ~= socket.ERROR_REFUSED then
+            socket.sleep(0.1) -- an error that lasts must not make it spin
         end
         -- Nothing that one peer does may end a server.
         if err and err ~= socket.ERROR_REFUSED then

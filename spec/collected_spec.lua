@@ -27,7 +27,7 @@ end
 socket.loop():pollfd() -- the module's own memory is not what is refused
 ]]
 
-local MODES = _VERSION == "Lua 5.4" and { "incremental", "generational" } or { "incremental" }
+local MODES = _VERSION >= "Lua 5.4" and { "incremental", "generational" } or { "incremental" }
 
 local function alone(code)
     return function()

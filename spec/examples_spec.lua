@@ -25,9 +25,13 @@ local function example(name, ...)
 end
 
 -- The same with so many descriptors.
-local function example_within(descriptors, name)
-    local lua = os.getenv "SSOCKET_LUA" or "lua"
-    return t.spawn({ "sh", "-c", ("ulimit -n %d && exec %s examples/%s.lua"):format(descriptors, lua, name) }, true)
+local function run_within(descriptors, path, ...)
+    local lua, args = os.getenv "SSOCKET_LUA" or "lua", table.concat({ path, ... }, " ")
+    return t.spawn({ "sh", "-c", ("ulimit -n %d && exec %s %s"):format(descriptors, lua, args) }, true)
+end
+
+local function example_within(descriptors, name, ...)
+    return run_within(descriptors, "examples/" .. name .. ".lua", ...)
 end
 
 -- Starts a server among the examples; it says where it listens.
@@ -90,6 +94,92 @@ local function read_file(path)
     local data = file:read "*a"
     file:close()
     return data
+end
+
+-- A copy of an example with another number in it, so that its patience is over soon: the path.
+local function hurried(name, number, hasty)
+    local path = t.tmpdir() .. "/" .. name .. ".lua"
+    local text, changes = read_file("examples/" .. name .. ".lua"):gsub(number:gsub("%p", "%%%0"), hasty)
+    assert.equal(1, changes, number)
+    write_file(path, text)
+    return path
+end
+
+-- A copy of an example in which a method (once in its text) fails at its first two calls: the path.
+local function failing(name, method, results)
+    local path = t.tmpdir() .. "/" .. name .. ".lua"
+    local text, changes = read_file("examples/" .. name .. ".lua"):gsub("([%a_]+):" .. method .. "%(%)", "failing(%1)")
+    assert.equal(1, changes, method)
+    local before = [[
+        local calls = 0
+        local function failing(sock)
+            calls = calls + 1
+            if calls <= 2 then return %s end
+            return sock:%s()
+        end
+    ]]
+    write_file(path, before:format(results, method):gsub("\n *", " ") .. text)
+    return path
+end
+
+-- Programs of the text, which serve port 7777: on a free port instead, with so many descriptors.
+local function program_within(descriptors, document, title)
+    local path = t.tmpdir() .. "/program.lua"
+    local code = read_file(document):match("## " .. title .. ".-```lua\n(.-)\n```")
+    local said = 'io.stdout:setvbuf "line" assert(listener:listen()) print("listening on", listener:getsockname())'
+    local text, changes = code:gsub("7777", "0"):gsub("assert%(listener:listen%(%)%)", said)
+    assert.equal(1, changes)
+    write_file(path, text)
+    local s = run_within(descriptors, path)
+    s.port = s:await "listening on":match ":(%d+)$"
+    return s
+end
+
+-- The server says again and again that it has no descriptors, ten times a second at most. `started`: before the first.
+local function says_want_of_descriptors(s, prefix, started)
+    local first, count = nil, 0
+    repeat
+        assert.equal(prefix .. t.text "EMFILE", s:line())
+        first, count = first or t.now(), count + 1
+    until count > 1 and t.now() - first > 0.3
+    assert.truthy(count <= (t.now() - started) / 0.1 + 1, count)
+end
+
+-- More clients come than the server has descriptors for; when the first have gone, it serves the others: `ask` (in
+-- Python) is true of each of them.
+local function outlives_want_of_descriptors(s, prefix, ask)
+    local started, p = t.now(), t.python(
+        [[
+        socks = [connect(argv[0]) for i in range(30)]
+        hear()
+        for s in socks[:20]: s.close()
+        def ask(s):
+            ]] .. ask .. [[
+
+        say(all(ask(s) for s in socks[20:]))
+        ]],
+        s.port
+    )
+    says_want_of_descriptors(s, prefix, started)
+    p:say "on"
+    assert.equal("True\n", p:finish(LIMIT))
+    s:kill()
+end
+
+-- A client that says nothing sees its end, and one that takes nothing sees its connection broken off.
+local function outlasts_nobody(s)
+    local p = t.python(
+        [[
+        silent, deaf = connect(argv[0]), connect(argv[0])
+        say(drain(silent) == b"")
+        try:
+            while True: deaf.sendall(bytes(1 << 16))
+        except (ConnectionResetError, BrokenPipeError): say("broken off")
+        ]],
+        s.port
+    )
+    assert.equal("True\nbroken off\n", p:finish(LIMIT))
+    s:kill()
 end
 
 -- Python's own web server, on a directory with these files. Ends when it is killed.
@@ -177,6 +267,16 @@ describe("examples/echo_tcp.lua", function()
         well(s)
     end)
 
+    it("goes on when it is out of descriptors, and does not spin", function()
+        local s = listening(example_within(20, "echo_tcp"))
+        outlives_want_of_descriptors(s, "echo_tcp: ", 's.sendall(b"hello"); return take(s, 5) == b"hello"')
+    end)
+
+    it("waits for no client for ever, silent or deaf", function()
+        local s = listening(run(hurried("echo_tcp", "PATIENCE = 60", "PATIENCE = 0.3")))
+        outlasts_nobody(s)
+    end)
+
     it("says why when its port is taken", function()
         local first = server "echo_tcp"
         local second = example("echo_tcp", "127.0.0.1", first.port)
@@ -224,6 +324,16 @@ describe("examples/echo_tasks.lua", function()
         )
         assert.equal("still there?\nTrue\n", p:finish(LIMIT))
         assert.equal("", well(s))
+    end)
+
+    it("goes on when it is out of descriptors, and does not spin", function()
+        local s = listening(example_within(20, "echo_tasks"))
+        outlives_want_of_descriptors(s, "echo_tasks: ", 's.sendall(b"hello"); return take(s, 5) == b"hello"')
+    end)
+
+    it("waits for no client for ever, silent or deaf", function()
+        local s = listening(run(hurried("echo_tasks", "settimeout(60)", "settimeout(0.3)")))
+        outlasts_nobody(s)
     end)
 end)
 
@@ -331,23 +441,46 @@ describe("examples/http_server.lua", function()
 
     it("goes on when it is out of descriptors, and does not spin", function()
         local s = listening(example_within(20, "http_server"))
+        local ask = [[s.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"); return drain(s).count(b"Hello") == 1]]
+        outlives_want_of_descriptors(s, "accept: ", ask)
+    end)
+
+    it("answers a request whose body it does not read, and the client gets all of it", function()
+        local s = server "http_server"
         local p = http_client(
             [[
-            socks = [connect(argv[0]) for i in range(30)]
-            hear()
-            for s in socks[:20]: s.close()
-            for s in socks[20:]:
-                s.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"); s.settimeout(20)
-                say(drain(s).count(b"Hello"))
+            for size in (1, 10000, 1 << 20):
+                c = connect(argv[0])
+                c.sendall(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+                say(drain(c).endswith(b"\r\n\r\nAsk for a page.\n"))
+                c.close()
+            c = connect(argv[0]); c.sendall(b"GET / HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
+            say(drain(c).endswith(b"Hello, world!\n"))
+            for byte in b"the body.": c.sendall(bytes([byte])); time.sleep(0.01) # it still takes it
+            say(c.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
             ]],
             s.port
         )
-        assert.equal("accept: " .. t.text "EMFILE", s:line())
-        local started = t.now()
-        assert.equal("accept: " .. t.text "EMFILE", s:line())
-        assert.truthy(t.now() - started > 0.05)
-        p:say "on"
-        assert.equal(("1\n"):rep(10), p:finish(LIMIT))
+        assert.equal(("True\n"):rep(4) .. "0\n", p:finish(LIMIT))
+        s:kill()
+    end)
+
+    it("takes of such a body no more than some, and waits for it no longer than a while", function()
+        local s = listening(run(hurried("http_server", "settimeout(5)", "settimeout(0.2)")))
+        local p = http_client(
+            [[
+            def end_of(pause, size):
+                c = connect(argv[0]); c.sendall(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (1 << 30))
+                sent = 0
+                try:
+                    while sent < 1 << 28: c.sendall(bytes(size)); sent += size; time.sleep(pause)
+                except (ConnectionResetError, BrokenPipeError): return sent
+            say(end_of(0, 1 << 16) < 1 << 28)
+            say(end_of(0.01, 1) < 1 << 16)
+            ]],
+            s.port
+        )
+        assert.equal("True\nTrue\n", p:finish(LIMIT))
         s:kill()
     end)
 
@@ -405,6 +538,58 @@ describe("examples/chat.lua", function()
         s:kill()
     end)
 
+    it("tells everybody everything while many come and go", function()
+        local s = server "chat"
+        local p = t.python(
+            [[
+            socks = [connect(argv[0]) for i in range(90)] # a task has its turn for 64 calls
+            names = ["%s:%d" % c.getsockname() for c in socks]
+            def heard(i): # each of those who come later, once, in any order
+                f = socks[i].makefile("r")
+                return sorted(f.readline() for later in names[i + 1:])
+            say([i for i in range(90) if heard(i) != sorted(name + " has come\n" for name in names[i + 1:]) ])
+            said = ["%s: %d\n" % (names[0], i) for i in range(30)]
+            for i in range(1, 41):
+                if i <= 30: socks[0].sendall(b"%d\n" % (i - 1))
+                socks[i].close()
+                if i <= 20: socks.append(connect(argv[0]))
+            def lines(s):
+                f, count, heard = s.makefile("r"), 0, []
+                while count < 40 + 20 + 30: heard.append(f.readline()); count += 1
+                return [line for line in heard if ": " in line]
+            say([i for i in range(41, 90) if lines(socks[i]) != said])
+            ]],
+            s.port
+        )
+        assert.equal("[]\n[]\n", p:finish(LIMIT))
+        s:kill()
+    end)
+
+    it("goes on when it is out of descriptors, and does not spin", function()
+        local s = listening(example_within(20, "chat"))
+        outlives_want_of_descriptors(s, "chat: ", "s.shutdown(socket.SHUT_WR); return drain(s) is not None")
+    end)
+
+    it("puts a client out that says nothing for long, or too much at once, and tells it what it has to hear", function()
+        local s = listening(run(hurried("chat", "PATIENCE = 600", "PATIENCE = 0.3")))
+        local p = t.python([[say(drain(connect(argv[0])) == b"")]], s.port)
+        assert.equal("True\n", p:finish())
+        s:kill()
+        s = server "chat"
+        p = t.python(
+            [[
+            a = connect(argv[0]); b = connect(argv[0]); fa = a.makefile("rb")
+            fa.readline(); a.sendall(b"hello\n"); b.sendall(b"x" * 2000)
+            say(drain(b).endswith(b": hello\n"), fa.readline().endswith(b" has gone\n"))
+            for i in range(20): b.sendall(b"x" * 1000); time.sleep(0.01) # it is no broken connection
+            say(b.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            ]],
+            s.port
+        )
+        assert.equal("True True\n0\n", p:finish())
+        s:kill()
+    end)
+
     it("is delayed by no client that does not read, and puts it out", function()
         local s = server "chat"
         local p = t.python(
@@ -430,18 +615,22 @@ describe("examples/chat.lua", function()
     end)
 end)
 
--- Runs an example that needs another module.
+-- Runs an example that needs another module, and again where there are too few descriptors twice.
 local function with(module, name)
     local there = t.lua(("print(pcall(require, %q))"):format(module)):finish():find "^true"
     if not there then
         pending("no " .. module .. " for this Lua")
     end
-    assert.same({
+    local lines = {
         "accept: Connection closed",
         "client 1 got CLIENT 1",
         "client 2 got CLIENT 2",
         "client 3 got CLIENT 3",
-    }, sorted(well(example(name))))
+    }
+    assert.same(lines, sorted(well(example(name))))
+    table.insert(lines, 2, "accept: Too many open files")
+    table.insert(lines, 2, "accept: Too many open files")
+    assert.same(lines, sorted(well(run(failing(name, "accept", 'nil, "Too many open files"')))))
 end
 
 describe("examples/in_cqueues.lua", function()
@@ -476,6 +665,55 @@ describe("examples/echo_unix.lua", function()
         end
         assert.equal("", well(s))
         assert.is_true(is_gone(path))
+    end)
+
+    it("goes on when it is out of descriptors, and does not spin", function()
+        local s = server("echo_unix", "", 1)
+        local started, p = t.now(), t.python(
+            [[
+            import resource
+            if not hasattr(resource, "prlimit"): say("no prlimit"); sys.exit()
+            pid, path = int(argv[0]), "\0" + argv[1]
+            in_use = [int(fd) for fd in os.listdir("/proc/%d/fd" % pid)]
+            free = min(set(range(len(in_use) + 1)) - set(in_use))
+            before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, before[1]))
+            s = socket.socket(socket.AF_UNIX); s.settimeout(10); s.connect(path); say("connected")
+            hear(); resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+            s.sendall(b"hello"); say(take(s, 5) == b"hello")
+            ]],
+            s.pid,
+            s.where:match "@(.*)$"
+        )
+        if p:line() == "no prlimit" then
+            s:kill()
+            pending "no prlimit(2) here"
+        end
+        says_want_of_descriptors(s, "accept: ", started)
+        p:say "on"
+        assert.equal("True\n", p:finish())
+        assert.truthy(well(s))
+    end)
+
+    it("serves the next one when a client has had its time, whatever it does", function()
+        local s = listening(run(hurried("echo_unix", "PATIENCE = 60", "PATIENCE = 0.3")))
+        local p = t.python(
+            [[
+            s = socket.socket(socket.AF_UNIX); s.settimeout(10); s.connect("\0" + argv[0])
+            try:
+                while True:
+                    s.sendall(b"x")
+                    if take(s, 1) != b"x": break
+                    time.sleep(0.01)
+            except (ConnectionResetError, BrokenPipeError): pass
+            s = socket.socket(socket.AF_UNIX); s.settimeout(10); s.connect("\0" + argv[0])
+            say(drain(s) == b"") # its time is over soon as well
+            ]],
+            s.where:match "@(.*)$"
+        )
+        assert.equal("True\n", p:finish())
+        assert.equal("client 1: " .. t.socket.ERROR_TIMEOUT, s:line())
+        s:kill()
     end)
 
     it("takes a name of the system's choice", function()
@@ -543,6 +781,15 @@ describe("examples/line_client.lua", function()
         assert.equal("True\n", s:finish())
     end)
 
+    it("prints what has come of an answer in time, and ends with status 1", function()
+        local s = t.python [[ s = accept(); s.sendall(b"so far"); say("sent"); drain(s) ]]
+        local p = run(hurried("line_client", "settimeout(5)", "settimeout(0.3)"), "127.0.0.1", s:number())
+        assert.equal("sent", s:line())
+        p:say "one"
+        assert.equal("so farline_client: Operation timed out\n", badly(p))
+        s:finish()
+    end)
+
     it("says why when nobody listens, and ends with status 1", function()
         local port, release = refusing()
         assert.equal("line_client: Connection refused\n", badly(example("line_client", "127.0.0.1", port)))
@@ -552,6 +799,23 @@ end)
 
 describe("examples/udp_ping.lua", function()
     t.guard()
+
+    it("goes on when the system has no datagram for it", function()
+        local started = t.now()
+        local s = listening(run(failing("udp_ping", "recvfrom", 'nil, nil, "Cannot allocate memory"'), "serve"))
+        local p = t.python(
+            [[
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(10)
+            s.connect(("127.0.0.1", int(argv[0]))); s.send(b"ping"); say(s.recv(2000) == b"ping")
+            ]],
+            s.port
+        )
+        assert.equal("udp_ping: Cannot allocate memory", s:line())
+        assert.equal("udp_ping: Cannot allocate memory", s:line())
+        assert.truthy(t.now() - started >= 0.1)
+        assert.equal("True\n", p:finish())
+        s:kill()
+    end)
 
     it("answers pings, empty ones too", function()
         local s = server("udp_ping", "serve", "127.0.0.1", 0, 3)
@@ -693,6 +957,48 @@ describe("examples/proxy.lua", function()
         s:kill()
     end)
 
+    local function outlives_want(descriptors)
+        local target = t.socat_server("TCP-LISTEN:0,bind=127.0.0.1,fork", "EXEC:cat")
+        local s = listening(example_within(descriptors, "proxy", "127.0.0.1", target.port))
+        local started, p = t.now(), t.python(
+            [[
+            socks = [connect(argv[0]) for i in range(30)]
+            hear()
+            for s in socks: s.close()
+            served = False
+            while not served: # those that have gone are still passed on before it
+                try:
+                    s = connect(argv[0]); s.sendall(b"hello"); served = take(s, 5) == b"hello"
+                except ConnectionError: pass
+            say(served)
+            ]],
+            s.port
+        )
+        local accept_failed = s:line() == "proxy: " .. t.text "EMFILE"
+        if accept_failed then
+            says_want_of_descriptors(s, "proxy: ", started)
+        end
+        p:say "on"
+        assert.equal("True\n", p:finish(LIMIT))
+        s:kill()
+        target:kill()
+        return accept_failed
+    end
+
+    it("goes on when it is out of descriptors, and does not spin", function()
+        -- It takes two for a connection. With the one number the client's is not there, with the other the target's.
+        assert.are_not.equal(outlives_want(20), outlives_want(21))
+    end)
+
+    it("ends connections on which nothing happens", function()
+        local target = t.python [[ s = accept(); say(drain(s) == b"") ]]
+        local s = listening(run(hurried("proxy", "IDLE = 300", "IDLE = 0.3"), "127.0.0.1", target:number(), 0, 1))
+        local p = t.python([[say(drain(connect(argv[0])) == b"")]], s.port)
+        assert.equal("True\n", p:finish())
+        assert.equal("True\n", target:finish())
+        assert.equal("proxy: Operation timed out\n", well(s))
+    end)
+
     it("ends the connection when the target refuses it", function()
         local port, release = refusing()
         local s = server("proxy", "127.0.0.1", port, 0, 1)
@@ -772,6 +1078,19 @@ describe("examples/downloads.lua", function()
         s:finish()
     end)
 
+    it("waits for a page as long as it says, however it comes", function()
+        local s = t.python [[
+            s = accept()
+            try:
+                s.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+                while True: s.sendall(b"x"); time.sleep(0.01)
+            except (ConnectionResetError, BrokenPipeError): pass
+        ]]
+        local p = run(hurried("downloads", "PATIENCE = 60", "PATIENCE = 0.5"), 1, "127.0.0.1", s:number(), "/slow")
+        assert.truthy(badly(p):find "^/slow +Operation timed out")
+        s:finish()
+    end)
+
     it("reports pages that break off, endless headers and refused connections", function()
         local s = t.python [[
             with listen() as l: socks = [l.accept()[0] for i in range(2)]
@@ -793,6 +1112,16 @@ describe("examples/downloads.lua", function()
     end)
 end)
 
+-- A server that tells whether a request has come with one segment (on Linux: its count is tcpi_data_segs_in).
+local ONE_SEGMENT = [[
+    s = accept(); data = first = s.recv(1000)
+    while not data.endswith(b"\r\n\r\n"): data += s.recv(1000)
+    info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 156) if sys.platform == "linux" else b""
+    segments = len(info) == 156 and struct.unpack("I", info[152:])[0]
+    say(first == data and (not segments or segments == 1))
+    s.sendall(b"answer"); s.close()
+]]
+
 describe("examples/client.lua", function()
     t.guard()
 
@@ -802,6 +1131,12 @@ describe("examples/client.lua", function()
         assert.truthy(text:find "^HTTP/1.0 200 OK\r\n")
         assert.truthy(text:find "\r\n\r\nwelcome$")
         s:kill()
+    end)
+
+    it("asks with one segment", function()
+        local s = t.python(ONE_SEGMENT)
+        assert.equal("answer", well(example("client", "127.0.0.1", s:number())))
+        assert.equal("True\n", s:finish())
     end)
 
     it("prints what has come when the server stays silent", function()
@@ -841,6 +1176,11 @@ describe("examples/demo.lua", function()
         assert.is_nil(text:find "[^\n -~]") -- plain ASCII
     end)
 
+    it("has a server that goes on when it is out of descriptors", function()
+        local text = well(run(failing("demo", "accept", 'nil, "Too many open files"')))
+        assert.truthy(text:find("accept: Too many open files\n", 1, true), text)
+    end)
+
     it("fails when the server is not what it should be", function()
         local wrong = t.tmpdir() .. "/demo.lua"
         write_file(wrong, (read_file("examples/demo.lua"):gsub("data:upper%(%)", "data")))
@@ -863,6 +1203,47 @@ describe("examples/demo.lua", function()
         local text = badly(example("demo", "127.0.0.1:" .. port))
         assert.equal(("demo: 127.0.0.1:%d: Connection refused\n"):format(port), text)
         release()
+    end)
+end)
+
+describe("README.md", function()
+    t.guard()
+
+    it("has a server that goes on when it is out of descriptors, and does not spin", function()
+        local s = program_within(20, "README.md", "A server for many clients")
+        outlives_want_of_descriptors(s, "", 's.sendall(b"hello"); return take(s, 5) == b"hello"')
+    end)
+
+    it("has a client that asks with one segment", function()
+        local s, path = t.python(ONE_SEGMENT), t.tmpdir() .. "/client.lua"
+        local here = ('"127.0.0.1", %d'):format(s:number())
+        write_file(path, (read_file("README.md"):match("```lua\n(.-\n)```"):gsub('"example.com", 80', here)))
+        assert.equal("answer", well(run(path)))
+        assert.equal("True\n", s:finish())
+    end)
+end)
+
+describe("docs/tasks.md", function()
+    t.guard()
+
+    it("has a server that goes on when it is out of descriptors, and does not spin", function()
+        local s = program_within(20, "docs/tasks.md", "A server")
+        outlives_want_of_descriptors(s, "", 's.sendall(b"hello\\n"); return take(s, 6) == b"HELLO\\n"')
+    end)
+
+    it("has a server that breaks off no connection in which a line is too long", function()
+        local s = program_within(20, "docs/tasks.md", "A server")
+        local p = t.python(
+            [[
+            s = connect(argv[0]); s.sendall(b"first\nsecond\n" + b"x" * 2000)
+            say(drain(s).decode().split())
+            for i in range(20): s.sendall(b"x" * 1000); time.sleep(0.01)
+            say(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            ]],
+            s.port
+        )
+        assert.equal("['FIRST', 'SECOND']\n0\n", p:finish())
+        s:kill()
     end)
 end)
 

@@ -36,12 +36,14 @@ describe("when memory fails", function()
         end
     end
 
-    -- Since Lua 5.2. Not with all that follow: without a byte left Lua itself can't call finalizers, and forgets what
-    -- they were to free.
+    -- Not with all that follow: without a byte left Lua itself can't call finalizers, and forgets what they were to free.
     for mode = 1, 2 do
-        if retries then
+        if modes[mode] then
             it("at any allocation, " .. modes[mode] .. ", tasks and look-ups end and lose nothing", function()
                 local said, how, status = run("oom", "all_tasks.lua", "-", tostring(mode))
+                if status == 3 then
+                    return pending(said)
+                end
                 assert.same({ "exit", 0 }, { how, status }, said)
                 local allocations, given_up = said:match "(%d+) allocations, (%d+) given up"
                 assert.is_true(tonumber(allocations) > 200, said)

@@ -23,7 +23,11 @@ local function arm(f)
     else
         setmetatable({}, { __gc = finalizer })
     end
-    collectgarbage("setstepmul", 1000000)
+    if _VERSION >= "Lua 5.5" then
+        collectgarbage("param", "stepmul", 1000000)
+    else
+        collectgarbage("setstepmul", 1000000)
+    end
 end
 local function fire(...)
     collectgarbage "restart"

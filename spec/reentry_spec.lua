@@ -14,6 +14,13 @@ local met = 0 -- how often f has run
 -- call that makes one string has no such moment there, unless it tells the collector of memory.
 local is_52 = _VERSION == "Lua 5.2"
 local slow = tonumber(os.getenv "SSOCKET_SLOW") or 1
+local function set_pause(percent)
+    if _VERSION >= "Lua 5.5" then
+        collectgarbage("param", "pause", percent)
+    else
+        collectgarbage("setpause", percent)
+    end
+end
 local function arm(f)
     if nth == 0 then
         collect.due()
@@ -29,13 +36,36 @@ local function halt()
         collect.stop()
     end
 end
-local function is_within(call)
-    local level, frame = 3, debug.getinfo(3, "f")
-    while frame and frame.func ~= call do
+local function is_on_the_stack(f)
+    local level, frame = 2, debug.getinfo(2, "f")
+    while frame and frame.func ~= f do
         level = level + 1
         frame = debug.getinfo(level, "f")
     end
     return frame ~= nil
+end
+local function finalize(finalizer)
+    if newproxy then
+        getmetatable(newproxy(true)).__gc = finalizer
+    else
+        setmetatable({}, { __gc = finalizer })
+    end
+end
+-- LuaJIT of 2026 runs finalizers on a stack of their own: who called is not seen from there.
+local entered, on_own_stack = false, false
+do
+    local function collect_all()
+        collectgarbage()
+        collectgarbage()
+    end
+    finalize(function() on_own_stack = not is_on_the_stack(collect_all) end)
+    collect_all()
+end
+local function is_within(call)
+    if on_own_stack then
+        return entered
+    end
+    return is_on_the_stack(call)
 end
 local function trap()
     local function finalizer()
@@ -51,26 +81,26 @@ local function trap()
             arm(f)
         end
     end
-    if newproxy then
-        getmetatable(newproxy(true)).__gc = finalizer
-    else
-        setmetatable({}, { __gc = finalizer })
-    end
+    finalize(finalizer)
 end
 trap()
 local function disarm(ok, ...)
-    halt()
-    armed = nil
+    armed, entered = nil, false
+    halt() -- a finalizer that runs in here arms nothing
     if not ok then
         error((...), 0)
     end
     return ...
 end
+local function enter(...)
+    entered = true
+    return meant(...)
+end
 local function during(f, call, ...)
     collectgarbage()
     meant = call
     arm(f)
-    return disarm(pcall(call, ...))
+    return disarm(pcall(enter, ...))
 end
 -- f(i, variant) for each variant; i is another number each time. In some round of each a finalizer must have run.
 local function rounds(variants, f)
@@ -83,7 +113,7 @@ local function rounds(variants, f)
     end
     for variant = 1, variants do
         local before, idle = met, 0
-        collectgarbage("setpause", 1000)
+        set_pause(1000)
         nth = is_52 and 0 or -1
         repeat
             nth = nth + 1
@@ -91,7 +121,7 @@ local function rounds(variants, f)
         until idle == 3
         assert(met > before or is_52, "no finalizer has run in variant " .. variant)
         nth = nil
-        collectgarbage("setpause", 1)
+        set_pause(1)
         for _ = 1, 5 do
             round(variant)
         end

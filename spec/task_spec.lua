@@ -670,13 +670,12 @@ describe("an error that nobody waits for", function()
         socket.onerror = function()
             error("onerror fails", 0)
         end
-        socket.spawn(function()
-            socket.sleep(0.01)
-            error("another", 0)
-        end)
+        local other = socket.spawn(error, "another", 0)
         local task = socket.spawn(function()
-            socket.sleep(0.03)
-            t.collect() -- the other's handle goes
+            socket.sleep(0.01)
+            assert.equal("failed", other:status())
+            other = nil
+            t.collect()
             error("nobody has seen it", 0)
         end)
         tasks.raises("onerror fails", task.wait, task)

@@ -96,6 +96,20 @@ local function sit()
     socket.sleep(100)
 end
 
+local function many(...)
+    socket.sleep(0)
+    return ...
+end
+
+local function join_many()
+    local task = socket.spawn(many, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
+    local function see(ok, err, ...)
+        must(ok, err)
+        assert(select("#", ...) == 11)
+    end
+    see(task:wait(20))
+end
+
 local function spawn(i, f)
     tasks[i] = socket.spawn(f)
 end
@@ -106,7 +120,7 @@ end
 
 -- A task's failure for want of memory is the run's: others may wait for that task in vain.
 local function check_tasks()
-    for i = 1, 6 do
+    for i = 1, 7 do
         if tasks[i]:status() == "failed" then
             local _, err = tasks[i]:wait(0)
             error(no_memory(err) and "not enough memory" or i .. ": " .. tostring(err), 0)
@@ -141,15 +155,16 @@ local function work()
     spawn(4, take)
     spawn(5, look_up)
     spawn(6, connect)
-    spawn(7, sit)
+    spawn(7, join_many)
+    spawn(8, sit)
     socket.spawn(fail)
     must(socket.loop():pollfd())
     socket.loop():step(0)
-    for i = 1, 6 do
+    for i = 1, 7 do
         join(i)
     end
-    tasks[7]:cancel()
-    tasks[7]:wait(20)
+    tasks[8]:cancel()
+    tasks[8]:wait(20)
     socket.run()
     collectgarbage()
     socket.run()

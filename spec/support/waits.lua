@@ -3,7 +3,7 @@
 --   socket         on which it waits, if it is one
 --   wake()         makes the call succeed; `good` are its results then
 --   nils           how many nils come before the error
---   partial        what comes behind it: a value, or a function that checks it; `closed`: when its socket is closed
+--   partial        what comes behind it: a value, or a function that checks it
 --   reads, writes  its direction
 
 local busted_assert = require "luassert"
@@ -13,7 +13,7 @@ local socket = t.socket
 
 -- ---- streams ----
 
-local function reading(call, wake, good, partial, closed)
+local function reading(call, wake, good, partial)
     return function()
         local s, peer = socket.pair()
         busted_assert.equal(3, peer:write "abc")
@@ -25,7 +25,7 @@ local function reading(call, wake, good, partial, closed)
             wake = function()
                 return wake(peer)
             end,
-            socket = s, peer = peer, good = { good }, partial = partial, closed = closed, reads = true,
+            socket = s, peer = peer, good = { good }, partial = partial, reads = true,
         }
     end
 end
@@ -50,7 +50,7 @@ local function writing()
         wake = function()
             assert(peer:read(#t.much) == t.much)
         end,
-        socket = s, peer = peer, good = { #t.much }, partial = some, closed = some, writes = true,
+        socket = s, peer = peer, good = { #t.much }, partial = some, writes = true,
     }
 end
 
@@ -139,7 +139,7 @@ local function sending(call, partial, good)
                 peer:settimeout(0)
                 while peer:recv() do end -- luacheck: ignore
             end,
-            socket = s, peer = peer, good = good, partial = partial, closed = partial, writes = true,
+            socket = s, peer = peer, good = good, partial = partial, writes = true,
         }
     end
 end
@@ -214,15 +214,15 @@ end
 local waits = {
     read = reading(function(s)
         return s:read(6)
-    end, says "def", "abcdef", "abc", ""),
+    end, says "def", "abcdef", "abc"),
     readuntil = reading(function(s)
         return s:readuntil "\n"()
-    end, says "def\n", "abcdef", "abc", ""),
+    end, says "def\n", "abcdef", "abc"),
     readall = reading(function(s)
         return s:readall()
     end, function(peer)
         assert(peer:shutdown(socket.SHUT_WR))
-    end, "abc", "abc", ""),
+    end, "abc", "abc"),
     readsome = reading(function(s)
         local data, err, partial = t.readsome(s, 10, 3)
         if data ~= "abc" then
@@ -266,17 +266,14 @@ local waits = {
 local Case = {}
 Case.__index = Case
 
--- What the call returned is its failure with that error. `closed`: because its socket was closed.
-function Case:check_failed(err, results, closed)
+-- What the call returned is its failure with that error.
+function Case:check_failed(err, results)
     local nils = self.nils or 1
     for i = 1, nils do
         busted_assert.is_nil(results[i])
     end
     busted_assert.equal(err, results[nils + 1])
     local partial = self.partial
-    if closed then
-        partial = self.closed
-    end
     if type(partial) == "function" then
         partial(results[nils + 2])
     else

@@ -40,6 +40,7 @@ struct ss_op {
     uint8_t patience;    /* enum ss_patience */
     bool due : 1;        /* set by the driver: after_ms has passed since the last step */
     bool tried : 1;      /* what needs no waiting has been tried just now, in vain */
+    bool reads : 1;      /* a stream: it is a struct ss_reading */
     bool closes : 1;     /* it has opened what it waits for, unless that is a socket's, and closes it */
     int64_t deadline_ns; /* of the driver: 0: none is known yet; or when it ends, also when it is run once more */
 };

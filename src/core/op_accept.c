@@ -26,6 +26,7 @@ enum ss_status ss_accept_step(struct ss_op *base)
         return ss_op_want(base, SS_READABLE);
     if (st == SS_OK)
         st = ss_sock_adopt(op->into, fd, op->listener->family, false, &base->error);
+    op->into->may_linger = op->listener->may_linger;
     /* Handed down perhaps (TCP, not Unix), and as they were when the connection came in. */
     for (int i = 0; st == SS_OK && i < 2; i++)
         if (op->listener->kernel_ms[i] != 0)

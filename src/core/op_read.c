@@ -1,5 +1,13 @@
 #include "core/op_read.h"
 
+void ss_reading_keep(struct ss_op *base)
+{
+    struct ss_reading *op = (struct ss_reading *)base;
+    op->left = op->in->block;
+    op->in->block = NULL;
+    op->in->epoch++;
+}
+
 static enum ss_status fill(struct ss_op *op, struct ss_inbuf *in, size_t need)
 {
     enum ss_status st = ss_inbuf_fill(in, op->io, need, &op->error);

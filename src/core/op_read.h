@@ -9,9 +9,20 @@
 
 #pragma GCC visibility push(hidden)
 
+/* What each of them begins with. */
+struct ss_reading {
+    struct ss_op op;
+    struct ss_inbuf *in;
+    struct ss_block *left; /* bytes that were there when somebody closed the socket, or NULL */
+};
+
+/* Takes over the bytes of a socket that is being closed. */
+void ss_reading_keep(struct ss_op *op);
+
 struct ss_read {
     struct ss_op op;
     struct ss_inbuf *in;
+    struct ss_block *left;
     size_t want; /* bytes: exactly (readn), at most (readsome, readall) */
     size_t len;  /* result */
 };
@@ -28,6 +39,7 @@ enum ss_status ss_readall_step(struct ss_op *op);
 struct ss_until {
     struct ss_op op;
     struct ss_inbuf *in;
+    struct ss_block *left;
     const struct ss_find *find;
     struct ss_scan scan;
     size_t max; /* more bytes than this before the delimiter are SS_LIMIT */

@@ -15,12 +15,21 @@ void ss_env_init(struct ss_env *env, struct ss_mem mem)
     env->loop = NULL;
     env->leaving = NULL;
     env->forks = 0;
-    env->has_ended = false;
+    env->loop_has_ended = env->has_ended = false;
     os_fork_mark_init(&env->mark);
+}
+
+/* Those that are open have no finalizer, or theirs comes later. */
+static void close_all(struct ss_env *env)
+{
+    for (size_t i = 0; i < env->nfds; i++)
+        if (env->by_fd[i])
+            ss_sock_fini(env->by_fd[i]);
 }
 
 void ss_env_fini(struct ss_env *env)
 {
+    close_all(env);
     os_resolver_free(env->resolver);
     env->resolver = NULL;
     ss_mem_free(&env->pool.mem, env->by_fd, env->nfds * sizeof(struct ss_sock *));
@@ -118,7 +127,7 @@ enum ss_status ss_sock_take(struct ss_sock *s, int fd, const struct os_kind *kin
     if (!grow_table(s->env, (size_t)fd + 1))
         return no_memory(err);
     enter(s, fd, kind->family);
-    s->named = s->shared = true;
+    s->named = s->shared = s->may_linger = true;
     return SS_OK;
 }
 
@@ -163,9 +172,37 @@ enum ss_status ss_sock_close(struct ss_sock *s, struct ss_error *err)
     return fd >= 0 ? os_close(fd, err) : SS_OK;
 }
 
+int ss_sock_linger_s(const struct ss_sock *s)
+{
+    struct ss_error ignored;
+    int seconds = 0;
+    if (!s->may_linger || s->io.fd < 0 || s->type != SOCK_STREAM || s->family == AF_UNIX)
+        return 0;
+    enum ss_status st = os_opt_get(s->io.fd, s->family, os_opt_find("linger"), &seconds, &ignored);
+    return st == SS_OK && seconds > 0 ? seconds : 0;
+}
+
+static void end_lingering(const struct ss_sock *s)
+{
+    struct ss_error ignored;
+    os_opt_set(s->io.fd, s->family, os_opt_find("linger"), -1, &ignored);
+}
+
+int ss_sock_part(struct ss_sock *s)
+{
+    struct ss_error ignored;
+    if (s->io.fd >= 0) {
+        end_lingering(s);
+        os_shutdown(s->io.fd, SHUT_WR, &ignored);
+    }
+    return ss_sock_release(s, false);
+}
+
 void ss_sock_fini(struct ss_sock *s)
 {
     struct ss_error ignored;
+    if (ss_sock_linger_s(s) > 0)
+        end_lingering(s);
     ss_sock_close(s, &ignored);
     ss_optlist_fini(&s->opts, &s->env->pool.mem);
 }
@@ -242,6 +279,8 @@ enum ss_status ss_sock_set(struct ss_sock *s, const struct ss_setting *setting, 
     enum ss_status st = ss_optlist_put(&s->opts, &s->env->pool.mem, setting, err);
     if (st == SS_OK && setting->opt && setting->opt->type == OS_OPT_SPIN)
         s->spin_us = (uint16_t)setting->value;
+    if (st == SS_OK && setting->opt && setting->opt->type == OS_OPT_LINGER)
+        s->may_linger = true;
     if (st != SS_OK || s->io.fd < 0)
         return st;
     st = ss_setting_apply(setting, s->io.fd, s->family, err);

@@ -23,7 +23,8 @@ struct ss_env {
     size_t nfds;
     struct ss_loop *loop; /* of the tasks, or NULL (run/loop.h) */
     struct os_fork_mark mark;
-    bool has_ended;
+    bool loop_has_ended;                              /* and none is made any more */
+    bool has_ended;                                   /* its sockets are closed, and none is opened any more */
     unsigned forks;                                   /* how many there were between the first process and this one */
     void (*leaving)(struct ss_sock *s, bool closing); /* tells the loop that a socket gives its descriptor away */
 };
@@ -68,6 +69,7 @@ struct ss_sock {
     bool joins : 1;       /* datagrams: the kernel puts received ones together (os_many.h) */
     bool splits : 1;      /* datagrams: it cuts sent ones apart */
     bool asked_to_join : 1, asked_to_split : 1;
+    bool may_linger : 1; /* OPT_LINGER may be set on the descriptor */
 };
 
 void ss_sock_init(struct ss_sock *s, struct ss_env *env, int type);
@@ -95,7 +97,13 @@ int ss_sock_release(struct ss_sock *s, bool closing);
 /* SS_OK also when there is nothing to close. */
 enum ss_status ss_sock_close(struct ss_sock *s, struct ss_error *err);
 
-/* The end of its life: nothing of it is left. */
+/* How many seconds close(2) may wait for the peer to have what was written (OPT_LINGER); 0: it does not wait. */
+int ss_sock_linger_s(const struct ss_sock *s);
+
+/* Gives the descriptor away with what is written ended, so that closing it waits for nothing any more; -1: there is none. */
+int ss_sock_part(struct ss_sock *s);
+
+/* The end of its life: nothing of it is left. What is written goes out without anybody waiting for that. */
 void ss_sock_fini(struct ss_sock *s);
 
 /* Binds, opening the socket when it has no descriptor; that is undone on failure. */

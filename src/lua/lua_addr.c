@@ -5,7 +5,7 @@
 
 #include <string.h> /* memchr, strncmp */
 
-#define ADDR "ssocket.addr"
+#define ADDR LSS_PREFIX "addr"
 #define UNIX_PREFIX "unix:"
 enum { PREFIX_LEN = sizeof UNIX_PREFIX - 1 };
 
@@ -21,7 +21,7 @@ static int addr_tostring(lua_State *L)
     return 1;
 }
 
-#define NAMED "ssocket.named"
+#define NAMED LSS_PREFIX "named"
 
 static int named_gc(lua_State *L)
 {
@@ -154,6 +154,7 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
 
 struct ss_named *lss_push_named(lua_State *L, size_t size)
 {
+    lss_live_env(L);
     struct ss_named *op = lss_newuserdata(L, size);
     memset(op, 0, size);
     luaL_getmetatable(L, NAMED);

@@ -41,11 +41,19 @@ struct ss_env *lss_env(lua_State *L)
     return env;
 }
 
+struct ss_env *lss_live_env(lua_State *L)
+{
+    struct ss_env *env = lss_env(L);
+    if (env->has_ended)
+        luaL_error(L, "the Lua state is being closed");
+    return env;
+}
+
 /* Classes */
 
 struct lss_socket *lss_new(lua_State *L, const char *kind, size_t size, int type)
 {
-    struct ss_env *env = lss_env(L);
+    struct ss_env *env = lss_live_env(L);
     struct lss_socket *s = lss_newuserdata(L, size);
     memset(s, 0, size);
     ss_sock_init(&s->sock, env, type);

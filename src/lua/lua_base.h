@@ -22,12 +22,14 @@ struct lss_socket {
 };
 
 /* Names of the metatables in the registry. What follows the prefix is the userdata's __name. */
-#define LSS_PREFIX "ssocket."
 #define LSS_TCP LSS_PREFIX "tcpsock"
 #define LSS_UDP LSS_PREFIX "udpsock"
 
 /* The shared state of a Lua state, made with the first socket module loaded there. */
 struct ss_env *lss_env(lua_State *L);
+
+/* The same for what opens descriptors or starts tasks: raises when the Lua state is being closed and its sockets are. */
+struct ss_env *lss_live_env(lua_State *L);
 
 /* A new userdata of `size` bytes, which begins with a closed socket. */
 struct lss_socket *lss_new(lua_State *L, const char *kind, size_t size, int type);
@@ -100,8 +102,12 @@ struct lss_way {
     size_t
         size; /* of the operation, if it is on the C stack: a task that waits takes it along; 0: it is in a userdata */
     void (*moved)(struct ss_op *op, const struct ss_op *from); /* puts right what points into it, or NULL */
+    /* Ends a call that can't be finished: gives back what it holds beside its memory. `kept`: stack index of the last value
+     * that is kept, or 0: they are gone. Raises nothing. NULL: there is nothing to do. */
+    void (*drop)(lua_State *L, int kept, struct ss_op *op);
     int keep;       /* values on top of the stack that `finish` finds there */
     unsigned holds; /* whom it keeps from waiting on the same socket */
+    bool has_many;  /* it may have many results, and needs nothing on its stack but what it keeps */
 };
 enum { LSS_READING = 1, LSS_WRITING = 2 }; /* bits of `holds`, by index of ss_sock.holders */
 

@@ -5,12 +5,23 @@
 
 #define CHANNEL LSS_PREFIX "channel"
 
-/* Values are in the table that the channel keeps: those that were put in a ring, under 1 to capacity; what is on its way from or
- * to a waiter under the negative of its ticket. */
+/* A call that waits to take a value. */
+struct taking {
+    struct lss_standing standing; /* first */
+    struct channel *promised_by;  /* has a value for it that it has not come to take yet, or NULL */
+    struct taking *next;          /* of those */
+};
+
+/* The channel keeps a table: under 0 a ring of what was put, itself a table; under its ticket, which is negative, what somebody
+ * waits to put. A value for somebody who waits to take is put in the ring and promised: should that one never come, it is there
+ * for the next. The ring is made anew to grow, and 0 and tickets are no array indices: without memory Lua 5.1 might not find what
+ * is in a table that grows (luaH_resize). */
 struct channel {
     struct lss_tasks *tasks;
-    int capacity, n;
-    int first; /* where the oldest is */
+    size_t capacity;
+    size_t n, first, room; /* of the ring */
+    size_t npromised;
+    struct taking *promised;
     int tickets;
     bool closed;
     struct ss_line givers, takers;
@@ -18,7 +29,9 @@ struct channel {
 
 static struct channel *self(lua_State *L)
 {
-    return lss_self(L);
+    struct channel *ch = lss_self(L);
+    lss_check_open(L, ch->tasks);
+    return ch;
 }
 
 int lss_channel(lua_State *L)
@@ -26,17 +39,69 @@ int lss_channel(lua_State *L)
     int capacity = lua_isnoneornil(L, 1) ? 0 : lss_check_int(L, 1, "capacity", 0, INT_MAX - 1);
     struct lss_tasks *tasks = lss_tasks(L);
     struct channel *ch = lss_newuserdata_keeping(L, sizeof *ch);
-    *ch = (struct channel){ .tasks = tasks, .capacity = capacity };
+    *ch = (struct channel){ .tasks = tasks, .capacity = (size_t)capacity };
     ss_line_init(&ch->givers);
     ss_line_init(&ch->takers);
     lua_newtable(L);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, 0);
     lss_keep(L, lua_gettop(L) - 1);
     luaL_getmetatable(L, CHANNEL);
     lua_setmetatable(L, -2);
     return 1;
 }
 
-/* The table of values. `values` is its stack index. */
+/* The ring. `values` is the stack index of the channel's table. */
+
+static void grow(lua_State *L, struct channel *ch, int values)
+{
+    size_t before = ch->room, room = before == 0 ? 4 : 2 * before;
+    lua_createtable(L, (int)room, 0);
+    if (ch->room != before) { /* a finalizer has put something there */
+        lua_pop(L, 1);
+        return;
+    }
+    lua_rawgeti(L, values, 0);
+    for (size_t i = 0; i < ch->n; i++) {
+        lua_rawgeti(L, -1, (int)((ch->first + i) % ch->room) + 1);
+        lua_rawseti(L, -3, (int)i + 1);
+    }
+    lua_pop(L, 1);
+    lua_rawseti(L, values, 0);
+    ch->first = 0;
+    ch->room = room;
+}
+
+/* Puts the value on top of the stack in the ring. */
+static void append(lua_State *L, struct channel *ch, int values)
+{
+    while (ch->n == ch->room)
+        grow(L, ch, values);
+    lua_rawgeti(L, values, 0);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, (int)((ch->first + ch->n) % ch->room) + 1);
+    lua_pop(L, 1);
+    ch->n++;
+}
+
+static void push_oldest(lua_State *L, struct channel *ch, int values)
+{
+    int i = (int)ch->first + 1;
+    lua_rawgeti(L, values, 0);
+    lua_rawgeti(L, -1, i);
+    lua_pushnil(L);
+    lua_rawseti(L, -3, i);
+    lua_remove(L, -2);
+    ch->first = (ch->first + 1) % ch->room;
+    ch->n--;
+}
+
+static size_t available(const struct channel *ch)
+{
+    return ch->n - ch->npromised;
+}
+
+/* Those who wait */
 
 static int ticket_of(const struct ss_waiter *w)
 {
@@ -49,27 +114,11 @@ static int new_ticket(struct channel *ch)
     return ch->tickets;
 }
 
-/* Pushes what is under a ticket, and takes it out. */
-static void take_of(lua_State *L, int values, int ticket)
+/* Takes out what is under a ticket. */
+static void withdraw(lua_State *L, int values, int ticket)
 {
-    lua_rawgeti(L, values, -ticket);
     lua_pushnil(L);
     lua_rawseti(L, values, -ticket);
-}
-
-static void append(lua_State *L, struct channel *ch, int values)
-{
-    lua_rawseti(L, values, (ch->first + ch->n) % ch->capacity + 1);
-    ch->n++;
-}
-
-static void push_oldest(lua_State *L, struct channel *ch, int values)
-{
-    lua_rawgeti(L, values, ch->first + 1);
-    lua_pushnil(L);
-    lua_rawseti(L, values, ch->first + 1);
-    ch->first = (ch->first + 1) % ch->capacity;
-    ch->n--;
 }
 
 static void wake(struct channel *ch, struct ss_waiter *w, enum ss_status st)
@@ -77,20 +126,69 @@ static void wake(struct channel *ch, struct ss_waiter *w, enum ss_status st)
     ss_loop_end(&ch->tasks->loop, w, st);
 }
 
+/* The first of them that can still go on: the program may have closed the coroutine of a task. */
+static struct ss_waiter *first_of(struct channel *ch, struct ss_line *line)
+{
+    struct ss_waiter *w;
+    while ((w = ss_line_first(line)) != NULL && w->of_task && !lss_is_there(w))
+        wake(ch, w, SS_CANCELLED);
+    return w;
+}
+
+/* What one of the others waits to put is not put any more. */
+static struct ss_waiter *first_giver(lua_State *L, struct channel *ch, int values)
+{
+    struct ss_waiter *w;
+    while ((w = ss_line_first(&ch->givers)) != NULL && w != first_of(ch, &ch->givers))
+        withdraw(L, values, ticket_of(w));
+    return w;
+}
+
+/* Promises what is available. */
+static void serve_takers(struct channel *ch)
+{
+    struct ss_waiter *w;
+    while (available(ch) > 0 && (w = first_of(ch, &ch->takers)) != NULL) {
+        struct taking *taking = (struct taking *)w->op;
+        taking->promised_by = ch;
+        taking->next = ch->promised;
+        ch->promised = taking;
+        ch->npromised++;
+        wake(ch, w, SS_OK);
+    }
+}
+
+static void take_back_promise(struct taking *taking)
+{
+    struct channel *ch = taking->promised_by;
+    struct taking **at = &ch->promised;
+    while (*at != taking)
+        at = &(*at)->next;
+    *at = taking->next;
+    taking->promised_by = NULL;
+    ch->npromised--;
+}
+
+static void drop_get(lua_State *L, int kept, struct ss_op *op)
+{
+    struct taking *taking = (struct taking *)op;
+    struct channel *ch = taking->promised_by;
+    (void)L, (void)kept;
+    if (!ch)
+        return;
+    take_back_promise(taking);
+    serve_takers(ch);
+}
+
 /* Giving */
 
 /* Hands over the value on top of the stack, if there is somebody who takes it or room for it. */
 static bool give(lua_State *L, struct channel *ch, int values)
 {
-    struct ss_waiter *taker = ss_line_first(&ch->takers);
-    if (taker) {
-        lua_rawseti(L, values, -ticket_of(taker));
-        wake(ch, taker, SS_OK);
-        return true;
-    }
-    if (ch->n == ch->capacity)
+    if (available(ch) >= ch->capacity && !first_of(ch, &ch->takers))
         return false;
     append(L, ch, values);
+    serve_takers(ch);
     return true;
 }
 
@@ -103,16 +201,28 @@ static int finish_put(lua_State *L, struct ss_op *base, enum ss_status st)
     if (st != SS_OK) {
         lss_push_kept(L, lua_gettop(L));
         int values = lua_gettop(L);
-        take_of(L, values, standing->ticket);
-        if (st == SS_TIMEOUT && !ch->closed && !ss_line_first(&ch->givers) && give(L, ch, values))
+        lua_rawgeti(L, values, -standing->ticket);
+        if (st == SS_TIMEOUT && !ch->closed && !first_giver(L, ch, values) && give(L, ch, values))
             st = SS_OK;
+        withdraw(L, values, standing->ticket);
     }
     return lss_push_done(L, st, &base->error);
 }
 
+static void drop_put(lua_State *L, int kept, struct ss_op *op)
+{
+    if (!kept)
+        return;
+    lss_push_kept(L, kept);
+    withdraw(L, lua_gettop(L), ((const struct lss_standing *)op)->ticket);
+    lua_pop(L, 1);
+}
+
 static int channel_put(lua_State *L)
 {
-    static const struct lss_way way = { finish_put, sizeof(struct lss_standing), NULL, 1, 0 };
+    static const struct lss_way way = {
+        .finish = finish_put, .drop = drop_put, .size = sizeof(struct lss_standing), .keep = 1
+    };
     struct channel *ch = self(L);
     struct lss_standing standing = { .line = &ch->givers };
     enum { VALUES = 3 };
@@ -135,42 +245,50 @@ static int channel_put(lua_State *L)
 
 /* Taking */
 
+/* Puts the value of one who waits to put it in the ring. */
+static void take_from_giver(lua_State *L, struct channel *ch, int values, struct ss_waiter *giver)
+{
+    int ticket = ticket_of(giver);
+    lua_rawgeti(L, values, -ticket);
+    append(L, ch, values);
+    withdraw(L, values, ticket);
+    wake(ch, giver, SS_OK);
+}
+
 /* Pushes the next value, if there is one, and lets the first of those who wait with theirs go on. */
 static bool push_next(lua_State *L, struct channel *ch, int values)
 {
-    struct ss_waiter *giver = ss_line_first(&ch->givers);
-    if (ch->n > 0)
-        push_oldest(L, ch, values);
-    else if (giver)
-        take_of(L, values, ticket_of(giver));
-    else
-        return false;
-    if (giver && ch->n < ch->capacity) {
-        take_of(L, values, ticket_of(giver));
-        append(L, ch, values);
-    }
+    struct ss_waiter *giver = first_giver(L, ch, values);
     if (giver)
-        wake(ch, giver, SS_OK);
+        take_from_giver(L, ch, values, giver);
+    else if (available(ch) == 0)
+        return false;
+    push_oldest(L, ch, values);
     return true;
 }
 
 static int finish_get(lua_State *L, struct ss_op *base, enum ss_status st)
 {
-    const struct lss_standing *standing = (const struct lss_standing *)base;
+    struct taking *taking = (struct taking *)base;
     struct channel *ch = lua_touserdata(L, -1);
     lss_push_kept(L, lua_gettop(L));
-    if (st == SS_OK)
-        take_of(L, lua_gettop(L), standing->ticket);
-    else if (st != SS_TIMEOUT || !push_next(L, ch, lua_gettop(L)))
-        return lss_push_failure(L, 1, st, &base->error);
-    return 1;
+    if (taking->promised_by) {
+        take_back_promise(taking);
+        push_oldest(L, ch, lua_gettop(L));
+        return 1;
+    }
+    if (st == SS_TIMEOUT && push_next(L, ch, lua_gettop(L)))
+        return 1;
+    return lss_push_failure(L, 1, st, &base->error);
 }
 
 static int channel_get(lua_State *L)
 {
-    static const struct lss_way way = { finish_get, sizeof(struct lss_standing), NULL, 1, 0 };
+    static const struct lss_way way = {
+        .finish = finish_get, .drop = drop_get, .size = sizeof(struct taking), .keep = 1
+    };
     struct channel *ch = self(L);
-    struct lss_standing standing = { .line = &ch->takers, .ticket = new_ticket(ch) };
+    struct taking taking = { .standing.line = &ch->takers };
     int64_t timeout_ns = lss_check_timeout(L, 2);
     lua_settop(L, 1);
     lss_push_kept(L, 1);
@@ -179,13 +297,13 @@ static int channel_get(lua_State *L)
     if (ch->closed)
         return lss_push_failure(L, 1, SS_CLOSED, NULL);
     lua_pushvalue(L, 1);
-    return lss_stand(L, ch->tasks, timeout_ns, &standing, &way);
+    return lss_stand(L, ch->tasks, timeout_ns, &taking.standing, &way);
 }
 
 /* What was put can still be taken; what somebody waits with was not. */
 static int channel_close(lua_State *L)
 {
-    struct channel *ch = self(L);
+    struct channel *ch = lss_self(L);
     struct ss_waiter *w;
     ch->closed = true;
     while ((w = ss_line_first(&ch->takers)) != NULL || (w = ss_line_first(&ch->givers)) != NULL)
@@ -197,7 +315,9 @@ static int channel_close(lua_State *L)
 /* Those who wait at a channel that is nobody's any more are not there either. */
 static int channel_gc(lua_State *L)
 {
-    struct channel *ch = self(L);
+    struct channel *ch = lss_self(L);
+    while (ch->promised)
+        take_back_promise(ch->promised);
     if (!ch->tasks->closed) {
         channel_close(L);
         return 0;
@@ -209,8 +329,8 @@ static int channel_gc(lua_State *L)
 
 static int channel_tostring(lua_State *L)
 {
-    const struct channel *ch = self(L);
-    lua_pushfstring(L, "<channel: %d of %d>", ch->n, ch->capacity);
+    const struct channel *ch = lss_self(L);
+    lua_pushfstring(L, "<channel: %d of %d>", (int)available(ch), (int)ch->capacity);
     return 1;
 }
 

@@ -8,6 +8,11 @@
 /* The headers of the module hide what they declare; this shows it again. */
 #define LSS_EXPORT __attribute__((visibility("default")))
 
+#define LSS_VERSION "1.0.0"
+
+/* All names in the registry begin like this: another version of the module in the same Lua state has its own. */
+#define LSS_PREFIX "ssocket " LSS_VERSION "."
+
 #if LUA_VERSION_NUM < 502
 #define lua_rawlen lua_objlen
 #endif
@@ -32,6 +37,12 @@
 #define lss_gc_runs(L) lua_gc(L, LUA_GCISRUNNING, 0)
 #else
 #define lss_gc_runs(L) 0 /* Lua 5.1: can't be asked, and a step would start a collector that the program has stopped */
+#endif
+
+#ifdef LUA_GCISRUNNING
+#define lss_gc_is_stopped(L) (!lua_gc(L, LUA_GCISRUNNING, 0))
+#else
+#define lss_gc_is_stopped(L) ((void)(L), 0)
 #endif
 
 /* Resumes with `n` values on top of `co`; *results of them are there afterwards. */

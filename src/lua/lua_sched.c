@@ -2,20 +2,68 @@
  * resumed with them. No continuation is needed, and so it is the same in every Lua. */
 #include "lua/lua_task.h"
 #include "lua/lua_yield.h"
+#include "os/os_clock.h"
 
-#define TASKS LSS_PREFIX "tasks" /* registry: the struct lss_tasks */
+/* Registry */
+#define TASKS LSS_PREFIX "tasks" /* the struct lss_tasks */
+#define HANDLES \
+    LSS_PREFIX "handles" /* tables of what has not ended, by anchor; anchors not in use are a list: each has */
+#define COROUTINES LSS_PREFIX "coroutines" /* the number of the next in HANDLES, the last 0 */
+#define KEEP_OUTCOME LSS_PREFIX "keep_outcome"
+#define EXPLAIN LSS_PREFIX "explain"
+#define CLOSE_VARIABLES LSS_PREFIX "close_variables"
+#define CLOSE_LOST LSS_PREFIX "close_lost"
+#define RUN_PROTECTED LSS_PREFIX "run_protected"
 
 /* The state's tasks */
 
+/* What the call holds that a task waits in and that will not be finished. */
+static void drop_call(lua_State *L, struct lss_task *t)
+{
+    if (t->way && t->way->drop)
+        t->way->drop(L, 0, t->waiter.op);
+    t->way = NULL;
+}
+
+void lss_free_call(lua_State *L, struct lss_task *t)
+{
+    drop_call(L, t);
+    ss_loop_drop(&t->tasks->loop, &t->waiter);
+    ss_mem_free(&t->tasks->mem, t->memory, t->room);
+    t->memory = NULL;
+    t->room = 0;
+}
+
+/* Handles that are made while the state is being closed have no finalizer in Lua 5.4. */
+static void free_all_calls(lua_State *L, struct lss_tasks *tasks)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, HANDLES);
+    for (int i = 1; i <= tasks->room; i++) {
+        lua_rawgeti(L, -1, i);
+        if (lua_isuserdata(L, -1))
+            lss_free_call(L, lua_touserdata(L, -1));
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+static void end_all(lua_State *L, struct lss_tasks *tasks)
+{
+    tasks->closed = true;
+    free_all_calls(L, tasks);
+    ss_loop_fini(&tasks->loop);
+}
+
+/* A finalizer may run tasks while the state is being closed, and the collector may come here in one of them. */
 static int tasks_gc(lua_State *L)
 {
     struct lss_tasks *tasks = lua_touserdata(L, 1);
-    if (tasks->closed)
+    if (tasks->closing)
         return 0;
-    struct ss_env *env = tasks->loop.env;
-    tasks->closed = true;
-    ss_loop_fini(&tasks->loop);
-    ss_env_end(env); /* no finalizer begins anew */
+    tasks->closing = true;
+    if (tasks->rounds == 0)
+        end_all(L, tasks);
+    lss_report_last(L, tasks);
     return 0;
 }
 
@@ -27,91 +75,151 @@ static void set_gc(lua_State *L)
     lua_setmetatable(L, -2);
 }
 
-/* A program may resume or close a task's coroutine itself; what the operation needs is gone then. */
-static bool is_there(const struct ss_waiter *w)
+bool lss_is_there(const struct ss_waiter *w)
 {
-    const struct lss_task *t = (const struct lss_task *)w;
-    return !t->begun || (lua_status(t->co) == LUA_YIELD && lua_touserdata(t->co, -1) == t);
+    struct lss_task *t = (struct lss_task *)w;
+    int n = lua_gettop(t->co);
+    if (!t->begun)
+        return n == t->values + 1;
+    return lua_status(t->co) == LUA_YIELD && n == t->under + t->values + 1 && lua_touserdata(t->co, -1) == lss_mark(t);
 }
 
 static int keep_outcome(lua_State *L);
+static int explain(lua_State *L);
+static int close_variables(lua_State *L);
+static int close_lost(lua_State *L);
 static int run_protected(lua_State *L);
+
+/* Under names: after an allocation has failed, Lua 5.1 may not find what a table has under numbers. */
+static void register_functions(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        { KEEP_OUTCOME, keep_outcome },       { EXPLAIN, explain },
+        { CLOSE_VARIABLES, close_variables }, { CLOSE_LOST, close_lost },
+        { RUN_PROTECTED, run_protected },     { NULL, NULL },
+    };
+    for (const luaL_Reg *f = functions; f->name; f++) {
+        lua_pushcfunction(L, f->func);
+        lua_setfield(L, LUA_REGISTRYINDEX, f->name);
+    }
+    lua_newtable(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, HANDLES);
+    lua_newtable(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, COROUTINES);
+}
 
 static struct lss_tasks *new_tasks(lua_State *L, struct ss_env *env)
 {
-    struct ss_error err;
     struct lss_tasks *tasks = lss_newuserdata(L, sizeof *tasks);
-    *tasks = (struct lss_tasks){ .mem = env->pool.mem, .closed = true };
+    *tasks = (struct lss_tasks){ .mem = env->pool.mem, .closing = true };
     set_gc(L);
     lua_setfield(L, LUA_REGISTRYINDEX, TASKS);
-    lua_newtable(L);
-    tasks->coroutines = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_newtable(L);
-    tasks->handles = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_pushcfunction(L, keep_outcome);
-    tasks->keep_outcome = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_pushcfunction(L, run_protected);
-    tasks->run_protected = luaL_ref(L, LUA_REGISTRYINDEX);
-    tasks->closed = false;
-    if (ss_loop_init(&tasks->loop, env, is_there, &err) == SS_OK)
-        return tasks;
-    ss_loop_fini(&tasks->loop);
-    tasks->closed = true;
-    lss_push_failure(L, 0, SS_ERROR, &err);
-    lua_error(L);
-    return NULL;
+    register_functions(L);
+    tasks->closing = false;
+    ss_loop_init(&tasks->loop, env, lss_is_there);
+    return tasks;
+}
+
+void lss_check_open(lua_State *L, const struct lss_tasks *tasks)
+{
+    if (tasks->closed)
+        luaL_error(L, "the Lua state is being closed");
 }
 
 struct lss_tasks *lss_tasks(lua_State *L)
 {
-    struct ss_env *env = lss_env(L);
-    if (env->has_ended)
+    struct ss_env *env = lss_live_env(L);
+    struct lss_tasks *tasks = (struct lss_tasks *)env->loop;
+    if (env->loop_has_ended || (tasks && tasks->closing))
         luaL_error(L, "the Lua state is being closed");
-    return env->loop ? (struct lss_tasks *)env->loop : new_tasks(L, env);
+    return tasks ? tasks : new_tasks(L, env);
 }
 
 /* A task that has not ended is kept alive, and its coroutine, whether the program has its handle or not. Two tables for all of
- * them take less memory than a value of each. */
+ * them take less memory than a value of each. They never grow in place, which without memory could hide what is in them (Lua 5.1,
+ * luaH_resize). */
 
+static void push_larger(lua_State *L, const char *name, int n, int room)
+{
+    lua_createtable(L, room, 0);
+    lua_getfield(L, LUA_REGISTRYINDEX, name);
+    for (int i = 1; i <= n; i++) {
+        lua_rawgeti(L, -1, i);
+        lua_rawseti(L, -3, i);
+    }
+    lua_pop(L, 1);
+}
+
+static void grow_anchors(lua_State *L, struct lss_tasks *tasks)
+{
+    int n = tasks->room, room = n == 0 ? 16 : 2 * n;
+    push_larger(L, HANDLES, n, room);
+    for (int i = n + 1; i <= room; i++) {
+        lua_pushinteger(L, i < room ? i + 1 : 0);
+        lua_rawseti(L, -2, i);
+    }
+    push_larger(L, COROUTINES, n, room);
+    if (tasks->room != n) { /* a finalizer has begun a task */
+        lua_pop(L, 2);
+        return;
+    }
+    lua_setfield(L, LUA_REGISTRYINDEX, COROUTINES);
+    lua_setfield(L, LUA_REGISTRYINDEX, HANDLES);
+    tasks->free = n + 1;
+    tasks->room = room;
+}
+
+static void set_at(lua_State *L, const char *table, int anchor)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, table);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, anchor);
+    lua_pop(L, 1);
+}
+
+static void push_at(lua_State *L, const char *table, int anchor)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, table);
+    lua_rawgeti(L, -1, anchor);
+    lua_remove(L, -2);
+}
+
+/* The handle and the coroutine are on top of the stack, and are popped. */
 static void keep_alive(lua_State *L, struct lss_task *t)
 {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, t->tasks->coroutines);
-    lua_insert(L, -2);
-    t->anchor = luaL_ref(L, -2);
+    struct lss_tasks *tasks = t->tasks;
+    while (tasks->free == 0)
+        grow_anchors(L, tasks);
+    t->anchor = tasks->free;
+    push_at(L, HANDLES, t->anchor);
+    tasks->free = (int)lua_tointeger(L, -1);
     lua_pop(L, 1);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, t->tasks->handles);
-    lua_insert(L, -2);
-    lua_rawseti(L, -2, t->anchor);
-    lua_pop(L, 1);
+    set_at(L, COROUTINES, t->anchor);
+    set_at(L, HANDLES, t->anchor);
 }
 
 static void let_die(lua_State *L, const struct lss_task *t)
 {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, t->tasks->handles);
-    lua_pushnil(L);
-    lua_rawseti(L, -2, t->anchor);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, t->tasks->coroutines);
-    luaL_unref(L, -1, t->anchor);
-    lua_pop(L, 2);
+    lua_pushinteger(L, t->tasks->free);
+    set_at(L, HANDLES, t->anchor);
+    lua_pushboolean(L, 0);
+    set_at(L, COROUTINES, t->anchor);
+    t->tasks->free = t->anchor;
 }
 
 /* The handle, and above it the coroutine: what ends is not kept alive any more, and must not be collected meanwhile. */
 static void push_both(lua_State *L, const struct lss_task *t)
 {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, t->tasks->handles);
-    lua_rawgeti(L, -1, t->anchor);
-    lua_replace(L, -2);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, t->tasks->coroutines);
-    lua_rawgeti(L, -1, t->anchor);
-    lua_replace(L, -2);
+    push_at(L, HANDLES, t->anchor);
+    push_at(L, COROUTINES, t->anchor);
 }
 
 /* Holding a socket: one call of each direction may wait on it. */
 
-static void hold(struct ss_sock *s, unsigned holds, struct ss_waiter *w)
+static void hold(struct ss_sock *s, const struct lss_way *way, struct ss_waiter *w)
 {
-    for (unsigned i = 0; s && i < 2; i++)
-        if (holds & (1u << i))
+    for (unsigned i = 0; s && way && i < 2; i++)
+        if (way->holds & (1u << i))
             s->holders[i] = w;
 }
 
@@ -146,7 +254,7 @@ static void begin_to_wait(struct lss_task *t)
 {
     struct ss_loop *loop = &t->tasks->loop;
     t->state = LSS_WAITING;
-    hold(t->sock, t->way ? t->way->holds : 0, &t->waiter);
+    hold(t->sock, t->way, &t->waiter);
     if (t->for_turn)
         ss_loop_wait_turn(loop, &t->waiter, t->waiter.op, t->waiter.op->deadline_ns);
     else
@@ -162,53 +270,116 @@ static void begin_turn(struct lss_task *t, int values)
     t->waiter.op = &t->tasks->nothing;
     t->waiter.op->deadline_ns = SS_NEVER;
     t->values = values;
+    t->under = 0;
     begin_to_wait(t);
     t->state = LSS_READY;
 }
 
 void lss_begin(lua_State *L, struct lss_task *t, int values)
 {
+    lua_pushlightuserdata(L, lss_mark(t)); /* LuaJIT may allocate for that; it must not where the coroutine yields */
+    lua_pop(L, 1);
     keep_alive(L, t);
     t->tasks->alive++;
     begin_turn(t, values);
 }
 
-/* Going on */
+/* Ending. What runs meanwhile (finalizers, <close> variables) runs as a part of the task, and can't wait. */
 
-/* Replaces the error on top of L by its message with the traceback of `co`. */
-static void add_traceback(lua_State *L, lua_State *co)
-{
-    const char *message = lua_tostring(L, -1);
-    if (!message) {
-        message = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, -1));
-        lua_remove(L, -2);
-    }
-    lss_traceback(L, co, message);
-    lua_remove(L, -2);
-}
-
-/* The handle, first argument, keeps a table of the results, or of the error and its traceback. All of that may lack memory.
- * The second is the coroutine. Values are on its stack, but for an error that is the third; nothing is pushed there, since it
- * may be full. */
+/* The handle, first argument, keeps a table of the results, or of the error and its traceback. They are on the stack of the
+ * coroutine, but for an error that is the third argument. Only what comes before the handle has the table may raise. */
 static int keep_outcome(lua_State *L)
 {
-    enum { TABLE = 3 };
     struct lss_task *t = lua_touserdata(L, 1);
-    int n = t->values;
-    lss_check_room(L, L, n + LUA_MINSTACK);
-    lua_createtable(L, n + 1, 0);
-    lua_insert(L, TABLE);
-    lua_xmove(t->co, L, n - (lua_gettop(L) - TABLE));
-    for (int i = n; i > 0; i--)
-        lua_rawseti(L, TABLE, i);
-    if (t->state == LSS_FAILED) {
-        lua_rawgeti(L, TABLE, 1);
-        add_traceback(L, t->co);
-        lua_rawseti(L, TABLE, 2);
-        t->values = 2;
-    }
+    int error = lua_gettop(L) > 2 ? 3 : 0;
+    lua_createtable(L, t->values + 1, 0);
+    lua_pushvalue(L, -1);
     lss_keep(L, 1);
+    for (int i = t->values; i > 0; i--) {
+        if (error)
+            lua_pushvalue(L, error);
+        else
+            lua_xmove(t->co, L, 1);
+        lua_rawseti(L, -2, i);
+    }
     return 0;
+}
+
+/* The error at `error`, or its kind, as text. */
+static const char *push_text_of(lua_State *L, int error)
+{
+    if (lua_type(L, error) == LUA_TSTRING || lua_type(L, error) == LUA_TNUMBER)
+        lua_pushvalue(L, error);
+    else
+        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, error));
+    return lua_tostring(L, -1);
+}
+
+/* The handle, first argument, keeps a table with the error of a task, to which its text with the traceback is added. */
+static int explain(lua_State *L)
+{
+    enum { TABLE = 3, ERROR };
+    struct lss_task *t = lua_touserdata(L, 1);
+    lua_settop(L, 2);
+    lss_push_kept(L, 1);
+    lua_rawgeti(L, TABLE, 1);
+    lss_traceback(L, t->co, push_text_of(L, ERROR));
+    lua_rawseti(L, TABLE, 2);
+    t->values = 2;
+    return 0;
+}
+
+/* An error of a variable that is closed takes the place of the task's own, as in Lua. */
+static void replace_error(lua_State *L, struct lss_task *t, int table, int error)
+{
+    const char *text = push_text_of(L, error);
+    lua_rawgeti(L, table, 2);
+    const char *before = lua_tostring(L, -1);
+    lua_pushfstring(L, "%s\nwhile variables were closed after: %s", text, before ? before : "an error");
+    lua_rawseti(L, table, 2);
+    lua_pushvalue(L, error);
+    lua_rawseti(L, table, 1);
+    t->values = 2;
+}
+
+/* A coroutine that has failed has the error on its stack again. */
+static int close_variables(lua_State *L)
+{
+    enum { TABLE = 3, ERROR, NEW };
+    struct lss_task *t = lua_touserdata(L, 1);
+    lua_settop(L, 2);
+    lss_push_kept(L, 1);
+    lua_rawgeti(L, TABLE, 1);
+    if (lua_status(t->co) > LUA_YIELD) {
+        lua_pushvalue(L, ERROR);
+        lua_xmove(L, t->co, 1);
+    }
+    if (lss_close_variables(L, t->co) && !lua_rawequal(L, ERROR, NEW))
+        replace_error(L, t, TABLE, NEW);
+    return 0;
+}
+
+/* The same where nobody asks for the error. */
+static int close_lost(lua_State *L)
+{
+    const struct lss_task *t = lua_touserdata(L, 1);
+    lss_close_variables(L, t->co);
+    return 0;
+}
+
+/* Calls a function of the registry with the handle and the coroutine, which are on top of the stack, and the value at `third`, if
+ * that is not 0. */
+static bool call_with_both(lua_State *L, const char *name, int third)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, name);
+    lua_pushvalue(L, -3);
+    lua_pushvalue(L, -3);
+    if (third)
+        lua_pushvalue(L, third);
+    if (lua_pcall(L, third ? 3 : 2, 0, 0) == 0)
+        return true;
+    lua_pop(L, 1);
+    return false;
 }
 
 /* Nothing of its outcome remains but that there was no memory for it. */
@@ -219,41 +390,67 @@ static void lose_outcome(struct lss_task *t)
 }
 
 /* Those who wait for it get what became of it, and have not seen it before that: an error may keep it from them. */
-static void end(lua_State *L, struct lss_task *t)
+static void tell_end(lua_State *L, struct lss_task *t)
 {
+    struct lss_tasks *tasks = t->tasks;
     struct ss_waiter *joiner;
-    t->tasks->alive--;
+    tasks->alive--;
+    lss_free_call(L, t); /* its finalizer may fail for want of memory */
     while ((joiner = ss_line_first(&t->joiners)) != NULL)
-        ss_loop_end(&t->tasks->loop, joiner, SS_OK);
+        ss_loop_end(&tasks->loop, joiner, SS_OK);
     let_die(L, t);
-    if (t->state == LSS_FAILED && !t->cancelled)
-        t->tasks->unseen++;
+    if (t->state != LSS_FAILED || t->cancelled)
+        return;
+    tasks->unseen++;
+    if (tasks->fresh++ == 0)
+        tasks->turns = 0;
+}
+
+static void begin_end(struct lss_task *t)
+{
+    t->tasks->runs = t;
+    t->tasks->ending = true;
+}
+
+static void end_end(struct lss_task *t)
+{
+    t->tasks->runs = NULL;
+    t->tasks->ending = false;
+}
+
+/* A finalizer that raises (Lua 5.3 and older) takes the memory of one try only. */
+static bool has_kept_outcome(lua_State *L, int error)
+{
+    enum { TRIES = 3 };
+    bool kept = false;
+    for (int i = 0; i < TRIES && !kept; i++)
+        kept = call_with_both(L, KEEP_OUTCOME, error);
+    return kept;
 }
 
 /* `error` is where on the stack the error is if it is not on the coroutine's, or 0. */
 static void end_task(lua_State *L, struct lss_task *t, enum lss_state state, int values, int error)
 {
     push_both(L, t);
-    t->state = (uint8_t)state;
+    begin_end(t);
     t->values = values;
-    if (values > 0) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, t->tasks->keep_outcome); /* a new function might run finalizers */
-        lua_pushvalue(L, -3);
-        lua_pushvalue(L, -3);
-        if (error)
-            lua_pushvalue(L, error);
-        if (lua_pcall(L, error ? 3 : 2, 0, 0) != 0) {
-            lua_pop(L, 1);
-            lose_outcome(t);
-        }
-    }
-    end(L, t);
+    bool kept = values == 0 || has_kept_outcome(L, error);
+    if (kept && state == LSS_FAILED)
+        call_with_both(L, EXPLAIN, 0);
+    if (LSS_CLOSES && state == LSS_FAILED)
+        call_with_both(L, kept ? CLOSE_VARIABLES : CLOSE_LOST, 0);
+    end_end(t);
+    t->state = (uint8_t)state;
+    if (!kept)
+        lose_outcome(t);
+    tell_end(L, t);
     lua_pop(L, 2);
 }
 
 static bool is_suspended_call(struct lss_task *t, int results)
 {
-    bool ours = results > 0 && lua_touserdata(t->co, -1) == t;
+    bool ours =
+        t->way && results > t->way->keep && lua_islightuserdata(t->co, -1) && lua_touserdata(t->co, -1) == lss_mark(t);
     t->values = ours ? t->way->keep : 0;
     t->under = ours ? (uint16_t)(results - 1 - t->values) : 0;
     return ours;
@@ -268,6 +465,7 @@ static void resume(lua_State *L, struct lss_task *t, int n)
     t->for_turn = false;
     t->stumbled = false;
     t->state = LSS_READY;
+    t->way = NULL;
     tasks->runs = t;
     tasks->calls = 0;
     int status = lss_resume(t->co, L, n, &results);
@@ -276,7 +474,7 @@ static void resume(lua_State *L, struct lss_task *t, int n)
         begin_to_wait(t);
     } else if (status == LUA_YIELD) {
         lua_pop(t->co, results);
-        lua_pushlightuserdata(t->co, t);
+        lua_pushlightuserdata(t->co, lss_mark(t));
         begin_turn(t, 0);
     } else if (status == LUA_OK) {
         end_task(L, t, LSS_DONE, results, 0);
@@ -284,6 +482,8 @@ static void resume(lua_State *L, struct lss_task *t, int n)
         end_task(L, t, LSS_FAILED, 1, 0);
     }
 }
+
+/* Going on */
 
 /* A task that is to end does not wait any more: its time is always over. */
 static enum ss_status status_of(const struct lss_task *t)
@@ -293,40 +493,69 @@ static enum ss_status status_of(const struct lss_task *t)
 
 enum { LOST = -3 };
 
+/* Copies what the call used onto our stack: it is in use until its results are made, whatever becomes of the coroutine. */
+static void push_used(lua_State *L, const struct lss_task *t)
+{
+    int used = t->values + (t->way->has_many ? 0 : t->under);
+    lss_check_room(L, used + LUA_MINSTACK);
+    for (int i = used; i > 0; i--) {
+        lua_pushvalue(t->co, -i - 1);
+        lua_xmove(t->co, L, 1);
+    }
+}
+
+/* Puts `n` results in the place of all that the call used on the coroutine's stack. Their number; without room for them, that of
+ * what says so. */
+static int move_results(lua_State *L, struct lss_task *t, int n)
+{
+    int room = t->way->has_many ? n - LSS_RESERVE : n;
+    if (room > 0 && !lss_has_room(t->co, room)) {
+        if (LSS_RESERVE == 0)
+            luaL_error(L, "not enough memory");
+        lua_pushnil(L);
+        lua_pushfstring(L, "more than %d results for a task that has waited in task:wait; call that again to get them",
+                        LSS_RESERVE + LSS_ALWAYS_THERE);
+        n = 2;
+    }
+    lua_pop(t->co, t->under + t->values + 1);
+    lua_xmove(L, t->co, n);
+    return n;
+}
+
 /* Turns what a task has waited for into results, on top of its stack; their number. What is kept stays where it is until that
- * has succeeded. LOST: a finalizer has closed or resumed the coroutine meanwhile. All that the call used is on our stack as well:
- * it is in use until then. */
+ * has succeeded. LOST: a finalizer has closed or resumed the coroutine meanwhile. */
 static int finish_call(lua_State *L, struct lss_task *t)
 {
-    int top = lua_gettop(L), used = t->under + t->values;
-    lss_check_room(L, L, used + LUA_MINSTACK);
-    lss_check_room(L, t->co, used);
-    for (int i = 0; i < used; i++)
-        lua_pushvalue(t->co, -used - 1);
-    lua_xmove(t->co, L, used);
+    int top = lua_gettop(L);
+    push_used(L, t);
     int n = t->way->finish(L, t->waiter.op, status_of(t));
     if (n == LSS_AGAIN) /* nobody else reads from what it holds: a finalizer has closed that and opened it again */
         n = t->way->finish(L, t->waiter.op, SS_CLOSED);
-    if (!is_there(&t->waiter)) {
-        lua_settop(L, top);
-        return LOST;
+    if (lss_is_there(&t->waiter)) {
+        n = move_results(L, t, n);
+        let_go(t);
+    } else {
+        n = LOST;
     }
-    lss_check_room(L, t->co, n);
-    lua_pop(t->co, t->values + 1);
-    lua_xmove(L, t->co, n);
-    let_go(t);
     lua_settop(L, top);
     return n;
 }
 
-/* Its coroutine is not where it was left. Nothing is known of it any more, and its stack is not touched. */
+/* Its coroutine is not where it was left. Nothing is known of it any more; when it has failed elsewhere, nobody else closes its
+ * variables. */
 static void lose(lua_State *L, struct lss_task *t)
 {
     push_both(L, t);
     let_go(t);
+    drop_call(L, t);
+    if (LSS_CLOSES && lua_status(t->co) > LUA_YIELD) {
+        begin_end(t);
+        call_with_both(L, CLOSE_LOST, 0);
+        end_end(t);
+    }
     lose_outcome(t);
     t->lost = true;
-    end(L, t);
+    tell_end(L, t);
     lua_pop(L, 2);
 }
 
@@ -334,7 +563,7 @@ static void lose(lua_State *L, struct lss_task *t)
 static void go_on(lua_State *L, struct lss_task *t)
 {
     int n = 0;
-    if (!is_there(&t->waiter)) {
+    if (!lss_is_there(&t->waiter)) {
         lose(L, t);
         return;
     }
@@ -357,6 +586,9 @@ struct round {
     struct lss_tasks *tasks;
     struct ss_waiter *until; /* ends with this one; NULL: with the last task */
     struct ss_sock *sock;    /* that it holds */
+    struct ss_op *op;        /* its call */
+    const struct lss_way *way;
+    int kept; /* stack index of the last value that this keeps */
     int64_t timeout_ns;
     bool once;
     struct ss_waiter *now; /* the one in hand */
@@ -382,13 +614,45 @@ static void check_progress(lua_State *L, struct round *r)
         lss_fail_deadlock(L, r->tasks);
 }
 
+/* Collects the handles of failed tasks that nobody has, so that their failures are told before the loop sleeps. It does so once
+ * for all that have failed meanwhile, and spends a small part of the time with it. */
+static void collect_handles(lua_State *L, struct lss_tasks *tasks)
+{
+    enum { SHARE = 20 };
+    int64_t begin_ns = os_now_ns();
+    tasks->fresh = 0;
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    int64_t end_ns = os_now_ns();
+    tasks->collect_ns = end_ns + SHARE * (end_ns - begin_ns);
+    lss_report(L, tasks);
+}
+
+/* How long the turn that comes may wait, once that is done. */
+static int64_t look_for_failures(lua_State *L, struct round *r)
+{
+    enum { TURNS = 32 };
+    struct lss_tasks *tasks = r->tasks;
+    if (tasks->unseen == 0 || lss_gc_is_stopped(L))
+        tasks->fresh = 0;
+    bool due =
+        tasks->fresh > 0 && (tasks->turns++ >= TURNS || (r->timeout_ns != 0 && ss_loop_would_wait(&tasks->loop)));
+    if (!due)
+        return r->timeout_ns;
+    int64_t left_ns = tasks->collect_ns - os_now_ns();
+    if (left_ns > 0)
+        return r->timeout_ns < 0 || left_ns < r->timeout_ns ? left_ns : r->timeout_ns;
+    collect_handles(L, tasks);
+    return is_over(r) ? 0 : r->timeout_ns;
+}
+
 static int run_protected(lua_State *L)
 {
     struct round *r = lua_touserdata(L, 1);
     struct ss_error err;
     do {
+        int64_t timeout_ns = look_for_failures(L, r);
         check_progress(L, r);
-        if (ss_loop_turn(&r->tasks->loop, r->timeout_ns, &err) != SS_OK) {
+        if (ss_loop_turn(&r->tasks->loop, timeout_ns, &err) != SS_OK) {
             lss_push_failure(L, 0, SS_ERROR, &err);
             return lua_error(L);
         }
@@ -413,13 +677,14 @@ static bool give_up(lua_State *L, struct round *r)
         return false;
     r->now = NULL;
     let_go(t);
+    drop_call(L, t);
     end_task(L, t, LSS_FAILED, 1, lua_gettop(L));
     lua_pop(L, 1);
     return true;
 }
 
 /* After an error, of memory or of socket.onerror: the one in hand is not forgotten, unless it is that which failed. */
-static void clean_up(struct round *r)
+static void clean_up(lua_State *L, struct round *r)
 {
     struct ss_loop *loop = &r->tasks->loop;
     struct lss_task *t = stumbled(r);
@@ -429,52 +694,77 @@ static void clean_up(struct round *r)
     }
     if (!r->until)
         return;
+    if (r->way->drop)
+        r->way->drop(L, r->kept, r->op);
     release(r->sock, r->until);
     ss_loop_drop(loop, r->until);
 }
 
+/* Pushes what run_round needs. From here on to its end nothing else may raise: a waiter may stand on the C stack. */
+static void prepare_round(lua_State *L, struct round *r)
+{
+    lss_check_room(L, 2 * LUA_MINSTACK);
+    if (!lss_can_run(L))
+        lss_cannot_wait(L);
+    lua_getfield(L, LUA_REGISTRYINDEX, RUN_PROTECTED);
+    lua_pushlightuserdata(L, r); /* LuaJIT may allocate for that */
+}
+
+static void leave_round(lua_State *L, struct lss_tasks *tasks)
+{
+    if (--tasks->rounds == 0 && tasks->closing && !tasks->closed)
+        end_all(L, tasks);
+}
+
+/* Pops what prepare_round has pushed. */
 static void run_round(lua_State *L, struct round *r)
 {
-    lss_check_room(L, L, LUA_MINSTACK);
-    if (!lss_can_run(L)) {
-        clean_up(r);
-        lss_cannot_wait(L);
-    }
+    r->tasks->rounds++;
     do {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, r->tasks->run_protected);
-        lua_pushlightuserdata(L, r);
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
         if (lua_pcall(L, 1, 0, 0) == 0)
-            return;
+            break;
         if (!give_up(L, r)) {
-            clean_up(r);
+            clean_up(L, r);
+            leave_round(L, r->tasks);
             lua_error(L);
         }
     } while (!is_over(r));
+    leave_round(L, r->tasks);
+    lua_pop(L, 2);
 }
 
 void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns)
 {
-    run_round(L, &(struct round){ .tasks = tasks, .timeout_ns = timeout_ns, .once = true });
+    struct round r = { .tasks = tasks, .timeout_ns = timeout_ns, .once = true };
+    prepare_round(L, &r);
+    run_round(L, &r);
 }
 
 void lss_run_all(lua_State *L, struct lss_tasks *tasks)
 {
-    if (tasks->alive > 0)
-        run_round(L, &(struct round){ .tasks = tasks, .timeout_ns = -1 });
+    struct round r = { .tasks = tasks, .timeout_ns = -1 };
+    if (tasks->alive == 0)
+        return;
+    prepare_round(L, &r);
+    run_round(L, &r);
 }
 
-enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, unsigned holds,
+enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, const struct lss_way *way,
                                 struct ss_op *op, int64_t deadline_ns)
 {
     struct ss_waiter w;
-    struct round r = { .tasks = tasks, .until = &w, .sock = s, .timeout_ns = -1 };
-    lss_check_room(L, L, 2 * LUA_MINSTACK);
-    lss_can_run(L); /* LuaJIT: makes what it asks; from where `w` is linked on, nothing may raise */
+    struct round r = { .tasks = tasks, .until = &w, .sock = s, .op = op, .way = way, .timeout_ns = -1 };
+    r.kept = lua_gettop(L);
+    prepare_round(L, &r);
     ss_waiter_init(&w, false);
-    hold(s, holds, &w);
+    hold(s, way, &w);
     wait_for(&tasks->loop, &w, op, deadline_ns);
     if (w.status == SS_WANT)
         run_round(L, &r);
+    else
+        lua_pop(L, 2);
     enum ss_status st = w.status;
     release(s, &w);
     ss_loop_drop(&tasks->loop, &w);

@@ -1,22 +1,99 @@
 /* Methods that both kinds of sockets have. */
 #include "core/op_dgram.h"
 #include "lua/lua_base.h"
+#include "lua/lua_task.h"
 #include "os/os_net.h"
+
+#include <string.h> /* memset */
 
 static int push_closed(lua_State *L)
 {
     return lss_push_failure(L, 1, SS_CLOSED, NULL);
 }
 
+/* Closing with OPT_LINGER while there are tasks: close(2) would stop all of them while it waits, so the call waits by itself. */
+
+#define PARTING LSS_PREFIX "parting"
+
+struct parting {
+    struct ss_op op;
+    struct ss_io io; /* stands in for the socket's, which is closed already */
+    int fd;
+};
+
+static enum ss_status close_parting(struct parting *p)
+{
+    int fd = p->fd;
+    p->fd = -1;
+    return fd >= 0 ? os_close(fd, &p->op.error) : SS_OK;
+}
+
+static int parting_gc(lua_State *L)
+{
+    close_parting(lua_touserdata(L, 1));
+    return 0;
+}
+
+/* Nothing tells when the peer has confirmed the rest: it is looked at in intervals that grow. */
+static enum ss_status parting_step(struct ss_op *op)
+{
+    enum { LONGEST_MS = 32 };
+    if (os_is_delivered(((struct parting *)op)->fd))
+        return SS_OK;
+    op->want = (struct ss_interest){ .fd = -1 };
+    if (op->after_ms < LONGEST_MS)
+        op->after_ms = op->after_ms ? (uint16_t)(2 * op->after_ms) : 1;
+    return SS_WANT;
+}
+
+static int push_close(lua_State *L, enum ss_status st, const struct ss_error *err)
+{
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, err);
+    lua_pushinteger(L, 1);
+    return 1;
+}
+
+static int finish_parting(lua_State *L, struct ss_op *op, enum ss_status st)
+{
+    (void)st;
+    return push_close(L, close_parting((struct parting *)op), &op->error);
+}
+
+static struct parting *new_parting(lua_State *L)
+{
+    struct parting *p = lss_newuserdata(L, sizeof *p);
+    memset(p, 0, sizeof *p);
+    p->fd = -1;
+    p->op = (struct ss_op){ .step = parting_step, .io = &p->io, .patience = SS_BY_POLL };
+    if (luaL_newmetatable(L, PARTING)) {
+        lua_pushcfunction(L, parting_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    return p;
+}
+
+static int close_slowly(lua_State *L, struct lss_socket *s, int seconds)
+{
+    static const struct lss_way way = { .finish = finish_parting };
+    struct ss_env *env = s->sock.env;
+    struct parting *p = new_parting(L);
+    p->fd = ss_sock_part(&s->sock);
+    if (!lss_may_wait(L, env))
+        return finish_parting(L, &p->op, SS_OK);
+    return lss_run_for(L, env, NULL, (int64_t)seconds * 1000000000, &p->op, &way);
+}
+
 int lss_close(lua_State *L)
 {
     struct lss_socket *s = lss_self(L);
     struct ss_error err;
+    int seconds = s->sock.env->loop ? ss_sock_linger_s(&s->sock) : 0;
+    if (seconds > 0)
+        return close_slowly(L, s, seconds);
     enum ss_status st = ss_sock_close(&s->sock, &err);
-    if (st != SS_OK)
-        return lss_push_failure(L, 1, st, &err);
-    lua_pushinteger(L, 1);
-    return 1;
+    return push_close(L, st, &err);
 }
 
 int lss_fileno(lua_State *L)

@@ -9,9 +9,10 @@
 #include "run/block.h"
 #include "run/deadline.h"
 
+#include <stddef.h> /* offsetof */
 #include <string.h> /* strncmp */
 
-#define VERSION "ssocket 1.0.0"
+#define LAYOUT LSS_PREFIX "layout" /* registry: of the structures that copies of the module share */
 
 LSS_EXPORT int luaopen_ssocket(lua_State *L);
 
@@ -51,7 +52,7 @@ static int from_fd(lua_State *L)
     struct ss_error err = ss_already_owned;
     struct os_kind kind;
     int fd = lss_check_int(L, 1, "descriptor", 0, INT32_MAX);
-    enum ss_status st = ss_env_find(lss_env(L), fd) ? SS_ERROR : os_describe(fd, &kind, &err);
+    enum ss_status st = ss_env_find(lss_live_env(L), fd) ? SS_ERROR : os_describe(fd, &kind, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
     struct ss_sock *s = kind.dgram ? &lss_new_udp(L)->sock : &lss_new_tcp(L)->sock;
@@ -144,7 +145,7 @@ static void set_integer(lua_State *L, const char *name, int value)
 
 static void set_constants(lua_State *L)
 {
-    set_string(L, "_VERSION", VERSION);
+    set_string(L, "_VERSION", "ssocket " LSS_VERSION);
     for (const struct os_opt *opt = os_opts; opt->name; opt++)
         set_string(L, opt->constant, opt->name);
     for (int i = 0; i < SS_CODES; i++)
@@ -154,8 +155,27 @@ static void set_constants(lua_State *L)
     set_integer(L, "SHUT_RDWR", SHUT_RDWR);
 }
 
+/* Copies of the same build share what is in the registry; one that was built differently must not. */
+static void check_build(lua_State *L)
+{
+    static const lua_Number layout =
+        (lua_Number)(((sizeof(struct ss_env) * 1021 + sizeof(struct lss_socket)) * 1021 + sizeof(struct lss_tasks)) *
+                         1021 +
+                     sizeof(struct lss_task)) +
+        (lua_Number)offsetof(struct ss_env, by_fd) / 4096;
+    lua_getfield(L, LUA_REGISTRYINDEX, LAYOUT);
+    bool other = lua_isnumber(L, -1) && lua_tonumber(L, -1) != layout;
+    lua_pop(L, 1);
+    if (other)
+        luaL_error(L, "another build of ssocket " LSS_VERSION
+                      " is loaded in this Lua state; see package.cpath and load one of them only");
+    lua_pushnumber(L, layout);
+    lua_setfield(L, LUA_REGISTRYINDEX, LAYOUT);
+}
+
 int luaopen_ssocket(lua_State *L)
 {
+    check_build(L);
     os_stay_loaded();
     lss_env(L);
     lss_open_addr(L);
@@ -163,8 +183,7 @@ int luaopen_ssocket(lua_State *L)
     lss_open_udp(L);
     lss_open_task(L);
     lss_open_channel(L);
-    lua_newtable(L);
-    lss_name_module(L);
+    lss_push_module(L);
     for (const luaL_Reg *f = functions; f->name; f++) {
         lua_pushcfunction(L, f->func);
         lua_setfield(L, -2, f->name);

@@ -9,7 +9,8 @@
 #define TASK LSS_PREFIX "task"
 #define LOOP LSS_PREFIX "loop"
 #define FAILURES LSS_PREFIX "failures" /* registry: { task, message, … } of tasks that nobody can wait for any more */
-#define MODULE LSS_PREFIX "module"     /* registry: the module */
+#define NO_MEMORY "a task failed, and there was no memory for its error"
+#define MODULE LSS_PREFIX "module" /* registry: the module */
 
 static struct lss_task *self(lua_State *L)
 {
@@ -32,8 +33,7 @@ int lss_spawn(lua_State *L)
     lua_insert(L, 1);
     t->co = lua_newthread(L);
     lua_insert(L, 2);
-    lss_check_room(L, t->co, values + 1);
-    lua_xmove(L, t->co, values + 1);
+    lss_move_call(L, t->co, values);
     lua_pushvalue(L, 1);
     lua_insert(L, 2);
     lss_begin(L, t, values);
@@ -69,7 +69,7 @@ static void push_message(lua_State *L, int index, const struct lss_task *t)
     if (t->lost) {
         lua_pushliteral(L, "the coroutine of a task was resumed or closed by the program");
     } else if (t->values < 2) {
-        lua_pushliteral(L, "a task failed, and there was no memory for its error");
+        lua_pushliteral(L, NO_MEMORY);
     } else {
         lss_push_kept(L, index);
         lua_rawgeti(L, -1, 2);
@@ -83,7 +83,7 @@ static int push_results(lua_State *L, struct lss_task *t)
     int handle = lua_gettop(L), n = t->values;
     if (t->state == LSS_FAILED && t->cancelled)
         return lss_push_failure(L, 1, SS_CANCELLED, NULL);
-    lss_check_room(L, L, n + LUA_MINSTACK);
+    lss_check_room(L, n + LUA_MINSTACK);
     if (t->state == LSS_FAILED)
         lua_pushnil(L);
     else
@@ -114,15 +114,22 @@ static int finish_wait(lua_State *L, struct ss_op *op, enum ss_status st)
 
 static int task_wait(lua_State *L)
 {
-    static const struct lss_way way = { finish_wait, sizeof(struct lss_standing), NULL, 1, 0 };
+    static const struct lss_way way = {
+        .finish = finish_wait, .size = sizeof(struct lss_standing), .keep = 1, .has_many = true
+    };
     struct lss_task *t = self(L);
     int64_t timeout_ns = lss_check_timeout(L, 2);
+    lss_check_open(L, t->tasks);
     struct lss_standing standing = { .line = &t->joiners };
     luaL_argcheck(L, t != t->tasks->runs, 1, "a task cannot wait for itself");
     lua_settop(L, 1);
     if (t->state >= LSS_DONE) {
         standing.line = NULL;
         timeout_ns = 0;
+    } else if (LSS_RESERVE > 0) {
+        lss_check_room(L, LSS_RESERVE + LUA_MINSTACK);
+        lua_settop(L, 1 + LSS_RESERVE);
+        lua_pushvalue(L, 1);
     }
     return lss_stand(L, t->tasks, timeout_ns, &standing, &way);
 }
@@ -161,16 +168,12 @@ static void note_failure(lua_State *L, struct lss_task *t)
 static int task_gc(lua_State *L)
 {
     struct lss_task *t = self(L);
-    if (!t->tasks->closed)
-        ss_loop_drop(&t->tasks->loop, &t->waiter);
-    ss_mem_free(&t->tasks->mem, t->memory, t->room);
-    t->memory = NULL;
-    t->room = 0;
+    lss_free_call(L, t);
     bool unseen = t->state == LSS_FAILED && !t->seen && !t->cancelled;
     t->seen = true;
     if (unseen)
         note_failure(L, t);
-    if (t->tasks->closed) {
+    if (t->tasks->closing) {
         lua_pushnil(L); /* finalizers that run later find no task */
         lua_setmetatable(L, 1);
     }
@@ -185,7 +188,8 @@ static void take_out(lua_State *L, int i)
     lua_insert(L, -2);
 }
 
-/* Pushes task and message of the oldest failure, and takes it off the list. False: none is kept. */
+/* Pushes task and message of the oldest failure, and takes it off the list. False: none is kept. Lua 5.1 may not find them after
+ * an allocation has failed; then there is a message all the same. */
 static bool take_failure(lua_State *L, struct lss_tasks *tasks)
 {
     int first = tasks->first_failure;
@@ -197,6 +201,10 @@ static bool take_failure(lua_State *L, struct lss_tasks *tasks)
     take_out(L, 2 * first + 1);
     take_out(L, 2 * first + 2);
     lua_pop(L, 1);
+    if (!lua_isstring(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, NO_MEMORY);
+    }
     tasks->first_failure++;
     tasks->unreported--;
     if (tasks->first_failure == tasks->last_failure)
@@ -227,14 +235,6 @@ void lss_report(lua_State *L, struct lss_tasks *tasks)
     }
 }
 
-/* Those whose handles are garbage can't be waited for any more. */
-static void collect_failures(lua_State *L, struct lss_tasks *tasks)
-{
-    if (tasks->unseen > 0)
-        lua_gc(L, LUA_GCCOLLECT, 0);
-    lss_report(L, tasks);
-}
-
 /* Appends to the text on top of the stack what has failed and was not reported, and forgets it. */
 static void append_failures(lua_State *L, struct lss_tasks *tasks, const char *separator)
 {
@@ -250,6 +250,24 @@ static void append_failures(lua_State *L, struct lss_tasks *tasks, const char *s
         lua_pushfstring(L, "\n\nand %d tasks more", (int)more);
         lua_concat(L, 2);
     }
+}
+
+void lss_report_last(lua_State *L, struct lss_tasks *tasks)
+{
+    lss_report(L, tasks);
+    if (tasks->unreported == 0)
+        return;
+    lua_pushliteral(L, "a task failed: ");
+    append_failures(L, tasks, "");
+    lua_error(L);
+}
+
+/* Those whose handles are garbage can't be waited for any more. */
+static void collect_failures(lua_State *L, struct lss_tasks *tasks)
+{
+    if (tasks->unseen > 0)
+        lua_gc(L, LUA_GCCOLLECT, 0);
+    lss_report(L, tasks);
 }
 
 int lss_fail_deadlock(lua_State *L, struct lss_tasks *tasks)
@@ -343,8 +361,13 @@ static int loop_step(lua_State *L)
 
 /* Opening */
 
-void lss_name_module(lua_State *L)
+void lss_push_module(lua_State *L)
 {
+    lua_getfield(L, LUA_REGISTRYINDEX, MODULE);
+    if (lua_istable(L, -1))
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
     lua_pushvalue(L, -1);
     lua_setfield(L, LUA_REGISTRYINDEX, MODULE);
 }
@@ -368,8 +391,13 @@ static const luaL_Reg loop_methods[] = {
 
 void lss_open_task(lua_State *L)
 {
+    lss_open_yield(L);
     lss_class(L, TASK, task_events, task_methods);
     lss_class(L, LOOP, loop_events_of, loop_methods);
-    lua_newtable(L);
-    lua_setfield(L, LUA_REGISTRYINDEX, FAILURES);
+    lua_getfield(L, LUA_REGISTRYINDEX, FAILURES);
+    if (lua_isnil(L, -1)) { /* a module that is loaded anew goes on with what it has */
+        lua_newtable(L);
+        lua_setfield(L, LUA_REGISTRYINDEX, FAILURES);
+    }
+    lua_pop(L, 1);
 }

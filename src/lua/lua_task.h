@@ -15,15 +15,20 @@ struct lss_tasks {
     struct ss_loop loop; /* first */
     struct ss_mem mem;
     struct ss_op nothing;            /* what a task waits for that only lets the others run */
-    int handles, coroutines;         /* references of tables: both of those that have not ended, by their anchor */
-    struct lss_task *runs;           /* the task whose turn it is; NULL: the main program's */
+    int room, free;                  /* anchors: how many there are; the first that is not in use, 0: none */
+    struct lss_task *runs;           /* the task that runs, or whose end is under way; NULL: the main program does */
+    bool ending;                     /* its end is under way: its coroutine does not run any more */
     size_t alive;                    /* tasks that have not ended */
     size_t unseen;                   /* of those that have failed: nobody has waited for them */
-    size_t unreported;               /* of those: nobody can any more */
+    size_t fresh;                    /* of those: since the collector has last looked for handles that nobody has */
+    unsigned turns;                  /* of the loop, since the first of these */
+    int64_t collect_ns;              /* not before this time is that done again */
+    size_t unreported;               /* of the unseen: nobody can wait for them any more */
     int first_failure, last_failure; /* of those: places in the list of what is kept of them, [first, last) */
-    int keep_outcome, run_protected; /* functions, in the registry */
     unsigned calls;                  /* in a row that did not wait */
-    bool closed;                     /* the Lua state is being closed */
+    unsigned rounds;                 /* how many rounds are under way, one within the other */
+    bool closing;                    /* the Lua state is being closed; no new task begins */
+    bool closed;                     /* and the loop is gone */
 };
 
 enum lss_state { LSS_READY, LSS_WAITING, LSS_DONE, LSS_FAILED };
@@ -32,7 +37,7 @@ struct lss_task {
     struct ss_waiter waiter; /* first */
     struct lss_tasks *tasks;
     lua_State *co;
-    const struct lss_way *way; /* of the call that it waits in; NULL: it has not begun, or has said coroutine.yield */
+    const struct lss_way *way; /* of the call that it waits in; NULL: it is in none */
     struct ss_sock *sock;      /* whose calls of that direction it keeps out, or NULL */
     void *memory;              /* of the operation */
     unsigned room;
@@ -47,6 +52,12 @@ struct lss_task {
     bool lost : 1;          /* its coroutine was resumed or closed by somebody else */
     struct ss_line joiners; /* who waits for it */
 };
+
+/* What a suspended task has on top of its stack: an address that no value of the program has, not even its handle. */
+static inline void *lss_mark(struct lss_task *t)
+{
+    return &t->way;
+}
 
 /* A call that waits for something which is no descriptor. */
 struct lss_standing {
@@ -81,22 +92,37 @@ int lss_sleep_with_tasks(lua_State *L, struct ss_loop *loop, int64_t timeout_ns)
  * function and `values` arguments. */
 void lss_begin(lua_State *L, struct lss_task *t, int values);
 
-/* Waits in the main program for an operation that holds `s` (or NULL), and runs tasks meanwhile. */
-enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, unsigned holds,
+/* Waits in the main program for an operation of `s` (or NULL), and runs tasks meanwhile. */
+enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, const struct lss_way *way,
                                 struct ss_op *op, int64_t deadline_ns);
+
+/* Takes a task out of the loop and frees what its call has taken along. */
+void lss_free_call(lua_State *L, struct lss_task *t);
+
+/* Whether a call could wait here; no in doubt. */
+bool lss_may_wait(lua_State *L, const struct ss_env *env);
+
+/* Whether the waiter's call can still be finished: a task's coroutine may have been resumed or closed by the program. */
+bool lss_is_there(const struct ss_waiter *w);
+
+/* Raises when the tasks have ended with the Lua state. */
+void lss_check_open(lua_State *L, const struct lss_tasks *tasks);
 
 /* Runs tasks: until none is left, or for one turn of at most timeout_ns. */
 void lss_run_all(lua_State *L, struct lss_tasks *tasks);
 void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns);
 
-/* Hands the failures that nobody will wait for any more to socket.onerror, if that is set; lua_task.c. */
+/* Hands the failures that nobody can wait for any more to socket.onerror, if that is set; lua_task.c. */
 void lss_report(lua_State *L, struct lss_tasks *tasks);
+
+/* The same at the end of the Lua state; raises them where socket.onerror is not set. */
+void lss_report_last(lua_State *L, struct lss_tasks *tasks);
 
 /* Raises that nobody can go on, and what has failed before. */
 int lss_fail_deadlock(lua_State *L, struct lss_tasks *tasks);
 
-/* The table on top of the stack is the module: the program sets `onerror` there. */
-void lss_name_module(lua_State *L);
+/* Pushes the table that is the module, where the program sets `onerror`. There is one for a Lua state, however often it is loaded. */
+void lss_push_module(lua_State *L);
 
 /* Functions of the module. */
 int lss_spawn(lua_State *L);

@@ -83,6 +83,35 @@ static int push_partial(lua_State *L, struct ss_inbuf *in, enum ss_status st, co
     return 3;
 }
 
+/* The bytes that were there when another task has closed the socket. */
+static void push_left(lua_State *L, struct ss_block **left, struct ss_pool *pool, size_t max)
+{
+    struct ss_inbuf own = { .pool = pool, .block = *left };
+    size_t n = ss_inbuf_len(&own);
+    *left = NULL;
+    if (own.block)
+        lss_push_all(L, &own, ss_inbuf_data(&own), n < max ? n : max, false);
+    else
+        lua_pushliteral(L, "");
+}
+
+static int push_left_partial(lua_State *L, struct ss_block **left, struct ss_pool *pool)
+{
+    push_closed(L);
+    push_left(L, left, pool, SIZE_MAX);
+    return 3;
+}
+
+/* For a call that is never finished; its socket may be gone. */
+static void drop_reading(lua_State *L, int kept, struct ss_op *op)
+{
+    struct ss_reading *r = (struct ss_reading *)op;
+    (void)kept;
+    if (r->left)
+        ss_pool_return(&lss_env(L)->pool, r->left);
+    r->left = NULL;
+}
+
 static int push_closed_reader(lua_State *L)
 {
     push_closed(L);
@@ -103,6 +132,8 @@ static int finish_read(lua_State *L, struct ss_op *base, enum ss_status st)
 {
     struct reading *r = (struct reading *)base;
     struct ss_inbuf *in = r->op.in;
+    if (st == SS_CLOSED)
+        return push_left_partial(L, &r->op.left, in->pool);
     if (st != SS_OK)
         return push_partial(L, in, st, &base->error, st == SS_LIMIT ? r->op.len : ss_inbuf_len(in));
     if (account(L, in) && take(L, in, r->op.len, 0))
@@ -113,6 +144,11 @@ static int finish_read(lua_State *L, struct ss_op *base, enum ss_status st)
 /* Where it fails nothing is left, so that there is no partial. */
 static int finish_readsome(lua_State *L, struct ss_op *op, enum ss_status st)
 {
+    struct reading *r = (struct reading *)op;
+    if (st == SS_CLOSED && r->op.left) {
+        push_left(L, &r->op.left, r->op.in->pool, r->op.want);
+        return 1;
+    }
     int results = st == SS_OK ? finish_read(L, op, st) : lss_push_failure(L, 1, st, &op->error);
     if (results == 3) {
         lua_pop(L, 1);
@@ -121,8 +157,12 @@ static int finish_readsome(lua_State *L, struct ss_op *op, enum ss_status st)
     return results;
 }
 
-static const struct lss_way read_way = { finish_read, sizeof(struct reading), NULL, 0, LSS_READING };
-static const struct lss_way readsome_way = { finish_readsome, sizeof(struct reading), NULL, 0, LSS_READING };
+static const struct lss_way read_way = {
+    .finish = finish_read, .drop = drop_reading, .size = sizeof(struct reading), .holds = LSS_READING
+};
+static const struct lss_way readsome_way = {
+    .finish = finish_readsome, .drop = drop_reading, .size = sizeof(struct reading), .holds = LSS_READING
+};
 
 /* What has come already needs no operation. */
 static bool take_at_hand(lua_State *L, struct tcp *s, size_t n, size_t delimiter)
@@ -141,6 +181,7 @@ static int read_with(lua_State *L, struct tcp *s, enum ss_status (*step)(struct 
         return push_closed_reader(L);
     struct reading r = { .op = { .in = &s->base.sock.in, .want = want }, .sock = s };
     r.op.op = new_op(s, step, SS_BY_RECV);
+    r.op.op.reads = true;
     return lss_run(L, &s->base, &r.op.op, way);
 }
 
@@ -202,6 +243,8 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
     struct ss_until *op = (struct ss_until *)base;
     const struct lines *lines = (const struct lines *)op->find;
     size_t line = op->len, delimiter = op->find->len;
+    if (st == SS_CLOSED)
+        return push_left_partial(L, &op->left, op->in->pool);
     if (st != SS_OK)
         return push_partial(L, op->in, st, &base->error, partial_of(op, st));
     if (lines->inclusive) {
@@ -224,7 +267,9 @@ static bool take_line_at_hand(lua_State *L, const struct lines *lines, struct ss
 
 static int next_line(lua_State *L)
 {
-    static const struct lss_way way = { finish_until, sizeof(struct lining), NULL, 0, LSS_READING };
+    static const struct lss_way way = {
+        .finish = finish_until, .drop = drop_reading, .size = sizeof(struct lining), .holds = LSS_READING
+    };
     const struct lines *lines = lua_touserdata(L, lua_upvalueindex(1));
     struct tcp *s = lines->sock;
     struct ss_scan scan;
@@ -242,6 +287,7 @@ static int next_line(lua_State *L)
     struct lining l = { .sock = s };
     l.op = (struct ss_until){ .in = &s->base.sock.in, .find = &lines->find, .scan = scan, .max = lines->max };
     l.op.op = new_op(s, ss_until_step, SS_BY_RECV);
+    l.op.op.reads = true;
     return lss_run(L, &s->base, &l.op.op, &way);
 }
 
@@ -329,7 +375,9 @@ static inline enum ss_status send_small(struct tcp *s, const void *data, size_t 
 
 static int write_string(lua_State *L, struct tcp *s, const char *data, size_t len)
 {
-    static const struct lss_way way = { finish_write, offsetof(struct writing, few[1]), move_writing, 0, LSS_WRITING };
+    static const struct lss_way way = {
+        .finish = finish_write, .size = offsetof(struct writing, few[1]), .moved = move_writing, .holds = LSS_WRITING
+    };
     size_t sent = 0;
     struct ss_error err;
     enum ss_status st = send_small(s, data, len, &sent, &err);
@@ -365,7 +413,9 @@ static size_t push_few(lua_State *L, size_t n, struct iovec *iov)
 
 static int write_array(lua_State *L, struct tcp *s)
 {
-    static const struct lss_way way = { finish_write, sizeof(struct writing), move_writing, 0, LSS_WRITING };
+    static const struct lss_way way = {
+        .finish = finish_write, .size = sizeof(struct writing), .moved = move_writing, .holds = LSS_WRITING
+    };
     struct writing w;
     unsigned stream = lss_stream(&s->base.sock);
     size_t n = lua_rawlen(L, 2);
@@ -436,7 +486,9 @@ static int finish_accept(lua_State *L, struct ss_op *op, enum ss_status st)
 
 static int tcp_accept(lua_State *L)
 {
-    static const struct lss_way way = { finish_accept, sizeof(struct ss_accept), NULL, 1, LSS_READING };
+    static const struct lss_way way = {
+        .finish = finish_accept, .size = sizeof(struct ss_accept), .keep = 1, .holds = LSS_READING
+    };
     struct tcp *s = self(L);
     struct lss_socket *into = lss_new_tcp(L);
     struct ss_accept op = { .listener = &s->base.sock, .into = &into->sock };

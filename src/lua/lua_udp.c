@@ -82,7 +82,7 @@ static int finish_recv(lua_State *L, struct ss_op *base, enum ss_status st)
 
 static int receive_one(lua_State *L, struct udp *s, size_t size, bool with_sender)
 {
-    static const struct lss_way way = { finish_recv, sizeof(struct receiving), NULL, 0, LSS_READING };
+    static const struct lss_way way = { .finish = finish_recv, .size = sizeof(struct receiving), .holds = LSS_READING };
     struct receiving r = { .sock = s };
     if (is_closed(s))
         return lss_push_failure(L, with_sender ? 2 : 1, SS_CLOSED, NULL);
@@ -197,7 +197,9 @@ static int finish_recvmany(lua_State *L, struct ss_op *base, enum ss_status st)
 
 static int receive_many(lua_State *L, struct udp *s, size_t count, size_t size)
 {
-    static const struct lss_way way = { finish_recvmany, sizeof(struct receiving_many), NULL, 0, LSS_READING };
+    static const struct lss_way way = { .finish = finish_recvmany,
+                                        .size = sizeof(struct receiving_many),
+                                        .holds = LSS_READING };
     struct receiving_many r = { .sock = s };
     if (is_closed(s))
         return lss_push_failure(L, 2, SS_CLOSED, NULL);
@@ -288,7 +290,9 @@ static int send_named(lua_State *L, struct udp *s, const struct sending *sending
 
 static int run_sending(lua_State *L, struct udp *s, struct sending *op)
 {
-    static const struct lss_way way = { finish_sending, sizeof *op, move_sending, 0, LSS_WRITING };
+    static const struct lss_way way = {
+        .finish = finish_sending, .size = sizeof *op, .moved = move_sending, .holds = LSS_WRITING
+    };
     if (is_many(&op->as.op))
         return lss_run(L, &s->base, &op->as.op, &way);
     return lss_run_brief(L, &s->base, &op->as.op, &way);
@@ -409,6 +413,8 @@ static int change_group(lua_State *L, bool join)
     if (!found)
         return lss_push_failure(L, 1, SS_ERROR, &ss_no_interface);
     bool fresh = is_closed(s);
+    if (fresh && join)
+        lss_live_env(L);
     if (fresh)
         st = join ? ss_sock_open(&s->base.sock, group.sa.any.sa_family, &err) : SS_CLOSED;
     if (st != SS_OK)

@@ -48,14 +48,15 @@ static bool take_along(struct lss_task *t, struct ss_op *op, const struct lss_wa
 /* All that the call has on its stack: LuaJIT forgets what is not yielded, and what the operation uses is kept alive there. */
 static int yield_all(lua_State *L)
 {
-    int n = lua_gettop(L);
-    return n <= UINT16_MAX ? lua_yield(L, n) : luaL_error(L, "too many arguments");
+    return lua_yield(L, lua_gettop(L));
 }
 
 /* The waiting itself begins when the coroutine is suspended (begin_to_wait): Lua may refuse that. */
 static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
                    const struct lss_way *way)
 {
+    if (lua_gettop(L) >= UINT16_MAX)
+        return luaL_error(L, "too many arguments");
     if (!take_along(t, op, way)) {
         op->error = ss_no_memory;
         return way->finish(L, op, SS_ERROR);
@@ -63,7 +64,7 @@ static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t 
     t->way = way;
     t->sock = s;
     t->waiter.op->deadline_ns = deadline_of(op, timeout_ns);
-    lua_pushlightuserdata(L, t); /* no other yield has this */
+    lua_pushlightuserdata(L, lss_mark(t));
     return yield_all(L);
 }
 
@@ -114,13 +115,13 @@ static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s,
     if (is_busy(s, way->holds))
         return way->finish(L, op, SS_BUSY);
     enum ss_status st = SS_WANT;
-    bool by_loop = tasks->alive > 0 || is_select(op, s);
+    bool by_loop = tasks->alive > 0 || tasks->fresh > 0 || is_select(op, s);
     if (!lss_stands(op))
         st = ss_block_run(op, s, by_loop ? 0 : timeout_ns);
     if (timeout_ns == 0 && st == SS_WANT)
         st = SS_TIMEOUT;
     else if (timeout_ns != 0 && (st == SS_WANT || (st == SS_TIMEOUT && by_loop)))
-        st = lss_wait_in_main(L, tasks, s, way->holds, op, deadline_of(op, timeout_ns));
+        st = lss_wait_in_main(L, tasks, s, way, op, deadline_of(op, timeout_ns));
     return way->finish(L, op, st);
 }
 
@@ -143,19 +144,25 @@ static int run_in_task(lua_State *L, struct lss_task *t, struct ss_sock *s, int6
 {
     if (is_busy(s, way->holds))
         return way->finish(L, op, SS_BUSY);
-    if (takes_turn(t->tasks, timeout_ns, op, t->cancelled) && L == t->co && lss_can_yield(L)) {
-        t->for_turn = true;
-        return suspend(L, t, s, t->cancelled ? 0 : timeout_ns, op, way);
+    if (takes_turn(t->tasks, timeout_ns, op, t->cancelled) && L == t->co) {
+        t->tasks->calls = 0; /* to look at the stack has its price, also when the answer is no */
+        if (lss_can_yield(L)) {
+            t->for_turn = true;
+            return suspend(L, t, s, t->cancelled ? 0 : timeout_ns, op, way);
+        }
     }
     enum ss_status st = try_in_task(t, s, timeout_ns, op);
     if (st != SS_WANT)
         return way->finish(L, op, st);
+    if (t->tasks->ending || (LSS_JIT && L != t->co && !lss_can_run(L)))
+        return lss_cannot_wait(L);
     if (L != t->co)
         return luaL_error(L,
                           "cannot wait in a coroutine that socket.spawn has not started, while a task runs: make it a "
                           "task, and hand its values over with socket.channel");
-    if (LSS_SURE_TO_YIELD && !lss_can_yield(L))
+    if (!lss_may_yield(L))
         return lss_cannot_wait(L);
+    t->for_turn = false;
     return suspend(L, t, s, timeout_ns, op, way);
 }
 
@@ -172,9 +179,17 @@ int lss_run_with_tasks(lua_State *L, struct ss_loop *loop, struct ss_sock *s, in
     return results == LSS_AGAIN ? way->finish(L, op, SS_CLOSED) : results;
 }
 
+bool lss_may_wait(lua_State *L, const struct ss_env *env)
+{
+    const struct lss_tasks *tasks = (const struct lss_tasks *)env->loop;
+    const struct lss_task *t = tasks ? tasks->runs : NULL;
+    return t ? !tasks->ending && L == t->co && lss_can_yield(L) : lss_can_run(L);
+}
+
 int lss_stand(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct lss_standing *standing,
               const struct lss_way *way)
 {
+    lss_check_open(L, tasks);
     return lss_run_with_tasks(L, &tasks->loop, NULL, timeout_ns, &standing->op, way);
 }
 
@@ -188,7 +203,7 @@ static int finish_pass(lua_State *L, struct ss_op *op, enum ss_status st)
 
 int lss_pass(lua_State *L, struct lss_tasks *tasks)
 {
-    static const struct lss_way way = { finish_pass, sizeof(struct lss_standing), NULL, 1, 0 };
+    static const struct lss_way way = { .finish = finish_pass, .size = sizeof(struct lss_standing), .keep = 1 };
     struct lss_standing standing = { .line = NULL };
     return tasks->calls >= CALLS ? lss_stand(L, tasks, 0, &standing, &way) : (tasks->calls++, 1);
 }
@@ -202,7 +217,7 @@ static int finish_sleep(lua_State *L, struct ss_op *op, enum ss_status st)
 
 int lss_sleep_with_tasks(lua_State *L, struct ss_loop *loop, int64_t timeout_ns)
 {
-    static const struct lss_way way = { finish_sleep, sizeof(struct lss_standing), NULL, 0, 0 };
+    static const struct lss_way way = { .finish = finish_sleep, .size = sizeof(struct lss_standing) };
     struct lss_tasks *tasks = (struct lss_tasks *)loop;
     struct lss_standing standing = { .line = NULL };
     if (timeout_ns == 0)

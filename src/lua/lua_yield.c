@@ -6,44 +6,84 @@
 #define CANNOT_WAIT \
     "cannot wait here, inside a metamethod, a finalizer or a function that C calls (table.sort, string.gsub, require)"
 
+/* Whether lua_yield succeeds */
+
 #if LUA_VERSION_NUM >= 503 || LSS_JIT
+bool lss_may_yield(lua_State *L)
+{
+    return lua_isyieldable(L);
+}
+
 bool lss_can_yield(lua_State *L)
 {
     return lua_isyieldable(L);
 }
-#elif LUA_VERSION_NUM == 502
-static bool is_global(lua_State *L, const char *name, lua_CFunction f)
+#else
+enum verdict { NO, UNKNOWN, YES };
+
+/* A C function that suspends when the Lua function that it calls does: pcall in Lua 5.2. Not xpcall: an error handler looks as if
+ * the function that failed had called it. */
+#if LUA_VERSION_NUM == 502
+#define PCALL LSS_PREFIX "pcall" /* registry: pcall, as it was when the module was loaded */
+
+static bool is_pcall(lua_State *L, lua_Debug *ar)
 {
-    lua_getglobal(L, name);
-    bool same = lua_tocfunction(L, -1) == f;
-    lua_pop(L, 1);
+    lua_getinfo(L, "f", ar);
+    lua_getfield(L, LUA_REGISTRYINDEX, PCALL);
+    bool same = lua_iscfunction(L, -1) && lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
     return same;
 }
-
-/* Between Lua functions there may be pcall and xpcall, of all C functions. */
-bool lss_can_yield(lua_State *L)
-{
-    lua_Debug ar;
-    for (int level = 1; lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sf", &ar);
-        lua_CFunction f = lua_tocfunction(L, -1);
-        lua_pop(L, 1);
-        if (*ar.what == 'C' && !is_global(L, "pcall", f) && !is_global(L, "xpcall", f))
-            return false;
-    }
-    return true;
-}
 #else
-/* No C function may be in between, and no loop that calls an iterator. */
+static bool is_pcall(lua_State *L, lua_Debug *ar)
+{
+    (void)L, (void)ar;
+    return false;
+}
+#endif
+
+/* Whether a Lua function has called it with a call of its own. What the interpreter calls (a metamethod, a finalizer) has no
+ * name, or one of that kind. */
+static bool is_plain_call(const lua_Debug *ar)
+{
+    return ar->name && strcmp(ar->namewhat, "metamethod") != 0;
+}
+
+static bool is_iterator(const lua_Debug *ar)
+{
+    return ar->name && strcmp(ar->name, "(for generator)") == 0;
+}
+
+/* Goes through the functions from here to the beginning of the coroutine; how the first of them was called does not matter. Not
+ * through many: the debug interface counts from the top for each. */
+static enum verdict look_at_stack(lua_State *L)
+{
+    enum { LEVELS = 100 };
+    bool certain = !lua_gethookmask(L), plain = true;
+    lua_Debug ar;
+    for (int level = 0; level < LEVELS; level++) {
+        if (!lua_getstack(L, level, &ar))
+            return certain ? YES : UNKNOWN;
+        lua_getinfo(L, "Sn", &ar);
+        if (*ar.what == 't') /* Lua 5.1: who made a tail call is gone, and who had called that is not known */
+            continue;
+        bool c = level > 0 && *ar.what == 'C', passes = c && is_pcall(L, &ar);
+        if (is_iterator(&ar) || (c && !passes))
+            return NO;
+        certain = certain && (plain || passes);
+        plain = is_plain_call(&ar);
+    }
+    return UNKNOWN;
+}
+
+bool lss_may_yield(lua_State *L)
+{
+    return LUA_VERSION_NUM == 502 || look_at_stack(L) != NO; /* there C functions can allow it */
+}
+
 bool lss_can_yield(lua_State *L)
 {
-    lua_Debug ar;
-    for (int level = 0; lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sn", &ar);
-        if ((level > 0 && *ar.what == 'C') || (ar.name && strcmp(ar.name, "(for generator)") == 0))
-            return false;
-    }
-    return true;
+    return look_at_stack(L) == YES;
 }
 #endif
 
@@ -57,32 +97,74 @@ int lss_cannot_wait(lua_State *L)
                                   "while line do ... line = iterator() end");
 }
 
+/* Room on stacks */
+
 #if LUA_VERSION_NUM >= 502
-void lss_check_room(lua_State *L, lua_State *co, int n)
+void lss_check_room(lua_State *L, int n)
 {
-    if (lua_checkstack(co, n))
+    if (lua_checkstack(L, n))
         return;
     lua_pushliteral(L, "not enough memory"); /* more values than a stack may have are refused by Lua before */
     lua_error(L);
 }
-#else
-/* lua_checkstack raises its errors in `co`, where nobody would catch them. */
-static int check_room(lua_State *co)
+
+bool lss_has_room(lua_State *co, int n)
 {
-    const int *n = lua_touserdata(co, 1);
-    luaL_checkstack(co, *n, "too many values");
-    return 0;
+    return lua_checkstack(co, n);
 }
 
-void lss_check_room(lua_State *L, lua_State *co, int n)
+void lss_move_call(lua_State *L, lua_State *co, int n)
 {
-    enum { ALWAYS_THERE = 8 }; /* of the LUA_MINSTACK that a C function has */
-    if (L == co)
-        luaL_checkstack(L, n, "too many values");
-    else if (n > ALWAYS_THERE && lua_cpcall(co, check_room, &n) != 0)
+    if (!lua_checkstack(co, n + 1))
         luaL_error(L, "not enough memory");
+    lua_xmove(L, co, n + 1);
+}
+#else
+void lss_check_room(lua_State *L, int n)
+{
+    luaL_checkstack(L, n, "too many values");
+}
+
+bool lss_has_room(lua_State *co, int n)
+{
+    (void)co;
+    return n <= LSS_ALWAYS_THERE;
+}
+
+struct move {
+    lua_State *from;
+    int n;
+};
+
+static int take_call(lua_State *co)
+{
+    const struct move *move = lua_touserdata(co, 1);
+    lua_settop(co, 0);
+    luaL_checkstack(co, move->n, "too many values");
+    lua_xmove(move->from, co, move->n);
+    return move->n;
+}
+
+/* lua_checkstack raises its errors in `co`, and the collector takes room away that is not filled: both happen in a call. */
+void lss_move_call(lua_State *L, lua_State *co, int n)
+{
+    struct move move = { .from = L, .n = n + 1 };
+    if (n < LSS_ALWAYS_THERE) {
+        lua_xmove(L, co, n + 1);
+        return;
+    }
+    lss_check_room(L, 2);
+    lua_pushcfunction(L, take_call);
+    lua_pushlightuserdata(L, &move);
+    lua_xmove(L, co, 2);
+    if (lua_pcall(co, 1, LUA_MULTRET, 0) == 0)
+        return;
+    lua_xmove(co, L, 1);
+    lua_error(L);
 }
 #endif
+
+/* Tracebacks */
 
 #if LUA_VERSION_NUM >= 502 || LSS_JIT
 void lss_traceback(lua_State *L, lua_State *co, const char *message)
@@ -114,6 +196,8 @@ void lss_traceback(lua_State *L, lua_State *co, const char *message)
 }
 #endif
 
+/* Coroutines */
+
 #if LUA_VERSION_NUM >= 502
 void lss_wrap_body(lua_State *L)
 {
@@ -133,42 +217,77 @@ void lss_wrap_body(lua_State *L)
 }
 #endif
 
-#if LSS_JIT
-#define PROBE "ssocket.probe" /* registry: a coroutine that does nothing but yield true */
+#if LUA_VERSION_NUM >= 504
+#if LUA_VERSION_NUM >= 505 || LUA_VERSION_RELEASE_NUM >= 50406
+#define close_thread(co, from) lua_closethread(co, from)
+#else
+#define close_thread(co, from) ((void)(from), lua_resetthread(co))
+#endif
 
-static int yield_true(lua_State *L)
+bool lss_close_variables(lua_State *L, lua_State *co)
 {
-    lua_pushboolean(L, 1);
-    return lua_yield(L, 1);
-}
-
-static lua_State *new_probe(lua_State *L)
-{
-    lua_State *co = lua_newthread(L);
-    if (luaL_loadstring(co, "local yield_true = ... while true do yield_true() end") != 0)
-        return NULL;
-    lua_pushcfunction(co, yield_true);
-    lua_setfield(L, LUA_REGISTRYINDEX, PROBE);
-    return co;
-}
-
-bool lss_can_run(lua_State *L)
-{
-    lua_getfield(L, LUA_REGISTRYINDEX, PROBE);
-    lua_State *co = lua_tothread(L, -1);
-    lua_pop(L, 1);
-    bool is_new = !co;
-    co = is_new ? new_probe(L) : co;
-    bool can = co && lua_resume(co, is_new ? 1 : 0) == LUA_YIELD && lua_gettop(co) == 1 && lua_toboolean(co, 1);
-    if (can) {
-        lua_settop(co, 0);
-        return true;
-    }
-    lua_pushnil(L); /* it is of no use any more */
-    lua_setfield(L, LUA_REGISTRYINDEX, PROBE);
-    return false;
+    if (close_thread(co, L) == LUA_OK)
+        return false;
+    lua_xmove(co, L, 1);
+    return true;
 }
 #else
+bool lss_close_variables(lua_State *L, lua_State *co)
+{
+    (void)L, (void)co;
+    return false;
+}
+#endif
+
+#if LSS_JIT
+#define NOTHING LSS_PREFIX "nothing" /* registry: a C function that does nothing */
+
+static int nothing(lua_State *L)
+{
+    (void)L;
+    return 0;
+}
+
+static void leave_hook(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    lua_sethook(L, NULL, 0, 0);
+}
+
+void lss_open_yield(lua_State *L)
+{
+    lua_pushcfunction(L, nothing);
+    lua_setfield(L, LUA_REGISTRYINDEX, NOTHING);
+}
+
+/* A hook is called when a C function is, unless a hook or a finalizer runs. One that a signal handler has set meanwhile stays. */
+bool lss_can_run(lua_State *L)
+{
+    lua_Hook hook = lua_gethook(L);
+    int mask = lua_gethookmask(L), count = lua_gethookcount(L);
+    lua_getfield(L, LUA_REGISTRYINDEX, NOTHING);
+    lua_sethook(L, leave_hook, LUA_MASKCALL, 0);
+    if (lua_pcall(L, 0, 0, 0) != 0)
+        lua_pop(L, 1);
+    lua_Hook now = lua_gethook(L);
+    if (!now || now == leave_hook)
+        lua_sethook(L, hook, mask, count);
+    return now != leave_hook;
+}
+#else
+void lss_open_yield(lua_State *L)
+{
+#if LUA_VERSION_NUM == 502
+    lua_pushglobaltable(L);
+    lua_pushliteral(L, "pcall");
+    lua_rawget(L, -2);
+    lua_setfield(L, LUA_REGISTRYINDEX, PCALL);
+    lua_pop(L, 1);
+#else
+    (void)L;
+#endif
+}
+
 bool lss_can_run(lua_State *L)
 {
     (void)L;

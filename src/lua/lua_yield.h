@@ -8,9 +8,20 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Whether the running coroutine can be suspended where it is. Lua 5.2 can't be asked: there it is "no" in doubt. */
+/* Values for which there is room on the stack of every suspended or new coroutine: less than the LUA_MINSTACK that a C function
+ * has, and LuaJIT's collector leaves at least as much. */
+enum { LSS_ALWAYS_THERE = 8 };
+
+/* Lua 5.1 and LuaJIT cannot make the stack of a suspended coroutine larger without risking an error there, which nobody would
+ * catch. A call that may get many results reserves room for them, filled with nil, before it is suspended. */
+enum { LSS_RESERVE = LUA_VERSION_NUM < 502 ? 240 : 0 };
+
+/* Whether a call that has to wait may try to suspend the running coroutine. Lua 5.1 and 5.2 cannot always be asked: then yes,
+ * and lua_yield raises where that is not possible. */
+bool lss_may_yield(lua_State *L);
+
+/* Whether lua_yield is certain to succeed: no in doubt. */
 bool lss_can_yield(lua_State *L);
-#define LSS_SURE_TO_YIELD (LUA_VERSION_NUM != 502)
 
 /* Makes the function at index 1 fit for the beginning of a coroutine. */
 void lss_wrap_body(lua_State *L);
@@ -18,14 +29,29 @@ void lss_wrap_body(lua_State *L);
 /* Raises that a call has to wait where that is not possible. */
 int lss_cannot_wait(lua_State *L);
 
-/* Whether coroutines can be run here. LuaJIT takes what they yield for a debug hook's within a finalizer. */
+/* Whether coroutines can be run here: not in a hook or a finalizer of LuaJIT, which takes what they yield for the hook's. */
 bool lss_can_run(lua_State *L);
 
-/* Has room for `n` more values on the stack of `co`; errors are raised in L. */
-void lss_check_room(lua_State *L, lua_State *co, int n);
+/* Prepares what these functions look up, when the module is loaded. */
+void lss_open_yield(lua_State *L);
+
+/* Has room for `n` more values on the stack of L, or raises. */
+void lss_check_room(lua_State *L, int n);
+
+/* Has room for `n` more values on the stack of the suspended coroutine `co`; raises nothing. */
+bool lss_has_room(lua_State *co, int n);
+
+/* Moves the function and its `n` arguments on top of L to the new coroutine `co`; errors are raised in L. */
+void lss_move_call(lua_State *L, lua_State *co, int n);
 
 /* Pushes `message` with the traceback of `co` onto L. */
 void lss_traceback(lua_State *L, lua_State *co, const char *message);
+
+#define LSS_CLOSES (LUA_VERSION_NUM >= 504) /* there are such variables */
+
+/* Closes the <close> variables of a coroutine that is suspended, or has failed and has its error on top of its stack. True: they
+ * are left with an error (that one, or one of theirs), which is moved to L. */
+bool lss_close_variables(lua_State *L, lua_State *co);
 
 #pragma GCC visibility pop
 

@@ -9,6 +9,9 @@
 #include <sys/socket.h>
 #include <sys/time.h> /* struct timeval */
 #include <unistd.h>   /* close */
+#ifdef __linux__
+#include <linux/sockios.h> /* SIOCOUTQ */
+#endif
 
 #ifndef IOV_MAX
 #define IOV_MAX 16 /* _XOPEN_IOV_MAX, what POSIX promises at least */
@@ -218,6 +221,24 @@ enum ss_status os_accept(int fd, int *accepted, bool *again, struct ss_error *er
         return *again || would_wait(code) ? SS_WANT : fail(err, code);
     *accepted = made;
     return SS_OK;
+}
+
+bool os_is_delivered(int fd)
+{
+#if defined(SIOCOUTQ) /* Linux, tcp(7): in it counts the end of the stream as one byte */
+    int left = 0;
+    return ioctl(fd, SIOCOUTQ, &left) == -1 || left == 0;
+#elif defined(FIONWRITE) /* FreeBSD */
+    int left = 0;
+    return ioctl(fd, FIONWRITE, &left) == -1 || left == 0;
+#elif defined(SO_NWRITE) /* macOS */
+    int left = 0;
+    socklen_t len = sizeof left;
+    return getsockopt(fd, SOL_SOCKET, SO_NWRITE, &left, &len) == -1 || left == 0;
+#else
+    (void)fd;
+    return true;
+#endif
 }
 
 enum ss_status os_shutdown(int fd, int how, struct ss_error *err)

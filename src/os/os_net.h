@@ -62,6 +62,9 @@ enum ss_status os_listen(int fd, int backlog, struct ss_error *err);
 /* SS_WANT: none there; *again: the one that was there is gone, or the call was interrupted, and others may be there. */
 enum ss_status os_accept(int fd, int *accepted, bool *again, struct ss_error *err);
 
+/* Whether the peer has confirmed all that was written, its end as well; also true where the system can't tell. */
+bool os_is_delivered(int fd);
+
 enum ss_status os_shutdown(int fd, int how, struct ss_error *err);
 
 /* Streams. SS_WANT: would wait, was interrupted while it did, or the kernel's timeout ended it. SS_EOF. */

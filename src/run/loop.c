@@ -1,5 +1,6 @@
 #include "run/loop.h"
 #include "core/codes.h"
+#include "core/op_read.h"
 #include "os/os_clock.h"
 
 #include <stddef.h> /* offsetof */
@@ -86,14 +87,19 @@ static void watch_anew(struct ss_loop *loop)
 }
 
 /* A child process shares the poller with its parent, and whatever it did there would disturb that. */
-static enum ss_status poller_of(struct ss_loop *loop, struct ss_error *err)
+static void leave_poller_of_parent(struct ss_loop *loop)
 {
     ss_env_forked(loop->env);
-    if (loop->forks != loop->env->forks) {
-        os_poller_close(loop->poller);
-        loop->poller = NULL;
-        loop->forks = loop->env->forks;
-    }
+    if (loop->forks == loop->env->forks)
+        return;
+    os_poller_close(loop->poller);
+    loop->poller = NULL;
+    loop->forks = loop->env->forks;
+}
+
+static enum ss_status poller_of(struct ss_loop *loop, struct ss_error *err)
+{
+    leave_poller_of_parent(loop);
     if (loop->poller)
         return SS_OK;
     enum ss_status st = os_poller_open(&loop->poller, &loop->env->pool.mem, err);
@@ -150,6 +156,16 @@ static void free_watches(struct ss_loop *loop, struct ss_waiter *w)
     w->room = 1;
 }
 
+/* Without a poller, for want of a descriptor, a turn asks for all that is watched (poll_watches). */
+static enum ss_status watch_by_poller(struct ss_loop *loop, const struct ss_interest *want, bool foreign,
+                                      struct ss_error *err)
+{
+    struct ss_error ignored;
+    if (poller_of(loop, &ignored) != SS_OK)
+        return SS_OK;
+    return os_poller_watch(loop->poller, want->fd, want->events, foreign, err);
+}
+
 static enum ss_status link_watch(struct ss_loop *loop, struct ss_waiter *w, const struct ss_interest *want,
                                  struct ss_error *err)
 {
@@ -158,11 +174,8 @@ static enum ss_status link_watch(struct ss_loop *loop, struct ss_waiter *w, cons
         *err = ss_no_memory;
         return SS_ERROR;
     }
-    enum ss_status st = poller_of(loop, err);
-    if (st == SS_OK)
-        st = os_poller_watch(loop->poller, want->fd, want->events, foreign, err);
-    if (st != SS_OK)
-        return st;
+    if (watch_by_poller(loop, want, foreign, err) != SS_OK)
+        return SS_ERROR;
     struct ss_watch *watch = &w->watches[w->nwatches++], **head = &loop->by_fd[want->fd];
     *watch = (struct ss_watch){ .next = *head, .waiter = w, .fd = want->fd, .events = (uint8_t)want->events };
     watch->foreign = foreign;
@@ -220,10 +233,8 @@ static enum ss_status watch_wants(struct ss_loop *loop, struct ss_waiter *w, str
 {
     const struct ss_interest *wants = w->op->wants ? w->op->wants : &w->op->want;
     size_t n = w->op->wants ? w->op->nwants : 1;
-    if (is_watched(w, wants, n)) {
-        enum ss_status st = poller_of(loop, err);
-        return st == SS_OK ? os_poller_watch(loop->poller, wants->fd, wants->events, false, err) : st;
-    }
+    if (is_watched(w, wants, n))
+        return watch_by_poller(loop, wants, false, err);
     unwatch(loop, w);
     return watch_all(loop, w, wants, n, err);
 }
@@ -368,6 +379,8 @@ static void end_holders(struct ss_loop *loop, struct ss_sock *s)
             continue;
         ss_loop_end(loop, w, SS_CLOSED);
         w->status = SS_CLOSED;
+        if (is_there(loop, w) && w->op->reads)
+            ss_reading_keep(w->op);
         s->holders[i] = NULL;
     }
 }
@@ -469,13 +482,73 @@ static int64_t patience(struct ss_loop *loop, int64_t timeout_ns)
     return timeout_ns < 0 || left_ns < timeout_ns ? left_ns : timeout_ns;
 }
 
+/* What poll(2) says of everything that is watched: no descriptor could be had for a poller. */
+static size_t fill_set(const struct ss_loop *loop, struct pollfd *set)
+{
+    size_t n = 0;
+    for (size_t fd = 0; fd < loop->nfds; fd++) {
+        unsigned events = 0;
+        for (const struct ss_watch *watch = loop->by_fd[fd]; watch; watch = watch->next)
+            events |= watch->events;
+        if (events)
+            set[n++] = os_poll_for((int)fd, events & SS_READABLE, events & SS_WRITABLE);
+    }
+    return n;
+}
+
+static void report_set(const struct pollfd *set, size_t n, struct os_event events[OS_EVENTS], size_t *found)
+{
+    for (size_t i = 0; i < n && *found < OS_EVENTS; i++)
+        if (set[i].revents != 0)
+            events[(*found)++] = (struct os_event){ .fd = set[i].fd, .found = os_poll_found(&set[i]), .sticky = true };
+}
+
+static enum ss_status poll_watches(struct ss_loop *loop, int64_t timeout_ns, struct os_event events[OS_EVENTS],
+                                   size_t *found, struct ss_error *err)
+{
+    const struct ss_mem *mem = &loop->env->pool.mem;
+    unsigned ready;
+    size_t size = (loop->nwatches + 1) * sizeof(struct pollfd);
+    struct pollfd *set = ss_mem_resize(mem, NULL, 0, size);
+    if (!set) {
+        *err = ss_no_memory;
+        return SS_ERROR;
+    }
+    size_t n = fill_set(loop, set);
+    enum ss_status st = os_poll(set, n, timeout_ns, &ready, err);
+    if (st == SS_OK)
+        report_set(set, n, events, found);
+    ss_mem_free(mem, set, size);
+    return st;
+}
+
+/* Nobody who waits for a descriptor can be told of it. */
+static void fail_watchers(struct ss_loop *loop, const struct ss_error *err)
+{
+    for (size_t fd = 0; fd < loop->nfds; fd++)
+        while (loop->by_fd[fd])
+            fail(loop, loop->by_fd[fd]->waiter, err);
+}
+
+static enum ss_status wait_for_events(struct ss_loop *loop, int64_t timeout_ns, struct os_event events[OS_EVENTS],
+                                      size_t *n, struct ss_error *err)
+{
+    struct ss_error ignored;
+    leave_poller_of_parent(loop);
+    if (loop->poller || (loop->nwatches > 0 && poller_of(loop, &ignored) == SS_OK))
+        return os_poller_wait(loop->poller, timeout_ns, events, n, err);
+    enum ss_status st = poll_watches(loop, timeout_ns, events, n, err);
+    if (st != SS_ERROR || loop->nwatches == 0)
+        return st;
+    fail_watchers(loop, err);
+    return SS_TIMEOUT;
+}
+
 enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_error *err)
 {
     struct os_event events[OS_EVENTS];
     size_t n = 0;
-    enum ss_status st = poller_of(loop, err);
-    if (st == SS_OK)
-        st = os_poller_wait(loop->poller, patience(loop, timeout_ns), events, &n, err);
+    enum ss_status st = wait_for_events(loop, patience(loop, timeout_ns), events, &n, err);
     if (st == SS_ERROR)
         return st;
     for (size_t i = 0; st == SS_OK && i < n; i++)
@@ -514,6 +587,11 @@ void ss_loop_untake(struct ss_loop *loop, struct ss_waiter *w)
     stand_behind(&loop->take, w);
 }
 
+bool ss_loop_would_wait(const struct ss_loop *loop)
+{
+    return next_ns(loop) != 0;
+}
+
 bool ss_loop_is_stuck(struct ss_loop *loop)
 {
     return loop->nwatches == 0 && ss_loop_next_ns(loop) == SS_NEVER;
@@ -533,8 +611,7 @@ enum ss_status ss_loop_fd(struct ss_loop *loop, int *fd, struct ss_error *err)
 
 /* The whole */
 
-enum ss_status ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*is_there_still)(const struct ss_waiter *w),
-                            struct ss_error *err)
+void ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*is_there_still)(const struct ss_waiter *w))
 {
     *loop = (struct ss_loop){ .env = env, .forks = env->forks, .is_there = is_there_still };
     ss_line_init(&loop->again);
@@ -544,15 +621,18 @@ enum ss_status ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*is_
     ss_timers_init(&loop->timers, env->pool.mem);
     env->loop = loop;
     env->leaving = leave;
-    return poller_of(loop, err);
 }
 
 /* Those who still wait are not asked: their memory may be gone. */
 void ss_loop_fini(struct ss_loop *loop)
 {
     os_poller_close(loop->poller);
+    loop->poller = NULL;
     ss_timers_fini(&loop->timers);
     ss_mem_free(&loop->env->pool.mem, loop->by_fd, loop->nfds * sizeof(struct ss_watch *));
+    loop->by_fd = NULL;
+    loop->nfds = 0;
     loop->env->loop = NULL;
+    loop->env->loop_has_ended = true;
     loop->env->leaving = NULL;
 }

@@ -40,7 +40,7 @@ struct ss_waiter {
 
 struct ss_loop {
     struct ss_env *env;
-    struct os_poller *poller; /* made anew in a child process */
+    struct os_poller *poller; /* made when something is watched first, and anew in a child process; or NULL */
     unsigned forks;           /* env->forks when that was made */
     bool is_watched;          /* somebody waits for its descriptor */
     struct ss_timers timers;
@@ -52,9 +52,7 @@ struct ss_loop {
     struct ss_waiter *stepping;
 };
 
-/* SS_OK | SS_ERROR. It must be finished all the same. */
-enum ss_status ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*is_there)(const struct ss_waiter *w),
-                            struct ss_error *err);
+void ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*is_there)(const struct ss_waiter *w));
 void ss_loop_fini(struct ss_loop *loop);
 
 void ss_waiter_init(struct ss_waiter *w, bool of_task);
@@ -95,6 +93,9 @@ void ss_loop_untake(struct ss_loop *loop, struct ss_waiter *w);
 
 /* When the next turn has something to do of itself: 0: at once; SS_NEVER: only when a descriptor is ready. */
 int64_t ss_loop_next_ns(struct ss_loop *loop);
+
+/* Whether the next turn has nothing to do at once. */
+bool ss_loop_would_wait(const struct ss_loop *loop);
 
 /* Whether nothing that the loop can see will ever end a wait. */
 bool ss_loop_is_stuck(struct ss_loop *loop);

@@ -82,7 +82,7 @@ void ss_timer_clear(struct ss_timer *timer)
 
 void ss_timer_remove(struct ss_timers *t, struct ss_timer *timer)
 {
-    if (timer->place == 0)
+    if (timer->place == 0 || t->n == 0) /* none are there any more after ss_timers_fini */
         return;
     size_t i = timer->place - 1;
     struct ss_timer *last = t->heap[--t->n];

@@ -114,7 +114,11 @@ static const char *text(lua_State *L)
 /* A state with the script's function on its stack. */
 static lua_State *state_with(struct heap *heap, const char *script, const char *module)
 {
+#if LUA_VERSION_NUM >= 505
+    lua_State *L = lua_newstate(resize, heap, 0);
+#else
     lua_State *L = lua_newstate(resize, heap);
+#endif
     if (!L)
         return NULL; /* LuaJIT where it must have an allocator of its own */
     luaL_openlibs(L);

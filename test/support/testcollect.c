@@ -11,8 +11,9 @@
 #include <string.h> /* strcmp */
 
 static struct {
-    lua_Alloc alloc; /* NULL: not at work */
+    lua_Alloc alloc; /* stays: since Lua 5.5 a string may be freed by the allocator that there was when it was made */
     void *ud;
+    int works;
     lua_State *L; /* a coroutine: any one will do for lua_gc */
     int kept;     /* where the registry keeps it */
     long every, count, forced;
@@ -29,9 +30,12 @@ static int is_running(void)
 }
 
 /* Whether Lua collects and tries again. 5.1 and LuaJIT never do; 5.2 does where its collector is not stopped, as it is in
- * finalizers; since 5.3 lauxlib's buffers do not, so that only new objects are refused, whose kind stands for the old size. */
+ * finalizers; since 5.3 lauxlib's buffers do not, so that only new objects are refused, whose kind stands for the old size.
+ * In 5.5 a step after which a finalizer has collected begins another cycle: with finalizers that leave others, without end. */
 static int may_refuse(const void *ptr, size_t osize)
 {
+    if (LUA_VERSION_NUM >= 505 && !is_running())
+        return 0;
     if (LUA_VERSION_NUM >= 503)
         return !ptr && osize > 0;
     return LUA_VERSION_NUM == 502 && is_running();
@@ -63,7 +67,7 @@ static int interfere(const void *ptr, size_t osize)
 static void *resize(void *ud, void *ptr, size_t osize, size_t nsize)
 {
     (void)ud;
-    if (nsize > (ptr ? osize : 0) && interfere(ptr, osize))
+    if (at.works && nsize > (ptr ? osize : 0) && interfere(ptr, osize))
         return NULL;
     return at.alloc(at.ud, ptr, osize, nsize);
 }
@@ -71,7 +75,10 @@ static void *resize(void *ud, void *ptr, size_t osize, size_t nsize)
 /* With each step a whole cycle is done. */
 static void set_pace(lua_State *L, int generational)
 {
-#if LUA_VERSION_NUM >= 504
+#if LUA_VERSION_NUM >= 505
+    lua_gc(L, generational ? LUA_GCGEN : LUA_GCINC);
+    lua_gc(L, LUA_GCPARAM, LUA_GCPSTEPMUL, 0); /* no limit */
+#elif LUA_VERSION_NUM >= 504
     if (generational)
         lua_gc(L, LUA_GCGEN, 0, 0);
     else
@@ -85,19 +92,20 @@ static void set_pace(lua_State *L, int generational)
 #endif
 }
 
-/* start(every[, mode]): the collector works at each `every`-th allocation; mode "generational" counts on Lua 5.4. */
+/* start(every[, mode]): the collector works at each `every`-th allocation; mode "generational" counts since Lua 5.4. */
 static int collect_start(lua_State *L)
 {
     long every = (long)luaL_checkinteger(L, 1);
     const char *mode = luaL_optstring(L, 2, "incremental");
     luaL_argcheck(L, every > 0, 1, "a positive number expected");
-    luaL_argcheck(L, !at.alloc, 1, "it is at work already");
+    luaL_argcheck(L, !at.works, 1, "it is at work already");
     set_pace(L, strcmp(mode, "generational") == 0);
     at.L = lua_newthread(L);
     at.kept = luaL_ref(L, LUA_REGISTRYINDEX);
     at.every = every;
     at.count = at.forced = at.again = 0;
     at.alloc = lua_getallocf(L, &at.ud);
+    at.works = 1;
     lua_setallocf(L, resize, NULL);
     return 0;
 }
@@ -105,9 +113,9 @@ static int collect_start(lua_State *L)
 /* stop() -> how often it was made to work. What it allocated goes back through the allocator that was there before. */
 static int collect_stop(lua_State *L)
 {
-    luaL_argcheck(L, at.alloc, 1, "it is not at work");
+    luaL_argcheck(L, at.works, 1, "it is not at work");
     lua_setallocf(L, at.alloc, at.ud);
-    at.alloc = NULL;
+    at.works = 0;
     luaL_unref(L, LUA_REGISTRYINDEX, at.kept);
     lua_pushinteger(L, (lua_Integer)at.forced);
     return 1;

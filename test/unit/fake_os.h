@@ -13,6 +13,7 @@
 #include "core/addr.h"
 
 #include <netdb.h> /* struct addrinfo */
+#include <poll.h>  /* struct pollfd */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -57,6 +58,9 @@ struct fake_os {
     bool direct;           /* the resolver was called directly */
 
     int queue_full; /* so many connects find the queue of a Unix listener full */
+
+    /* What os_poll does instead, where a test has other plans; or NULL. */
+    enum ss_status (*poll)(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready, struct ss_error *err);
 
     bool silent; /* no log any more */
     char log[512];

@@ -34,11 +34,15 @@ void fake_poll_plan(const char *plan)
     }
 }
 
+static enum ss_status poll_planned(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready,
+                                   struct ss_error *err);
+
 void fake_poll_begin(const char *plan)
 {
     memset(&polling, 0, sizeof polling);
     polling.recv_end = 'w';
     fake_begin("");
+    fake.poll = poll_planned;
     fake_poll_plan(plan);
 }
 
@@ -55,7 +59,7 @@ struct os_poller *fake_poll_now(void)
 
 static bool fails(int *calls, int failing, struct ss_error *err)
 {
-    if (++*calls != failing)
+    if (++*calls != failing && failing != -1)
         return false;
     *err = (struct ss_error){ SS_SYSTEM, polling.failure };
     return true;
@@ -195,6 +199,35 @@ static bool go_on_until(int64_t end_ns)
     next_ns = more ? next_ns : end_ns;
     fake.now_ns = next_ns > fake.now_ns ? next_ns : fake.now_ns;
     return more;
+}
+
+static unsigned mark_ready(struct pollfd *set, size_t n)
+{
+    unsigned found = 0;
+    for (size_t i = 0; i < n; i++) {
+        int ready = polling.ready[set[i].fd];
+        int wanted = (set[i].events & POLLIN ? OS_CAN_READ : 0) | (set[i].events & POLLOUT ? OS_CAN_WRITE : 0);
+        set[i].revents =
+            (short)((ready & wanted & OS_CAN_READ ? POLLIN : 0) | (ready & wanted & OS_CAN_WRITE ? POLLOUT : 0) |
+                    (ready & OS_TROUBLE ? POLLHUP : 0) | (ready & OS_NOT_OPEN ? POLLNVAL : 0));
+        found += set[i].revents != 0;
+    }
+    return found;
+}
+
+static enum ss_status poll_planned(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready,
+                                   struct ss_error *err)
+{
+    int64_t end_ns = timeout_ns < 0 ? INT64_MAX : fake.now_ns + timeout_ns;
+    if (fails(&polling.polls, polling.failing_poll, err))
+        return SS_ERROR;
+    do {
+        happen_until(fake.now_ns);
+        *ready = mark_ready(set, n);
+        if (*ready > 0)
+            return SS_OK;
+    } while (go_on_until(end_ns));
+    return SS_TIMEOUT;
 }
 
 FAKE(os_poller_wait);

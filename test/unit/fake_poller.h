@@ -35,7 +35,9 @@ struct fake_polling {
     bool signal; /* the next wait ends for it */
 
     int opens, closes, watches, forgets, closings, waits, wakes; /* how often they were called */
-    int failing_open, failing_watch, failing_wait, failure;      /* the call with this number fails, with that errno */
+    int failing_open, failing_watch, failing_wait,
+        failure;             /* the call with this number fails, with that errno; -1: all */
+    int polls, failing_poll; /* the same of os_poll, which sees what is planned, too */
 
     int recvs;        /* calls of os_recv */
     size_t available; /* bytes that they get */

@@ -62,12 +62,11 @@ static bool is_there(const struct ss_waiter *w)
 
 static void bench_open(struct bench *b, const char *plan)
 {
-    struct ss_error err;
     fake_poll_begin(plan);
     memset(b, 0, sizeof *b);
     ss_env_init(&b->env, heap_mem(&b->heap));
     os_fork_mark_fini(&b->env.mark); /* without the page the plan is asked */
-    CHECK(ss_loop_init(&b->loop, &b->env, is_there, &err) == SS_OK);
+    ss_loop_init(&b->loop, &b->env, is_there);
     for (int fd = 0; fd < FAKE_POLL_FDS; fd++)
         ss_sock_init(&b->socks[fd], &b->env, SOCK_STREAM);
 }
@@ -1104,29 +1103,40 @@ static void test_what_cannot_be_watched_again(void)
     bench_close(&b);
 }
 
-/* The loop begins without one then, and whoever needs it tries again. */
+/* Who waits for a descriptor is told by poll(2) then, until there is one for a poller. */
 static void test_no_poller(void)
 {
     struct bench b;
     struct ss_error err = { SS_SYSTEM, 0 };
     int fd = -1;
-    bench_open(&b, "5r3");
-    ss_loop_fini(&b.loop);
-    CHECK(!b.env.loop && !b.env.leaving);
+    bench_open(&b, "5r3 6r3 7w23 7r24 9r4");
+    CHECK(polling.opens == 0);
     polling.failure = EMFILE;
-    polling.failing_open = 2;
-    CHECK(ss_loop_init(&b.loop, &b.env, is_there, &err) == SS_ERROR && err.code == EMFILE);
-    polling.failing_open = 3;
-    CHECK(start(&b, "wo", 3, R, -1)->waiter.status == SS_ERROR);
-    polling.failing_open = 4;
+    polling.failing_open = -1;
     CHECK(ss_loop_fd(&b.loop, &fd, &err) == SS_ERROR && err.code == EMFILE && fd == -1);
-    start_standing(&b, 9);
-    polling.failing_open = 5;
-    CHECK(ss_loop_turn(&b.loop, -1, &err) == SS_ERROR && err.code == EMFILE); /* who waits, waits on */
-    start(&b, "wo", 3, R, -1);
-    CHECK(ss_loop_fd(&b.loop, &fd, &err) == SS_OK && fd >= 0);
+    start(&b, "wwo", 3, R, -1);
+    start(&b, "2o", 23, R | W, -1);
+    start_standing(&b, 6);
     run(&b);
-    check_log(&b, "no poller", "0a 0c 0a=Too many open files 5c 5c=ok 9b=timeout");
+    check_log(&b, "no poller", "0a 0b 5a 6c=timeout 6a 6a=ok 7b 7b=ok");
+    polling.failing_open = polling.opens = 0;
+    start(&b, "wo", 4, R, -1);
+    run(&b);
+    CHECK(ss_loop_fd(&b.loop, &fd, &err) == SS_OK && fd >= 0 && fake_poll_now()->open);
+    bench_close(&b);
+}
+
+/* And where poll(2) fails as well, they are told why. */
+static void test_neither_poller_nor_poll(void)
+{
+    struct bench b;
+    bench_open(&b, "");
+    polling.failing_open = polling.failing_poll = -1;
+    polling.failure = EINVAL;
+    struct call *one = start(&b, "wo", 3, R, -1), *other = start(&b, "2o", 23, R, 50);
+    turn(&b, -1);
+    CHECK(one->waiter.status == SS_ERROR && one->op.error.code == EINVAL);
+    CHECK(other->waiter.status == SS_ERROR && other->op.error.code == EINVAL);
     bench_close(&b);
 }
 
@@ -1248,14 +1258,13 @@ static void test_a_grandchild(void)
 static void test_no_poller_in_a_child_process(void)
 {
     struct bench b;
-    struct ss_error err = { SS_SYSTEM, 0 };
     bench_open(&b, "5r23");
     start(&b, "wo", 23, R, 50);
     polling.child = true;
     polling.failing_open = 2;
     polling.failure = EMFILE;
-    CHECK(ss_loop_turn(&b.loop, -1, &err) == SS_ERROR && err.code == EMFILE);
     run(&b);
+    CHECK(polling.opens == 2 && polling.polls == 1);
     check_log(&b, "in the child", "0a 5a 5a=ok");
     bench_close(&b);
 }
@@ -1469,6 +1478,7 @@ int main(void)
     RUN(test_what_cannot_be_watched);
     RUN(test_what_cannot_be_watched_again);
     RUN(test_no_poller);
+    RUN(test_neither_poller_nor_poll);
     RUN(test_a_wait_that_fails);
     RUN(test_no_memory);
     RUN(test_a_child_process);
