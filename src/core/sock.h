@@ -25,6 +25,8 @@ struct ss_env {
     struct os_fork_mark mark;
     bool loop_has_ended;                              /* and none is made any more */
     bool has_ended;                                   /* its sockets are closed, and none is opened any more */
+    uint8_t proofs;                                   /* how often it was tried to find out this: */
+    enum ss_status joining;                           /* os_prove_joined; SS_WANT: not known yet */
     unsigned forks;                                   /* how many there were between the first process and this one */
     void (*leaving)(struct ss_sock *s, bool closing); /* tells the loop that a socket gives its descriptor away */
 };

@@ -19,6 +19,19 @@ static int env_gc(lua_State *L)
 
 static int push_outside(lua_State *L);
 
+/* The one on top of the stack, unless a finalizer has loaded the module as well meanwhile. */
+static struct ss_env *install_env(lua_State *L, struct ss_env *env)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, ENV_KEY);
+    struct ss_env *other = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    if (other)
+        lua_pop(L, 1);
+    else
+        lua_setfield(L, LUA_REGISTRYINDEX, ENV_KEY);
+    return other ? other : env;
+}
+
 struct ss_env *lss_env(lua_State *L)
 {
     lua_getfield(L, LUA_REGISTRYINDEX, ENV_KEY);
@@ -35,7 +48,7 @@ struct ss_env *lss_env(lua_State *L)
         lua_setfield(L, -2, "__gc");
         lua_setmetatable(L, -2);
         ss_env_init(env, (struct ss_mem){ .resize = alloc, .ud = ud });
-        lua_setfield(L, LUA_REGISTRYINDEX, ENV_KEY);
+        env = install_env(L, env);
     }
     lua_pop(L, 1);
     return env;

@@ -15,6 +15,30 @@
 #define CLOSE_LOST LSS_PREFIX "close_lost"
 #define RUN_PROTECTED LSS_PREFIX "run_protected"
 
+/* Holding a socket: one call of each direction may wait on it. */
+
+static void hold(struct ss_sock *s, const struct lss_way *way, struct ss_waiter *w)
+{
+    for (unsigned i = 0; s && way && i < 2; i++)
+        if (way->holds & (1u << i))
+            s->holders[i] = w;
+}
+
+static void release(struct ss_sock *s, const struct ss_waiter *w)
+{
+    for (unsigned i = 0; s && i < 2; i++)
+        if (s->holders[i] == w)
+            s->holders[i] = NULL;
+}
+
+/* A socket that was closed has let go itself, and may be gone. */
+static void let_go(struct lss_task *t)
+{
+    if (t->waiter.status != SS_CLOSED)
+        release(t->sock, &t->waiter);
+    t->sock = NULL;
+}
+
 /* The state's tasks */
 
 /* What the call holds that a task waits in and that will not be finished. */
@@ -27,6 +51,7 @@ static void drop_call(lua_State *L, struct lss_task *t)
 
 void lss_free_call(lua_State *L, struct lss_task *t)
 {
+    let_go(t);
     drop_call(L, t);
     ss_loop_drop(&t->tasks->loop, &t->waiter);
     ss_mem_free(&t->tasks->mem, t->memory, t->room);
@@ -90,8 +115,20 @@ static int close_variables(lua_State *L);
 static int close_lost(lua_State *L);
 static int run_protected(lua_State *L);
 
-/* Under names: after an allocation has failed, Lua 5.1 may not find what a table has under numbers. */
-static void register_functions(lua_State *L)
+static void set_unless_there(lua_State *L, const char *name)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, name);
+    bool there = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    if (there)
+        lua_pop(L, 1);
+    else
+        lua_setfield(L, LUA_REGISTRYINDEX, name);
+}
+
+/* When the module is loaded, and under names: after an allocation has failed, Lua 5.1 may not find what a table has under
+ * numbers. */
+void lss_open_sched(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         { KEEP_OUTCOME, keep_outcome },       { EXPLAIN, explain },
@@ -103,9 +140,9 @@ static void register_functions(lua_State *L)
         lua_setfield(L, LUA_REGISTRYINDEX, f->name);
     }
     lua_newtable(L);
-    lua_setfield(L, LUA_REGISTRYINDEX, HANDLES);
+    set_unless_there(L, HANDLES);
     lua_newtable(L);
-    lua_setfield(L, LUA_REGISTRYINDEX, COROUTINES);
+    set_unless_there(L, COROUTINES);
 }
 
 static struct lss_tasks *new_tasks(lua_State *L, struct ss_env *env)
@@ -113,8 +150,11 @@ static struct lss_tasks *new_tasks(lua_State *L, struct ss_env *env)
     struct lss_tasks *tasks = lss_newuserdata(L, sizeof *tasks);
     *tasks = (struct lss_tasks){ .mem = env->pool.mem, .closing = true };
     set_gc(L);
+    if (env->loop) { /* a finalizer has made them meanwhile */
+        lua_pop(L, 1);
+        return (struct lss_tasks *)env->loop;
+    }
     lua_setfield(L, LUA_REGISTRYINDEX, TASKS);
-    register_functions(L);
     tasks->closing = false;
     ss_loop_init(&tasks->loop, env, lss_is_there);
     return tasks;
@@ -212,29 +252,6 @@ static void push_both(lua_State *L, const struct lss_task *t)
 {
     push_at(L, HANDLES, t->anchor);
     push_at(L, COROUTINES, t->anchor);
-}
-
-/* Holding a socket: one call of each direction may wait on it. */
-
-static void hold(struct ss_sock *s, const struct lss_way *way, struct ss_waiter *w)
-{
-    for (unsigned i = 0; s && way && i < 2; i++)
-        if (way->holds & (1u << i))
-            s->holders[i] = w;
-}
-
-static void release(struct ss_sock *s, const struct ss_waiter *w)
-{
-    for (unsigned i = 0; s && i < 2; i++)
-        if (s->holders[i] == w)
-            s->holders[i] = NULL;
-}
-
-/* A socket that was closed has let go itself, and may be gone. */
-static void let_go(struct lss_task *t)
-{
-    if (t->waiter.status != SS_CLOSED)
-        release(t->sock, &t->waiter);
 }
 
 /* Waiting */

@@ -392,6 +392,7 @@ static const luaL_Reg loop_methods[] = {
 void lss_open_task(lua_State *L)
 {
     lss_open_yield(L);
+    lss_open_sched(L);
     lss_class(L, TASK, task_events, task_methods);
     lss_class(L, LOOP, loop_events_of, loop_methods);
     lua_getfield(L, LUA_REGISTRYINDEX, FAILURES);

@@ -71,6 +71,9 @@ static inline bool lss_stands(const struct ss_op *op)
     return !op->step;
 }
 
+/* Part of the module: what running tasks looks up. */
+void lss_open_sched(lua_State *L);
+
 /* The tasks of the state, which are made if need be. */
 struct lss_tasks *lss_tasks(lua_State *L);
 

@@ -120,9 +120,15 @@ void lss_move_call(lua_State *L, lua_State *co, int n)
     lua_xmove(L, co, n + 1);
 }
 #else
+/* LuaJIT since 2023 says "no" for want of memory as well. */
 void lss_check_room(lua_State *L, int n)
 {
-    luaL_checkstack(L, n, "too many values");
+    if (lua_checkstack(L, n))
+        return;
+    if (lua_gettop(L) + n > LUAI_MAXCSTACK)
+        luaL_error(L, "too many values");
+    lua_pushliteral(L, "not enough memory");
+    lua_error(L);
 }
 
 bool lss_has_room(lua_State *co, int n)
@@ -140,7 +146,7 @@ static int take_call(lua_State *co)
 {
     const struct move *move = lua_touserdata(co, 1);
     lua_settop(co, 0);
-    luaL_checkstack(co, move->n, "too many values");
+    lss_check_room(co, move->n);
     lua_xmove(move->from, co, move->n);
     return move->n;
 }

@@ -61,10 +61,26 @@ static void join_lines(struct ss_line *line, struct ss_line *from)
 
 /* The poller */
 
+/* Whether there is a poller that this process has made. */
+static bool is_ours(const struct ss_loop *loop)
+{
+    ss_env_forked(loop->env);
+    return loop->poller && loop->forks == loop->env->forks;
+}
+
+static void give_up_poller(struct ss_loop *loop)
+{
+    if (is_ours(loop))
+        os_poller_close(loop->poller);
+    else
+        os_poller_abandon(loop->poller);
+    loop->poller = NULL;
+}
+
 /* Somebody else's loop sleeps, and does not see that there is something to do here now. */
 static void notify(struct ss_loop *loop)
 {
-    if (loop->is_watched && loop->poller && loop->forks == loop->env->forks)
+    if (loop->is_watched && is_ours(loop))
         os_poller_wake(loop->poller);
 }
 
@@ -87,21 +103,12 @@ static void watch_anew(struct ss_loop *loop)
 }
 
 /* A child process shares the poller with its parent, and whatever it did there would disturb that. */
-static void leave_poller_of_parent(struct ss_loop *loop)
-{
-    ss_env_forked(loop->env);
-    if (loop->forks == loop->env->forks)
-        return;
-    os_poller_close(loop->poller);
-    loop->poller = NULL;
-    loop->forks = loop->env->forks;
-}
-
 static enum ss_status poller_of(struct ss_loop *loop, struct ss_error *err)
 {
-    leave_poller_of_parent(loop);
-    if (loop->poller)
+    if (is_ours(loop))
         return SS_OK;
+    give_up_poller(loop);
+    loop->forks = loop->env->forks;
     enum ss_status st = os_poller_open(&loop->poller, &loop->env->pool.mem, err);
     if (st == SS_OK)
         watch_anew(loop);
@@ -534,8 +541,7 @@ static enum ss_status wait_for_events(struct ss_loop *loop, int64_t timeout_ns, 
                                       size_t *n, struct ss_error *err)
 {
     struct ss_error ignored;
-    leave_poller_of_parent(loop);
-    if (loop->poller || (loop->nwatches > 0 && poller_of(loop, &ignored) == SS_OK))
+    if (is_ours(loop) || (loop->nwatches > 0 && poller_of(loop, &ignored) == SS_OK))
         return os_poller_wait(loop->poller, timeout_ns, events, n, err);
     enum ss_status st = poll_watches(loop, timeout_ns, events, n, err);
     if (st != SS_ERROR || loop->nwatches == 0)
@@ -626,8 +632,7 @@ void ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*is_there_stil
 /* Those who still wait are not asked: their memory may be gone. */
 void ss_loop_fini(struct ss_loop *loop)
 {
-    os_poller_close(loop->poller);
-    loop->poller = NULL;
+    give_up_poller(loop);
     ss_timers_fini(&loop->timers);
     ss_mem_free(&loop->env->pool.mem, loop->by_fd, loop->nfds * sizeof(struct ss_watch *));
     loop->by_fd = NULL;

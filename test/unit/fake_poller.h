@@ -34,7 +34,7 @@ struct fake_polling {
     bool child;  /* the next who asks is told that it is one */
     bool signal; /* the next wait ends for it */
 
-    int opens, closes, watches, forgets, closings, waits, wakes; /* how often they were called */
+    int opens, closes, abandons, watches, forgets, closings, waits, wakes; /* how often they were called */
     int failing_open, failing_watch, failing_wait,
         failure;             /* the call with this number fails, with that errno; -1: all */
     int polls, failing_poll; /* the same of os_poll, which sees what is planned, too */
