@@ -1,0 +1,451 @@
+/*
+ * programs: runs whole Lua programs, each in a new state that is closed at its end, and tells which of them crash, hang, or leave
+ * descriptors or memory.
+ *
+ *     programs CPATH GENERATOR SEED COUNT [FOUND]   the programs that GENERATOR, a Lua file, has for COUNT seeds from SEED on
+ *     programs CPATH FILE...                        these programs
+ *
+ * CPATH is where `require` finds the module, which has the sanitizers, as this program has. Programs run in child processes, many
+ * in each; a child that ends before its time has found something. FOUND is a directory for what was found: SEED.lua and SEED.log.
+ * A program that shows a fault ends with "not ok", what was wrong and how often that happened again when it ran alone.
+ *
+ * A program can call, beside what Lua has: refuse(n, k), from its n-th allocation on k are refused; stress(n), each n-th allocation
+ * makes the collector work.
+ */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+enum {
+    IN_A_CHILD = 200, /* programs */
+    LIMIT_MS = 20000, /* for each */
+    LATE_MS = 3000,   /* until descriptors of look-ups are closed */
+    AGAIN = 3,        /* how often a finding is tried alone */
+    DESCRIPTORS = 1024,
+    FAULT = 3 /* exit status of a child */
+};
+
+/* Read by the sanitizers when they begin. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "detect_leaks=0:allocator_may_return_null=1:handle_abort=1:detect_stack_use_after_return=0";
+}
+
+const char *__ubsan_default_options(void);
+const char *__ubsan_default_options(void)
+{
+    return "print_stacktrace=1";
+}
+
+/* A state's memory */
+
+struct heap {
+    lua_State *L;
+    size_t bytes;
+    long until, refused; /* so many allocations on, so many are refused */
+    long every, count;   /* the collector works at each so many allocations; 0: as it likes */
+    int foreign;         /* LuaJIT may insist on an allocator of its own */
+};
+
+static int refuses(struct heap *heap)
+{
+    if (heap->until > 0)
+        heap->until--;
+    if (heap->until > 0 || heap->refused == 0)
+        return 0;
+    heap->refused--;
+    return 1;
+}
+
+/* A step is due from now on: nothing but the collector's accounts changes. */
+static void stress(struct heap *heap)
+{
+    if (heap->every == 0 || ++heap->count % heap->every != 0)
+        return;
+#ifdef LUA_GCISRUNNING
+    if (!lua_gc(heap->L, LUA_GCISRUNNING, 0))
+        return;
+#endif
+    lua_gc(heap->L, LUA_GCRESTART, 0);
+}
+
+static void *resize(void *ud, void *ptr, size_t osize, size_t nsize)
+{
+    struct heap *heap = ud;
+    size_t old = ptr ? osize : 0; /* since Lua 5.2 the kind of a new object stands here */
+    if (nsize > old && refuses(heap))
+        return NULL;
+    if (nsize > old)
+        stress(heap);
+    heap->bytes += nsize - old;
+    if (nsize == 0) {
+        free(ptr);
+        return NULL;
+    }
+    void *p = realloc(ptr, nsize);
+    if (!p)
+        abort(); /* the machine's memory, not the pretended one */
+    return p;
+}
+
+static struct heap *heap_of(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+static int set_refuse(lua_State *L)
+{
+    long until = (long)luaL_checknumber(L, 1), refused = (long)luaL_optnumber(L, 2, 1);
+    heap_of(L)->until = until;
+    heap_of(L)->refused = heap_of(L)->foreign ? 0 : refused;
+    return 0;
+}
+
+static int set_stress(lua_State *L)
+{
+    heap_of(L)->every = heap_of(L)->foreign ? 0 : (long)luaL_checknumber(L, 1);
+    return 0;
+}
+
+/* Descriptors */
+
+struct descriptors {
+    unsigned char open[DESCRIPTORS];
+};
+
+static struct descriptors look(void)
+{
+    struct descriptors now = { { 0 } };
+    const struct dirent *entry;
+    DIR *dir = opendir("/proc/self/fd");
+    while (dir && (entry = readdir(dir)) != NULL) {
+        int fd = atoi(entry->d_name);
+        if (entry->d_name[0] != '.' && fd < DESCRIPTORS)
+            now.open[fd] = fd != dirfd(dir);
+    }
+    if (dir)
+        closedir(dir);
+    return now;
+}
+
+/* One that was not there before, or -1. */
+static int left(const struct descriptors *before)
+{
+    struct descriptors now = look();
+    for (int fd = 0; fd < DESCRIPTORS; fd++)
+        if (now.open[fd] && !before->open[fd])
+            return fd;
+    return -1;
+}
+
+/* A look-up that was given up has a thread that ends by itself, and descriptors of its own until then. */
+static int left_for_good(const struct descriptors *before)
+{
+    int fd = left(before);
+    for (int ms = 0; ms < LATE_MS && fd >= 0; ms++) {
+        usleep(1000);
+        fd = left(before);
+    }
+    return fd;
+}
+
+/* A program */
+
+static lua_State *state_for(struct heap *heap, const char *cpath)
+{
+    lua_State *L = heap->L = lua_newstate(resize, heap);
+    if (!L) {
+        L = heap->L = luaL_newstate();
+        heap->foreign = 1;
+    }
+    luaL_openlibs(L);
+    lua_getglobal(L, "package");
+    lua_pushstring(L, cpath);
+    lua_setfield(L, -2, "cpath");
+    lua_pushlightuserdata(L, heap);
+    lua_pushcclosure(L, set_refuse, 1);
+    lua_setglobal(L, "refuse");
+    lua_pushlightuserdata(L, heap);
+    lua_pushcclosure(L, set_stress, 1);
+    lua_setglobal(L, "stress");
+    lua_settop(L, 0);
+    return L;
+}
+
+/* Ends the process if the program leaves something. What it raises is its own affair. */
+static void run(const char *name, const char *text, size_t len, const char *cpath)
+{
+    struct descriptors before = look();
+    struct heap heap = { 0 };
+    lua_State *L = state_for(&heap, cpath);
+    if (luaL_loadbuffer(L, text, len, name) != 0) {
+        fprintf(stderr, "this is no program: %s\n", lua_tostring(L, -1));
+        _exit(FAULT);
+    }
+    if (lua_pcall(L, 0, 0, 0) != 0 && getenv("SHOW"))
+        fprintf(stderr, "%s\n", lua_tostring(L, -1));
+    heap.refused = 0;
+    if (LUA_VERSION_NUM == 503)
+        heap.every = 0; /* there, a collection need not end while the state is closed */
+    lua_close(L);
+    int fd = strstr(text, "localhost") ? left_for_good(&before) : left(&before);
+    if ((fd < 0 && heap.bytes == 0) || getenv("LEAVE"))
+        return;
+    fprintf(stderr, "descriptor %d and %lu bytes are left\n", fd, (unsigned long)heap.bytes);
+    _exit(FAULT);
+}
+
+static void run_file(const char *path, const char *cpath)
+{
+    static char text[1 << 20];
+    FILE *file = fopen(path, "rb");
+    size_t len = file ? fread(text, 1, sizeof text, file) : 0;
+    if (file)
+        fclose(file);
+    run(path, text, len, cpath);
+}
+
+/* Leaves the program's text on the generator's stack. */
+static const char *generate(lua_State *generator, double seed, size_t *len)
+{
+    lua_settop(generator, 1);
+    lua_pushvalue(generator, 1);
+    lua_pushnumber(generator, seed);
+    if (lua_pcall(generator, 1, 1, 0) == 0)
+        return lua_tolstring(generator, -1, len);
+    fprintf(stderr, "%s\n", lua_tostring(generator, -1));
+    _exit(FAULT);
+}
+
+/* Child processes */
+
+struct job {
+    const char *cpath, *found;
+    lua_State *generator;
+    char **files;        /* instead of a generator */
+    volatile double *at; /* the seed at work, or the number of the file; shared with the child */
+    const char *log;
+};
+
+/* What the last one has written is forgotten. */
+static void begin(const struct job *job, double n)
+{
+    *job->at = n;
+    if (ftruncate(STDERR_FILENO, 0) != 0)
+        _exit(FAULT);
+}
+
+static void run_one(const struct job *job, double n)
+{
+    begin(job, n);
+    if (job->files) {
+        run_file(job->files[(int)n], job->cpath);
+        return;
+    }
+    size_t len;
+    const char *text = generate(job->generator, n, &len);
+    run("=program", text, len, job->cpath);
+}
+
+static pid_t start(const struct job *job, double from, double count)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    int log = open(job->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
+    dup2(log, STDOUT_FILENO);
+    dup2(log, STDERR_FILENO);
+    if (log > STDERR_FILENO)
+        close(log);
+    for (double n = from; n < from + count; n++)
+        run_one(job, n);
+    _exit(0);
+}
+
+/* How a child ended: NULL if well. */
+static const char *verdict(int status, int hung)
+{
+    static char text[64];
+    if (hung)
+        return "hangs";
+    if (WIFSIGNALED(status))
+        snprintf(text, sizeof text, "signal %d", WTERMSIG(status));
+    else
+        snprintf(text, sizeof text, WEXITSTATUS(status) == FAULT ? "leaves something" : "crashes");
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? NULL : text;
+}
+
+static long now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int has_ended(pid_t pid, int *status, long ms)
+{
+    pid_t ended;
+    long end = now_ms() + ms;
+    while ((ended = waitpid(pid, status, WNOHANG)) == 0 && now_ms() < end)
+        usleep(1000);
+    return ended != 0;
+}
+
+/* The sanitizer tells where it was. */
+static void stop(pid_t pid, int *status)
+{
+    kill(pid, SIGABRT);
+    if (has_ended(pid, status, 5000))
+        return;
+    kill(pid, SIGKILL);
+    waitpid(pid, status, 0);
+}
+
+/* Waits for a child, as long as it goes from one program to the next in time. */
+static const char *watch(const struct job *job, pid_t pid)
+{
+    int status = 0;
+    double at = -1;
+    long since = 0;
+    while (!has_ended(pid, &status, 20)) {
+        since = *job->at == at ? since : now_ms();
+        at = *job->at;
+        if (now_ms() - since < LIMIT_MS)
+            continue;
+        stop(pid, &status);
+        return verdict(status, 1);
+    }
+    return verdict(status, 0);
+}
+
+/* Findings */
+
+static void copy_log(const struct job *job, FILE *to)
+{
+    char line[4096];
+    FILE *log = fopen(job->log, "r");
+    while (log && fgets(line, sizeof line, log))
+        fputs(line, to);
+    if (log)
+        fclose(log);
+}
+
+static FILE *open_found(const struct job *job, double seed, const char *suffix)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%.0f%s", job->found, seed, suffix);
+    return fopen(path, "w");
+}
+
+static void save(const struct job *job, double seed)
+{
+    size_t len;
+    FILE *log = open_found(job, seed, ".log"), *program = open_found(job, seed, ".lua");
+    if (log)
+        copy_log(job, log);
+    if (program && job->generator)
+        fputs(generate(job->generator, seed, &len), program);
+    if (log)
+        fclose(log);
+    if (program)
+        fclose(program);
+}
+
+static void tell(const struct job *job, double n, const char *what)
+{
+    char said[64];
+    int again = 0;
+    snprintf(said, sizeof said, "%s", what);
+    if (job->found)
+        save(job, n);
+    else
+        copy_log(job, stdout);
+    for (int i = 0; job->generator && i < AGAIN; i++)
+        again += watch(job, start(job, n, 1)) != NULL;
+    if (job->files)
+        printf("not ok - %s: %s\n", job->files[(int)n], said);
+    else
+        printf("not ok - seed %.0f: %s; again in %d of %d\n", n, said, again, AGAIN);
+    fflush(stdout);
+}
+
+/* How many of `count` show a fault. */
+static int run_all(const struct job *job, double from, double count)
+{
+    int faults = 0;
+    double end = from + count;
+    while (from < end) {
+        double n = end - from < IN_A_CHILD ? end - from : IN_A_CHILD;
+        *job->at = from;
+        const char *what = watch(job, start(job, from, n));
+        from = what ? *job->at + 1 : from + n;
+        if (!what)
+            continue;
+        faults++;
+        tell(job, from - 1, what);
+    }
+    return faults;
+}
+
+static lua_State *new_generator(const char *path)
+{
+    lua_State *L = luaL_newstate();
+    luaL_openlibs(L);
+    if (luaL_loadfile(L, path) == 0) {
+        lua_pushstring(L, "generator");
+        if (lua_pcall(L, 1, 1, 0) == 0)
+            return L;
+    }
+    fprintf(stderr, "%s\n", lua_tostring(L, -1));
+    exit(2);
+}
+
+/* It stays in memory: loading it anew for each state takes longer than many a program. */
+static void keep_module(const char *cpath)
+{
+    char path[4096];
+    const char *mark = strchr(cpath, '?');
+    if (!mark)
+        return;
+    snprintf(path, sizeof path, "%.*sssocket%.*s", (int)(mark - cpath), cpath, (int)strcspn(mark + 1, ";"), mark + 1);
+    if (!dlopen(path, RTLD_NOW | RTLD_LOCAL))
+        fprintf(stderr, "%s\n", dlerror());
+}
+
+int main(int argc, char **argv)
+{
+    char log[] = "/tmp/programs-XXXXXX";
+    struct job job = { .log = log };
+    if (argc < 3)
+        return 2;
+    job.cpath = argv[1];
+    keep_module(job.cpath);
+    job.at = mmap(NULL, sizeof *job.at, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    close(mkstemp(log));
+    double from = 0, count = argc - 2;
+    if (argc >= 5 && strtod(argv[4], NULL) > 0) {
+        job.generator = new_generator(argv[2]);
+        job.found = argc > 5 ? argv[5] : NULL;
+        from = strtod(argv[3], NULL);
+        count = strtod(argv[4], NULL);
+    } else {
+        job.files = argv + 2;
+    }
+    int faults = run_all(&job, from, count);
+    unlink(log);
+    printf("%.0f passed, %d failed\n", count - faults, faults);
+    return faults > 0;
+}
