@@ -80,6 +80,9 @@ WRAP_host_oom := -Wl,--wrap=malloc,--wrap=free # counts what the module takes be
 # Unit tests know no Lua. One program a test_*.c; the other files there are linked to each of them.
 UNIT_DIR := $(BUILD)/unit
 UNIT_SAN ?= $(SAN_FLAGS)
+ifeq ($(shell uname -s),Linux)
+UNIT_CPPFLAGS := -DSO_NOSIGPIPE=32766 # which other systems have: test_refused looks whether it is set
+endif
 UNIT_TESTS := $(patsubst test/unit/%.c,$(UNIT_DIR)/%,$(filter-out %/test_poller.c,$(wildcard test/unit/test_*.c)))
 UNIT_SOURCES := $(wildcard src/core/*.c src/os/*.c src/run/*.c) \
 	$(filter-out test/unit/test_%,$(wildcard test/unit/*.c))
@@ -165,7 +168,7 @@ $(filter-out $(POLLER_TESTS) $(REPLAYS),$(UNIT_TESTS)): $(UNIT_DIR)/%: $(UNIT_DI
 	$(LINK_UNIT)
 $(UNIT_DIR)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(call COMPILE,-Itest/unit,$(UNIT_SAN))
+	$(call COMPILE,-Itest/unit $(UNIT_CPPFLAGS),$(UNIT_SAN))
 
 # These have that poller in the place of the one that the module would have here.
 $(POLLER_TESTS): $(UNIT_DIR)/test_poller_%: $(UNIT_DIR)/obj/poller/%/test.o $(UNIT_DIR)/obj/poller/%/os.o \

@@ -140,10 +140,13 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 static bool takes_bytes; /* the multicast options are bytes, as on OpenBSD */
 static bool joins_none;  /* what was asked to be joined is not: the message that tells of it does not come */
 
+static int unsignalled; /* how often SO_NOSIGPIPE was set */
+
 FAKE(setsockopt);
 int __wrap_setsockopt(int fd, int level, int opt, const void *value, socklen_t len)
 {
     bool is_multicast = level == IPPROTO_IP && (opt == IP_MULTICAST_TTL || opt == IP_MULTICAST_LOOP);
+    unsignalled += level == SOL_SOCKET && opt == SO_NOSIGPIPE && *(const int *)value == 1;
     if (joins_none && level == IPPROTO_UDP && opt == UDP_GRO)
         return 0;
     if (!takes_bytes || !is_multicast || len == 1)
@@ -216,6 +219,23 @@ static void test_the_answer_of_the_plain_call(void)
     CHECK(os_socket(-1, SOCK_STREAM, false, &fd, &err) == SS_ERROR && err.code == EAFNOSUPPORT);
     refuse("flags", EMFILE);
     CHECK(os_socket(AF_INET, SOCK_STREAM, false, &fd, &err) == SS_ERROR && err.code == EMFILE);
+    refuse("", 0);
+}
+
+/* Where that is the socket's to say, and also of one that somebody else has made. */
+static void test_no_signal_for_a_broken_stream(void)
+{
+    struct ss_error err;
+    struct os_kind kind;
+    int fds[2];
+    refuse("flags", ENOSYS);
+    unsignalled = 0;
+    CHECK(os_socketpair(fds, &err) == SS_OK && unsignalled == 2);
+    CHECK(os_describe(fds[0], &kind, &err) == SS_OK && kind.family == AF_UNIX && unsignalled == 3);
+    close(fds[0]);
+    close(fds[1]);
+    check_made(open_socket(AF_INET, SOCK_STREAM, false), false);
+    CHECKF(unsignalled == 4, "%d", unsignalled);
     refuse("", 0);
 }
 
@@ -695,6 +715,7 @@ int main(void)
 {
     RUN(test_flags_of_sockets);
     RUN(test_the_answer_of_the_plain_call);
+    RUN(test_no_signal_for_a_broken_stream);
     RUN(test_accept4);
     RUN(test_the_mode_of_a_descriptor);
     RUN(test_many_datagrams);
