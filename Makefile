@@ -99,7 +99,7 @@ FAKED_test_fork := madvise mmap munmap
 FAKED_test_dgram := os_join_received os_recv_many os_send_many os_splits_sent
 FAKED_test_lookup := freeaddrinfo getaddrinfo malloc pthread_create
 FAKED_test_accept := accept4
-FAKED_test_refused := accept4 epoll_create1 epoll_pwait2 eventfd ioctl poll ppoll recvmmsg recvmsg sendmmsg setsockopt \
+FAKED_test_refused := accept4 epoll_create1 epoll_pwait2 eventfd ioctl poll ppoll recv recvfrom recvmmsg recvmsg sendmmsg setsockopt \
 	socket socketpair
 FAKED_test_peer := connect
 FAKED_test_transport := os_send
@@ -117,6 +117,9 @@ FAKED_test_poller_kqueue := close
 endif
 POLLER_TESTS := $(POLLERS:%=$(UNIT_DIR)/test_poller_%)
 UNIT_TESTS += $(POLLER_TESTS)
+ifneq ($(shell uname -s),Linux)
+UNIT_TESTS := $(filter-out %/test_refused,$(UNIT_TESTS))
+endif
 
 # Fuzz targets: with libFuzzer, and as unit tests that only replay what has been kept.
 FUZZ_CC ?= clang

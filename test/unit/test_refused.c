@@ -113,6 +113,19 @@ int __wrap_ppoll(struct pollfd *set, nfds_t n, const struct timespec *timeout, c
     return over ? 0 : __real_ppoll(set, n, timeout, mask);
 }
 
+__typeof__(recv) __real_recv, __wrap_recv;
+ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags)
+{
+    return (flags & MSG_TRUNC) && is_refused("truncated") ? -1 : __real_recv(fd, buf, len, flags);
+}
+
+ssize_t __real_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *fromlen);
+ssize_t __wrap_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *fromlen);
+ssize_t __wrap_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *fromlen)
+{
+    return (flags & MSG_TRUNC) && is_refused("truncated") ? -1 : __real_recvfrom(fd, buf, len, flags, from, fromlen);
+}
+
 FAKE(recvmmsg);
 int __wrap_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout)
 {
@@ -353,6 +366,31 @@ static void test_many_datagrams(void)
         refuse("recvmmsg sendmmsg", codes[i]);
         check_all(&d);
         CHECK(refusals == 3);
+    }
+    refuse("", 0);
+    dgrams_close(&d);
+}
+
+static void test_the_length_of_a_datagram(void)
+{
+    struct dgrams d;
+    struct ss_addr from;
+    struct ss_error err;
+    char buf[8];
+    size_t n = 0;
+    dgrams_open(&d);
+    for (int i = 0; i < CODES; i++) {
+        refuse("truncated", codes[i]);
+        CHECK(os_next_length(d.in, OS_DONTWAIT, &n, &err) == SS_WANT);
+        CHECK(os_recvfrom(d.in, buf, 4, OS_DONTWAIT, &from, &n, &err) == SS_WANT);
+        for (int len = 4; len < 6; len++) {
+            CHECK(os_sendto(d.out, "abcde", (size_t)len, OS_DONTWAIT, &d.addr, &err) == SS_OK);
+            CHECK(os_next_length(d.in, OS_DONTWAIT, &n, &err) == SS_OK && n >= (size_t)len);
+            enum ss_status st = os_recvfrom(d.in, buf, 4, OS_DONTWAIT, &from, &n, &err);
+            CHECK(st == (len > 4 ? SS_TRUNCATED : SS_OK) && n == 4 && memcmp(buf, "abcd", 4) == 0);
+            CHECK(from.len == sizeof from.sa.in && from.sa.in.sin_addr.s_addr == htonl(INADDR_LOOPBACK));
+        }
+        CHECK(refusals == 6);
     }
     refuse("", 0);
     dgrams_close(&d);
@@ -719,6 +757,7 @@ int main(void)
     RUN(test_accept4);
     RUN(test_the_mode_of_a_descriptor);
     RUN(test_many_datagrams);
+    RUN(test_the_length_of_a_datagram);
     RUN(test_a_late_failure_of_receiving_plainly);
     RUN(test_a_late_failure_is_told);
     RUN(test_joined_datagrams_that_cannot_be_told_apart);
