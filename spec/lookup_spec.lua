@@ -359,14 +359,12 @@ describe("look-ups under way", function()
     t.guard()
 
     it("stay behind when the process forks; the child has new ones", function()
-        local here = space.open() or pending(space.why)
-        here:nameserver()
-        here:lua [[
-            local s = socket.tcp()
-            s:settimeout(0.01)
-            inside.fails(socket.ERROR_TIMEOUT, s:connect("silent.test.", 80))
-            inside.abandon(255, "silent.test.")
+        local here = space.open(nil, "timeout:30") or pending(space.why)
+        local server = here:nameserver()
+        local p = here:start_lua [[
+            inside.abandon(256, "held.test")
             local function try()
+                local s = socket.tcp()
                 inside.fails(socket.ERROR_TIMEOUT, inside.takes(0.05, 0.9, socket.resolve, "silent.test.", 80, 0.05))
                 s:settimeout(20)
                 inside.fails(socket.ERROR_REFUSED, s:connect("four.test", 81))
@@ -374,11 +372,16 @@ describe("look-ups under way", function()
                 collectgarbage()
             end
             local first, second = inside.fork(try), inside.fork(try)
+            print "go"
+            io.stdout:flush()
             inside.settle()
             try()
             first()
             second()
         ]]
+        assert.equal("go", p:line())
+        server:say "go"
+        p:finish()
     end)
 
     -- What becomes of the parent's is of no interest to the child, whose task has one of its own.
