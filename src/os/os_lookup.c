@@ -46,8 +46,8 @@ struct queue {
 
 /* Belongs to the Lua state, to each thread and to each look-up: the last frees it. */
 struct os_resolver {
-    struct os_fork_mark mark; /* the caller looks at it, no thread does */
-    bool is_stale;            /* nor at this: a fork(2) has left the threads behind */
+    struct os_fork_mark mark; /* this and the next are the caller's, no thread's */
+    bool is_stale;            /* a fork(2) has left the threads behind */
     pthread_mutex_t lock;     /* guards everything below and in the look-ups */
     unsigned users;
     unsigned threads, starting; /* all; those that have not taken a look-up yet */
@@ -142,16 +142,11 @@ static void unqueue(struct os_lookup *l)
 /* What is waited for: an eventfd, or a pipe where there is none. Needs no lock. */
 
 #ifdef __linux__
-static int open_pipe(int ends[2])
-{
-    return pipe2(ends, O_CLOEXEC | O_NONBLOCK);
-}
-
 /* A filter of system calls (seccomp(2)) may refuse it. */
 static bool open_ends(int ends[2])
 {
     ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return ends[0] != -1 || open_pipe(ends) == 0;
+    return ends[0] != -1 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0;
 }
 #else
 static bool open_ends(int ends[2])
@@ -416,10 +411,10 @@ static void drop_stale(struct os_lookup *l)
 {
     struct os_resolver *r = l->resolver;
     close_ends(l->ends);
-    if (pthread_mutex_trylock(&r->lock) != 0)
-        return; /* at the fork a thread was about to change something */
-    free_lookup(l);
-    unlock(r);
+    if (pthread_mutex_trylock(&r->lock) == 0) { /* otherwise a thread was about to change something at the fork */
+        free_lookup(l);
+        unlock(r);
+    }
 }
 
 void os_lookup_drop(struct os_lookup *l)
