@@ -379,6 +379,17 @@ int epoll_pwait2(int poller, struct epoll_event *found, int n, const struct time
 
 /* Options */
 
+static bool is_refused(int level, int opt)
+{
+    int code = 0;
+    bool is = (level == IPPROTO_UDP && opt == UDP_GRO && weather_refuses("UDP_GRO", &code)) ||
+              (level == IPPROTO_UDP && opt == UDP_SEGMENT && weather_refuses("UDP_SEGMENT", &code)) ||
+              (level == SOL_SOCKET && opt == SO_RCVTIMEO && weather_refuses("SO_RCVTIMEO", &code)) ||
+              (level == SOL_SOCKET && opt == SO_SNDTIMEO && weather_refuses("SO_SNDTIMEO", &code));
+    errno = is ? code : errno;
+    return is;
+}
+
 int setsockopt(int fd, int level, int opt, const void *value, socklen_t len)
 {
     ENTER(setsockopt, (fd, level, opt, value, len), -1)
@@ -386,7 +397,7 @@ int setsockopt(int fd, int level, int opt, const void *value, socklen_t len)
         return fail(weather_random(2) ? ENOMEM : ENOBUFS);
     if (level == IPPROTO_UDP && opt == UDP_GRO && weather_is(OLD))
         return fail(ENOPROTOOPT);
-    return real_setsockopt(fd, level, opt, value, len);
+    return is_refused(level, opt) ? -1 : real_setsockopt(fd, level, opt, value, len);
 }
 
 /* To ask for a pending error of an open socket can't fail. */
@@ -398,7 +409,7 @@ int getsockopt(int fd, int level, int opt, void *value, socklen_t *len)
     OURS(getsockopt, (fd, level, opt, value, len), -1)
     if (level == IPPROTO_UDP && opt == UDP_SEGMENT && weather_is(OLD))
         return fail(ENOPROTOOPT);
-    return real_getsockopt(fd, level, opt, value, len);
+    return is_refused(level, opt) ? -1 : real_getsockopt(fd, level, opt, value, len);
 }
 
 int madvise(void *at, size_t len, int advice)
