@@ -1,5 +1,5 @@
--- The limit on descriptors is lowered to 0 when the sockets are open (setrlimit(2)), as a program does that wants no more of
--- them. What is open goes on; what needs another descriptor says so; nothing spins, and every wait ends.
+-- The limit on descriptors is lowered to 0 when the sockets are open (setrlimit(2)), as a program does that wants no
+-- more of them. What is open goes on; what needs another descriptor says so; nothing spins, and every wait ends.
 
 local t = require "support.t"
 local tools = require "support.tools"

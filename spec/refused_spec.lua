@@ -1,5 +1,5 @@
--- The kernel refuses what it has not always had, as it does under an older profile of seccomp(2): everything works with what
--- is left. All specs under such a refusal: script/elsewhere refused.
+-- The kernel refuses what it has not always had, as it does under an older profile of seccomp(2): everything works with
+-- what is left. All specs under such a refusal: script/elsewhere refused.
 
 local t = require "support.t"
 local tools = require "support.tools"

@@ -12,7 +12,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <netdb.h> /* gai_strerror */
-#include <poll.h> /* poll */
+#include <poll.h>  /* poll */
 #include <signal.h>
 #include <stddef.h> /* offsetof */
 #include <stdint.h> /* uint64_t */
@@ -349,7 +349,7 @@ static int sys_nofile(lua_State *L)
 #ifdef CAN_REFUSE
 /* Those of the module's calls that old profiles do not know, and what they are on systems with a 32-bit time_t. */
 static const long newer_calls[] = {
-    SYS_accept4,    SYS_recvmmsg, SYS_sendmmsg, SYS_eventfd2, SYS_pipe2, SYS_madvise,
+    SYS_accept4,      SYS_recvmmsg,        SYS_sendmmsg, SYS_eventfd2, SYS_pipe2, SYS_madvise,
 #ifdef SYS_epoll_pwait2
     SYS_epoll_pwait2,
 #endif
