@@ -230,7 +230,7 @@ int64_t lss_check_timeout(lua_State *L, int arg)
 struct iovec *lss_check_strings(lua_State *L, int arg, size_t *n)
 {
     luaL_checktype(L, arg, LUA_TTABLE);
-    *n = lua_rawlen(L, arg);
+    *n = (size_t)lua_rawlen(L, arg);
     luaL_argcheck(L, *n < INT32_MAX, arg, "too many elements");
     lua_createtable(L, (int)*n, 0);
     struct iovec *iov = lss_newuserdata(L, (*n + 1) * sizeof *iov);
@@ -246,6 +246,14 @@ struct iovec *lss_check_strings(lua_State *L, int arg, size_t *n)
 }
 
 /* Results */
+
+void lss_push_size(lua_State *L, size_t n)
+{
+    if (n <= PTRDIFF_MAX)
+        lua_pushinteger(L, (lua_Integer)n);
+    else
+        lua_pushnumber(L, (lua_Number)n);
+}
 
 int lss_push_failure(lua_State *L, int nils, enum ss_status st, const struct ss_error *err)
 {

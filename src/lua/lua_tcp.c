@@ -172,7 +172,7 @@ static int tcp_readall(lua_State *L)
 static int tcp_pending(lua_State *L)
 {
     struct tcp *s = self(L);
-    lua_pushinteger(L, (lua_Integer)ss_inbuf_len(&s->base.sock.in));
+    lss_push_size(L, ss_inbuf_len(&s->base.sock.in));
     return 1;
 }
 
@@ -271,7 +271,7 @@ static int finish_write(lua_State *L, struct ss_op *base, enum ss_status st)
     int results = 1;
     if (st != SS_OK)
         results += lss_push_failure(L, 1, st, &base->error);
-    lua_pushinteger(L, (lua_Integer)op->sent);
+    lss_push_size(L, op->sent);
     return results;
 }
 
@@ -334,7 +334,7 @@ static int write_string(lua_State *L, struct tcp *s, const char *data, size_t le
     struct ss_error err;
     enum ss_status st = send_small(s, data, len, &sent, &err);
     if (st == SS_OK) {
-        lua_pushinteger(L, (lua_Integer)len);
+        lss_push_size(L, len);
         return 1;
     }
     struct writing w;
@@ -368,7 +368,7 @@ static int write_array(lua_State *L, struct tcp *s)
     static const struct lss_way way = { finish_write, sizeof(struct writing), move_writing, 0, LSS_WRITING };
     struct writing w;
     unsigned stream = lss_stream(&s->base.sock);
-    size_t n = lua_rawlen(L, 2);
+    size_t n = (size_t)lua_rawlen(L, 2);
     size_t sum = n <= FEW ? push_few(L, n, w.few) : SIZE_MAX;
     struct iovec *iov = sum == SIZE_MAX ? lss_check_strings(L, 2, &n) : w.few;
     begin_writing(&w, s, iov, n, 0);
