@@ -117,7 +117,7 @@ bool weather_is_module(const void *address)
 /* What that function lacks, or 0. */
 static int lacking(const char *name)
 {
-    static const char *const openers[] = { "socket", "socketpair", "accept4" };
+    static const char *const openers[] = { "socket", "socketpair", "accept4", "accept" };
     static const int codes[] = { ENOBUFS, ENOMEM, EMFILE, ENFILE };
     for (size_t i = 0; i < sizeof openers / sizeof *openers; i++)
         if (strcmp(name, openers[i]) == 0)
