@@ -66,7 +66,9 @@ else
 MODULE_LDFLAGS := -shared
 HELPER_LDFLAGS := -Wl,-z,nodelete # since Lua 5.5 an allocator is called as long as there are strings made with it
 HOST_LDFLAGS := -Wl,-E # a module finds Lua in the program that loads it
-LDLIBS_DL := -ldl
+endif
+ifeq ($(shell uname -s),Linux)
+LDLIBS_DL := -ldl # dladdr(3): part of libc with glibc from 2.34 on, with musl, and on other systems
 endif
 
 NEEDED_CFLAGS := -std=c99 -fPIC -pthread -MMD -MP
@@ -89,6 +91,9 @@ WRAP_host_oom := -Wl,--wrap=malloc,--wrap=free # counts what the module takes be
 # Unit tests know no Lua. One program a test_*.c; the other files there are linked to each of them.
 UNIT_DIR := $(BUILD)/unit
 UNIT_SAN ?= $(SAN_FLAGS)
+ifeq ($(shell uname -s),Linux)
+UNIT_CPPFLAGS := -DSO_NOSIGPIPE=32766 # which other systems have: test_refused looks whether it is set
+endif
 UNIT_TESTS := $(patsubst test/unit/%.c,$(UNIT_DIR)/%,$(filter-out %/test_poller.c,$(wildcard test/unit/test_*.c)))
 UNIT_SOURCES := $(wildcard src/core/*.c src/os/*.c src/run/*.c) \
 	$(filter-out test/unit/test_%,$(wildcard test/unit/*.c))
@@ -97,13 +102,16 @@ UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(UNIT_DIR)/obj/%.o)
 # Calls that the linker sends to __wrap_... in these tests: the first runs on test/unit/fake_os.c.
 FAKED_test_race := $(addprefix os_,close connect connected disconnect kernel_timeout lookup_drop lookup_start \
 	lookup_take names names_free nonblock now_ns opt_set_raw peer poll socket)
-FAKED_test_loop := $(addprefix os_,fork_mark_is_new now_ns poller_close poller_fd poller_forget poller_open \
+FAKED_test_loop := $(addprefix os_,fork_mark_is_new now_ns poller_abandon poller_close poller_fd poller_forget poller_open \
 	poller_wait poller_wake poller_watch recv)
 FAKED_test_sock := socket
+FAKED_test_block := ss_wait_any
 FAKED_test_fork := madvise mmap munmap
 FAKED_test_dgram := os_join_received os_recv_many os_send_many os_splits_sent
 FAKED_test_lookup := freeaddrinfo getaddrinfo malloc pthread_create
 FAKED_test_accept := accept4
+FAKED_test_refused := accept4 epoll_create1 epoll_pwait2 eventfd ioctl poll ppoll recvmmsg recvmsg sendmmsg setsockopt \
+	socket socketpair
 FAKED_test_peer := connect
 FAKED_test_transport := os_send
 
@@ -137,7 +145,7 @@ unit-programs: $(UNIT_TESTS)
 hosts: $(HOSTS) ## build the host programs of the specs
 
 $(MODULE): $(OBJECTS)
-	$(call LINK,$(MODULE_LDFLAGS) $(SAN))
+	$(call LINK,$(MODULE_LDFLAGS) $(SAN),$(LDLIBS_DL))
 $(DIR)/obj/%.o: src/%.c Makefile | need-lua
 	@mkdir -p $(@D)
 	$(call COMPILE,$(LUA_CPPFLAGS),$(SAN))
@@ -166,12 +174,12 @@ $(DIR)/obj/weather/%.o: test/weather/%.c Makefile | need-lua
 	@mkdir -p $(@D)
 	$(call COMPILE,$(LUA_CPPFLAGS))
 
-LINK_UNIT = $(call LINK,$(UNIT_SAN) $(FAKED_$(@F):%=-Wl,--wrap=%))
+LINK_UNIT = $(call LINK,$(UNIT_SAN) $(FAKED_$(@F):%=-Wl,--wrap=%),$(LDLIBS_DL))
 $(filter-out $(POLLER_TESTS) $(REPLAYS),$(UNIT_TESTS)): $(UNIT_DIR)/%: $(UNIT_DIR)/obj/test/unit/%.o $(UNIT_OBJECTS)
 	$(LINK_UNIT)
 $(UNIT_DIR)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(call COMPILE,-Itest/unit,$(UNIT_SAN))
+	$(call COMPILE,-Itest/unit $(UNIT_CPPFLAGS),$(UNIT_SAN))
 
 # These have that poller in the place of the one that the module would have here.
 $(POLLER_TESTS): $(UNIT_DIR)/test_poller_%: $(UNIT_DIR)/obj/poller/%/test.o $(UNIT_DIR)/obj/poller/%/os.o \
@@ -198,7 +206,7 @@ $(UNIT_DIR)/obj/test/fuzz/%.o: test/fuzz/%.c Makefile
 
 $(FUZZERS): override CC = $(FUZZ_CC)
 $(FUZZERS): $(FUZZ_DIR)/%: $(FUZZ_DIR)/obj/test/fuzz/%.o $(FUZZ_SOURCES:%.c=$(FUZZ_DIR)/obj/%.o)
-	$(call LINK,$(FUZZ_SAN))
+	$(call LINK,$(FUZZ_SAN),$(LDLIBS_DL))
 $(FUZZ_DIR)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call COMPILE,-Itest/unit,$(FUZZ_SAN))

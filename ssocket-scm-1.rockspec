@@ -78,4 +78,7 @@ build = {
             },
         },
     },
+    platforms = {
+        linux = { modules = { ssocket = { libraries = { "pthread", "dl" } } } }, -- dladdr(3), before glibc 2.34
+    },
 }

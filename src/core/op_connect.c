@@ -142,17 +142,19 @@ static enum ss_status prepare(struct ss_named *op, int *fd, struct ss_error *err
     return ss_sock_make(op->sock, op->latest.sa.any.sa_family, op->nonblock, fd, err);
 }
 
-/* Lets the kernel keep the deadline of a connect that may wait there. */
+/* Lets the kernel keep the deadline of a connect that may wait there. Where it takes none (SO_SNDTIMEO), nothing waits there. */
 static enum ss_status set_bound(struct ss_named *op, int fd, struct ss_error *err)
 {
     int32_t ms = op->op.io->patience_ms;
     int32_t *is = op->own ? &op->sock->kernel_ms[1] : &op->bounded_ms;
     if (op->nonblock || *is == ms)
         return SS_OK;
-    enum ss_status st = os_kernel_timeout(fd, true, ms, err);
-    if (st == SS_OK)
+    if (os_kernel_timeout(fd, true, ms, err) == SS_OK) {
         *is = ms;
-    return st;
+        return SS_OK;
+    }
+    op->nonblock = true;
+    return op->own ? ss_sock_mode(op->sock, true, err) : os_nonblock(fd, true, err);
 }
 
 static enum ss_status start(struct ss_named *op, int fd, struct ss_error *err)

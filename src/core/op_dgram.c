@@ -70,6 +70,8 @@ static enum ss_status receive_into_queue(struct ss_sock *s, struct ss_dgrams *qu
     s->queued = st == SS_OK;
     if (st != SS_OK)
         ss_inbuf_clear(&s->in);
+    else if (queue->batch.late != 0)
+        s->late = (struct ss_error){ SS_SYSTEM, queue->batch.late };
     return st;
 }
 
@@ -123,13 +125,24 @@ void ss_recvfrom_done(struct ss_recvfrom *op)
         ss_inbuf_clear(&op->sock->in);
 }
 
+/* What can't be found out at once is tried again for other sockets, but not for ever. */
+static bool can_tell_joined(struct ss_env *env)
+{
+    enum { TRIES = 3 };
+    if (env->joining == SS_WANT && env->proofs < TRIES) {
+        env->proofs++;
+        env->joining = os_prove_joined();
+    }
+    return env->joining == SS_OK;
+}
+
 /* Joining is asked for with the first receive of many: it costs the others a little. */
 static void ask_to_join(struct ss_sock *s)
 {
     if (s->asked_to_join || s->family == AF_UNIX || s->shared)
         return;
     s->asked_to_join = true;
-    s->joins = os_join_received(s->io.fd, true);
+    s->joins = can_tell_joined(s->env) && os_join_received(s->io.fd, true);
 }
 
 /* One that may be longer than a block, as Unix datagrams can: its own length counts, not the number that was asked for. */

@@ -16,6 +16,8 @@ void ss_env_init(struct ss_env *env, struct ss_mem mem)
     env->leaving = NULL;
     env->forks = 0;
     env->has_ended = false;
+    env->proofs = 0;
+    env->joining = SS_WANT;
     os_fork_mark_init(&env->mark);
 }
 

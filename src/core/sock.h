@@ -24,6 +24,8 @@ struct ss_env {
     struct ss_loop *loop; /* of the tasks, or NULL (run/loop.h) */
     struct os_fork_mark mark;
     bool has_ended;
+    uint8_t proofs;                                   /* how often it was tried to find out this: */
+    enum ss_status joining;                           /* os_prove_joined; SS_WANT: not known yet */
     unsigned forks;                                   /* how many there were between the first process and this one */
     void (*leaving)(struct ss_sock *s, bool closing); /* tells the loop that a socket gives its descriptor away */
 };

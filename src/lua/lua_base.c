@@ -227,11 +227,19 @@ int64_t lss_check_timeout(lua_State *L, int arg)
     return lua_isnoneornil(L, arg) ? -1 : lss_nanoseconds(lss_check_seconds(L, arg));
 }
 
+/* Where size_t has 32 bits the memory for so many could not be counted in bytes. */
+size_t lss_check_length(lua_State *L, int arg)
+{
+    const uint64_t most = SIZE_MAX / 64 < INT32_MAX ? SIZE_MAX / 64 : INT32_MAX - 1;
+    luaL_checktype(L, arg, LUA_TTABLE);
+    const uint64_t n = lua_rawlen(L, arg);
+    luaL_argcheck(L, n <= most, arg, "too many elements");
+    return (size_t)n;
+}
+
 struct iovec *lss_check_strings(lua_State *L, int arg, size_t *n)
 {
-    luaL_checktype(L, arg, LUA_TTABLE);
-    *n = (size_t)lua_rawlen(L, arg);
-    luaL_argcheck(L, *n < INT32_MAX, arg, "too many elements");
+    *n = lss_check_length(L, arg);
     lua_createtable(L, (int)*n, 0);
     struct iovec *iov = lss_newuserdata(L, (*n + 1) * sizeof *iov);
     for (size_t i = 0; i < *n; i++) {

@@ -164,6 +164,9 @@ void lss_push_addr(lua_State *L, const struct ss_addr *addr, int family);
  * happens. */
 struct ss_named *lss_push_named(lua_State *L, size_t size);
 
+/* The number of elements of the array at `arg`; anything else and too many of them are argument errors. */
+size_t lss_check_length(lua_State *L, int arg);
+
 /* Pushes a copy of the array of strings (numbers count) at `arg`, that nobody can change, and a userdata with the
  * same as iovecs; *n of them. Wrong elements are argument errors that name the index. */
 struct iovec *lss_check_strings(lua_State *L, int arg, size_t *n);

@@ -42,7 +42,7 @@ int lss_detach(lua_State *L)
     }
     ss_env_forked(sock->env);
     for (int sending = 0; sending <= 1 && !sock->shared; sending++)
-        if (sock->kernel_ms[sending] > 0)
+        if (sock->kernel_ms[sending] != 0) /* or not known: what accept has handed down */
             os_kernel_timeout(sock->io.fd, sending, 0, &ignored);
     if (!sock->shared)
         ss_sock_mode(sock, false, &ignored);

@@ -368,7 +368,7 @@ static int write_array(lua_State *L, struct tcp *s)
     static const struct lss_way way = { finish_write, sizeof(struct writing), move_writing, 0, LSS_WRITING };
     struct writing w;
     unsigned stream = lss_stream(&s->base.sock);
-    size_t n = (size_t)lua_rawlen(L, 2);
+    size_t n = lss_check_length(L, 2);
     size_t sum = n <= FEW ? push_few(L, n, w.few) : SIZE_MAX;
     struct iovec *iov = sum == SIZE_MAX ? lss_check_strings(L, 2, &n) : w.few;
     begin_writing(&w, s, iov, n, 0);

@@ -1,5 +1,6 @@
 #include "os/os_many.h"
 #include "os/os_net.h"
+#include "os/os_refused.h"
 
 #include <errno.h>
 #include <netinet/in.h>  /* IPPROTO_UDP */
@@ -7,28 +8,27 @@
 #include <string.h>      /* memset */
 #include <sys/socket.h>
 
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
+
 #if defined(__linux__) || defined(__FreeBSD__) || defined(__NetBSD__)
+#define HAVE_MANY
 typedef struct mmsghdr message;
-
-static int receive(int fd, message *msgs, size_t n, int flags)
-{
-    return recvmmsg(fd, msgs, (unsigned)n, flags | MSG_WAITFORONE, NULL);
-}
-
-static int transmit(int fd, message *msgs, size_t n, int flags)
-{
-    return sendmmsg(fd, msgs, (unsigned)n, flags);
-}
 #else
 typedef struct {
     struct msghdr msg_hdr;
     unsigned msg_len;
 } message;
+#endif
 
-static int receive(int fd, message *msgs, size_t n, int flags)
+/* A failure behind some that came can't be given back to the kernel: it is the caller's to keep. */
+static int receive_plainly(int fd, message *msgs, size_t n, bool dontwait, int *late)
 {
     for (size_t i = 0; i < n; i++) {
-        ssize_t got = recvmsg(fd, &msgs[i].msg_hdr, i == 0 ? flags : flags | MSG_DONTWAIT);
+        ssize_t got = recvmsg(fd, &msgs[i].msg_hdr, dontwait || i > 0 ? MSG_DONTWAIT : 0);
+        if (got == -1 && i > 0)
+            *late = errno;
         if (got == -1)
             return i == 0 ? -1 : (int)i;
         msgs[i].msg_len = (unsigned)got;
@@ -36,23 +36,43 @@ static int receive(int fd, message *msgs, size_t n, int flags)
     return (int)n;
 }
 
-static int transmit(int fd, message *msgs, size_t n, int flags)
+static int transmit_plainly(int fd, message *msgs, size_t n, bool dontwait)
 {
     for (size_t i = 0; i < n; i++)
-        if (sendmsg(fd, &msgs[i].msg_hdr, i == 0 ? flags : flags | MSG_DONTWAIT) == -1)
+        if (sendmsg(fd, &msgs[i].msg_hdr, (dontwait || i > 0 ? MSG_DONTWAIT : 0) | MSG_NOSIGNAL) == -1)
             return i == 0 ? -1 : (int)i;
     return (int)n;
 }
+
+#ifdef HAVE_MANY
+static int receive(int fd, message *msgs, size_t n, bool dontwait, int *late)
+{
+    int got = recvmmsg(fd, msgs, (unsigned)n, dontwait ? MSG_WAITFORONE | MSG_DONTWAIT : MSG_WAITFORONE, NULL);
+    return got == -1 && os_is_refused(errno) ? receive_plainly(fd, msgs, n, dontwait, late) : got;
+}
+
+static int transmit(int fd, message *msgs, size_t n, bool dontwait)
+{
+    int sent = sendmmsg(fd, msgs, (unsigned)n, dontwait ? MSG_NOSIGNAL | MSG_DONTWAIT : MSG_NOSIGNAL);
+    return sent == -1 && os_is_refused(errno) ? transmit_plainly(fd, msgs, n, dontwait) : sent;
+}
+#else
+static int receive(int fd, message *msgs, size_t n, bool dontwait, int *late)
+{
+    return receive_plainly(fd, msgs, n, dontwait, late);
+}
+
+static int transmit(int fd, message *msgs, size_t n, bool dontwait)
+{
+    return transmit_plainly(fd, msgs, n, dontwait);
+}
 #endif
 
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0
-#endif
-
-/* Room for one control message with an int, aligned as struct cmsghdr has to be. */
+/* Room for control messages, aligned as struct cmsghdr has to be. Of ours there is one, with an int; a program may have asked
+ * for others by number (socket(7), SO_TIMESTAMPING), which come before it. */
 union control {
     struct cmsghdr header;
-    unsigned char room[CMSG_SPACE(sizeof(int))];
+    unsigned char room[256];
 };
 
 size_t os_batch_memory(size_t n, size_t size)
@@ -71,6 +91,11 @@ void os_batch_init(struct os_batch *batch, void *memory, size_t n, size_t size)
     batch->buffers = (unsigned char *)(names + n);
 }
 
+static bool is_no_failure(int code)
+{
+    return code == EAGAIN || code == EWOULDBLOCK || code == EINTR;
+}
+
 /* The result of a call that says how many messages went through. An interrupted call had not begun: once one has
  * gone through, the number comes back instead. */
 static enum ss_status result(int value, size_t *count, struct ss_error *err)
@@ -80,7 +105,7 @@ static enum ss_status result(int value, size_t *count, struct ss_error *err)
         return SS_OK;
     }
     int code = value == 0 ? EAGAIN : errno;
-    if (code == EAGAIN || code == EWOULDBLOCK || code == EINTR)
+    if (is_no_failure(code))
         return SS_WANT;
     *err = (struct ss_error){ SS_SYSTEM, code };
     return SS_ERROR;
@@ -114,9 +139,16 @@ enum ss_status os_recv_many(int fd, struct os_batch *batch, int flags, size_t *g
         hdr->msg_control = &controls[i];
         hdr->msg_controllen = sizeof controls[i].room;
     }
-    return result(receive(fd, msgs, batch->n, flags & OS_DONTWAIT ? MSG_DONTWAIT : 0), got, err);
+    batch->late = 0;
+    enum ss_status st = result(receive(fd, msgs, batch->n, flags & OS_DONTWAIT, &batch->late), got, err);
+    if (batch->late != 0 && is_no_failure(batch->late))
+        batch->late = 0;
+    return st;
 }
 
+/* The macros of some systems convert between signed and unsigned (musl). */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
 static size_t segment_of(struct msghdr *hdr)
 {
 #ifdef UDP_GRO
@@ -131,6 +163,7 @@ static size_t segment_of(struct msghdr *hdr)
     (void)hdr;
     return 0;
 }
+#pragma GCC diagnostic pop
 
 void os_batch_get(const struct os_batch *batch, size_t i, struct os_message *m)
 {
@@ -178,15 +211,18 @@ bool os_is_refused_split(const struct ss_error *err)
 }
 
 /* How many datagrams from the first on have its length; the last of them may be shorter. */
-static size_t run_length(const struct iovec *data, size_t n)
+static uint16_t run_length(const struct iovec *data, size_t n)
 {
-    size_t len = data->iov_len, run = 1;
+    size_t len = data->iov_len;
+    uint16_t run = 1;
     if (len == 0)
         return 1;
     while (run < n && run < SEGMENTS && (run + 1) * len <= JOINED_MAX && data[run].iov_len == len)
         run++;
     bool shorter = run < n && run < SEGMENTS && data[run].iov_len > 0 && data[run].iov_len < len;
-    return shorter && run * len + data[run].iov_len <= JOINED_MAX ? run + 1 : run;
+    if (shorter && run * len + data[run].iov_len <= JOINED_MAX)
+        run++;
+    return run;
 }
 
 static void set_segment(struct msghdr *hdr, union control *control, size_t segment)
@@ -213,7 +249,7 @@ enum ss_status os_send_many(int fd, struct os_batch *batch, const struct iovec *
     union control *controls = batch->controls;
     size_t used = 0;
     for (size_t i = 0; i < n && used < batch->n; used++) {
-        size_t run = split ? run_length(data + i, n - i) : 1;
+        uint16_t run = split ? run_length(data + i, n - i) : 1; /* msg_iovlen is an int, or a size_t */
         struct msghdr *hdr = &msgs[used].msg_hdr;
         *hdr = (struct msghdr){ .msg_iov = (struct iovec *)&data[i], .msg_name = to ? (void *)&to->sa : NULL };
         hdr->msg_iovlen = run;
@@ -223,9 +259,73 @@ enum ss_status os_send_many(int fd, struct os_batch *batch, const struct iovec *
         i += run;
     }
     size_t through = 0;
-    enum ss_status st =
-        result(transmit(fd, msgs, used, (flags & OS_DONTWAIT ? MSG_DONTWAIT : 0) | MSG_NOSIGNAL), &through, err);
+    enum ss_status st = result(transmit(fd, msgs, used, flags & OS_DONTWAIT), &through, err);
     for (size_t i = 0; i < through; i++)
-        *sent += msgs[i].msg_hdr.msg_iovlen;
+        *sent += (size_t)msgs[i].msg_hdr.msg_iovlen;
+    return st;
+}
+
+/* Trying it */
+
+enum { PROOF_LENGTH = 8, PROOF_DATAGRAMS = 2 };
+
+union proof_memory {
+    message aligned;
+    unsigned char room[2048];
+};
+
+static bool is_proof(const struct os_batch *batch, size_t got)
+{
+    struct os_message m;
+    if (got != 1)
+        return false;
+    os_batch_get(batch, 0, &m);
+    return m.len == PROOF_LENGTH * PROOF_DATAGRAMS && m.segment == PROOF_LENGTH;
+}
+
+static enum ss_status receive_proof(int fd)
+{
+    union proof_memory memory;
+    struct os_batch batch;
+    struct ss_error ignored;
+    size_t got = 0;
+    os_batch_init(&batch, &memory, PROOF_DATAGRAMS, PROOF_LENGTH * PROOF_DATAGRAMS);
+    enum ss_status st = os_recv_many(fd, &batch, OS_DONTWAIT, &got, &ignored);
+    return st == SS_OK && !is_proof(&batch, got) ? SS_ERROR : st;
+}
+
+static enum ss_status prove(int from, int into)
+{
+    static char bytes[PROOF_LENGTH];
+    const struct iovec data[PROOF_DATAGRAMS] = { { bytes, sizeof bytes }, { bytes, sizeof bytes } };
+    union proof_memory memory;
+    struct os_batch batch;
+    struct ss_addr addr = { .len = sizeof addr.sa.in };
+    struct ss_error ignored;
+    size_t sent = 0;
+    addr.sa.in.sin_family = AF_INET;
+    addr.sa.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (!os_join_received(into, true))
+        return SS_ERROR;
+    if (os_bind(into, &addr, &ignored) != SS_OK || os_local(into, &addr, &ignored) != SS_OK)
+        return SS_WANT;
+    os_batch_init(&batch, &memory, 1, 0);
+    if (os_send_many(from, &batch, data, PROOF_DATAGRAMS, OS_DONTWAIT, &addr, true, &sent, &ignored) != SS_OK)
+        return SS_WANT;
+    return receive_proof(into);
+}
+
+enum ss_status os_prove_joined(void)
+{
+    struct ss_error ignored;
+    int from, into;
+    if (os_socket(AF_INET, SOCK_DGRAM, true, &from, &ignored) != SS_OK)
+        return SS_WANT;
+    enum ss_status st = SS_WANT;
+    if (os_socket(AF_INET, SOCK_DGRAM, true, &into, &ignored) == SS_OK) {
+        st = prove(from, into);
+        os_close(into, &ignored);
+    }
+    os_close(from, &ignored);
     return st;
 }

@@ -22,15 +22,21 @@ struct os_batch {
     struct iovec *iovs;
     union ss_sockaddr *names;
     unsigned char *buffers;
+    int late; /* how a receive failed, as errno says, behind the messages that it got; 0: it did not */
 };
 
 size_t os_batch_memory(size_t n, size_t size);
 void os_batch_init(struct os_batch *batch, void *memory, size_t n, size_t size);
 
 /* Lets the kernel join datagrams of one sender and one length in what is received from now on, or not any more. Every
- * receive on that descriptor must then go through a batch whose buffers hold OS_JOINED bytes. False: it can't. */
+ * receive on that descriptor must then go through a batch whose buffers hold OS_JOINED bytes. False: it can't. Only where
+ * os_prove_joined says SS_OK can they be told apart. */
 enum { OS_JOINED = 65536 };
 bool os_join_received(int fd, bool on);
+
+/* Whether the length of joined datagrams comes with them, as it does not through some emulators: who got them could not tell
+ * them apart. Two are sent to ourselves. SS_OK: it does | SS_ERROR: no | SS_WANT: that could not be found out now. */
+enum ss_status os_prove_joined(void);
 
 /* Whether the kernel splits what is sent, and whether an error means that it did not want to split this. */
 bool os_splits_sent(int fd);

@@ -1,9 +1,10 @@
 #include "os/os_net.h"
+#include "os/os_poll.h"
+#include "os/os_refused.h"
 
 #include <errno.h>
 #include <fcntl.h>     /* fcntl */
 #include <limits.h>    /* IOV_MAX */
-#include <poll.h>      /* poll */
 #include <string.h>    /* memset */
 #include <sys/ioctl.h> /* FIONBIO */
 #include <sys/socket.h>
@@ -34,58 +35,88 @@ static bool would_wait(int code)
     return code == EAGAIN || code == EWOULDBLOCK;
 }
 
+/* A signal for a broken stream is no way to say so. */
+static void spare_signal(int fd)
+{
+#ifdef SO_NOSIGPIPE
+    int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+#endif
+    (void)fd;
+}
+
 /* Making and unmaking */
 
-#ifdef SOCK_CLOEXEC
-static int open_socket(int family, int type, bool nonblock)
-{
-    return socket(family, type | SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0), 0);
-}
-
-enum ss_status os_socketpair(int fds[2], struct ss_error *err)
-{
-    return result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), err);
-}
-
-static int accept_socket(int fd)
-{
-    return accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-}
-#else
-/* Systems that can't make a descriptor with its flags in one call (macOS). A fork in another thread can come between;
- * there is no way round it. Failures of fcntl on a descriptor just made are not possible (fcntl(2)). */
+/* Where a descriptor can't be made with its flags in one call, a fork in another thread can come between; there is no way round
+ * it. Failures of fcntl on a descriptor just made are not possible (fcntl(2)). */
 static int prepare(int fd, bool nonblock)
 {
     if (fd == -1)
         return fd;
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     fcntl(fd, F_SETFL, nonblock ? O_NONBLOCK : 0);
-#ifdef SO_NOSIGPIPE
-    int on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
-#endif
+    spare_signal(fd);
     return fd;
 }
 
-static int open_socket(int family, int type, bool nonblock)
+static int open_plainly(int family, int type, bool nonblock)
 {
     return prepare(socket(family, type, 0), nonblock);
 }
 
-enum ss_status os_socketpair(int fds[2], struct ss_error *err)
+static int open_pair_plainly(int fds[2])
 {
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == -1)
-        return fail(err, errno);
+        return -1;
     prepare(fds[0], false);
     prepare(fds[1], false);
-    return SS_OK;
+    return 0;
+}
+
+static int accept_plainly(int fd)
+{
+    return prepare(accept(fd, NULL, NULL), false);
+}
+
+#ifdef SOCK_CLOEXEC
+static int open_socket(int family, int type, bool nonblock)
+{
+    int fd = socket(family, type | SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0), 0);
+    return fd == -1 && os_is_refused(errno) ? open_plainly(family, type, nonblock) : fd;
+}
+
+static int open_pair(int fds[2])
+{
+    int made = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
+    return made == -1 && os_is_refused(errno) ? open_pair_plainly(fds) : made;
+}
+
+static int accept_socket(int listener)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    return fd == -1 && os_is_refused(errno) ? accept_plainly(listener) : fd;
+}
+#else /* macOS */
+static int open_socket(int family, int type, bool nonblock)
+{
+    return open_plainly(family, type, nonblock);
+}
+
+static int open_pair(int fds[2])
+{
+    return open_pair_plainly(fds);
 }
 
 static int accept_socket(int fd)
 {
-    return prepare(accept(fd, NULL, NULL), false);
+    return accept_plainly(fd);
 }
 #endif
+
+enum ss_status os_socketpair(int fds[2], struct ss_error *err)
+{
+    return result(open_pair(fds), err);
+}
 
 enum ss_status os_socket(int family, int type, bool nonblock, int *fd, struct ss_error *err)
 {
@@ -103,10 +134,18 @@ enum ss_status os_close(int fd, struct ss_error *err)
     return SS_OK;
 }
 
+static int nonblock_plainly(int fd, bool on)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags == -1 ? -1 : fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+}
+
 enum ss_status os_nonblock(int fd, bool on, struct ss_error *err)
 {
     int value = on;
-    return result(ioctl(fd, FIONBIO, &value), err); /* one call where fcntl takes two */
+    if (ioctl(fd, FIONBIO, &value) == 0) /* one call where fcntl takes two */
+        return SS_OK;
+    return os_is_refused(errno) || errno == ENOTTY ? result(nonblock_plainly(fd, on), err) : fail(err, errno);
 }
 
 enum ss_status os_kernel_timeout(int fd, bool sending, int32_t ms, struct ss_error *err)
@@ -137,6 +176,7 @@ enum ss_status os_describe(int fd, struct os_kind *kind, struct ss_error *err)
     if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
         return fail(err, EAFNOSUPPORT);
     *kind = (struct os_kind){ .family = family, .dgram = type == SOCK_DGRAM };
+    spare_signal(fd);
     return result(fcntl(fd, F_SETFD, FD_CLOEXEC), err);
 }
 
@@ -159,8 +199,9 @@ enum ss_status os_connect(int fd, const struct ss_addr *addr, bool *later, struc
 enum ss_status os_connected(int fd, struct ss_error *err)
 {
     struct pollfd pfd = { .fd = fd, .events = POLLOUT };
-    if (poll(&pfd, 1, 0) < 1)
-        return SS_WANT;
+    enum ss_status st = os_poll_now(&pfd, err);
+    if (st != SS_OK)
+        return st == SS_TIMEOUT ? SS_WANT : st;
     int code = 0;
     socklen_t len = sizeof code;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &len) == -1)
@@ -281,7 +322,8 @@ enum ss_status os_recv(int fd, void *buf, size_t len, int flags, size_t *got, st
 static ssize_t send_gathered(int fd, const struct iovec *iov, size_t n, int flags)
 {
     struct msghdr msg = { .msg_iov = (struct iovec *)iov };
-    msg.msg_iovlen = n < IOV_MAX ? n : IOV_MAX;
+    const uint16_t count = (uint16_t)(n < IOV_MAX ? n : IOV_MAX);
+    msg.msg_iovlen = count; /* an int, or a size_t */
     return sendmsg(fd, &msg, flags);
 }
 
@@ -363,11 +405,8 @@ enum ss_status os_next_length(int fd, int flags, size_t *len, struct ss_error *e
 bool os_has_input(int fd)
 {
     struct pollfd pfd = { .fd = fd, .events = POLLIN };
-    int ready;
-    do
-        ready = poll(&pfd, 1, 0);
-    while (ready == -1 && errno == EINTR);
-    return ready != 0;
+    struct ss_error ignored;
+    return os_poll_now(&pfd, &ignored) != SS_TIMEOUT;
 }
 
 enum ss_status os_group(int fd, bool join, const struct ss_addr *group, uint32_t iface, struct ss_error *err)

@@ -37,7 +37,7 @@ enum ss_status os_kernel_timeout(int fd, bool sending, int32_t ms, struct ss_err
 extern const bool os_kernel_bounds_calls;
 
 /* What an open descriptor is. SS_ERROR with EBADF, ENOTSOCK, EPROTOTYPE (neither stream nor datagram), EAFNOSUPPORT.
- * Sets close-on-exec. */
+ * Sets close-on-exec, and that sending raises no signal where that is the socket's to say. */
 struct os_kind {
     int family;
     bool dgram;

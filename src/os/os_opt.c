@@ -1,6 +1,7 @@
 #include "os/os_opt.h"
 
 #include <errno.h>
+#include <limits.h>      /* UCHAR_MAX */
 #include <netinet/in.h>  /* IPPROTO_* */
 #include <netinet/tcp.h> /* TCP_* */
 #include <string.h>      /* strcmp */
@@ -80,9 +81,25 @@ static enum ss_status result(int value, struct ss_error *err)
     return SS_ERROR;
 }
 
+static bool may_be_byte(int level, int opt, int value)
+{
+    return level == IPPROTO_IP && (opt == IP_MULTICAST_TTL || opt == IP_MULTICAST_LOOP) && value >= 0 &&
+           value <= UCHAR_MAX;
+}
+
+/* OpenBSD takes the multicast options of IPv4 as a byte only (ip(4)). */
+static int set_as_byte(int fd, int level, int opt, int value)
+{
+    unsigned char byte = (unsigned char)value;
+    return setsockopt(fd, level, opt, &byte, sizeof byte);
+}
+
 enum ss_status os_opt_set_raw(int fd, int level, int opt, int value, struct ss_error *err)
 {
-    return result(setsockopt(fd, level, opt, &value, sizeof value), err);
+    int done = setsockopt(fd, level, opt, &value, sizeof value);
+    if (done == -1 && errno == EINVAL && may_be_byte(level, opt, value))
+        done = set_as_byte(fd, level, opt, value);
+    return result(done, err);
 }
 
 bool os_opt_is_error(int level, int opt)

@@ -1,8 +1,11 @@
 #include "os/os_poll.h"
+#include "os/os_refused.h"
 
 #include <errno.h>
-#include <signal.h> /* ppoll */
-#include <time.h>   /* struct timespec */
+#include <fcntl.h>      /* fcntl */
+#include <signal.h>     /* ppoll */
+#include <sys/select.h> /* pselect */
+#include <time.h>       /* nanosleep */
 
 int os_poll_found(const struct pollfd *p)
 {
@@ -10,33 +13,137 @@ int os_poll_found(const struct pollfd *p)
            (p->revents & (POLLERR | POLLHUP) ? OS_TROUBLE : 0) | (p->revents & POLLNVAL ? OS_NOT_OPEN : 0);
 }
 
-#if defined(__APPLE__)
-/* No ppoll: milliseconds, rounded up, and never more than an int holds (the caller looks at its clock and asks again). */
-static int native_poll(struct pollfd *set, size_t n, int64_t timeout_ns)
+/* Milliseconds, rounded up. */
+static int plain_poll(struct pollfd *set, size_t n, int64_t timeout_ns)
 {
     int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
-    return poll(set, (nfds_t)n, ms > 1000000000 ? 1000000000 : (int)ms);
+    return poll(set, (nfds_t)n, (int)ms);
+}
+
+static struct timespec timespec_of(int64_t timeout_ns)
+{
+    return (struct timespec){ .tv_sec = (time_t)(timeout_ns / 1000000000), .tv_nsec = (long)(timeout_ns % 1000000000) };
+}
+
+#if defined(__APPLE__) /* no ppoll */
+static int native_poll(struct pollfd *set, size_t n, int64_t timeout_ns)
+{
+    return plain_poll(set, n, timeout_ns);
 }
 #else
 static int native_poll(struct pollfd *set, size_t n, int64_t timeout_ns)
 {
-    struct timespec ts = { .tv_sec = (time_t)(timeout_ns / 1000000000), .tv_nsec = (long)(timeout_ns % 1000000000) };
-    return ppoll(set, (nfds_t)n, timeout_ns < 0 ? NULL : &ts, NULL);
+    struct timespec ts = timespec_of(timeout_ns);
+    int found = ppoll(set, (nfds_t)n, timeout_ns < 0 ? NULL : &ts, NULL);
+    return found == -1 && os_is_refused(errno) ? plain_poll(set, n, timeout_ns) : found;
 }
 #endif
 
-enum ss_status os_poll(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready, struct ss_error *err)
+/* A sleep needs no poll(2). One without end is one that ends and is asked for again. */
+static int sleep_instead(int64_t timeout_ns)
 {
-    int found = native_poll(set, n, timeout_ns);
+    struct timespec ts = timespec_of(timeout_ns < 0 ? os_wait_bound(INT64_MAX) : timeout_ns);
+    return nanosleep(&ts, NULL);
+}
+
+/* What a wait of `bound_ns` instead of `timeout_ns` has come to. */
+static enum ss_status result(int found, int64_t timeout_ns, int64_t bound_ns, unsigned *ready, struct ss_error *err)
+{
     if (found > 0) {
         *ready = (unsigned)found;
         return SS_OK;
     }
     if (found == 0)
-        return SS_TIMEOUT;
+        return bound_ns == timeout_ns && timeout_ns >= 0 ? SS_TIMEOUT : SS_WANT;
     int code = errno;
     if (code == EINTR || code == EAGAIN)
         return SS_WANT;
     *err = (struct ss_error){ SS_SYSTEM, code };
     return SS_ERROR;
+}
+
+enum ss_status os_poll(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready, struct ss_error *err)
+{
+    int64_t bound_ns = os_wait_bound(timeout_ns);
+    int found = native_poll(set, n, bound_ns);
+    if (found == -1 && n == 0 && errno != EINTR)
+        found = sleep_instead(bound_ns);
+    return result(found, timeout_ns, bound_ns, ready, err);
+}
+
+/* With select */
+
+struct sets {
+    fd_set readable, writable;
+    int end; /* no descriptor in them is as large */
+};
+
+static bool has_sets(struct sets *sets, const struct pollfd *set, size_t n)
+{
+    FD_ZERO(&sets->readable);
+    FD_ZERO(&sets->writable);
+    sets->end = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (set[i].fd < 0 || set[i].fd >= FD_SETSIZE)
+            return false;
+        const unsigned fd = (unsigned)set[i].fd; /* the macros of musl want it so */
+        if (set[i].events & POLLIN)
+            FD_SET(fd, &sets->readable);
+        if (set[i].events & POLLOUT)
+            FD_SET(fd, &sets->writable);
+        sets->end = set[i].fd < sets->end ? sets->end : set[i].fd + 1;
+    }
+    return true;
+}
+
+static short found_in(const struct sets *sets, const struct pollfd *p)
+{
+    const unsigned fd = (unsigned)p->fd;
+    bool readable = (p->events & POLLIN) && FD_ISSET(fd, &sets->readable);
+    bool writable = (p->events & POLLOUT) && FD_ISSET(fd, &sets->writable);
+    return (short)((readable ? POLLIN : 0) | (writable ? POLLOUT : 0));
+}
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) != -1;
+}
+
+/* select(2) tells of one that is not open, and not of which. */
+static int spread(struct pollfd *set, size_t n, const struct sets *sets)
+{
+    int ready = 0;
+    for (size_t i = 0; i < n; i++) {
+        set[i].revents = sets ? found_in(sets, &set[i]) : is_open(set[i].fd) ? 0 : POLLNVAL;
+        ready += set[i].revents != 0;
+    }
+    return ready;
+}
+
+enum ss_status os_poll_select(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready, struct ss_error *err)
+{
+    struct sets sets;
+    int64_t bound_ns = os_wait_bound(timeout_ns);
+    struct timespec ts = timespec_of(bound_ns);
+    if (!has_sets(&sets, set, n)) {
+        *err = (struct ss_error){ SS_SYSTEM, EINVAL };
+        return SS_ERROR;
+    }
+    int found = pselect(sets.end, &sets.readable, &sets.writable, NULL, timeout_ns < 0 ? NULL : &ts, NULL);
+    bool not_open = found == -1 && errno == EBADF;
+    if (found > 0 || not_open)
+        found = spread(set, n, not_open ? NULL : &sets);
+    return not_open && found == 0 ? SS_WANT : result(found, timeout_ns, bound_ns, ready, err);
+}
+
+enum ss_status os_poll_now(struct pollfd *p, struct ss_error *err)
+{
+    unsigned ready;
+    enum ss_status st;
+    do {
+        st = os_poll(p, 1, 0, &ready, err);
+        if (st == SS_ERROR && err->code == EINVAL)
+            st = os_poll_select(p, 1, 0, &ready, err);
+    } while (st == SS_WANT);
+    return st;
 }

@@ -26,9 +26,24 @@ static inline struct pollfd os_poll_for(int fd, bool reading, bool writing)
 
 int os_poll_found(const struct pollfd *p);
 
+/* What a system is asked to wait at most: a time_t may have 32 bits, and some systems refuse very long waits. Whoever asked
+ * for more looks at its clock and asks again. */
+static inline int64_t os_wait_bound(int64_t timeout_ns)
+{
+    const int64_t day_ns = (int64_t)86400 * 1000000000;
+    return timeout_ns < day_ns ? timeout_ns : day_ns;
+}
+
 /* Waits until one of `n` is ready, at most timeout_ns (negative: without end).
- * SS_OK: *ready of them are; SS_WANT: a signal came; SS_TIMEOUT; SS_ERROR. */
+ * SS_OK: *ready of them are; SS_WANT: a signal came, or so long a wait has to be asked for again; SS_TIMEOUT; SS_ERROR.
+ * EINVAL: there are more of them than RLIMIT_NOFILE allows. */
 enum ss_status os_poll(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready, struct ss_error *err);
+
+/* The same where poll(2) says EINVAL: with select(2), which knows no such limit but one of its own (FD_SETSIZE: EINVAL). */
+enum ss_status os_poll_select(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready, struct ss_error *err);
+
+/* Whether one descriptor is ready now: SS_OK | SS_TIMEOUT: no | SS_ERROR. */
+enum ss_status os_poll_now(struct pollfd *p, struct ss_error *err);
 
 #pragma GCC visibility pop
 

@@ -45,6 +45,10 @@ extern const bool os_poller_is_edged;
 enum ss_status os_poller_open(struct os_poller **poller, const struct ss_mem *mem, struct ss_error *err);
 void os_poller_close(struct os_poller *poller); /* NULL is allowed */
 
+/* The same in a child process, for the poller of its parent, which goes on with it undisturbed. A descriptor of the poller
+ * that the child did not inherit is not closed: its number may be another's by now. */
+void os_poller_abandon(struct os_poller *poller);
+
 /* events: OS_CAN_READ | OS_CAN_WRITE. `foreign`: others may close the descriptor behind our back, or watch it as well; it is
  * forgotten after each wait. SS_OK | SS_ERROR. */
 enum ss_status os_poller_watch(struct os_poller *poller, int fd, int events, bool foreign, struct ss_error *err);
@@ -52,8 +56,8 @@ enum ss_status os_poller_watch(struct os_poller *poller, int fd, int events, boo
 /* The descriptor is not ours any more, and nothing of it is to be reported; `closing`: it ceases to exist. */
 void os_poller_forget(struct os_poller *poller, int fd, bool closing);
 
-/* Waits until something is to be reported, timeout_ns at most (negative: without end). SS_OK and *n > 0 | SS_TIMEOUT |
- * SS_WANT: a signal came | SS_ERROR. */
+/* Waits until something is to be reported, timeout_ns at most (negative: without end); a very long wait may end early.
+ * SS_OK and *n > 0 | SS_TIMEOUT | SS_WANT: a signal came | SS_ERROR. */
 enum ss_status os_poller_wait(struct os_poller *poller, int64_t timeout_ns, struct os_event events[OS_EVENTS],
                               size_t *n, struct ss_error *err);
 

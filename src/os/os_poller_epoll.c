@@ -2,22 +2,24 @@
  * begins, none when it ends. */
 #include "os/os_poller.h"
 #include "os/os_known.h"
+#include "os/os_refused.h"
 
 #if SS_POLLER == SS_EPOLL
 #include <errno.h>
-#include <limits.h> /* INT_MAX */
+#include <fcntl.h> /* fcntl */
+#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <unistd.h> /* close */
+#include <unistd.h> /* close, pipe, read, write */
 
 const bool os_poller_is_edged = true;
 
 struct os_poller {
     struct ss_mem mem;
     int fd;
-    int wake;              /* an eventfd, made when first needed; 0: there is none yet */
+    int wake[2];           /* what is readable, and what makes it so (the same for an eventfd); -1: not made yet */
     bool is_awake;         /* it is readable */
-    bool no_pwait2;        /* a kernel before 5.11 */
+    bool no_pwait2;        /* a kernel before 5.11, or it is refused */
     struct os_known known; /* registered and ours */
 };
 
@@ -27,12 +29,23 @@ static enum ss_status fail(struct ss_error *err, int code)
     return SS_ERROR;
 }
 
+static int open_epoll(void)
+{
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    if (fd != -1 || !os_is_refused(errno))
+        return fd;
+    fd = epoll_create(1);
+    if (fd != -1)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return fd;
+}
+
 enum ss_status os_poller_open(struct os_poller **poller, const struct ss_mem *mem, struct ss_error *err)
 {
     struct os_poller *p = ss_mem_resize(mem, NULL, 0, sizeof *p);
     if (!p)
         return fail(err, ENOMEM);
-    *p = (struct os_poller){ .mem = *mem, .fd = epoll_create1(EPOLL_CLOEXEC) };
+    *p = (struct os_poller){ .mem = *mem, .fd = open_epoll(), .wake = { -1, -1 } };
     if (p->fd == -1) {
         int code = errno;
         ss_mem_free(mem, p, sizeof *p);
@@ -42,16 +55,29 @@ enum ss_status os_poller_open(struct os_poller **poller, const struct ss_mem *me
     return SS_OK;
 }
 
+static void close_ends(const int ends[2])
+{
+    if (ends[0] != -1)
+        close(ends[0]);
+    if (ends[1] != ends[0])
+        close(ends[1]);
+}
+
 void os_poller_close(struct os_poller *p)
 {
     if (!p)
         return;
     close(p->fd);
-    if (p->wake > 0)
-        close(p->wake);
+    close_ends(p->wake);
     const struct ss_mem mem = p->mem;
     ss_mem_free(&mem, p->known.is, p->known.n);
     ss_mem_free(&mem, p, sizeof *p);
+}
+
+/* The child has inherited the descriptors, and what they stand for lives on as long as the parent has them. */
+void os_poller_abandon(struct os_poller *p)
+{
+    os_poller_close(p);
 }
 
 enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool foreign, struct ss_error *err)
@@ -85,7 +111,7 @@ void os_poller_forget(struct os_poller *p, int fd, bool closing)
 static int wait_ms(struct os_poller *p, struct epoll_event *found, int64_t timeout_ns)
 {
     int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
-    return epoll_wait(p->fd, found, OS_EVENTS, ms > INT_MAX ? INT_MAX : (int)ms);
+    return epoll_wait(p->fd, found, OS_EVENTS, (int)ms);
 }
 
 #if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
@@ -101,7 +127,7 @@ static int wait_for_events(struct os_poller *p, struct epoll_event *found, int64
         struct timespec ts = { .tv_sec = (time_t)(timeout_ns / 1000000000),
                                .tv_nsec = (long)(timeout_ns % 1000000000) };
         int n = epoll_pwait2(p->fd, found, OS_EVENTS, &ts, NULL);
-        if (n != -1 || errno != ENOSYS)
+        if (n != -1 || !os_is_refused(errno))
             return n;
         p->no_pwait2 = true;
     }
@@ -111,10 +137,9 @@ static int wait_for_events(struct os_poller *p, struct epoll_event *found, int64
 
 static void fall_asleep(struct os_poller *p)
 {
-    eventfd_t count;
+    uint64_t count;
     if (p->is_awake)
-        eventfd_read(p->wake, &count);
-    p->is_awake = false;
+        p->is_awake = read(p->wake[0], &count, sizeof count) == -1 && errno == EINTR;
 }
 
 static struct os_event report(const struct epoll_event *e)
@@ -131,31 +156,47 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
                               struct ss_error *err)
 {
     struct epoll_event found[OS_EVENTS];
-    int got = wait_for_events(p, found, p->is_awake ? 0 : timeout_ns);
+    int got = wait_for_events(p, found, p->is_awake ? 0 : os_wait_bound(timeout_ns));
     int code = errno;
     fall_asleep(p);
     if (got == -1)
         return code == EINTR ? SS_WANT : fail(err, code);
     *n = 0;
     for (int i = 0; i < got; i++)
-        if (p->wake == 0 || found[i].data.fd != p->wake)
+        if (found[i].data.fd != p->wake[0])
             events[(*n)++] = report(&found[i]);
     return *n > 0 ? SS_OK : SS_TIMEOUT;
+}
+
+static bool open_ends(int ends[2])
+{
+    ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (ends[0] != -1 || !os_is_refused(errno))
+        return ends[0] != -1;
+    if (pipe(ends) == -1)
+        return false;
+    for (int i = 0; i < 2; i++) {
+        fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+        fcntl(ends[i], F_SETFL, O_NONBLOCK);
+    }
+    return true;
 }
 
 static bool has_wake(struct os_poller *p)
 {
     struct epoll_event event = { .events = EPOLLIN };
-    if (p->wake > 0)
+    int ends[2];
+    if (p->wake[0] != -1)
         return true;
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    event.data.fd = fd;
-    if (fd <= 0 || epoll_ctl(p->fd, EPOLL_CTL_ADD, fd, &event) == -1) {
-        if (fd >= 0)
-            close(fd);
+    if (!open_ends(ends))
+        return false;
+    event.data.fd = ends[0];
+    if (epoll_ctl(p->fd, EPOLL_CTL_ADD, ends[0], &event) == -1) {
+        close_ends(ends);
         return false;
     }
-    p->wake = fd;
+    p->wake[0] = ends[0];
+    p->wake[1] = ends[1];
     return true;
 }
 
@@ -167,7 +208,8 @@ int os_poller_fd(struct os_poller *p)
 
 void os_poller_wake(struct os_poller *p)
 {
+    const uint64_t one = 1;
     if (!p->is_awake && has_wake(p))
-        p->is_awake = eventfd_write(p->wake, 1) == 0;
+        p->is_awake = write(p->wake[1], &one, sizeof one) == sizeof one;
 }
 #endif

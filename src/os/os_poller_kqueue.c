@@ -41,14 +41,22 @@ enum ss_status os_poller_open(struct os_poller **poller, const struct ss_mem *me
     return SS_OK;
 }
 
+/* A child does not inherit the queue (kqueue(2)). */
+void os_poller_abandon(struct os_poller *p)
+{
+    if (!p)
+        return;
+    const struct ss_mem mem = p->mem;
+    ss_mem_free(&mem, p->known.is, p->known.n);
+    ss_mem_free(&mem, p, sizeof *p);
+}
+
 void os_poller_close(struct os_poller *p)
 {
     if (!p)
         return;
     close(p->fd);
-    const struct ss_mem mem = p->mem;
-    ss_mem_free(&mem, p->known.is, p->known.n);
-    ss_mem_free(&mem, p, sizeof *p);
+    os_poller_abandon(p);
 }
 
 static int change(struct os_poller *p, int fd, int filter, int flags)
@@ -100,8 +108,7 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
                               struct ss_error *err)
 {
     struct kevent found[OS_EVENTS];
-    const int64_t day_ns = (int64_t)86400 * 1000000000; /* some systems refuse very long ones; the caller asks again */
-    timeout_ns = timeout_ns > day_ns ? day_ns : timeout_ns;
+    timeout_ns = os_wait_bound(timeout_ns);
     struct timespec ts = { .tv_sec = (time_t)(timeout_ns / 1000000000), .tv_nsec = (long)(timeout_ns % 1000000000) };
     int got = kevent(p->fd, NULL, 0, found, OS_EVENTS, timeout_ns < 0 ? NULL : &ts);
     if (got == -1)

@@ -43,6 +43,11 @@ void os_poller_close(struct os_poller *p)
     ss_mem_free(&mem, p, sizeof *p);
 }
 
+void os_poller_abandon(struct os_poller *p)
+{
+    os_poller_close(p);
+}
+
 static bool has_place(struct os_poller *p, size_t fd)
 {
     if (fd < p->nplaces)

@@ -77,13 +77,13 @@ static bool usable(const struct ss_interest *want)
 }
 
 /* Waits for what the operation wants, `left_ns` at most; signals end neither that time nor the operation's own. One that
- * has only used up its calls wants nothing. */
-static void wait_for(struct ss_op *op, int64_t left_ns)
+ * has only used up its calls wants nothing. SS_OK: it is to be stepped | SS_ERROR, in the operation. */
+static enum ss_status wait_for(struct ss_op *op, int64_t left_ns)
 {
     if (ss_io_is_spent(op->io))
-        return;
+        return SS_OK;
     struct pollfd set[16], spare[16];
-    struct ss_error ignored;
+    struct ss_error err;
     unsigned n = 0, nwants = op->wants ? op->nwants : 1;
     const struct ss_interest *wants = op->wants ? op->wants : &op->want;
     for (unsigned i = 0; i < nwants && n < sizeof set / sizeof *set; i++)
@@ -91,7 +91,12 @@ static void wait_for(struct ss_op *op, int64_t left_ns)
             set[n++] = os_poll_for(wants[i].fd, wants[i].events & SS_READABLE, wants[i].events & SS_WRITABLE);
     int64_t timer_ns = op->after_ms > 0 ? (int64_t)op->after_ms * 1000000 : -1;
     int64_t until_ns = earlier(left_ns, timer_ns);
-    op->due = ss_wait_any(set, n, spare, until_ns, &ignored) == SS_TIMEOUT && until_ns == timer_ns;
+    enum ss_status st = ss_wait_any(set, n, spare, until_ns, &err);
+    op->due = st == SS_TIMEOUT && until_ns == timer_ns;
+    if (st != SS_ERROR)
+        return SS_OK;
+    op->error = err;
+    return st;
 }
 
 static enum ss_status wait_and_step(struct ss_op *op, int64_t spin_ns, int64_t deadline_ns, bool endless)
@@ -101,8 +106,9 @@ static enum ss_status wait_and_step(struct ss_op *op, int64_t spin_ns, int64_t d
         int64_t left_ns = endless ? -1 : ss_deadline_left(deadline_ns);
         if (left_ns == 0)
             return SS_TIMEOUT;
-        wait_for(op, left_ns);
-        st = try_for(op, spin_ns);
+        st = wait_for(op, left_ns);
+        if (st == SS_OK)
+            st = try_for(op, spin_ns);
     }
     return st;
 }

@@ -18,8 +18,9 @@ void ss_pause(int64_t timeout_ns)
 {
     unsigned ready;
     struct ss_error ignored;
+    enum ss_status st;
     int64_t deadline_ns = timeout_ns < 0 ? 0 : ss_deadline_after(timeout_ns);
     do
-        os_poll(NULL, 0, timeout_ns < 0 ? timeout_ns : ss_deadline_left(deadline_ns), &ready, &ignored);
-    while (timeout_ns < 0 || ss_deadline_left(deadline_ns) > 0);
+        st = os_poll(NULL, 0, timeout_ns < 0 ? timeout_ns : ss_deadline_left(deadline_ns), &ready, &ignored);
+    while (st != SS_ERROR && (timeout_ns < 0 || ss_deadline_left(deadline_ns) > 0));
 }

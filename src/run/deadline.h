@@ -14,7 +14,7 @@ int64_t ss_deadline_after(int64_t timeout_ns);
 /* What is left until then, 0 when it has passed. */
 int64_t ss_deadline_left(int64_t deadline_ns);
 
-/* Waits `timeout_ns`; signals do not end it. */
+/* Waits `timeout_ns`; signals do not end it. Where no way to sleep is left it ends at once. */
 void ss_pause(int64_t timeout_ns);
 
 #pragma GCC visibility pop

@@ -60,10 +60,26 @@ static void join_lines(struct ss_line *line, struct ss_line *from)
 
 /* The poller */
 
+/* Whether there is a poller that this process has made. */
+static bool is_ours(const struct ss_loop *loop)
+{
+    ss_env_forked(loop->env);
+    return loop->poller && loop->forks == loop->env->forks;
+}
+
+static void give_up_poller(struct ss_loop *loop)
+{
+    if (is_ours(loop))
+        os_poller_close(loop->poller);
+    else
+        os_poller_abandon(loop->poller);
+    loop->poller = NULL;
+}
+
 /* Somebody else's loop sleeps, and does not see that there is something to do here now. */
 static void notify(struct ss_loop *loop)
 {
-    if (loop->is_watched && loop->poller && loop->forks == loop->env->forks)
+    if (loop->is_watched && is_ours(loop))
         os_poller_wake(loop->poller);
 }
 
@@ -88,14 +104,10 @@ static void watch_anew(struct ss_loop *loop)
 /* A child process shares the poller with its parent, and whatever it did there would disturb that. */
 static enum ss_status poller_of(struct ss_loop *loop, struct ss_error *err)
 {
-    ss_env_forked(loop->env);
-    if (loop->forks != loop->env->forks) {
-        os_poller_close(loop->poller);
-        loop->poller = NULL;
-        loop->forks = loop->env->forks;
-    }
-    if (loop->poller)
+    if (is_ours(loop))
         return SS_OK;
+    give_up_poller(loop);
+    loop->forks = loop->env->forks;
     enum ss_status st = os_poller_open(&loop->poller, &loop->env->pool.mem, err);
     if (st == SS_OK)
         watch_anew(loop);
@@ -550,7 +562,7 @@ enum ss_status ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*is_
 /* Those who still wait are not asked: their memory may be gone. */
 void ss_loop_fini(struct ss_loop *loop)
 {
-    os_poller_close(loop->poller);
+    give_up_poller(loop);
     ss_timers_fini(&loop->timers);
     ss_mem_free(&loop->env->pool.mem, loop->by_fd, loop->nfds * sizeof(struct ss_watch *));
     loop->env->loop = NULL;

@@ -4,18 +4,19 @@
  * What a test on it shows: that the poller compiles, calls kqueue as the page describes it, and keeps its contract with
  * any kqueue that behaves like this one: the two filters of a descriptor are separate, with EV_CLEAR what was retrieved
  * comes again only when something happens, EV_ADD of what is there already looks anew, EV_DELETE of what is not there
- * is ENOENT, EV_EOF comes with an end or an error, and the last close of a descriptor takes its filters along.
+ * is ENOENT, EV_EOF comes with an end or an error, the last close of a descriptor takes its filters along, and a
+ * child process has no queue.
  *
  * What it does not show: how a kernel that has kqueue behaves. When a filter fires is decided by Linux here; `data` and
- * `fflags` are 0 but for EV_EOF; a child process has the queue, where BSD's has not; regular files can't be
- * watched. Only a run on such a system shows that.
+ * `fflags` are 0 but for EV_EOF; regular files can't be watched. Only a run on such a system shows that.
  *
  * A queue is an epoll that watches two others, one for each filter: so it is itself readable when there is something to
  * retrieve. close(2) is wrapped by the linker (--wrap=close) so that they go with it. */
 #include "sys/event.h"
 
 #include <errno.h>
-#include <poll.h> /* ppoll */
+#include <poll.h>    /* ppoll */
+#include <pthread.h> /* pthread_atfork */
 #include <stdbool.h>
 #include <stdlib.h> /* abort */
 #include <sys/epoll.h>
@@ -35,6 +36,7 @@ struct queue {
 };
 
 static struct queue queues[QUEUES];
+static pthread_once_t atfork = PTHREAD_ONCE_INIT;
 
 static struct queue *find(int kq)
 {
@@ -75,9 +77,32 @@ static int add(int epoll, int fd, uint32_t wanted)
     return value == -1 && errno == EEXIST ? epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event) : value;
 }
 
+static void close_queue(struct queue *q)
+{
+    __real_close(q->outer);
+    __real_close(q->inner[READING]);
+    __real_close(q->inner[WRITING]);
+    __real_close(q->user);
+    q->open = false;
+}
+
+static void lose_queues(void)
+{
+    for (int i = 0; i < QUEUES; i++)
+        if (queues[i].open)
+            close_queue(&queues[i]);
+}
+
+static void watch_forks(void)
+{
+    if (pthread_atfork(NULL, NULL, lose_queues) != 0)
+        abort();
+}
+
 /* It takes one descriptor of the process where the real one does, and three more. */
 int kqueue(void)
 {
+    pthread_once(&atfork, watch_forks);
     struct queue *q = find_free();
     *q = (struct queue){ .outer = epoll_create1(0),
                          .inner = { NONE, NONE },
@@ -99,13 +124,10 @@ int kqueue(void)
 int __wrap_close(int fd)
 {
     struct queue *q = find(fd);
-    if (q) {
-        __real_close(q->inner[READING]);
-        __real_close(q->inner[WRITING]);
-        __real_close(q->user);
-        q->open = false;
-    }
-    return __real_close(fd);
+    if (!q)
+        return __real_close(fd);
+    close_queue(q);
+    return 0;
 }
 
 /* Changes */

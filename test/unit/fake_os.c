@@ -174,6 +174,8 @@ FAKE(os_kernel_timeout);
 enum ss_status __wrap_os_kernel_timeout(int fd, bool sending, int32_t ms, struct ss_error *err)
 {
     CHECK(sending);
+    if (fake.no_bounds)
+        return fail(err, EPERM);
     fake_fd(fd)->bound_ms = ms;
     return result(0, err);
 }

@@ -49,6 +49,7 @@ struct fake_os {
     int failing_socket; /* the socket(2) with this number fails (the first is 1; 0: none does) */
     int failing_option; /* the same for setsockopt(2) */
     int noptions;
+    bool no_bounds; /* SO_SNDTIMEO is refused */
 
     int64_t lookup_ns;     /* how long a look-up takes */
     int lookup_error;      /* EAI_*; 0: it finds the addresses */

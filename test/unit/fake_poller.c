@@ -95,9 +95,19 @@ void __wrap_os_poller_close(struct os_poller *p)
 {
     if (!p)
         return;
-    CHECK(p->open);
+    check_ours(p);
     p->open = false;
     polling.closes++;
+}
+
+FAKE(os_poller_abandon);
+void __wrap_os_poller_abandon(struct os_poller *p)
+{
+    if (!p)
+        return;
+    CHECK(p->open && p->of_parent);
+    p->open = p->of_parent = false;
+    polling.abandons++;
 }
 
 FAKE(os_poller_watch);

@@ -34,8 +34,8 @@ struct fake_polling {
     bool child;  /* the next who asks is told that it is one */
     bool signal; /* the next wait ends for it */
 
-    int opens, closes, watches, forgets, closings, waits, wakes; /* how often they were called */
-    int failing_open, failing_watch, failing_wait, failure;      /* the call with this number fails, with that errno */
+    int opens, closes, abandons, watches, forgets, closings, waits, wakes; /* how often they were called */
+    int failing_open, failing_watch, failing_wait, failure; /* the call with this number fails, with that errno */
 
     int recvs;        /* calls of os_recv */
     size_t available; /* bytes that they get */

@@ -5,6 +5,7 @@
 #include "pair.h"
 #include "run/block.h"
 #include "run/deadline.h"
+#include "run/wait.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,6 +21,19 @@ static const double LATE_MS = 400;
 static int64_t ns(double ms)
 {
     return (int64_t)(ms * 1e6);
+}
+
+/* A wait that fails, when it is told to. */
+static int wait_failure;
+
+__typeof__(ss_wait_any) __real_ss_wait_any, __wrap_ss_wait_any;
+enum ss_status __wrap_ss_wait_any(struct pollfd *set, size_t n, struct pollfd *spare, int64_t timeout_ns,
+                                  struct ss_error *err)
+{
+    if (wait_failure == 0)
+        return __real_ss_wait_any(set, n, spare, timeout_ns, err);
+    *err = (struct ss_error){ SS_SYSTEM, wait_failure };
+    return SS_ERROR;
 }
 
 /* An operation that keeps a log of its steps: a letter for the turn, "!" when it is told that its time has come. */
@@ -681,6 +695,22 @@ static void test_signals_do_not_move_the_deadline(void)
     pair_close(&pair);
 }
 
+/* It would fail again and again: the call ends with it. */
+static void test_a_wait_that_fails(void)
+{
+    struct pair pair;
+    pair_open(&pair);
+    wait_failure = ENOMEM;
+    for (double timeout_ms = -1; timeout_ms < 200; timeout_ms += 90) {
+        struct fake fake = make_fake(&pair, SS_BY_POLL, "w");
+        enum ss_status st = ss_block_run(&fake.op, &pair.sock, ns(timeout_ms));
+        CHECKF(st == SS_ERROR && fake.op.error.code == ENOMEM, "status %d, error %d", st, fake.op.error.code);
+        CHECK(fake.steps <= 2);
+    }
+    wait_failure = 0;
+    pair_close(&pair);
+}
+
 int main(void)
 {
     RUN(test_no_time);
@@ -700,6 +730,7 @@ int main(void)
     RUN(test_an_operation_with_its_own_descriptors);
     RUN(test_an_operation_without_a_socket);
     RUN(test_a_descriptor_without_kernel_timeouts);
+    RUN(test_a_wait_that_fails);
     RUN(test_waiting_for_bytes);
     RUN(test_waiting_for_room);
     RUN(test_only_what_is_wanted_counts);

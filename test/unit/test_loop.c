@@ -1192,12 +1192,13 @@ static void test_no_memory(void)
 
 static void check_new_poller(const struct bench *b, int opens)
 {
-    CHECKF(polling.opens == opens && polling.closes == opens - 1, "%d pollers were made, %d closed", polling.opens,
+    CHECKF(polling.opens == opens && polling.closes == 0, "%d pollers were made, %d closed", polling.opens,
            polling.closes);
+    CHECKF(polling.abandons == opens - 1, "%d were given up", polling.abandons);
     CHECK(b->loop.poller == fake_poll_now());
 }
 
-/* A new poller with all that was watched in the old one, to which nothing is done but to close it (fake_poller.c). */
+/* A new poller with all that was watched in the old one, to which nothing is done but to abandon it (fake_poller.c). */
 static void test_a_child_process(void)
 {
     struct bench b;
@@ -1248,6 +1249,31 @@ static void test_a_grandchild(void)
     run(&b);
     check_new_poller(&b, 3);
     check_log(&b, "in the grandchild", "0a 0b 0c 5a 5a=ok 6b 6b=ok 7c 7c=ok");
+    bench_close(&b);
+}
+
+/* One that does nothing with it but to end. */
+static void test_a_child_process_that_only_ends(void)
+{
+    struct bench b;
+    bench_open(&b, "");
+    polling.child = true;
+    bench_close(&b);
+    CHECKF(polling.closes == 0 && polling.abandons == 1, "%d closed", polling.closes);
+}
+
+/* Nor does it wake whoever waits for the parent's. */
+static void test_a_child_process_wakes_nobody(void)
+{
+    struct bench b;
+    struct ss_error err;
+    int fd;
+    bench_open(&b, "");
+    struct call *standing = start_standing(&b, -1);
+    CHECK(ss_loop_fd(&b.loop, &fd, &err) == SS_OK);
+    polling.child = true;
+    ss_loop_end(&b.loop, &standing->waiter, SS_OK);
+    CHECKF(polling.wakes == 0, "%d wakes", polling.wakes);
     bench_close(&b);
 }
 
@@ -1480,6 +1506,8 @@ int main(void)
     RUN(test_a_child_process);
     RUN(test_a_child_process_closes_first);
     RUN(test_a_grandchild);
+    RUN(test_a_child_process_that_only_ends);
+    RUN(test_a_child_process_wakes_nobody);
     RUN(test_no_poller_in_a_child_process);
     RUN(test_one_that_cannot_be_watched_in_a_child_process);
     RUN(test_what_spares_a_receive);

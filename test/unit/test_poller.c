@@ -1135,21 +1135,35 @@ static void test_two_pollers(void)
 
 static struct os_poller *inherited;
 
-static void close_inherited(int fd)
+static int inherited_fd;
+
+static bool is_open(int fd)
 {
-    (void)fd;
-    os_poller_close(inherited);
+    return fcntl(fd, F_GETFD) != -1;
 }
 
-/* A child process closes its copy, and that is all. */
-static void test_a_child_closes_it(void)
+/* Where the child has not inherited the descriptor, its number is another's. */
+static void abandon_inherited(int fd)
+{
+    bool was_open = is_open(inherited_fd);
+    if (!was_open && inherited_fd >= 0)
+        good(dup2(fd, inherited_fd));
+    os_poller_abandon(inherited);
+    os_poller_abandon(NULL);
+    if (inherited_fd >= 0 && is_open(inherited_fd) == was_open)
+        _exit(1);
+}
+
+/* A child process gives up its copy, and that is all. */
+static void test_a_child_abandons_it(void)
 {
     struct ends ends;
     open_stream(&ends);
     inherited = open_poller();
     watch(inherited, ends.fd, OS_CAN_READ, false);
     settle(inherited, ends.fd);
-    CHECK(child_succeeds(child_start(close_inherited, -1)));
+    inherited_fd = os_poller_fd(inherited);
+    CHECK(child_succeeds(child_start(abandon_inherited, ends.other)));
     give(&ends);
     CHECK_REPORTED("afterwards", inherited, ends.fd, OS_CAN_READ);
     os_poller_close(inherited);
@@ -1256,7 +1270,7 @@ int main(void)
     RUN(test_its_descriptor_tells_of_reports);
     RUN(test_it_can_be_woken);
     RUN(test_two_pollers);
-    RUN(test_a_child_closes_it);
+    RUN(test_a_child_abandons_it);
     RUN(test_no_descriptor_for_it);
     RUN(test_no_memory);
     return check_end();

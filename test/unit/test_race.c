@@ -479,6 +479,33 @@ static void test_the_kernel_waits_for_one_address(void)
     check_bound(race_by_name, "6n 4+5", 1000, false);
 }
 
+/* Where it can't be told how long, it does not wait, and the deadline holds all the same. */
+static void test_a_kernel_that_takes_no_bound(void)
+{
+    static const struct row rows[] = {
+        { "connected", "4+5", NULL, 0 },
+        { "at once", "4+", NULL, 0 },
+        { "refused", "4r5", NULL, ECONNREFUSED },
+        { "never", "4n", NULL, TIMED_OUT },
+    };
+    for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
+        const struct row *row = &rows[i / 2];
+        bool own = i % 2;
+        struct race r;
+        struct ss_error err;
+        race_open(&r, row->addresses);
+        fake.no_bounds = true;
+        if (own)
+            CHECK(ss_sock_open(&r.sock, AF_INET, &err) == SS_OK);
+        r.sock.named = own;
+        int code = race_by_number(&r, 1000);
+        CHECKF(code == row->code && fake.now_ns < fake_ms(1001), "%s: %d, %s", row->title, code, fake.log);
+        if (code == 0)
+            CHECK(!fake_fd(r.sock.io.fd)->nonblock && !r.sock.nonblock && r.sock.kernel_ms[1] == 0);
+        race_close(&r);
+    }
+}
+
 static void unix_target(struct ss_target *target)
 {
     struct ss_error err;
@@ -586,6 +613,7 @@ int main(void)
     RUN(test_a_bound_socket_that_is_closed);
     RUN(test_a_connected_socket);
     RUN(test_the_kernel_waits_for_one_address);
+    RUN(test_a_kernel_that_takes_no_bound);
     RUN(test_a_full_queue);
     RUN(test_a_full_queue_and_a_bound_socket);
     RUN(test_no_descriptor_and_no_option);
