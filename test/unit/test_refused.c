@@ -113,8 +113,14 @@ int __wrap_ppoll(struct pollfd *set, nfds_t n, const struct timespec *timeout, c
     return over ? 0 : __real_ppoll(set, n, timeout, mask);
 }
 
+#if defined(__linux__) && !defined(__GLIBC__)
+typedef unsigned message_flags; /* musl */
+#else
+typedef int message_flags;
+#endif
+
 FAKE(recvmmsg);
-int __wrap_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout)
+int __wrap_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, message_flags flags, struct timespec *timeout)
 {
     return is_refused("recvmmsg") ? -1 : __real_recvmmsg(fd, msgs, n, flags, timeout);
 }
@@ -132,7 +138,7 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
 }
 
 FAKE(sendmmsg);
-int __wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+int __wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, message_flags flags)
 {
     return is_refused("sendmmsg") ? -1 : __real_sendmmsg(fd, msgs, n, flags);
 }
