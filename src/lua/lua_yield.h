@@ -47,8 +47,6 @@ void lss_move_call(lua_State *L, lua_State *co, int n);
 /* Pushes `message` with the traceback of `co` onto L. */
 void lss_traceback(lua_State *L, lua_State *co, const char *message);
 
-#define LSS_CLOSES (LUA_VERSION_NUM >= 504) /* there are such variables */
-
 /* Closes the <close> variables of a coroutine that is suspended, or has failed and has its error on top of its stack. True: they
  * are left with an error (that one, or one of theirs), which is moved to L. */
 bool lss_close_variables(lua_State *L, lua_State *co);
