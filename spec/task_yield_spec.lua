@@ -37,7 +37,9 @@ local function waits()
         { "put", function() return full:put("x") end, function() full:get(1) end },
         { "read", function() return a:read(1) end, function() b:write "x" end },
         { "select", function() return (socket.select({ a }, nil)) end, function() b:write "x" end },
-        { "accept", function() return (listener:accept()) end, function() socket.tcp():connect(listener:getsockname()) end },
+        { "accept", function() return (listener:accept()) end, function()
+            socket.tcp():connect(listener:getsockname())
+        end },
         { "wait", function() return slow:wait() end, function() ch:put("x", 1) end },
         { "turn", function() return socket.sleep(0) end, function() end },
     }
@@ -65,8 +67,8 @@ describe("a task that yields by itself", function()
 
     survives("anything, before and after each call that waits, with any number of values", [[
         local function values(task, mark, other)
-            return { task, mark or true, other, coroutine.running() or true, socket.loop(), socket.channel(), (socket.pair()),
-                socket.udp(), "s", 1.5, false, {}, print, function() end, io.stdout }
+            return { task, mark or true, other, coroutine.running() or true, socket.loop(), socket.channel(),
+                (socket.pair()), socket.udp(), "s", 1.5, false, {}, print, function() end, io.stdout }
         end
         for i = 1, 8 do
             for after = 0, 1 do
