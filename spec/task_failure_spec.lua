@@ -1,4 +1,4 @@
--- A failed task that nobody can wait for is told to socket.onerror before the loop sleeps: whatever the main program waits
+-- A failed task that nobody can wait for is told to socket.onerror before the loop sleeps: whatever main waits
 -- in, without garbage being made, and without collecting for nothing.
 
 local t = require "support.t"
@@ -41,7 +41,8 @@ describe("a failed task that nobody can wait for", function()
               socket.onerror = function() told = told + 1 socket.tcp():connect(l:getsockname()) end
               assert(l:accept())]] },
         { "selects", "assert(#socket.select({ a }, nil, 10) == 1)" },
-        { "gets", "local ch = socket.channel() socket.onerror = function() told = 1 ch:put(1, 0) end assert(ch:get(10))" },
+        { "gets",
+            "local ch = socket.channel() socket.onerror = function() told = 1 ch:put(1, 0) end assert(ch:get(10))" },
         { "waits for a task", "local r = spawn(a.read, a, 1) assert(r:wait(10))" },
         { "runs", "spawn(a.read, a, 1) assert(pcall(socket.run))" },
         { "sleeps", "socket.sleep(0.3)" },
