@@ -1,5 +1,5 @@
--- Calls that need not wait: others have their turn after some of them where a task can be suspended, and nowhere does one
--- raise since it cannot.
+-- Calls that need not wait: others have their turn after some of them where a task can be suspended, and nowhere
+-- does one raise since it cannot.
 
 local t = require "support.t"
 local tasks = require "support.tasks"
