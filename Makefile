@@ -84,6 +84,9 @@ WRAP_host_oom := -Wl,--wrap=malloc,--wrap=free # counts what the module takes be
 # Unit tests know no Lua. One program a test_*.c; the other files there are linked to each of them.
 UNIT_DIR := $(BUILD)/unit
 UNIT_SAN ?= $(SAN_FLAGS)
+ifeq ($(shell uname -s),Linux)
+UNIT_CPPFLAGS := -DSO_NOSIGPIPE=32766 # which other systems have: test_refused looks whether it is set
+endif
 UNIT_TESTS := $(patsubst test/unit/%.c,$(UNIT_DIR)/%,$(filter-out %/test_poller.c,$(wildcard test/unit/test_*.c)))
 UNIT_SOURCES := $(wildcard src/core/*.c src/os/*.c src/run/*.c) \
 	$(filter-out test/unit/test_%,$(wildcard test/unit/*.c))
@@ -99,9 +102,9 @@ FAKED_test_sock := socket
 FAKED_test_block := ss_wait_any
 FAKED_test_fork := madvise mmap munmap
 FAKED_test_dgram := os_join_received os_recv_many os_send_many os_splits_sent
-FAKED_test_lookup := freeaddrinfo getaddrinfo malloc pthread_create
+FAKED_test_lookup := eventfd fopen freeaddrinfo getaddrinfo malloc pthread_create
 FAKED_test_accept := accept4
-FAKED_test_refused := accept4 epoll_create1 epoll_pwait2 eventfd ioctl poll ppoll recvmmsg recvmsg sendmmsg setsockopt \
+FAKED_test_refused := accept4 epoll_create1 epoll_pwait2 eventfd ioctl poll ppoll recv recvfrom recvmmsg recvmsg sendmmsg setsockopt \
 	socket socketpair
 FAKED_test_peer := connect
 FAKED_test_transport := os_send
@@ -119,6 +122,9 @@ FAKED_test_poller_kqueue := close
 endif
 POLLER_TESTS := $(POLLERS:%=$(UNIT_DIR)/test_poller_%)
 UNIT_TESTS += $(POLLER_TESTS)
+ifneq ($(shell uname -s),Linux)
+UNIT_TESTS := $(filter-out %/test_refused,$(UNIT_TESTS))
+endif
 
 # Fuzz targets: with libFuzzer, and as unit tests that only replay what has been kept.
 FUZZ_CC ?= clang
@@ -170,7 +176,7 @@ $(filter-out $(POLLER_TESTS) $(REPLAYS),$(UNIT_TESTS)): $(UNIT_DIR)/%: $(UNIT_DI
 	$(LINK_UNIT)
 $(UNIT_DIR)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(call COMPILE,-Itest/unit,$(UNIT_SAN))
+	$(call COMPILE,-Itest/unit $(UNIT_CPPFLAGS),$(UNIT_SAN))
 
 # These have that poller in the place of the one that the module would have here.
 $(POLLER_TESTS): $(UNIT_DIR)/test_poller_%: $(UNIT_DIR)/obj/poller/%/test.o $(UNIT_DIR)/obj/poller/%/os.o \

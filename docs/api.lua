@@ -12,7 +12,7 @@ local reset = { "ERROR_RESET", "the peer reset the connection" }
 
 local resolving = {
     { "ERROR_NOTFOUND", "the host has no address, or is no host" },
-    { "gai_strerror", "any other failure of the name look-up" },
+    { "gai_strerror", "any other failure of the name look-up; `EAI_AGAIN` also if too many [go on](#deadlines)" },
 }
 
 local function errors(...)
@@ -67,7 +67,14 @@ api.rules = {
 
             A name look-up is the system's getaddrinfo(3), which nothing can end. Under a deadline, and in tasks,
             it runs on a thread of its own and is left to itself when the time is over, so with a timeout of 0 no
-            name is found. Numeric hosts and paths are never looked up.]],
+            name is found. Numeric hosts and paths are never looked up.
+
+            Of the look-ups that calls wait for, at most 64 run at once in a Lua state; the others queue, each within
+            the deadline of its call. Those left to themselves do not count among the 64. They go on until the
+            resolver gives up, with a silent name server and the defaults of resolv.conf(5) after ten seconds, and
+            while there are 256 of them a further look-up fails at once with the text of `EAI_AGAIN`. A name in
+            the hosts file, and `localhost`, is found whatever the others do. A look-up that runs takes a
+            thread with a stack of 256 KiB, of which it uses some 16, and the descriptors that the resolver opens.]],
     },
     {
         id = "bytes",
@@ -142,7 +149,8 @@ api.rules = {
             of `pcall(f)`, and instead of `for line in next_line do` a `while` loop that calls `next_line()` itself.
 
             *The rest.* `OPT_SPIN` has no effect while there are tasks. After a fork(2) the child has all tasks as
-            well, and neither process disturbs the other's.]],
+            well, and neither process disturbs the other's; a name look-up that was under way is begun anew in the
+            child, within the same deadline.]],
     },
 }
 

@@ -160,6 +160,27 @@ describe("detach", function()
         wire:close()
     end)
 
+    -- A listener that has tried to connect before has a time-out in the kernel, and hands it down.
+    it("leaves no time-out on the descriptor, wherever it came from", function()
+        local other, nobody = t.listener()
+        other:close()
+        local listener = socket.tcp()
+        listener:settimeout(5)
+        assert(listener:bind("127.0.0.1", 0))
+        t.fails(socket.ERROR_REFUSED, nil, listener:connect(nobody))
+        assert(listener:listen())
+        local client = socket.tcp()
+        client:settimeout(5)
+        assert(client:connect(listener:getsockname()))
+        for _, s in ipairs { assert(listener:accept()), client, listener } do
+            local again = assert(socket.fromfd(assert(s:detach())))
+            for _, opt in ipairs { sys.SO_RCVTIMEO, sys.SO_SNDTIMEO } do
+                assert.equal(0, (again:getopt(sys.SOL_SOCKET, opt))) -- the seconds of it
+            end
+            again:close()
+        end
+    end)
+
     it("fails on a fresh and on a closed socket", function()
         t.fails(socket.ERROR_CLOSED, nil, socket.tcp():detach())
         local s, wire = t.wire()

@@ -7,6 +7,9 @@ local space = require "support.space"
 local t = require "support.t"
 local tools = require "support.tools"
 
+-- Asks again after 3 s, since a question may be lost when there are many, and gives up after 15.
+local PATIENT = "timeout:3 attempts:5"
+
 local here_dir = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$" or "spec"
 
 describe("a look-up", function()
@@ -58,13 +61,13 @@ describe("a look-up", function()
 
     local storm = [[
         local function look_up(n, host, seconds)
-            local s, ends = socket.tcp(), { [true] = 0, [false] = 0 }
+            local s, ends = socket.tcp(), {}
             s:settimeout(seconds)
             local most = { lookups = 0, descriptors = 0 }
             for i = 1, n do
                 local ok, err = s:connect(host, 81)
-                assert(ok == nil and (err == socket.ERROR_TIMEOUT or err == socket.ERROR_REFUSED), err)
-                ends[err == socket.ERROR_TIMEOUT] = ends[err == socket.ERROR_TIMEOUT] + 1
+                assert(ok == nil)
+                ends[err] = (ends[err] or 0) + 1
                 for what in pairs(i % 10 == 0 and most or {}) do
                     most[what] = math.max(most[what], inside[what]())
                 end
@@ -73,26 +76,29 @@ describe("a look-up", function()
         end
     ]]
 
-    -- Eight look-ups at once are what the documentation states; each may have two sockets to ask with.
+    local AGAIN = "Temporary failure in name resolution" -- names_spec.lua compares it with the system's
+
+    -- As many threads as the documentation states; each may have two sockets to ask with.
     it("is given up a thousand times without growing threads, descriptors or memory", function()
         local here = space.open() or pending(space.why)
         local seconds = os.getenv "SSOCKET_LONG" and 0.2 or 0.002
         t.sys.watchdog(math.ceil(1000 * seconds * 2 + 60 * t.slow))
         here:nameserver()
         here:start_lua(storm .. ([[
-            local seconds, sanitized = %g, %s
+            local seconds, sanitized, again = %g, %s, %q
             local before = inside.descriptors()
-            look_up(200, "silent.test.", 0.002)
+            look_up(1000, "silent.test.", 0.002)
+            inside.settle()
             local memory = inside.memory()
-            local ends, most = inside.takes(1000 * seconds, math.huge, look_up, 1000, "silent.test.", seconds)
-            inside.equal(1000, ends[true])
-            inside.equal(8, most.lookups)
-            assert(most.descriptors <= before + 2 * 8, most.descriptors)
+            local ends, most = inside.takes(0, 1000 * seconds * 2, look_up, 1000, "silent.test.", seconds)
+            inside.equal(1000, ends[socket.ERROR_TIMEOUT] + (ends[again] or 0))
+            assert(most.lookups <= 64 + 256, most.lookups)
+            assert(most.descriptors <= before + 2 * (64 + 256), most.descriptors)
             inside.settle()
             inside.equal(before, inside.descriptors())
             local grown = inside.memory() - memory
             assert(sanitized or grown < 1024, grown .. " KiB")
-        ]]):format(seconds, tostring(t.slow > 1))):finish(1000 * seconds * 2 + 60 * t.slow)
+        ]]):format(seconds, tostring(t.slow > 1), AGAIN)):finish(1000 * seconds * 2 + 60 * t.slow)
     end)
 
     -- The answer comes when the call has just ended, or is about to.
@@ -103,7 +109,7 @@ describe("a look-up", function()
             local before, given_up, done = inside.descriptors(), 0, 0
             for i = 1, 10 do
                 local ends = look_up(20, "late-3.test", 0.0027 + i * 0.00015)
-                given_up, done = given_up + ends[true], done + ends[false]
+                given_up, done = given_up + (ends[socket.ERROR_TIMEOUT] or 0), done + (ends[socket.ERROR_REFUSED] or 0)
             end
             inside.equal(200, given_up + done)
             inside.settle()
@@ -237,16 +243,78 @@ describe("a look-up", function()
         assert.equal(0, server:number())
     end)
 
-    it("waits for its turn when eight are under way, until its deadline", function()
-        local here = space.open "host.test 192.0.2.1" or pending(space.why)
-        here:nameserver()
-        here:lua [[
-            inside.occupy "silent.test."
-            inside.fails(socket.ERROR_TIMEOUT, inside.takes(0.1, 0.9, socket.resolve, "host.test", 80, 0.1))
-            inside.equal("192.0.2.1", inside.hosts(socket.resolve("host.test", 80, 20)))
-            inside.equal("127.0.0.1", inside.hosts(socket.resolve("four.test", 80, 20)))
+    -- The best of five: the machine may be busy.
+    local quick = [[
+        local function finds_quickly(host, address)
+            local best = math.huge
+            for _ = 1, 5 do
+                local began = sys.now()
+                inside.equal(address, inside.hosts(assert(socket.resolve(host, 80, 20))))
+                best = math.min(best, sys.now() - began)
+            end
+            assert(best < 0.05, best)
+        end
+    ]]
+
+    it("waits for its turn when 64 are under way, until its deadline, unless the hosts file has it", function()
+        local here = space.open("host.test 192.0.2.1", PATIENT) or pending(space.why)
+        local server = here:nameserver()
+        local p = here:start_lua(quick .. [[
+            local crowd = inside.crowd(64, "held.test", 20)
+            inside.fails(socket.ERROR_TIMEOUT, inside.takes(0.1, 0.9, socket.resolve, "four.test", 80, 0.1))
+            local queued = socket.spawn(socket.resolve, "four.test", 80, 20)
+            finds_quickly("host.test", "192.0.2.1")
+            finds_quickly("HOST.test", "192.0.2.1")
+            finds_quickly("localhost", "::1 127.0.0.1")
+            inside.equal("waiting", queued:status())
+            crowd[1]:cancel() -- which makes place, though it goes on
+            inside.equal("127.0.0.1", inside.hosts(select(2, assert(queued:wait(20)))))
+            print "go"
+            io.stdout:flush()
+            for i = 2, 64 do
+                inside.equal("::1 127.0.0.1", inside.hosts(select(2, assert(crowd[i]:wait(20)))))
+            end
             inside.settle()
-        ]]
+        ]])
+        assert.equal("go", p:line())
+        server:say "go"
+        p:finish()
+    end)
+
+    it("fails at once while 256 go on that were given up, unless the hosts file has the name", function()
+        local here = space.open("host.test 192.0.2.1", PATIENT) or pending(space.why)
+        local server = here:nameserver()
+        local p = here:start_lua(quick .. ([[
+            local again = %q
+            socket.spawn(finds_quickly, "localhost", "::1 127.0.0.1") -- the loop has its descriptor
+            socket.run()
+            inside.settle()
+            local before = inside.descriptors()
+            inside.abandon(256, "held.test")
+            inside.equal(256, inside.lookups())
+            local s, u = socket.tcp(), socket.udp()
+            for _, each in ipairs { s, u } do
+                each:settimeout(20)
+            end
+            for _ = 1, 1000 do
+                inside.fails(again, socket.resolve("four.test", 80, 20))
+            end
+            inside.fails(again, inside.takes(0, 0.9, s.connect, s, "four.test", 80))
+            inside.fails(again, inside.takes(0, 0.9, u.sendto, u, "data", "four.test", 80))
+            inside.fails(again, select(2, socket.spawn(socket.resolve, "four.test", 80):wait(20)))
+            inside.fails(socket.ERROR_TIMEOUT, socket.resolve("four.test", 80, 0))
+            finds_quickly("localhost", "::1 127.0.0.1")
+            finds_quickly("host.test", "192.0.2.1")
+            inside.equal("192.0.2.1", inside.hosts(select(2, socket.spawn(socket.resolve, "host.test", 80):wait(20))))
+            print "go"
+            io.stdout:flush()
+            inside.settle() -- and nothing of them is left
+            inside.equal(before, inside.descriptors())
+            inside.equal("127.0.0.1", inside.hosts(socket.resolve("four.test", 80, 20)))
+        ]]):format(AGAIN))
+        assert.equal("go", p:line())
+        server:say "go"
+        p:finish()
     end)
 
     it("fails in the system's words when there is no descriptor for it", function()
@@ -294,35 +362,143 @@ describe("look-ups under way", function()
     t.guard()
 
     it("stay behind when the process forks; the child has new ones", function()
-        local here = space.open() or pending(space.why)
-        here:nameserver()
-        here:lua [[
-            local s = socket.tcp()
-            s:settimeout(0.01)
-            inside.fails(socket.ERROR_TIMEOUT, s:connect("silent.test.", 80))
-            inside.occupy "silent.test."
+        local here = space.open(nil, PATIENT) or pending(space.why)
+        local server = here:nameserver()
+        local p = here:start_lua [[
+            inside.abandon(256, "held.test")
             local function try()
+                local s = socket.tcp()
                 inside.fails(socket.ERROR_TIMEOUT, inside.takes(0.05, 0.9, socket.resolve, "silent.test.", 80, 0.05))
                 s:settimeout(20)
                 inside.fails(socket.ERROR_REFUSED, s:connect("four.test", 81))
                 inside.equal("127.0.0.1", inside.hosts(socket.resolve("four.test", 80)))
                 collectgarbage()
             end
-            local children = {}
-            for i = 1, 2 do
-                children[i] = assert(sys.fork())
-                if children[i] == 0 then
-                    local ok, err = pcall(try)
-                    io.write(ok and "" or err)
-                    io.stdout:flush()
-                    sys._exit(ok and 0 or 1)
-                end
-            end
+            local first, second = inside.fork(try), inside.fork(try)
+            print "go"
+            io.stdout:flush()
+            inside.settle()
             try()
-            for _, pid in ipairs(children) do
-                local how, code = sys.wait(pid, 20)
-                inside.equal("exit 0", how .. " " .. code)
+            first()
+            second()
+        ]]
+        assert.equal("go", p:line())
+        server:say "go"
+        p:finish()
+    end)
+
+    -- What becomes of the parent's is of no interest to the child, whose task has one of its own.
+    for fate, code in pairs {
+        ["is given up"] = "task:cancel() task:wait(20)",
+        ["is waited for"] = "check(task)",
+        ["stays under way"] = "",
+    } do
+        it("by a task are begun anew in a child process, while the parent's " .. fate, function()
+            local here = space.open() or pending(space.why)
+            here:nameserver()
+            here:lua((([[
+                local listener, port = inside.listen "::1"
+                local function connect(timeout)
+                    local s = socket.tcp()
+                    s:settimeout(timeout)
+                    assert(s:connect("late-200.test", port))
+                    return { s:getpeername() }
+                end
+                local function send(timeout)
+                    local u = socket.udp()
+                    u:settimeout(timeout)
+                    assert(u:sendto("data", "late-200.test", port))
+                    return { { "::1" } }
+                end
+                local function resolve(timeout)
+                    return socket.resolve("late-200.test", port, timeout)
+                end
+                local function check(task)
+                    local ok, found = assert(task:wait(20))
+                    inside.equal("::1", found[1][1])
+                end
+                for _, look_up in ipairs { resolve, connect, send } do
+                    for _, timeout in ipairs { -1, 20 } do
+                        local task = socket.spawn(look_up, timeout)
+                        socket.sleep(0)
+                        inside.equal("waiting", task:status())
+                        local wait = inside.fork(function()
+                            check(task)
+                        end)
+                        CODE
+                        wait()
+                        task:cancel()
+                        inside.settle()
+                    end
+                end
+            ]]):gsub("CODE", code)))
+        end)
+    end
+
+    it("keep their deadline in a child process, however the parent's end", function()
+        local here = space.open() or pending(space.why)
+        here:nameserver()
+        here:lua [[
+            local function check(task)
+                inside.fails(socket.ERROR_TIMEOUT, select(2, assert(task:wait(20))))
             end
+            for _, cancels in ipairs { true, false } do
+                local began = sys.now()
+                local task = socket.spawn(socket.resolve, "silent.test.", 80, 0.5)
+                socket.sleep(0.1)
+                local wait = inside.fork(function()
+                    inside.takes(0, 0.9, check, task)
+                    assert(sys.now() - began > 0.499)
+                end)
+                if cancels then
+                    task:cancel()
+                else
+                    check(task)
+                end
+                wait()
+            end
+            inside.settle()
+        ]]
+    end)
+
+    -- A task forks, and the main program of both waits in its call.
+    it("by the main program are begun anew as well", function()
+        local here = space.open() or pending(space.why)
+        here:nameserver()
+        here:lua [[
+            local pid
+            local forker = socket.spawn(function()
+                socket.sleep(0.01)
+                pid = assert(sys.fork())
+            end)
+            local ok, err = pcall(function()
+                inside.equal("::1 127.0.0.1", inside.hosts(assert(socket.resolve("late-200.test", 80, 20))))
+                assert(forker:wait(20))
+            end)
+            if pid == 0 then
+                io.write(ok and "" or err)
+                io.stdout:flush()
+                sys._exit(ok and 0 or 1)
+            end
+            assert(ok, err)
+            local how, code = sys.wait(pid, 20)
+            inside.equal("exit 0", how .. " " .. code)
+        ]]
+    end)
+
+    it("of which the child drops its copies go on in the parent", function()
+        local here = space.open() or pending(space.why)
+        here:nameserver()
+        here:lua [[
+            local task = socket.spawn(socket.resolve, "late-200.test", 80, 20)
+            socket.sleep(0)
+            inside.fork(function()
+                local before = inside.descriptors()
+                task:cancel()
+                inside.fails(socket.ERROR_CANCELLED, select(2, task:wait(20)))
+                inside.equal(0, inside.count "anon_inode:[eventfd]")
+            end)()
+            inside.equal("::1 127.0.0.1", inside.hosts(select(2, assert(task:wait(20)))))
             inside.settle()
         ]]
     end)

@@ -99,14 +99,44 @@ function inside.settle()
     end
 end
 
--- Leaves as many look-ups of a name that nobody answers under way as there may be.
-function inside.occupy(host)
-    local limit, before = sys.now() + 20 * slow
+-- So many tasks that look the name up, with their timeout, each of which has asked a name server.
+function inside.crowd(n, host, timeout)
+    local crowd, limit, before = {}, sys.now() + 20 * slow, inside.count "socket:["
+    for i = 1, n do
+        crowd[i] = socket.spawn(socket.resolve, host, 80, timeout)
+    end
     repeat
-        assert(sys.now() < limit, "look-ups end too soon")
-        before = inside.lookups()
-        inside.fails(socket.ERROR_TIMEOUT, socket.resolve(host, 80, before < 8 and 0.01 or 0.05))
-    until before == 8 and inside.lookups() == 8
+        assert(sys.now() < limit, "look-ups do not begin, or end too soon")
+        socket.sleep(0.001)
+    until inside.count "socket:[" >= before + n
+    return crowd
+end
+
+-- Leaves so many look-ups under way that nobody waits for any more.
+function inside.abandon(n, host)
+    while n > 0 do
+        for _, task in ipairs(inside.crowd(math.min(n, 64), host, -1)) do
+            task:cancel()
+        end
+        socket.run()
+        n = n - 64
+    end
+end
+
+-- Runs f in a child process; returns what waits for its success.
+function inside.fork(f)
+    local pid = assert(sys.fork())
+    if pid == 0 then
+        sys.watchdog(25 * slow)
+        local ok, err = pcall(f)
+        io.write(ok and "" or tostring(err))
+        io.stdout:flush()
+        sys._exit(ok and 0 or 1)
+    end
+    return function()
+        local how, code = sys.wait(pid, 30 * slow)
+        inside.equal("exit 0", how .. " " .. code)
+    end
 end
 
 -- Connections in SYN-SENT, which is what attempts under way are in.

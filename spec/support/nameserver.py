@@ -1,7 +1,7 @@
 """A name server at 127.0.0.1:53 that answers as the first label of the name says:
 
     silent.test     never
-    held.test       when "go" comes on standard input, with both
+    held.test       when "go" comes on standard input, and from then on at once, with both
     late-300.test   300 milliseconds later, with both
     nxdomain.test   there is no such name
     nodata.test     there is, without any address
@@ -49,9 +49,11 @@ def answer(query, label, qtype, end):
 class Server:
     def __init__(self):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # for hundreds of questions at once
         self.socket.bind(("127.0.0.1", 53))
         self.count = 0
         self.held = []
+        self.holds = True
         self.late = []  # (when, answer, whom)
 
     def hear(self):
@@ -59,7 +61,7 @@ class Server:
         self.count += 1
         label, qtype, end = parse(query)
         reply = answer(query, label, qtype, end)
-        if label == "held":
+        if label == "held" and self.holds:
             self.held.append((reply, sender))
         elif label.startswith("late-"):
             self.late.append((time.monotonic() + int(label[5:]) / 1000, reply, sender))
@@ -69,8 +71,10 @@ class Server:
     def obey(self, line):
         if line == "count":
             print(self.count, flush=True)
-        for reply, sender in self.held if line == "go" else []:
-            self.socket.sendto(reply, sender)
+        if line == "go":
+            self.holds = False
+            for reply, sender in self.held:
+                self.socket.sendto(reply, sender)
 
     def send_late(self):
         now = time.monotonic()

@@ -108,11 +108,11 @@ local function hosts_file(hosts)
     return table.concat(lines, "\n") .. "\n"
 end
 
-local function write_files(dir, hosts)
+local function write_files(dir, hosts, options)
     FILES.hosts = hosts_file(hosts)
     for name, text in pairs(FILES) do
         local file = assert(io.open(dir .. "/" .. name, "w"))
-        file:write(text)
+        file:write(name == "resolv.conf" and options and text:gsub("options [^\n]+", "options " .. options) or text)
         file:close()
     end
 end
@@ -151,10 +151,11 @@ function space.signals(program)
 end
 
 -- A new space, which ends with the test; nil where that is not permitted, and then space.why says why. `hosts` are
--- names that are known there, each with its addresses on a line.
-function space.open(hosts)
+-- names that are known there, each with its addresses on a line; `options` are the resolver's (resolv.conf(5)), if not
+-- that it gives up after a second.
+function space.open(hosts, options)
     local dir, reasons = t.tmpdir(), {}
-    write_files(dir, hosts or "")
+    write_files(dir, hosts or "", options)
     for i, way in ipairs(WAYS) do
         local self, reason = try(way, dir)
         if self then

@@ -39,13 +39,13 @@ static void end_lookup(struct ss_named *op)
     op->lookup = NULL;
 }
 
-/* On another thread. However quick that is, it is asked only after a wait: with no time at all no name is found. */
+/* On another thread, anew in a process that has not got it. However quick that is, it is asked only after a wait: with no
+ * time at all no name is found. */
 static enum ss_status look_up_behind(struct ss_named *op)
 {
-    enum ss_status st;
-    if (op->lookup)
-        st = os_lookup_take(op->lookup, &op->names, &op->op.error);
-    else {
+    enum ss_status st = op->lookup ? os_lookup_take(op->lookup, &op->names, &op->op.error) : SS_CLOSED;
+    if (st == SS_CLOSED) {
+        end_lookup(op);
         st = os_lookup_start(&op->env->resolver, op->target.host, &op->lookup, &op->lookup_fd, &op->op.error);
         st = st == SS_OK ? SS_WANT : st;
     }

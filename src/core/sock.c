@@ -15,7 +15,7 @@ void ss_env_init(struct ss_env *env, struct ss_mem mem)
     env->loop = NULL;
     env->leaving = NULL;
     env->forks = 0;
-    env->loop_has_ended = env->has_ended = false;
+    env->keeps = env->loop_has_ended = env->has_ended = false;
     env->proofs = 0;
     env->joining = SS_WANT;
     os_fork_mark_init(&env->mark);

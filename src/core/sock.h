@@ -23,6 +23,7 @@ struct ss_env {
     size_t nfds;
     struct ss_loop *loop; /* of the tasks, or NULL (run/loop.h) */
     struct os_fork_mark mark;
+    bool keeps;                                       /* whoever owns this keeps sockets alive until the next is made */
     bool loop_has_ended;                              /* and none is made any more */
     bool has_ended;                                   /* its sockets are closed, and none is opened any more */
     uint8_t proofs;                                   /* how often it was tried to find out this: */

@@ -152,6 +152,12 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
 
 /* Operations on targets */
 
+void lss_drop_named(lua_State *L, int kept, struct ss_op *op)
+{
+    (void)L, (void)kept;
+    ss_named_fini((struct ss_named *)op);
+}
+
 struct ss_named *lss_push_named(lua_State *L, size_t size)
 {
     lss_live_env(L);

@@ -9,6 +9,7 @@
 #include <string.h> /* strlen */
 
 #define ENV_KEY LSS_PREFIX "env"
+#define MADE_IN_FINALIZERS LSS_PREFIX "made_in_finalizers"
 #define PUSH_OUTSIDE LSS_PREFIX "push_outside"
 
 /* What finalizers make while the state is being closed has none itself in Lua 5.4: it ends here. */
@@ -69,6 +70,34 @@ struct ss_env *lss_live_env(lua_State *L)
 
 /* Classes */
 
+/* Lua 5.4 gives no finalizer to what is made in another one while the state is being closed, and cannot be asked. A socket that is
+ * made in a finalizer is therefore kept alive: until one is made elsewhere, or the module ends and closes it. */
+#if LUA_VERSION_NUM >= 504
+static void keep_socket(lua_State *L)
+{
+    bool in_finalizer = lua_gc(L, LUA_GCCOUNT, 0) < 0;
+    struct ss_env *env = ((struct lss_socket *)lua_touserdata(L, -1))->sock.env;
+    if (!in_finalizer && !env->keeps)
+        return;
+    env->keeps = in_finalizer;
+    lua_getfield(L, LUA_REGISTRYINDEX, MADE_IN_FINALIZERS);
+    if (!in_finalizer || !lua_istable(L, -1)) {
+        lua_newtable(L);
+        lua_replace(L, -2);
+    }
+    if (in_finalizer) {
+        lua_pushvalue(L, -2);
+        lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
+    }
+    lua_setfield(L, LUA_REGISTRYINDEX, MADE_IN_FINALIZERS);
+}
+#else
+static void keep_socket(lua_State *L)
+{
+    (void)L;
+}
+#endif
+
 struct lss_socket *lss_new(lua_State *L, const char *kind, size_t size, int type)
 {
     struct ss_env *env = lss_live_env(L);
@@ -80,6 +109,7 @@ struct lss_socket *lss_new(lua_State *L, const char *kind, size_t size, int type
     s->timeout_is_integer = true;
     luaL_getmetatable(L, kind);
     lua_setmetatable(L, -2);
+    keep_socket(L);
     return s;
 }
 
@@ -253,11 +283,19 @@ int64_t lss_check_timeout(lua_State *L, int arg)
     return lua_isnoneornil(L, arg) ? -1 : lss_nanoseconds(lss_check_seconds(L, arg));
 }
 
+/* Where size_t has 32 bits the memory for so many could not be counted in bytes. */
+size_t lss_check_length(lua_State *L, int arg)
+{
+    const uint64_t most = SIZE_MAX / 64 < INT32_MAX ? SIZE_MAX / 64 : INT32_MAX - 1;
+    luaL_checktype(L, arg, LUA_TTABLE);
+    const uint64_t n = lua_rawlen(L, arg);
+    luaL_argcheck(L, n <= most, arg, "too many elements");
+    return (size_t)n;
+}
+
 struct iovec *lss_check_strings(lua_State *L, int arg, size_t *n)
 {
-    luaL_checktype(L, arg, LUA_TTABLE);
-    *n = lua_rawlen(L, arg);
-    luaL_argcheck(L, *n < INT32_MAX, arg, "too many elements");
+    *n = lss_check_length(L, arg);
     lua_createtable(L, (int)*n, 0);
     struct iovec *iov = lss_newuserdata(L, (*n + 1) * sizeof *iov);
     for (size_t i = 0; i < *n; i++) {

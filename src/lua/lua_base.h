@@ -166,9 +166,15 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
 /* The address as a program sees it. family: of the socket, for addresses that the system left empty. */
 void lss_push_addr(lua_State *L, const struct ss_addr *addr, int family);
 
+/* What `drop` is of a call with such an operation. */
+void lss_drop_named(lua_State *L, int kept, struct ss_op *op);
+
 /* An operation on a named target at the beginning of a userdata of `size` bytes, so that what it holds is freed whatever
  * happens. */
 struct ss_named *lss_push_named(lua_State *L, size_t size);
+
+/* The number of elements of the array at `arg`; anything else and too many of them are argument errors. */
+size_t lss_check_length(lua_State *L, int arg);
 
 /* Pushes a copy of the array of strings (numbers count) at `arg`, that nobody can change, and a userdata with the
  * same as iovecs; *n of them. Wrong elements are argument errors that name the index. */

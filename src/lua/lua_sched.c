@@ -9,6 +9,7 @@
 #define HANDLES \
     LSS_PREFIX "handles" /* tables of what has not ended, by anchor; anchors not in use are a list: each has */
 #define COROUTINES LSS_PREFIX "coroutines" /* the number of the next in HANDLES, the last 0 */
+#define MAKE_TABLE LSS_PREFIX "make_table"
 #define KEEP_OUTCOME LSS_PREFIX "keep_outcome"
 #define EXPLAIN LSS_PREFIX "explain"
 #define CLOSE_VARIABLES LSS_PREFIX "close_variables"
@@ -44,7 +45,7 @@ static void let_go(struct lss_task *t)
 /* What the call holds that a task waits in and that will not be finished. */
 static void drop_call(lua_State *L, struct lss_task *t)
 {
-    if (t->way && t->way->drop)
+    if (t->way && t->way->drop && (t->way->size > 0 || lss_is_there(&t->waiter)))
         t->way->drop(L, 0, t->waiter.op);
     t->way = NULL;
 }
@@ -52,8 +53,8 @@ static void drop_call(lua_State *L, struct lss_task *t)
 void lss_free_call(lua_State *L, struct lss_task *t)
 {
     let_go(t);
-    drop_call(L, t);
     ss_loop_drop(&t->tasks->loop, &t->waiter);
+    drop_call(L, t);
     ss_mem_free(&t->tasks->mem, t->memory, t->room);
     t->memory = NULL;
     t->room = 0;
@@ -114,6 +115,7 @@ bool lss_is_there(const struct ss_waiter *w)
     return lua_status(t->co) == LUA_YIELD && n == t->under + t->values + 1 && lua_touserdata(t->co, -1) == lss_mark(t);
 }
 
+static int make_table(lua_State *L);
 static int keep_outcome(lua_State *L);
 static int explain(lua_State *L);
 static int close_variables(lua_State *L);
@@ -136,9 +138,13 @@ static void set_unless_there(lua_State *L, const char *name)
 void lss_open_sched(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { KEEP_OUTCOME, keep_outcome },       { EXPLAIN, explain },
-        { CLOSE_VARIABLES, close_variables }, { CLOSE_LOST, close_lost },
-        { RUN_PROTECTED, run_protected },     { NULL, NULL },
+        { MAKE_TABLE, make_table },
+        { KEEP_OUTCOME, keep_outcome },
+        { EXPLAIN, explain },
+        { CLOSE_VARIABLES, close_variables },
+        { CLOSE_LOST, close_lost },
+        { RUN_PROTECTED, run_protected },
+        { NULL, NULL },
     };
     for (const luaL_Reg *f = functions; f->name; f++) {
         lua_pushcfunction(L, f->func);
@@ -308,20 +314,45 @@ void lss_begin(lua_State *L, struct lss_task *t, int values)
 
 /* Ending. What runs meanwhile (finalizers, <close> variables) runs as a part of the task, and can't wait. */
 
+/* The handle, first argument, keeps a table for as many values as the second says, and one more. */
+static int make_table(lua_State *L)
+{
+    lua_createtable(L, (int)lua_tointeger(L, 2) + 1, 0);
+    lss_keep(L, 1);
+    return 0;
+}
+
+/* Takes several tries where a finalizer raises (Lua 5.3 and older), each with memory that is free then. */
+static bool has_table(lua_State *L, int n)
+{
+    enum { TRIES = 3 };
+    for (int i = 0; i < TRIES; i++) {
+        lua_getfield(L, LUA_REGISTRYINDEX, MAKE_TABLE);
+        lua_pushvalue(L, 1);
+        lua_pushinteger(L, n);
+        if (lua_pcall(L, 2, 0, 0) == 0)
+            return true;
+        lua_pop(L, 1);
+    }
+    return false;
+}
+
 /* The handle, first argument, keeps a table of the results, or of the error and its traceback. They are on the stack of the
- * coroutine, but for an error that is the third argument. Only what comes before the handle has the table may raise. */
+ * coroutine, and leave it before a finalizer can run: a coroutine that has ended with values on its stack can be resumed. An error
+ * may also be the third argument. */
 static int keep_outcome(lua_State *L)
 {
+    enum { BEFORE = 2 };
     struct lss_task *t = lua_touserdata(L, 1);
-    int error = lua_gettop(L) > 2 ? 3 : 0;
-    lua_createtable(L, t->values + 1, 0);
-    lua_pushvalue(L, -1);
-    lss_keep(L, 1);
-    for (int i = t->values; i > 0; i--) {
-        if (error)
-            lua_pushvalue(L, error);
-        else
-            lua_xmove(t->co, L, 1);
+    int n = t->values;
+    lss_check_room(L, n + LUA_MINSTACK);
+    if (lua_gettop(L) == BEFORE)
+        lua_xmove(t->co, L, n);
+    if (!has_table(L, n))
+        return luaL_error(L, "not enough memory");
+    lss_push_kept(L, 1);
+    for (int i = 1; i <= n; i++) {
+        lua_pushvalue(L, BEFORE + i);
         lua_rawseti(L, -2, i);
     }
     return 0;
@@ -440,23 +471,13 @@ static void end_end(struct lss_task *t)
     t->tasks->ending = false;
 }
 
-/* A finalizer that raises (Lua 5.3 and older) takes the memory of one try only. */
-static bool has_kept_outcome(lua_State *L, int error)
-{
-    enum { TRIES = 3 };
-    bool kept = false;
-    for (int i = 0; i < TRIES && !kept; i++)
-        kept = call_with_both(L, KEEP_OUTCOME, error);
-    return kept;
-}
-
 /* `error` is where on the stack the error is if it is not on the coroutine's, or 0. */
 static void end_task(lua_State *L, struct lss_task *t, enum lss_state state, int values, int error)
 {
     push_both(L, t);
     begin_end(t);
     t->values = values;
-    bool kept = values == 0 || has_kept_outcome(L, error);
+    bool kept = values == 0 || call_with_both(L, KEEP_OUTCOME, error);
     if (kept && state == LSS_FAILED)
         call_with_both(L, EXPLAIN, 0);
     if (LSS_CLOSES && state == LSS_FAILED)
@@ -492,6 +513,8 @@ static void resume(lua_State *L, struct lss_task *t, int n)
     tasks->calls = 0;
     int status = lss_resume(t->co, L, n, &results);
     tasks->runs = NULL;
+    if (LUA_VERSION_NUM >= 503)
+        lua_checkstack(L, 3 * LUA_MINSTACK); /* a call that needs a larger stack would let the collector run first */
     if (status == LUA_YIELD && is_suspended_call(t, results)) {
         begin_to_wait(t);
     } else if (status == LUA_YIELD) {
@@ -716,10 +739,10 @@ static void clean_up(lua_State *L, struct round *r)
     }
     if (!r->until)
         return;
-    if (r->way->drop)
-        r->way->drop(L, r->kept, r->op);
     release(r->sock, r->until);
     ss_loop_drop(loop, r->until);
+    if (r->way->drop)
+        r->way->drop(L, r->kept, r->op);
 }
 
 /* Pushes what run_round needs. From here on to its end nothing else may raise: a waiter may stand on the C stack. */

@@ -81,8 +81,7 @@ static size_t list_length(lua_State *L, int list)
 {
     if (lua_isnoneornil(L, list))
         return 0;
-    luaL_checktype(L, list, LUA_TTABLE);
-    return lua_rawlen(L, list);
+    return lss_check_length(L, list);
 }
 
 /* What there is of `list` in an entry that belongs to it: 0 is nothing. */

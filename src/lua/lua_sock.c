@@ -54,6 +54,12 @@ static int push_close(lua_State *L, enum ss_status st, const struct ss_error *er
     return 1;
 }
 
+static void drop_parting(lua_State *L, int kept, struct ss_op *op)
+{
+    (void)L, (void)kept;
+    close_parting((struct parting *)op);
+}
+
 static int finish_parting(lua_State *L, struct ss_op *op, enum ss_status st)
 {
     (void)st;
@@ -76,7 +82,7 @@ static struct parting *new_parting(lua_State *L)
 
 static int close_slowly(lua_State *L, struct lss_socket *s, int seconds)
 {
-    static const struct lss_way way = { .finish = finish_parting };
+    static const struct lss_way way = { .finish = finish_parting, .drop = drop_parting };
     struct ss_env *env = s->sock.env;
     struct parting *p = new_parting(L);
     p->fd = ss_sock_part(&s->sock);
@@ -119,7 +125,7 @@ int lss_detach(lua_State *L)
     }
     ss_env_forked(sock->env);
     for (int sending = 0; sending <= 1 && !sock->shared; sending++)
-        if (sock->kernel_ms[sending] > 0)
+        if (sock->kernel_ms[sending] != 0) /* or not known: what accept has handed down */
             os_kernel_timeout(sock->io.fd, sending, 0, &ignored);
     if (!sock->shared)
         ss_sock_mode(sock, false, &ignored);
@@ -188,7 +194,9 @@ int lss_bind(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, LSS_BIND, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_way way = { .finish = finish_bind, .holds = LSS_READING | LSS_WRITING };
+    static const struct lss_way way = { .finish = finish_bind,
+                                        .drop = lss_drop_named,
+                                        .holds = LSS_READING | LSS_WRITING };
     struct ss_named *op = lss_push_named(L, sizeof *op);
     ss_named_init(op, s->sock.env, &s->sock, &target, ss_named_bind);
     return lss_run(L, s, &op->op, &way);

@@ -418,7 +418,7 @@ static int write_array(lua_State *L, struct tcp *s)
     };
     struct writing w;
     unsigned stream = lss_stream(&s->base.sock);
-    size_t n = lua_rawlen(L, 2);
+    size_t n = lss_check_length(L, 2);
     size_t sum = n <= FEW ? push_few(L, n, w.few) : SIZE_MAX;
     struct iovec *iov = sum == SIZE_MAX ? lss_check_strings(L, 2, &n) : w.few;
     begin_writing(&w, s, iov, n, 0);
@@ -457,7 +457,9 @@ static int tcp_connect(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_way way = { .finish = finish_connect, .holds = LSS_READING | LSS_WRITING };
+    static const struct lss_way way = { .finish = finish_connect,
+                                        .drop = lss_drop_named,
+                                        .holds = LSS_READING | LSS_WRITING };
     struct ss_named *op = lss_push_named(L, sizeof *op);
     ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_connect);
     return lss_run(L, &s->base, &op->op, &way);

@@ -279,7 +279,9 @@ static int finish_named(lua_State *L, struct ss_op *base, enum ss_status st)
 
 static int send_named(lua_State *L, struct udp *s, const struct sending *sending, const struct ss_target *target)
 {
-    static const struct lss_way way = { .finish = finish_named, .holds = LSS_READING | LSS_WRITING };
+    static const struct lss_way way = { .finish = finish_named,
+                                        .drop = lss_drop_named,
+                                        .holds = LSS_READING | LSS_WRITING };
     struct sending_named *op = (struct sending_named *)lss_push_named(L, sizeof *op);
     ss_named_init(&op->named, s->base.sock.env, &s->base.sock, target, ss_named_send);
     op->sending = *sending;
@@ -378,7 +380,9 @@ static int udp_connect(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_way way = { .finish = finish_connect, .holds = LSS_READING | LSS_WRITING };
+    static const struct lss_way way = { .finish = finish_connect,
+                                        .drop = lss_drop_named,
+                                        .holds = LSS_READING | LSS_WRITING };
     struct ss_named *op = lss_push_named(L, sizeof *op);
     ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_set_peer);
     return lss_run(L, &s->base, &op->op, &way);

@@ -1,25 +1,37 @@
 #include "os/os_lookup.h"
+#include "os/os_fork.h"
 #include "os/os_name.h"
 
 #include <dlfcn.h> /* dladdr, dlopen */
 #include <errno.h>
 #include <fcntl.h> /* fcntl */
+#include <netdb.h> /* EAI_AGAIN */
 #include <pthread.h>
 #include <signal.h> /* sigfillset */
 #include <stdlib.h> /* malloc: this memory outlives the Lua state */
 #include <string.h> /* memcpy */
-#include <unistd.h> /* write, close, getpid */
+#include <unistd.h> /* write, close, pipe */
 #ifdef __linux__
 #include <sys/eventfd.h>
 #endif
 
-enum progress { QUEUED, RUNNING, ENDED };
+/* glibc's getaddrinfo(3) needs 16 KiB, thread-local variables included; what is plugged into it (nsswitch.conf(5)) more. */
+enum { STACK = 256 * 1024 };
 
-/* Belongs to the caller until it drops it, and to a thread while that runs it: the last of both frees it. */
+/* The first two stand in a queue. */
+enum progress {
+    ARRIVED, /* nobody has looked yet whether its name needs a server */
+    QUEUED,  /* it does */
+    RUNNING,
+    ENDED
+};
+
+/* Belongs to the caller until it drops it, and to a thread while that has it: the last of both frees it. */
 struct os_lookup {
     struct os_resolver *resolver;
-    struct os_lookup *next; /* in the queue */
+    struct os_lookup *next; /* in its queue */
     enum progress progress;
+    bool counted; /* it runs, and is one of those awaited or given up */
     bool dropped;
     int ends[2]; /* what is waited for, and what wakes it (the same for an eventfd) */
     struct addrinfo *list;
@@ -28,13 +40,20 @@ struct os_lookup {
     char host[];
 };
 
+struct queue {
+    struct os_lookup *first, **last;
+};
+
 /* Belongs to the Lua state, to each thread and to each look-up: the last frees it. */
 struct os_resolver {
-    pthread_mutex_t lock; /* guards everything here and in the look-ups */
-    pid_t process;
+    struct os_fork_mark mark; /* this and the next are the caller's, no thread's */
+    bool is_stale;            /* a fork(2) has left the threads behind */
+    pthread_mutex_t lock;     /* guards everything below and in the look-ups */
     unsigned users;
-    unsigned threads;
-    struct os_lookup *first, **last; /* the queue */
+    unsigned threads, starting; /* all; those that have not taken a look-up yet */
+    unsigned awaited, given_up; /* look-ups that run, each on its thread */
+    bool sorts;                 /* a thread looks through those that have arrived */
+    struct queue queues[2];     /* ARRIVED, QUEUED: those in the second came before those in the first */
 };
 
 static enum ss_status fail(struct ss_error *err, int code)
@@ -50,26 +69,34 @@ static struct os_resolver *new_resolver(void)
     struct os_resolver *r = malloc(sizeof *r);
     if (!r)
         return NULL;
-    *r = (struct os_resolver){ .process = getpid(), .users = 1 };
-    r->last = &r->first;
+    *r = (struct os_resolver){ .users = 1 };
+    for (int i = 0; i < 2; i++)
+        r->queues[i].last = &r->queues[i].first;
+    os_fork_mark_init(&r->mark);
     pthread_mutex_init(&r->lock, NULL);
     return r;
 }
 
-/* After a fork its threads are gone and its lock may be held by one of them: what is left of it is never touched again. */
-static bool is_stale(const struct os_resolver *r)
+/* After a fork its threads are gone and its lock may be held by one of them: what is left of it is not used again. */
+static bool is_stale(struct os_resolver *r)
 {
-    return r->process != getpid();
+    r->is_stale = r->is_stale || os_fork_mark_is_new(&r->mark);
+    return r->is_stale;
 }
 
-/* Called with the lock held, which is given up. */
-static void leave(struct os_resolver *r)
+static void lock(struct os_resolver *r)
 {
-    bool last = --r->users == 0;
+    pthread_mutex_lock(&r->lock);
+}
+
+static void unlock(struct os_resolver *r)
+{
+    bool is_left = r->users == 0;
     pthread_mutex_unlock(&r->lock);
-    if (!last)
+    if (!is_left)
         return;
     pthread_mutex_destroy(&r->lock);
+    os_fork_mark_fini(&r->mark);
     free(r);
 }
 
@@ -77,35 +104,60 @@ void os_resolver_free(struct os_resolver *r)
 {
     if (!r || is_stale(r))
         return;
-    pthread_mutex_lock(&r->lock);
-    leave(r);
+    lock(r);
+    r->users--;
+    unlock(r);
 }
 
-/* With the lock held, which is given up. */
+/* From here on everything is called with the lock held, unless it says otherwise. */
+
 static void free_lookup(struct os_lookup *l)
 {
-    struct os_resolver *r = l->resolver;
+    l->resolver->users--;
     if (l->list)
         os_names_free(l->list);
     free(l);
-    leave(r);
 }
 
-/* The waking end: an eventfd, or a pipe where there is none */
+static void enqueue(struct os_lookup *l, enum progress where)
+{
+    struct queue *q = &l->resolver->queues[where];
+    l->progress = where;
+    l->next = NULL;
+    *q->last = l;
+    q->last = &l->next;
+}
 
+static void unqueue(struct os_lookup *l)
+{
+    struct queue *q = &l->resolver->queues[l->progress];
+    struct os_lookup **at = &q->first;
+    while (*at != l)
+        at = &(*at)->next;
+    *at = l->next;
+    if (!l->next)
+        q->last = at;
+}
+
+/* What is waited for: an eventfd, or a pipe where there is none. Needs no lock. */
+
+#ifdef __linux__
+/* A filter of system calls (seccomp(2)) may refuse it. */
 static bool open_ends(int ends[2])
 {
-#ifdef __linux__
     ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return ends[0] != -1;
+    return ends[0] != -1 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0;
+}
 #else
+static bool open_ends(int ends[2])
+{
     if (pipe(ends) == -1)
         return false;
     for (int i = 0; i < 2; i++)
         fcntl(ends[i], F_SETFD, FD_CLOEXEC);
     return true;
-#endif
 }
+#endif
 
 static void close_ends(const int ends[2])
 {
@@ -123,47 +175,67 @@ static void wake(const int ends[2])
 
 /* On the threads */
 
-static struct os_lookup *next_in_queue(struct os_resolver *r)
+static void end(struct os_lookup *l, enum ss_status st, struct addrinfo *list, const struct ss_error *err)
 {
-    struct os_lookup *l = r->first;
-    if (!l)
-        return NULL;
-    r->first = l->next;
-    if (!r->first)
-        r->last = &r->first;
-    l->progress = RUNNING;
-    return l;
+    struct os_resolver *r = l->resolver;
+    if (l->counted)
+        --*(l->dropped ? &r->given_up : &r->awaited);
+    l->progress = ENDED;
+    l->status = st;
+    l->error = *err;
+    l->list = list;
+    if (l->dropped)
+        free_lookup(l);
+    else
+        wake(l->ends);
 }
 
-/* Called and left with the lock held. */
-static void run(struct os_resolver *r, struct os_lookup *l)
+static void run(struct os_lookup *l)
 {
     struct addrinfo *list = NULL;
     struct ss_error error = { SS_RESOLVER, 0 };
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_t *mutex = &l->resolver->lock;
+    pthread_mutex_unlock(mutex);
     enum ss_status st = os_names(l->host, &list, &error);
-    pthread_mutex_lock(&r->lock);
-    l->progress = ENDED;
-    l->status = st;
-    l->error = error;
-    l->list = st == SS_OK ? list : NULL;
-    if (!l->dropped) {
-        wake(l->ends);
-        return;
-    }
-    free_lookup(l); /* the thread is a user of the resolver, which therefore stays */
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(mutex);
+    end(l, st, st == SS_OK ? list : NULL, &error);
+}
+
+static bool has_queue(const struct os_resolver *r)
+{
+    return r->queues[QUEUED].first || r->queues[ARRIVED].first;
+}
+
+/* The next one of the queues to be run, if one more may run. */
+static struct os_lookup *next_to_run(struct os_resolver *r)
+{
+    if (!has_queue(r) || r->awaited >= OS_LOOKUPS || r->given_up >= OS_LOOKUPS_GIVEN_UP)
+        return NULL;
+    struct os_lookup *l = r->queues[QUEUED].first ? r->queues[QUEUED].first : r->queues[ARRIVED].first;
+    unqueue(l);
+    l->progress = RUNNING;
+    l->counted = true;
+    r->awaited++;
+    return l;
+}
+
+/* The rest of a thread's life; the lock is given up. */
+static void run_all(struct os_resolver *r)
+{
+    struct os_lookup *l;
+    while ((l = next_to_run(r)) != NULL)
+        run(l);
+    r->threads--;
+    r->users--;
+    unlock(r);
 }
 
 static void *work(void *arg)
 {
     struct os_resolver *r = arg;
-    struct os_lookup *l;
-    pthread_mutex_lock(&r->lock);
-    while ((l = next_in_queue(r)))
-        run(r, l);
-    r->threads--;
-    leave(r);
+    lock(r);
+    r->starting--;
+    run_all(r);
     return NULL;
 }
 
@@ -174,8 +246,40 @@ void os_stay_loaded(void)
         dlopen(self.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
-/* The program's signals are for the program's threads. */
-static int start_thread(struct os_resolver *r)
+static int serve(struct os_resolver *r);
+
+/* One that has arrived while no thread may be had for it: run at once, uncounted, if its name needs no server. */
+static void sort_one(struct os_lookup *l)
+{
+    struct os_resolver *r = l->resolver;
+    unqueue(l);
+    l->progress = RUNNING;
+    pthread_mutex_unlock(&r->lock);
+    bool is_local = os_name_is_local(l->host);
+    pthread_mutex_lock(&r->lock);
+    if (l->dropped) {
+        free_lookup(l);
+    } else if (is_local) {
+        run(l);
+    } else {
+        enqueue(l, QUEUED);
+        serve(r); /* if that fails this thread will do it */
+    }
+}
+
+static void *sort(void *arg)
+{
+    struct os_resolver *r = arg;
+    lock(r);
+    while (r->queues[ARRIVED].first)
+        sort_one(r->queues[ARRIVED].first);
+    r->sorts = false;
+    run_all(r);
+    return NULL;
+}
+
+/* The program's signals are for the program's threads. Needs no lock. */
+static int create_thread(void *(*begin)(void *), struct os_resolver *r, size_t stack)
 {
     pthread_t thread;
     pthread_attr_t attr;
@@ -183,14 +287,69 @@ static int start_thread(struct os_resolver *r)
     sigfillset(&all);
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    if (stack > 0)
+        pthread_attr_setstacksize(&attr, stack);
     pthread_sigmask(SIG_SETMASK, &all, &own);
-    int code = pthread_create(&thread, &attr, work, r);
+    int code = pthread_create(&thread, &attr, begin, r);
     pthread_sigmask(SIG_SETMASK, &own, NULL);
     pthread_attr_destroy(&attr);
     return code;
 }
 
-/* For the caller */
+static int start_thread(void *(*begin)(void *), struct os_resolver *r)
+{
+    int code = create_thread(begin, r, STACK);
+    if (code == EINVAL) /* the program's thread-local variables, which glibc puts there, need more */
+        code = create_thread(begin, r, 0);
+    if (code == 0) {
+        r->threads++;
+        r->users++;
+    }
+    return code;
+}
+
+/* Who runs what is queued */
+
+static void start_sorting(struct os_resolver *r)
+{
+    struct os_lookup *l;
+    if (r->sorts || !r->queues[ARRIVED].first)
+        return;
+    r->sorts = start_thread(sort, r) == 0;
+    while (!r->sorts && (l = r->queues[ARRIVED].first) != NULL) {
+        unqueue(l);
+        enqueue(l, QUEUED);
+    }
+}
+
+static void refuse_all(struct os_resolver *r)
+{
+    const struct ss_error again = { SS_RESOLVER, EAI_AGAIN };
+    struct os_lookup *l;
+    while ((l = r->queues[QUEUED].first) != NULL) {
+        unqueue(l);
+        end(l, SS_ERROR, NULL, &again);
+    }
+}
+
+/* Called whenever one more is queued or one more may run. It fails when a thread that there may be cannot be had. */
+static int serve(struct os_resolver *r)
+{
+    bool is_full = r->given_up >= OS_LOOKUPS_GIVEN_UP;
+    if (!has_queue(r))
+        return 0;
+    if (!is_full && r->awaited + r->starting < OS_LOOKUPS) {
+        int code = start_thread(work, r);
+        r->starting += code == 0;
+        return code;
+    }
+    start_sorting(r);
+    if (is_full)
+        refuse_all(r);
+    return 0;
+}
+
+/* For the caller, who has not the lock */
 
 static struct os_lookup *new_lookup(struct os_resolver *r, const char *host)
 {
@@ -208,36 +367,6 @@ static struct os_lookup *new_lookup(struct os_resolver *r, const char *host)
     return NULL;
 }
 
-static void enqueue(struct os_resolver *r, struct os_lookup *l)
-{
-    *r->last = l;
-    r->last = &l->next;
-    r->users++;
-}
-
-static void unqueue(struct os_resolver *r, struct os_lookup *l)
-{
-    struct os_lookup **at = &r->first;
-    while (*at != l)
-        at = &(*at)->next;
-    *at = l->next;
-    if (!l->next)
-        r->last = at;
-}
-
-/* With the lock held. A thread more, if there may be one; without any the look-up would wait for ever. */
-static int serve(struct os_resolver *r)
-{
-    if (r->threads == OS_LOOKUPS)
-        return 0;
-    int code = start_thread(r);
-    if (code == 0) {
-        r->threads++;
-        r->users++;
-    }
-    return r->threads > 0 ? 0 : code;
-}
-
 enum ss_status os_lookup_start(struct os_resolver **resolver, const char *host, struct os_lookup **lookup, int *fd,
                                struct ss_error *err)
 {
@@ -247,16 +376,18 @@ enum ss_status os_lookup_start(struct os_resolver **resolver, const char *host, 
     struct os_lookup *l = r ? new_lookup(r, host) : NULL;
     if (!l)
         return fail(err, errno);
-    pthread_mutex_lock(&r->lock);
-    enqueue(r, l);
+    lock(r);
+    r->users++;
+    enqueue(l, ARRIVED);
     int code = serve(r);
-    if (code != 0) {
-        unqueue(r, l);
+    if (code != 0 && r->threads == 0) { /* it would wait for ever */
+        unqueue(l);
         close_ends(l->ends);
         free_lookup(l);
+        unlock(r);
         return fail(err, code);
     }
-    pthread_mutex_unlock(&r->lock);
+    unlock(r);
     *lookup = l;
     *fd = l->ends[0];
     return SS_OK;
@@ -266,32 +397,44 @@ enum ss_status os_lookup_take(struct os_lookup *l, struct addrinfo **list, struc
 {
     struct os_resolver *r = l->resolver;
     if (is_stale(r))
-        return fail(err, ECANCELED); /* its thread has stayed in the other process */
-    pthread_mutex_lock(&r->lock);
+        return SS_CLOSED;
+    lock(r);
     enum ss_status st = l->progress == ENDED ? l->status : SS_WANT;
     *err = l->error;
     *list = l->list;
-    if (st == SS_OK)
-        l->list = NULL;
-    pthread_mutex_unlock(&r->lock);
+    l->list = NULL;
+    unlock(r);
     return st;
+}
+
+static void drop_stale(struct os_lookup *l)
+{
+    struct os_resolver *r = l->resolver;
+    close_ends(l->ends);
+    if (pthread_mutex_trylock(&r->lock) == 0) { /* otherwise a thread was about to change something at the fork */
+        free_lookup(l);
+        unlock(r);
+    }
 }
 
 void os_lookup_drop(struct os_lookup *l)
 {
     struct os_resolver *r = l->resolver;
     if (is_stale(r)) {
-        close_ends(l->ends);
+        drop_stale(l);
         return;
     }
-    pthread_mutex_lock(&r->lock);
+    lock(r);
     l->dropped = true; /* from here on its thread does not wake it: the number may be somebody else's descriptor soon */
     close_ends(l->ends);
-    if (l->progress == RUNNING) {
-        pthread_mutex_unlock(&r->lock);
-        return;
+    if (l->progress < RUNNING)
+        unqueue(l);
+    if (l->progress != RUNNING)
+        free_lookup(l);
+    else if (l->counted) {
+        r->awaited--;
+        r->given_up++;
+        serve(r); /* the next one has its place; if that fails its thread goes on with the queue */
     }
-    if (l->progress == QUEUED)
-        unqueue(r, l);
-    free_lookup(l);
+    unlock(r);
 }

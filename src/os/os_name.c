@@ -1,8 +1,15 @@
 #include "os/os_name.h"
 
 #include <errno.h>
-#include <netdb.h>  /* getaddrinfo */
-#include <string.h> /* memcpy */
+#include <netdb.h>   /* getaddrinfo */
+#include <stdio.h>   /* fopen, getline */
+#include <stdlib.h>  /* free */
+#include <string.h>  /* memcpy, strtok_r */
+#include <strings.h> /* strcasecmp */
+
+#ifndef _PATH_HOSTS
+#define _PATH_HOSTS "/etc/hosts"
+#endif
 
 enum ss_status os_names(const char *host, struct addrinfo **list, struct ss_error *err)
 {
@@ -22,6 +29,34 @@ enum ss_status os_names(const char *host, struct addrinfo **list, struct ss_erro
 void os_names_free(struct addrinfo *list)
 {
     freeaddrinfo(list);
+}
+
+/* An address, then names, then perhaps a comment (hosts(5)). */
+static bool has_name(char *line, const char *host)
+{
+    static const char blanks[] = " \t\r\n";
+    char *rest, *word;
+    line[strcspn(line, "#")] = '\0';
+    if (!strtok_r(line, blanks, &rest))
+        return false;
+    while ((word = strtok_r(NULL, blanks, &rest)) != NULL)
+        if (strcasecmp(word, host) == 0)
+            return true;
+    return false;
+}
+
+bool os_name_is_local(const char *host)
+{
+    char *line = NULL;
+    size_t room = 0;
+    bool found = strcasecmp(host, "localhost") == 0; /* systems answer it also when it stands nowhere (RFC 6761) */
+    FILE *file = found ? NULL : fopen(_PATH_HOSTS, "re");
+    while (file && !found && getline(&line, &room, file) != -1)
+        found = has_name(line, host);
+    free(line);
+    if (file)
+        fclose(file);
+    return found;
 }
 
 static bool is_ip(const struct addrinfo *info)

@@ -16,6 +16,10 @@ struct addrinfo;
 enum ss_status os_names(const char *host, struct addrinfo **list, struct ss_error *err);
 void os_names_free(struct addrinfo *list);
 
+/* Whether the name stands in the hosts file, or is "localhost": where that is asked first, as it is nearly everywhere, it is
+ * found without a name server. Reads the file. */
+bool os_name_is_local(const char *host);
+
 /* Copies address after address, with `port`: true while there was one; *next starts as the list. */
 bool os_names_next(const struct addrinfo **next, uint16_t port, struct ss_addr *addr);
 

@@ -359,17 +359,7 @@ enum ss_status os_send(int fd, const struct iovec *iov, size_t n, int flags, siz
 }
 
 /* The length of the datagram, which is more than `len` when it was cut. */
-#ifdef __linux__
-static ssize_t receive(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
-{
-    socklen_t namelen = sizeof from->sa;
-    ssize_t n = recvfrom(fd, buf, len, flags | MSG_TRUNC, from ? &from->sa.any : NULL, from ? &namelen : NULL);
-    if (n >= 0 && from)
-        from->len = namelen > sizeof from->sa ? (socklen_t)sizeof from->sa : namelen;
-    return n;
-}
-#else /* where that flag does not tell it */
-static ssize_t receive(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
+static ssize_t receive_plainly(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
 {
     struct iovec iov = { .iov_base = buf, .iov_len = len };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -381,6 +371,23 @@ static ssize_t receive(int fd, void *buf, size_t len, int flags, struct ss_addr 
     if (n >= 0 && from)
         from->len = msg.msg_namelen > sizeof from->sa ? (socklen_t)sizeof from->sa : msg.msg_namelen;
     return n >= 0 && (msg.msg_flags & MSG_TRUNC) ? (ssize_t)len + 1 : n;
+}
+
+#ifdef __linux__ /* where MSG_TRUNC tells it */
+static ssize_t receive(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
+{
+    socklen_t namelen = sizeof from->sa;
+    ssize_t n = recvfrom(fd, buf, len, flags | MSG_TRUNC, from ? &from->sa.any : NULL, from ? &namelen : NULL);
+    if (n == -1 && os_is_refused(errno))
+        return receive_plainly(fd, buf, len, flags, from);
+    if (n >= 0 && from)
+        from->len = namelen > sizeof from->sa ? (socklen_t)sizeof from->sa : namelen;
+    return n;
+}
+#else
+static ssize_t receive(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
+{
+    return receive_plainly(fd, buf, len, flags, from);
 }
 #endif
 
@@ -408,19 +415,33 @@ enum ss_status os_sendto(int fd, const void *buf, size_t len, int flags, const s
     return transferred(n, &sent, err);
 }
 
+/* Where MSG_TRUNC does not tell it: no datagram is longer there. */
+static ssize_t longest_if_any(int fd, char *byte, int flags)
+{
+    return recv(fd, byte, 1, flags | MSG_PEEK) == -1 ? -1 : 262144;
+}
+
+#ifdef __linux__ /* recv(2) */
+static ssize_t peek_length(int fd, char *byte, int flags)
+{
+    ssize_t n = recv(fd, byte, 1, flags | MSG_PEEK | MSG_TRUNC);
+    return n == -1 && os_is_refused(errno) ? longest_if_any(fd, byte, flags) : n;
+}
+#else
+static ssize_t peek_length(int fd, char *byte, int flags)
+{
+    return longest_if_any(fd, byte, flags);
+}
+#endif
+
 enum ss_status os_next_length(int fd, int flags, size_t *len, struct ss_error *err)
 {
     ssize_t n;
     char byte;
     do
-        n = recv(fd, &byte, 1, native(flags) | MSG_PEEK | MSG_TRUNC);
+        n = peek_length(fd, &byte, native(flags));
     while (again(n, flags));
-    enum ss_status st = transferred(n, len, err);
-#ifndef __linux__
-    *len =
-        262144; /* only Linux gives the whole length with MSG_TRUNC (recv(2)); no datagram is longer than this there */
-#endif
-    return st;
+    return transferred(n, len, err);
 }
 
 bool os_has_input(int fd)

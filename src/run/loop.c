@@ -92,13 +92,15 @@ static void again(struct ss_loop *loop, struct ss_waiter *w)
     notify(loop);
 }
 
-/* What can't be watched here is tried again by itself, and then ends with the error. */
+/* What a call has opened for itself may be of no use here: a look-up has its thread in the parent. It looks for itself. What
+ * can't be watched is tried again by itself, and then ends with the error. */
 static void watch_anew(struct ss_loop *loop)
 {
     struct ss_error ignored;
     for (size_t fd = 0; fd < loop->nfds; fd++)
         for (struct ss_watch *watch = loop->by_fd[fd]; watch; watch = watch->next)
-            if (os_poller_watch(loop->poller, (int)fd, watch->events, watch->foreign, &ignored) != SS_OK)
+            if (watch->closing ||
+                os_poller_watch(loop->poller, (int)fd, watch->events, watch->foreign, &ignored) != SS_OK)
                 again(loop, watch->waiter);
 }
 

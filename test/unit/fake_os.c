@@ -333,6 +333,10 @@ FAKE(os_lookup_take);
 enum ss_status __wrap_os_lookup_take(struct os_lookup *lookup, struct addrinfo **list, struct ss_error *err)
 {
     CHECK(lookup == (struct os_lookup *)&fake && fake.lookups == 1);
+    if (fake.lost_lookups > 0) {
+        fake.lost_lookups--;
+        return SS_CLOSED;
+    }
     return fake.lookup_end_ns <= fake.now_ns ? found(list, err) : SS_WANT;
 }
 

@@ -56,6 +56,7 @@ struct fake_os {
     int lookup_error;      /* EAI_*; 0: it finds the addresses */
     int64_t lookup_end_ns; /* of the one that is under way */
     int lookups, lists;    /* that are under way; that were not given back */
+    int lost_lookups;      /* so many, from the next one that is taken, have stayed in a parent process */
     bool direct;           /* the resolver was called directly */
 
     int queue_full; /* so many connects find the queue of a Unix listener full */

@@ -1,5 +1,5 @@
-/* Look-ups on helper threads, with a resolver of our own: names that begin with "b" (blocked) find their address when
- * the gate lets them through, others at once. The linker sends getaddrinfo and pthread_create here. */
+/* Look-ups on helper threads, with a resolver and a hosts file of our own: names that begin with "b" (blocked) find their
+ * address when the gate lets them through, others at once. The linker sends getaddrinfo, fopen and pthread_create here. */
 #include "check.h"
 #include "os/os_lookup.h"
 #include "os/os_name.h"
@@ -12,8 +12,10 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -24,9 +26,12 @@
 struct counts {
     int permits; /* so many blocked ones may go on */
     int running, most;
-    int lists; /* that were not given back */
+    int lists;   /* that were not given back */
+    int readers; /* of the hosts file, which wait while it is shut */
+    bool shut;
+    bool late; /* threads do not begin yet */
     bool takes_signals;
-    char asked[256]; /* first two letters of the names, in order */
+    char asked[4096]; /* first two letters of the names, in order */
 };
 
 static struct {
@@ -83,15 +88,72 @@ void __wrap_freeaddrinfo(struct addrinfo *list)
     free(list);
 }
 
-static int no_threads; /* so many calls of pthread_create fail */
+static const char *hosts_text = "127.0.0.1 localhost\n192.0.2.1 local l1\n";
+
+__typeof__(fopen) __real_fopen, __wrap_fopen;
+FILE *__wrap_fopen(const char *path, const char *mode)
+{
+    if (strcmp(path, "/etc/hosts") != 0)
+        return __real_fopen(path, mode);
+    pthread_mutex_lock(&gate.lock);
+    gate.is.readers++;
+    while (gate.is.shut)
+        pthread_cond_wait(&gate.changed, &gate.lock);
+    gate.is.readers--;
+    pthread_mutex_unlock(&gate.lock);
+    errno = EMFILE;
+    return hosts_text ? fmemopen((void *)(uintptr_t)hosts_text, strlen(hosts_text), "r") : NULL;
+}
+
+/* A thread that begins only when it is let, like one that gets no processor. */
+struct beginning {
+    void *(*start)(void *);
+    void *arg;
+};
+
+static void *begin_late(void *arg)
+{
+    struct beginning is = *(struct beginning *)arg;
+    free(arg);
+    pthread_mutex_lock(&gate.lock);
+    while (gate.is.late)
+        pthread_cond_wait(&gate.changed, &gate.lock);
+    pthread_mutex_unlock(&gate.lock);
+    return is.start(is.arg);
+}
+
+static int no_threads;   /* so many calls of pthread_create fail */
+static size_t big_stack; /* and those with a stack smaller than that */
 
 __typeof__(pthread_create) __real_pthread_create, __wrap_pthread_create;
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
 {
-    if (no_threads == 0)
-        return __real_pthread_create(thread, attr, start, arg);
-    no_threads--;
-    return EAGAIN;
+    size_t stack = 0;
+    if (no_threads > 0) {
+        no_threads--;
+        return EAGAIN;
+    }
+    if (attr && pthread_attr_getstacksize(attr, &stack) == 0 && stack < big_stack)
+        return EINVAL;
+    struct beginning *b = malloc(sizeof *b);
+    if (!b)
+        return EAGAIN;
+    *b = (struct beginning){ start, arg };
+    int code = __real_pthread_create(thread, attr, begin_late, b);
+    if (code != 0)
+        free(b);
+    return code;
+}
+
+static int no_eventfd; /* 0, or why there is none */
+
+__typeof__(eventfd) __real_eventfd, __wrap_eventfd;
+int __wrap_eventfd(unsigned count, int flags)
+{
+    if (no_eventfd == 0)
+        return __real_eventfd(count, flags);
+    errno = no_eventfd;
+    return -1;
 }
 
 static int memory; /* so many allocations from the one that fails; 0: none does */
@@ -139,6 +201,27 @@ static int running(void)
     return seen().running;
 }
 
+static int readers(void)
+{
+    return seen().readers;
+}
+
+static void hold_threads(bool late)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.is.late = late;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+static void shut_hosts(bool shut)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.is.shut = shut;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.lock);
+}
+
 /* After `blocked` ones, which come in any order: these. */
 static void check_asked(int blocked, const char *names)
 {
@@ -168,7 +251,7 @@ static void let_through(int n)
 
 /* A resolver, look-ups of it, and their descriptors. */
 
-enum { LOOKUPS = OS_LOOKUPS + 8 };
+enum { LOOKUPS = OS_LOOKUPS + OS_LOOKUPS_GIVEN_UP + 128 };
 
 struct rig {
     struct os_resolver *resolver;
@@ -194,14 +277,16 @@ static int start(struct rig *rig, const char *host)
     return i;
 }
 
-/* "b0", "b1" and so on, until as many run as may. */
+/* "b0", "b1" and so on, until as many run as may, and the rest has been sorted. */
 static void start_blocked(struct rig *rig, int n)
 {
+    int others = running();
     for (int i = 0; i < n; i++) {
-        const char name[] = { 'b', (char)('0' + i), '\0' };
+        const char name[] = { 'b', (char)('0' + i % 64), '\0' };
         start(rig, name);
     }
-    wait_until(running, n < OS_LOOKUPS ? n : OS_LOOKUPS);
+    wait_until(running, others + (n < OS_LOOKUPS ? n : OS_LOOKUPS));
+    wait_until(count_threads, running());
 }
 
 static bool has_ended(const struct rig *rig, int i, int limit_ms)
@@ -227,18 +312,40 @@ static void check_found(const struct rig *rig, int i)
     CHECK(take(rig, i, &err) == SS_OK);
 }
 
+static void check_fails(const struct rig *rig, int i, enum ss_space space, int code)
+{
+    struct ss_error err;
+    CHECKF(has_ended(rig, i, 20000), "look-up %d does not end", i);
+    CHECK(take(rig, i, &err) == SS_ERROR && err.space == space && err.code == code);
+}
+
 static void drop(struct rig *rig, int i)
 {
     os_lookup_drop(rig->lookups[i]);
     rig->lookups[i] = NULL;
 }
 
-/* Everything given up, in some order, leaves nothing. */
-static void rig_close(struct rig *rig)
+/* The queue first, so that none of it comes to run. */
+static void drop_all(struct rig *rig)
 {
-    for (int i = 0; i < rig->n; i++)
+    for (int i = rig->n - 1; i >= 0; i--)
         if (rig->lookups[i])
             drop(rig, i);
+}
+
+/* As many as there may be that nobody waits for, and that go on. */
+static void give_up(struct rig *rig, int n)
+{
+    for (; n > 0; n -= OS_LOOKUPS) {
+        start_blocked(rig, n < OS_LOOKUPS ? n : OS_LOOKUPS);
+        drop_all(rig);
+    }
+}
+
+/* Everything given up leaves nothing. */
+static void rig_close(struct rig *rig)
+{
+    drop_all(rig);
     os_resolver_free(rig->resolver);
     let_through(LOOKUPS);
     wait_until(count_threads, 0);
@@ -269,14 +376,9 @@ static void test_one_after_another(void)
 static void test_failures(void)
 {
     struct rig rig;
-    struct ss_error err;
     rig_open(&rig);
-    start(&rig, "n");
-    CHECK(has_ended(&rig, 0, 20000));
-    CHECK(take(&rig, 0, &err) == SS_ERROR && err.space == SS_RESOLVER && err.code == EAI_NONAME);
-    start(&rig, "s");
-    CHECK(has_ended(&rig, 1, 20000));
-    CHECK(take(&rig, 1, &err) == SS_ERROR && err.space == SS_SYSTEM && err.code == ENFILE);
+    check_fails(&rig, start(&rig, "n"), SS_RESOLVER, EAI_NONAME);
+    check_fails(&rig, start(&rig, "s"), SS_SYSTEM, ENFILE);
     rig_close(&rig);
 }
 
@@ -285,13 +387,30 @@ static void test_the_number_of_threads(void)
 {
     struct rig rig;
     rig_open(&rig);
-    start_blocked(&rig, LOOKUPS);
+    start_blocked(&rig, OS_LOOKUPS + 20);
     CHECKF(count_threads() == OS_LOOKUPS, "%d threads", count_threads());
     let_through(LOOKUPS);
-    for (int i = 0; i < LOOKUPS; i++)
+    for (int i = 0; i < rig.n; i++)
         check_found(&rig, i);
     CHECKF(seen().most == OS_LOOKUPS, "%d at once", seen().most);
     wait_until(count_threads, 0);
+    rig_close(&rig);
+}
+
+/* Those that have not begun count as well: the machine may be slow to do that. The last is for the hosts file. */
+static void test_threads_that_begin_late(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    hold_threads(true);
+    for (int i = 0; i < OS_LOOKUPS + 20; i++)
+        start(&rig, "f");
+    CHECKF(count_threads() == OS_LOOKUPS + 1, "%d threads", count_threads());
+    for (int i = 0; i < 10; i++)
+        drop(&rig, i);
+    hold_threads(false);
+    for (int i = 10; i < rig.n; i++)
+        check_found(&rig, i);
     rig_close(&rig);
 }
 
@@ -307,7 +426,8 @@ static void test_the_queue(void)
     drop(&rig, last);
     CHECK(take(&rig, first, &err) == SS_WANT);
     int third = start(&rig, "f4");
-    let_through(1); /* so that one thread has them all */
+    wait_until(count_threads, OS_LOOKUPS); /* all are sorted */
+    let_through(1);                        /* so that one thread has them all */
     check_found(&rig, third);
     check_found(&rig, second);
     check_found(&rig, first);
@@ -376,6 +496,112 @@ static void test_the_owner_goes_first(void)
     os_resolver_free(NULL);
 }
 
+/* One that is given up makes place for the next, though its thread is still busy with it. */
+static void test_a_place_that_is_given_up(void)
+{
+    struct rig rig;
+    struct ss_error err;
+    rig_open(&rig);
+    start_blocked(&rig, OS_LOOKUPS);
+    int i = start(&rig, "f0"), j = start(&rig, "f1");
+    CHECK(!has_ended(&rig, i, 10) && take(&rig, i, &err) == SS_WANT);
+    drop(&rig, 0);
+    check_found(&rig, i);
+    check_found(&rig, j);
+    check_asked(OS_LOOKUPS, "f0f1");
+    wait_until(count_threads, OS_LOOKUPS);
+    rig_close(&rig);
+}
+
+/* When there are too many that go on for nobody, one more is refused, and so is what is in the queue. */
+static void test_too_many_given_up(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    give_up(&rig, OS_LOOKUPS_GIVEN_UP - 1);
+    start_blocked(&rig, OS_LOOKUPS);
+    int queued = start(&rig, "f0"), first = rig.n - 1 - OS_LOOKUPS;
+    CHECK(!has_ended(&rig, queued, 10));
+    drop(&rig, first);
+    check_fails(&rig, queued, SS_RESOLVER, EAI_AGAIN);
+    check_fails(&rig, start(&rig, "f1"), SS_RESOLVER, EAI_AGAIN);
+    check_asked(OS_LOOKUPS_GIVEN_UP - 1 + OS_LOOKUPS, "");
+    drop_all(&rig);
+    wait_until(count_threads, OS_LOOKUPS_GIVEN_UP - 1 + OS_LOOKUPS); /* there are never more */
+    check_fails(&rig, start(&rig, "f2"), SS_RESOLVER, EAI_AGAIN);
+    let_through(OS_LOOKUPS);
+    wait_until(count_threads, OS_LOOKUPS_GIVEN_UP - 1);
+    check_found(&rig, start(&rig, "f3"));
+    rig_close(&rig);
+}
+
+/* What the hosts file has does not stand in line, whatever the others do. */
+static void test_names_that_need_no_server(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    start_blocked(&rig, OS_LOOKUPS + 20);
+    check_found(&rig, start(&rig, "local"));
+    check_found(&rig, start(&rig, "L1"));
+    drop_all(&rig);
+    give_up(&rig, OS_LOOKUPS_GIVEN_UP - running());
+    check_found(&rig, start(&rig, "LocalHost"));
+    check_fails(&rig, start(&rig, "f"), SS_RESOLVER, EAI_AGAIN);
+    check_found(&rig, start(&rig, "local"));
+    rig_close(&rig);
+}
+
+/* As long as there is a thread for each, nobody reads the file. */
+static void test_the_hosts_file_is_asked_only_in_need(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    shut_hosts(true);
+    start_blocked(&rig, OS_LOOKUPS - 1);
+    check_found(&rig, start(&rig, "f"));
+    start_blocked(&rig, 1);
+    CHECK(readers() == 0);
+    int i = start(&rig, "local"), j = start(&rig, "f");
+    wait_until(readers, 1);
+    drop(&rig, i); /* while the file is read for it */
+    shut_hosts(false);
+    wait_until(count_threads, OS_LOOKUPS);
+    let_through(1);
+    check_found(&rig, j);
+    CHECKF(!strstr(seen().asked, "lo"), "what was dropped is asked for");
+    rig_close(&rig);
+}
+
+static void check_local(const char *text, const char *host, bool expected)
+{
+    hosts_text = text;
+    CHECKF(os_name_is_local(host) == expected, "%s in: %s", host, text ? text : "no file");
+}
+
+static void test_the_hosts_file(void)
+{
+    static const char text[] = "# ::1 comment\n"
+                               "\n"
+                               " \t \n"
+                               "192.0.2.1\n"
+                               "192.0.2.2 one\r\n"
+                               "\t192.0.2.3\ttwo \t three#four\n"
+                               "192.0.2.4 five # six\n"
+                               "192.0.2.5 last";
+    static const char *const there[] = { "one", "two", "three", "five", "last", "LAST", "localhost", "LOCALHOST" };
+    static const char *const missing[] = { "comment", "192.0.2.1", "192.0.2.2",  "four",      "six",
+                                           "on",      "onee",      "las",        "",          "three#four",
+                                           "#",       "one.",      "localhost.", "localhosts" };
+    const char *before = hosts_text;
+    for (size_t i = 0; i < sizeof there / sizeof *there; i++)
+        check_local(text, there[i], true);
+    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
+        check_local(text, missing[i], false);
+    check_local(NULL, "one", false);
+    check_local(NULL, "localhost", true);
+    hosts_text = before;
+}
+
 /* Means run short */
 
 static void test_no_thread(void)
@@ -395,6 +621,89 @@ static void test_no_thread(void)
     check_found(&rig, i);
     check_asked(1, "f");
     rig_close(&rig);
+}
+
+/* The one that would have run when another was given up has the thread of whichever ends first. */
+static void test_no_thread_for_a_place(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    start_blocked(&rig, OS_LOOKUPS);
+    int i = start(&rig, "f0");
+    wait_until(count_threads, OS_LOOKUPS);
+    no_threads = 1;
+    drop(&rig, 0);
+    CHECK(no_threads == 0 && !has_ended(&rig, i, 10));
+    let_through(1);
+    check_found(&rig, i);
+    rig_close(&rig);
+}
+
+/* Then no name is known to need no server. */
+static void test_no_thread_to_sort(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    start_blocked(&rig, OS_LOOKUPS);
+    no_threads = 1;
+    int i = start(&rig, "local");
+    CHECK(no_threads == 0 && !has_ended(&rig, i, 10));
+    let_through(1);
+    check_found(&rig, i);
+    drop_all(&rig);
+    give_up(&rig, OS_LOOKUPS_GIVEN_UP - running());
+    no_threads = 1;
+    check_fails(&rig, start(&rig, "local"), SS_RESOLVER, EAI_AGAIN);
+    CHECK(no_threads == 0);
+    rig_close(&rig);
+}
+
+/* All others have ended while it sorted, and there is no other for what it has found. */
+static void test_no_thread_but_the_one_that_sorts(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    start_blocked(&rig, OS_LOOKUPS);
+    shut_hosts(true);
+    int i = start(&rig, "f0");
+    wait_until(readers, 1);
+    let_through(OS_LOOKUPS);
+    wait_until(count_threads, 1);
+    no_threads = 1;
+    shut_hosts(false);
+    check_found(&rig, i);
+    CHECK(no_threads == 0);
+    rig_close(&rig);
+}
+
+/* glibc takes the thread-local variables of the whole program from the stack. */
+static void test_a_stack_that_is_too_small(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    big_stack = 1024 * 1024;
+    check_found(&rig, start(&rig, "f"));
+    big_stack = 0;
+    rig_close(&rig);
+}
+
+/* Then there is a pipe. */
+static void test_no_eventfd(void)
+{
+    static const int causes[] = { EPERM, ENOSYS, EINVAL };
+    for (size_t i = 0; i < sizeof causes / sizeof *causes; i++) {
+        struct rig rig;
+        struct ss_error err;
+        rig_open(&rig);
+        no_eventfd = causes[i];
+        start_blocked(&rig, 2);
+        CHECK(take(&rig, 0, &err) == SS_WANT && !has_ended(&rig, 0, 0));
+        drop(&rig, 1);
+        let_through(2);
+        check_found(&rig, 0);
+        no_eventfd = 0;
+        rig_close(&rig);
+    }
 }
 
 static void test_no_descriptor(void)
@@ -435,37 +744,99 @@ static void test_no_memory(void)
 
 /* After fork(2) there are no threads: what was under way is lost there, and new look-ups have a new resolver. */
 
+/* At its end no thread is left that a fork could catch with a lock of the sanitizer's. */
+static bool finds_anew(struct rig *rig)
+{
+    struct ss_error err;
+    struct os_resolver *old = rig->resolver;
+    int i = start(rig, "f");
+    if (rig->resolver == old || !has_ended(rig, i, 20000) || take(rig, i, &err) != SS_OK)
+        return false;
+    drop(rig, i);
+    wait_until(count_threads, 0);
+    return true;
+}
+
 static bool forked_succeeds(struct rig *rig)
 {
     struct ss_error err;
     struct addrinfo *list = NULL;
     struct os_resolver *old = rig->resolver;
-    if (os_lookup_take(rig->lookups[0], &list, &err) != SS_ERROR)
+    for (int i = 0, n = rig->n; i < n; i++) {
+        if (!rig->lookups[i])
+            continue;
+        if (os_lookup_take(rig->lookups[i], &list, &err) != SS_CLOSED || list)
+            return false;
+        drop(rig, i);
+    }
+    if (!finds_anew(rig))
         return false;
-    drop(rig, 0);
-    int i = start(rig, "f");
-    if (rig->resolver == old || !has_ended(rig, i, 20000) || take(rig, i, &err) != SS_OK)
-        return false;
-    drop(rig, i);
     os_resolver_free(rig->resolver);
     os_resolver_free(old);
     return count_entries("/dev/fd") == rig->descriptors;
 }
 
-static void test_fork(void)
+static int run_forked(bool (*f)(struct rig *rig), struct rig *rig)
 {
-    struct rig rig;
     int status = -1;
-    rig_open(&rig);
-    start_blocked(&rig, 1);
     pthread_mutex_lock(&gate.lock); /* whole in the child as well */
     pid_t pid = fork();
     pthread_mutex_unlock(&gate.lock);
     if (pid == 0) {
         alarm(30);
-        _exit(forked_succeeds(&rig) ? 0 : 1);
+        threads_before = count_entries("/proc/self/task");
+        _exit(f(rig) ? 0 : 1);
     }
-    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    return waitpid(pid, &status, 0) == pid ? status : -1;
+}
+
+static bool forks_again(struct rig *rig)
+{
+    return finds_anew(rig) && run_forked(finds_anew, rig) == 0 && run_forked(forked_succeeds, rig) == 0;
+}
+
+/* One has ended, some run, and some are in the queue. */
+static void test_fork(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    start(&rig, "f");
+    wait_until(count_threads, 0);
+    start_blocked(&rig, OS_LOOKUPS + 2);
+    CHECK(run_forked(forked_succeeds, &rig) == 0);
+    let_through(LOOKUPS);
+    for (int i = 0; i < rig.n; i++)
+        check_found(&rig, i);
+    rig_close(&rig);
+}
+
+static void test_fork_of_a_fork(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    CHECK(run_forked(forks_again, &rig) == 0);
+    check_found(&rig, start(&rig, "f"));
+    wait_until(count_threads, 0);
+    CHECK(run_forked(forks_again, &rig) == 0);
+    rig_close(&rig);
+}
+
+/* Nothing that the child does with its copy wakes anybody in the parent, nor the other way round. */
+static bool hears_nothing(struct rig *rig)
+{
+    drop(rig, 0);
+    int i = start(rig, "b1");
+    wait_until(running, 2); /* its copy of the count has the parent's one */
+    return !has_ended(rig, i, 0);
+}
+
+static void test_fork_and_wake(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    start_blocked(&rig, 1);
+    CHECK(run_forked(hears_nothing, &rig) == 0);
+    CHECK(!has_ended(&rig, 0, 0));
     let_through(1);
     check_found(&rig, 0);
     rig_close(&rig);
@@ -473,44 +844,79 @@ static void test_fork(void)
 
 /* Many callers, each with a resolver, look up, wait or give up at any moment: for the thread sanitizer. */
 
+struct caller {
+    unsigned seed;
+    bool is_crowded; /* as many as may run do so already */
+};
+
+static bool look_up_somehow(struct os_resolver **resolver, unsigned *seed)
+{
+    struct ss_error err;
+    struct os_lookup *lookup;
+    struct addrinfo *list = NULL;
+    struct pollfd p = { .events = POLLIN };
+    if (os_lookup_start(resolver, rand_r(seed) % 2 ? "f" : "local", &lookup, &p.fd, &err) != SS_OK)
+        return false;
+    int limit_ms = rand_r(seed) % 2 ? rand_r(seed) % 3 : 0;
+    if (rand_r(seed) % 4 > 0 && poll(&p, 1, limit_ms) == 1 && os_lookup_take(lookup, &list, &err) == SS_OK)
+        os_names_free(list);
+    os_lookup_drop(lookup);
+    return true;
+}
+
+static bool hammer_once(const struct caller *caller, unsigned *seed)
+{
+    enum { CROWD = OS_LOOKUPS, CALLS = 50 };
+    struct os_resolver *resolver = NULL;
+    struct os_lookup *crowd[CROWD];
+    struct ss_error err;
+    int fd, n = 0;
+    bool ok = true;
+    while (caller->is_crowded && n < CROWD && os_lookup_start(&resolver, "b", &crowd[n], &fd, &err) == SS_OK)
+        n++;
+    for (int i = 0; i < CALLS && ok; i++) {
+        ok = look_up_somehow(&resolver, seed);
+        if (n > 0 && rand_r(seed) % 2 == 0)
+            os_lookup_drop(crowd[--n]);
+    }
+    while (n > 0)
+        os_lookup_drop(crowd[--n]);
+    os_resolver_free(resolver);
+    return ok;
+}
+
 static void *hammer(void *arg)
 {
-    unsigned seed = *(unsigned *)arg;
-    struct os_resolver *resolver = NULL;
-    struct ss_error err;
-    for (int i = 0; i < 400; i++) {
-        struct os_lookup *lookup;
-        struct addrinfo *list = NULL;
-        struct pollfd p = { .events = POLLIN };
-        if (os_lookup_start(&resolver, "f", &lookup, &p.fd, &err) != SS_OK)
+    struct caller *caller = arg;
+    unsigned seed = caller->seed;
+    for (int i = 0; i < (caller->is_crowded ? 2 : 8); i++)
+        if (!hammer_once(caller, &seed))
             return arg;
-        if (rand_r(&seed) % 4 > 0 && poll(&p, 1, rand_r(&seed) % 2 ? 20000 : 0) == 1 &&
-            os_lookup_take(lookup, &list, &err) == SS_OK)
-            os_names_free(list);
-        os_lookup_drop(lookup);
-        if (rand_r(&seed) % 16 == 0) {
-            os_resolver_free(resolver);
-            resolver = NULL;
-        }
-    }
-    os_resolver_free(resolver);
     return NULL;
 }
 
-static void test_many_callers(void)
+static void hammer_all(bool is_crowded)
 {
     enum { CALLERS = 3 };
     struct rig rig;
     pthread_t threads[CALLERS];
-    unsigned seeds[CALLERS] = { 1, 2, 3 };
+    struct caller callers[CALLERS];
     rig_open(&rig);
-    for (int i = 0; i < CALLERS; i++)
-        CHECK(pthread_create(&threads[i], NULL, hammer, &seeds[i]) == 0);
+    for (unsigned i = 0; i < CALLERS; i++) {
+        callers[i] = (struct caller){ .seed = i + 1, .is_crowded = is_crowded };
+        CHECK(pthread_create(&threads[i], NULL, hammer, &callers[i]) == 0);
+    }
     for (int i = 0; i < CALLERS; i++) {
         void *failed = NULL;
         CHECK(pthread_join(threads[i], &failed) == 0 && !failed);
     }
     rig_close(&rig);
+}
+
+static void test_many_callers(void)
+{
+    hammer_all(false);
+    hammer_all(true);
 }
 
 static void *nothing(void *arg)
@@ -527,15 +933,28 @@ int main(void)
     RUN(test_one_after_another);
     RUN(test_failures);
     RUN(test_the_number_of_threads);
+    RUN(test_threads_that_begin_late);
     RUN(test_the_queue);
     RUN(test_a_queue_that_is_given_up);
     RUN(test_giving_up);
     RUN(test_giving_up_too_late);
     RUN(test_the_owner_goes_first);
+    RUN(test_a_place_that_is_given_up);
+    RUN(test_too_many_given_up);
+    RUN(test_names_that_need_no_server);
+    RUN(test_the_hosts_file_is_asked_only_in_need);
+    RUN(test_the_hosts_file);
     RUN(test_no_thread);
+    RUN(test_no_thread_for_a_place);
+    RUN(test_no_thread_to_sort);
+    RUN(test_no_thread_but_the_one_that_sorts);
+    RUN(test_a_stack_that_is_too_small);
+    RUN(test_no_eventfd);
     RUN(test_no_descriptor);
     RUN(test_no_memory);
     RUN(test_fork);
+    RUN(test_fork_of_a_fork);
+    RUN(test_fork_and_wake);
     RUN(test_many_callers);
     return check_end();
 }

@@ -1218,6 +1218,30 @@ static void test_a_child_process(void)
     bench_close(&b);
 }
 
+static void move_on(struct call *c)
+{
+    c->fd = 5;
+}
+
+/* What a call has opened for itself may be of use to the parent alone: it is stepped at once, and is not watched before. */
+static void test_what_a_call_has_opened_in_a_child_process(void)
+{
+    struct bench b;
+    bench_open(&b, "6r4 9r5");
+    struct call *own = make_call(&b, "wao", 3, R);
+    own->op.closes = true;
+    own->act = move_on;
+    begin(own, 50);
+    start(&b, "wo", 4, R, 50);
+    int watches = polling.watches;
+    polling.child = true;
+    run(&b);
+    CHECKF(polling.watches == watches + 2, "%d are watched anew", polling.watches - watches);
+    check_new_poller(&b, 2);
+    check_log(&b, "in the child", "0a 0b 0a 6b 6b=ok 9a 9a=ok");
+    bench_close(&b);
+}
+
 /* What is closed there first, is closed there only. */
 static void test_a_child_process_closes_first(void)
 {
@@ -1511,6 +1535,7 @@ int main(void)
     RUN(test_a_wait_that_fails);
     RUN(test_no_memory);
     RUN(test_a_child_process);
+    RUN(test_what_a_call_has_opened_in_a_child_process);
     RUN(test_a_child_process_closes_first);
     RUN(test_a_grandchild);
     RUN(test_a_child_process_that_only_ends);

@@ -382,6 +382,28 @@ static void test_lookup(void)
     check_lookup("", 10, 0, -1, EAI_NONAME, "");
 }
 
+/* A look-up that has stayed behind at a fork is begun anew, within the same deadline. */
+static void test_lookup_begun_anew(void)
+{
+    static const struct {
+        int lost;
+        double timeout_ms;
+        int code;
+        const char *log;
+    } rows[] = { { 1, 5000, 0, "200a 210=a" },
+                 { 2, 5000, 0, "300a 310=a" },
+                 { 1, 150, TIMED_OUT, "" },
+                 { 1, 205, TIMED_OUT, "200a" } };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct race r;
+        race_open(&r, "4+10");
+        fake.lookup_ns = fake_ms(100);
+        fake.lost_lookups = rows[i].lost;
+        check_outcome("begun anew", race_by_name(&r, rows[i].timeout_ms), rows[i].code, rows[i].log);
+        race_close(&r);
+    }
+}
+
 /* The socket's own descriptor, which the program has bound: one address after another, none in parallel. */
 
 static void check_own(int family, const char *addresses, double timeout_ms, int code, const char *log)
@@ -609,6 +631,7 @@ int main(void)
     RUN(test_signals);
     RUN(test_spinning);
     RUN(test_lookup);
+    RUN(test_lookup_begun_anew);
     RUN(test_a_bound_socket);
     RUN(test_a_bound_socket_that_is_closed);
     RUN(test_a_connected_socket);

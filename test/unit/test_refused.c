@@ -113,6 +113,19 @@ int __wrap_ppoll(struct pollfd *set, nfds_t n, const struct timespec *timeout, c
     return over ? 0 : __real_ppoll(set, n, timeout, mask);
 }
 
+__typeof__(recv) __real_recv, __wrap_recv;
+ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags)
+{
+    return (flags & MSG_TRUNC) && is_refused("truncated") ? -1 : __real_recv(fd, buf, len, flags);
+}
+
+ssize_t __real_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *fromlen);
+ssize_t __wrap_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *fromlen);
+ssize_t __wrap_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *fromlen)
+{
+    return (flags & MSG_TRUNC) && is_refused("truncated") ? -1 : __real_recvfrom(fd, buf, len, flags, from, fromlen);
+}
+
 FAKE(recvmmsg);
 int __wrap_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout)
 {
@@ -140,10 +153,13 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 static bool takes_bytes; /* the multicast options are bytes, as on OpenBSD */
 static bool joins_none;  /* what was asked to be joined is not: the message that tells of it does not come */
 
+static int unsignalled; /* how often SO_NOSIGPIPE was set */
+
 FAKE(setsockopt);
 int __wrap_setsockopt(int fd, int level, int opt, const void *value, socklen_t len)
 {
     bool is_multicast = level == IPPROTO_IP && (opt == IP_MULTICAST_TTL || opt == IP_MULTICAST_LOOP);
+    unsignalled += level == SOL_SOCKET && opt == SO_NOSIGPIPE && *(const int *)value == 1;
     if (joins_none && level == IPPROTO_UDP && opt == UDP_GRO)
         return 0;
     if (!takes_bytes || !is_multicast || len == 1)
@@ -216,6 +232,23 @@ static void test_the_answer_of_the_plain_call(void)
     CHECK(os_socket(-1, SOCK_STREAM, false, &fd, &err) == SS_ERROR && err.code == EAFNOSUPPORT);
     refuse("flags", EMFILE);
     CHECK(os_socket(AF_INET, SOCK_STREAM, false, &fd, &err) == SS_ERROR && err.code == EMFILE);
+    refuse("", 0);
+}
+
+/* Where that is the socket's to say, and also of one that somebody else has made. */
+static void test_no_signal_for_a_broken_stream(void)
+{
+    struct ss_error err;
+    struct os_kind kind;
+    int fds[2];
+    refuse("flags", ENOSYS);
+    unsignalled = 0;
+    CHECK(os_socketpair(fds, &err) == SS_OK && unsignalled == 2);
+    CHECK(os_describe(fds[0], &kind, &err) == SS_OK && kind.family == AF_UNIX && unsignalled == 3);
+    close(fds[0]);
+    close(fds[1]);
+    check_made(open_socket(AF_INET, SOCK_STREAM, false), false);
+    CHECKF(unsignalled == 4, "%d", unsignalled);
     refuse("", 0);
 }
 
@@ -333,6 +366,31 @@ static void test_many_datagrams(void)
         refuse("recvmmsg sendmmsg", codes[i]);
         check_all(&d);
         CHECK(refusals == 3);
+    }
+    refuse("", 0);
+    dgrams_close(&d);
+}
+
+static void test_the_length_of_a_datagram(void)
+{
+    struct dgrams d;
+    struct ss_addr from;
+    struct ss_error err;
+    char buf[8];
+    size_t n = 0;
+    dgrams_open(&d);
+    for (int i = 0; i < CODES; i++) {
+        refuse("truncated", codes[i]);
+        CHECK(os_next_length(d.in, OS_DONTWAIT, &n, &err) == SS_WANT);
+        CHECK(os_recvfrom(d.in, buf, 4, OS_DONTWAIT, &from, &n, &err) == SS_WANT);
+        for (int len = 4; len < 6; len++) {
+            CHECK(os_sendto(d.out, "abcde", (size_t)len, OS_DONTWAIT, &d.addr, &err) == SS_OK);
+            CHECK(os_next_length(d.in, OS_DONTWAIT, &n, &err) == SS_OK && n >= (size_t)len);
+            enum ss_status st = os_recvfrom(d.in, buf, 4, OS_DONTWAIT, &from, &n, &err);
+            CHECK(st == (len > 4 ? SS_TRUNCATED : SS_OK) && n == 4 && memcmp(buf, "abcd", 4) == 0);
+            CHECK(from.len == sizeof from.sa.in && from.sa.in.sin_addr.s_addr == htonl(INADDR_LOOPBACK));
+        }
+        CHECK(refusals == 6);
     }
     refuse("", 0);
     dgrams_close(&d);
@@ -695,9 +753,11 @@ int main(void)
 {
     RUN(test_flags_of_sockets);
     RUN(test_the_answer_of_the_plain_call);
+    RUN(test_no_signal_for_a_broken_stream);
     RUN(test_accept4);
     RUN(test_the_mode_of_a_descriptor);
     RUN(test_many_datagrams);
+    RUN(test_the_length_of_a_datagram);
     RUN(test_a_late_failure_of_receiving_plainly);
     RUN(test_a_late_failure_is_told);
     RUN(test_joined_datagrams_that_cannot_be_told_apart);
