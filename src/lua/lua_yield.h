@@ -23,6 +23,9 @@ bool lss_may_yield(lua_State *L);
 /* Whether lua_yield is certain to succeed: no in doubt. */
 bool lss_can_yield(lua_State *L);
 
+/* The C function that runs in L, or that has suspended it; NULL where lua_yield raises only if lss_may_yield has said no. */
+lua_CFunction lss_running_function(lua_State *L);
+
 /* Makes the function at index 1 fit for the beginning of a coroutine. */
 void lss_wrap_body(lua_State *L);
 

@@ -83,7 +83,11 @@ local function flood(f)
     local function down() return 1 + down() end
     return xpcall(down, f)
 end
-local function gc(...) if closing and _VERSION == "Lua 5.3" then return collectgarbage("step", 100) end return collectgarbage(...) end
+local function gc(...)
+    if closing and _VERSION == "Lua 5.3" then return collectgarbage("step", 100) end
+    if closing and _VERSION == "Lua 5.1" then collectgarbage() return collectgarbage("stop") end
+    return collectgarbage(...)
+end
 ]]
 
 local statement, statements, body
