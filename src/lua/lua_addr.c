@@ -158,9 +158,9 @@ void lss_drop_named(lua_State *L, int kept, struct ss_op *op)
     ss_named_fini((struct ss_named *)op);
 }
 
-struct ss_named *lss_push_named(lua_State *L, size_t size)
+struct ss_named *lss_push_named(lua_State *L, const struct ss_env *env, size_t size)
 {
-    lss_live_env(L);
+    lss_check_live(L, env);
     struct ss_named *op = lss_newuserdata(L, size);
     memset(op, 0, size);
     luaL_getmetatable(L, NAMED);

@@ -63,19 +63,23 @@ struct ss_env *lss_env(lua_State *L)
 struct ss_env *lss_live_env(lua_State *L)
 {
     struct ss_env *env = lss_env(L);
+    lss_check_live(L, env);
+    return env;
+}
+
+void lss_check_live(lua_State *L, const struct ss_env *env)
+{
     if (env->has_ended)
         luaL_error(L, "the Lua state is being closed");
-    return env;
 }
 
 /* Classes */
 
 /* Lua 5.4 gives no finalizer to what is made in another one while the state is being closed, and cannot be asked. A socket that is
  * made in a finalizer is therefore kept alive: until one is made elsewhere, or the module ends and closes it. */
-static void keep_socket(lua_State *L)
+static void keep_socket(lua_State *L, struct ss_env *env)
 {
     bool in_finalizer = LSS_CLOSES && lua_gc(L, LUA_GCCOUNT, 0) < 0;
-    struct ss_env *env = ((struct lss_socket *)lua_touserdata(L, -1))->sock.env;
     if (!in_finalizer && !env->keeps)
         return;
     env->keeps = in_finalizer;
@@ -91,9 +95,9 @@ static void keep_socket(lua_State *L)
     lua_setfield(L, LUA_REGISTRYINDEX, MADE_IN_FINALIZERS);
 }
 
-struct lss_socket *lss_new(lua_State *L, const char *kind, size_t size, int type)
+struct lss_socket *lss_new(lua_State *L, struct ss_env *env, const char *kind, size_t size, int type)
 {
-    struct ss_env *env = lss_live_env(L);
+    lss_check_live(L, env);
     struct lss_socket *s = lss_newuserdata(L, size);
     memset(s, 0, size);
     ss_sock_init(&s->sock, env, type);
@@ -102,7 +106,7 @@ struct lss_socket *lss_new(lua_State *L, const char *kind, size_t size, int type
     s->timeout_is_integer = true;
     luaL_getmetatable(L, kind);
     lua_setmetatable(L, -2);
-    keep_socket(L);
+    keep_socket(L, env);
     return s;
 }
 

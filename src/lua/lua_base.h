@@ -30,9 +30,10 @@ struct ss_env *lss_env(lua_State *L);
 
 /* The same for what opens descriptors or starts tasks: raises when the Lua state is being closed and its sockets are. */
 struct ss_env *lss_live_env(lua_State *L);
+void lss_check_live(lua_State *L, const struct ss_env *env);
 
 /* A new userdata of `size` bytes, which begins with a closed socket. */
-struct lss_socket *lss_new(lua_State *L, const char *kind, size_t size, int type);
+struct lss_socket *lss_new(lua_State *L, struct ss_env *env, const char *kind, size_t size, int type);
 
 /* Registers class `kind`: metamethods and methods get its metatable as first upvalue, so that lss_self knows its own. */
 void lss_class(lua_State *L, const char *kind, const luaL_Reg *events, const luaL_Reg *methods);
@@ -171,7 +172,7 @@ void lss_drop_named(lua_State *L, int kept, struct ss_op *op);
 
 /* An operation on a named target at the beginning of a userdata of `size` bytes, so that what it holds is freed whatever
  * happens. */
-struct ss_named *lss_push_named(lua_State *L, size_t size);
+struct ss_named *lss_push_named(lua_State *L, const struct ss_env *env, size_t size);
 
 /* The number of elements of the array at `arg`; anything else and too many of them are argument errors. */
 size_t lss_check_length(lua_State *L, int arg);
@@ -201,8 +202,8 @@ void lss_open_tcp(lua_State *L);
 void lss_open_udp(lua_State *L);
 void lss_open_task(lua_State *L);
 void lss_open_channel(lua_State *L);
-struct lss_socket *lss_new_tcp(lua_State *L);
-struct lss_socket *lss_new_udp(lua_State *L);
+struct lss_socket *lss_new_tcp(lua_State *L, struct ss_env *env);
+struct lss_socket *lss_new_udp(lua_State *L, struct ss_env *env);
 int lss_select(lua_State *L);
 
 #pragma GCC visibility pop

@@ -11,7 +11,7 @@
 #define LSS_VERSION "1.0.0"
 
 /* All names in the registry begin like this: another version of the module in the same Lua state has its own. */
-#define LSS_PREFIX "ssocket " LSS_VERSION "."
+#define LSS_PREFIX "ss" LSS_VERSION "." /* short: Lua compares it with each look-up */
 
 #if LUA_VERSION_NUM < 502
 #define lua_rawlen lua_objlen

@@ -197,7 +197,7 @@ int lss_bind(lua_State *L)
     static const struct lss_way way = { .finish = finish_bind,
                                         .drop = lss_drop_named,
                                         .holds = LSS_READING | LSS_WRITING };
-    struct ss_named *op = lss_push_named(L, sizeof *op);
+    struct ss_named *op = lss_push_named(L, s->sock.env, sizeof *op);
     ss_named_init(op, s->sock.env, &s->sock, &target, ss_named_bind);
     return lss_run(L, s, &op->op, &way);
 }

@@ -18,20 +18,20 @@ LSS_EXPORT int luaopen_ssocket(lua_State *L);
 
 static int new_tcp(lua_State *L)
 {
-    lss_new_tcp(L);
+    lss_new_tcp(L, lss_live_env(L));
     return 1;
 }
 
 static int new_udp(lua_State *L)
 {
-    lss_new_udp(L);
+    lss_new_udp(L, lss_live_env(L));
     return 1;
 }
 
 /* Both handles first, then the descriptors. */
 static int new_pair(lua_State *L)
 {
-    struct ss_sock *a = &lss_new_tcp(L)->sock, *b = &lss_new_tcp(L)->sock;
+    struct ss_sock *a = &lss_new_tcp(L, lss_live_env(L))->sock, *b = &lss_new_tcp(L, lss_live_env(L))->sock;
     struct ss_error err, ignored;
     int fds[2];
     enum ss_status st = os_socketpair(fds, &err);
@@ -55,7 +55,7 @@ static int from_fd(lua_State *L)
     enum ss_status st = ss_env_find(lss_live_env(L), fd) ? SS_ERROR : os_describe(fd, &kind, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    struct ss_sock *s = kind.dgram ? &lss_new_udp(L)->sock : &lss_new_tcp(L)->sock;
+    struct ss_sock *s = kind.dgram ? &lss_new_udp(L, lss_live_env(L))->sock : &lss_new_tcp(L, lss_live_env(L))->sock;
     st = ss_sock_take(s, fd, &kind, &err);
     return st == SS_OK ? 1 : lss_push_failure(L, 1, st, &err);
 }
@@ -110,7 +110,7 @@ static int resolve(lua_State *L)
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
     static const struct lss_way way = { .finish = finish_resolve, .drop = lss_drop_named };
-    struct ss_named *op = lss_push_named(L, sizeof *op);
+    struct ss_named *op = lss_push_named(L, lss_env(L), sizeof *op);
     ss_named_init(op, lss_env(L), NULL, &target, ss_named_found);
     return lss_run_for(L, op->env, NULL, timeout_ns, &op->op, &way);
 }

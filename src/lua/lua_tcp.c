@@ -12,9 +12,9 @@ struct tcp {
     struct lss_socket base;
 };
 
-struct lss_socket *lss_new_tcp(lua_State *L)
+struct lss_socket *lss_new_tcp(lua_State *L, struct ss_env *env)
 {
-    return lss_new(L, LSS_TCP, sizeof(struct tcp), SOCK_STREAM);
+    return lss_new(L, env, LSS_TCP, sizeof(struct tcp), SOCK_STREAM);
 }
 
 static struct tcp *self(lua_State *L)
@@ -460,7 +460,7 @@ static int tcp_connect(lua_State *L)
     static const struct lss_way way = { .finish = finish_connect,
                                         .drop = lss_drop_named,
                                         .holds = LSS_READING | LSS_WRITING };
-    struct ss_named *op = lss_push_named(L, sizeof *op);
+    struct ss_named *op = lss_push_named(L, s->base.sock.env, sizeof *op);
     ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_connect);
     return lss_run(L, &s->base, &op->op, &way);
 }
@@ -492,7 +492,7 @@ static int tcp_accept(lua_State *L)
         .finish = finish_accept, .size = sizeof(struct ss_accept), .keep = 1, .holds = LSS_READING
     };
     struct tcp *s = self(L);
-    struct lss_socket *into = lss_new_tcp(L);
+    struct lss_socket *into = lss_new_tcp(L, s->base.sock.env);
     struct ss_accept op = { .listener = &s->base.sock, .into = &into->sock };
     if (is_closed(s))
         return push_closed(L);

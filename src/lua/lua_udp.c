@@ -14,9 +14,9 @@ struct udp {
 
 enum { LARGEST = 65535 }; /* an IP datagram's length has 16 bits */
 
-struct lss_socket *lss_new_udp(lua_State *L)
+struct lss_socket *lss_new_udp(lua_State *L, struct ss_env *env)
 {
-    return lss_new(L, LSS_UDP, sizeof(struct udp), SOCK_DGRAM);
+    return lss_new(L, env, LSS_UDP, sizeof(struct udp), SOCK_DGRAM);
 }
 
 static struct udp *self(lua_State *L)
@@ -282,7 +282,7 @@ static int send_named(lua_State *L, struct udp *s, const struct sending *sending
     static const struct lss_way way = { .finish = finish_named,
                                         .drop = lss_drop_named,
                                         .holds = LSS_READING | LSS_WRITING };
-    struct sending_named *op = (struct sending_named *)lss_push_named(L, sizeof *op);
+    struct sending_named *op = (struct sending_named *)lss_push_named(L, s->base.sock.env, sizeof *op);
     ss_named_init(&op->named, s->base.sock.env, &s->base.sock, target, ss_named_send);
     op->sending = *sending;
     op->named.send = &op->sending.as.op;
@@ -383,7 +383,7 @@ static int udp_connect(lua_State *L)
     static const struct lss_way way = { .finish = finish_connect,
                                         .drop = lss_drop_named,
                                         .holds = LSS_READING | LSS_WRITING };
-    struct ss_named *op = lss_push_named(L, sizeof *op);
+    struct ss_named *op = lss_push_named(L, s->base.sock.env, sizeof *op);
     ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_set_peer);
     return lss_run(L, &s->base, &op->op, &way);
 }
