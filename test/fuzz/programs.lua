@@ -352,7 +352,6 @@ groups.metamethods = {
     function() with_function('string.gsub("abc", ".",', ")") end,
     function() with_function('string.gsub("abc", ".",', ")") end,
     function() with_function("table.sort({ 3, 1, 2, 5, 4 },", ")", chance(70) and "fuel % 2 == 0" or nil) end,
-    function() with_function("load(", ")") end,
     function()
         with_function("package.preload.x =", "")
         emit('package.loaded.x = nil require "x"')
@@ -363,6 +362,10 @@ groups.metamethods = {
     function() with_function((mood.calm or is_jit) and "flood(" or "overflow(", ")") end,
     function() emit("debug.traceback(o(%d))", index()) end,
 }
+if version >= 5.2 or is_jit then -- in 5.1 the collector frees the name of what is being loaded
+    local more_of = groups.metamethods
+    more_of[#more_of + 1] = function() with_function("load(", ")") end
+end
 if version >= 5.4 then
     local closes = groups.metamethods
     for _ = 1, 4 do
@@ -387,9 +390,18 @@ if version >= 5.4 then
         "), nil, nil, k(1) do if not burn() then break end end") end
 end
 
+-- Lua 5.2 and 5.3 read behind a function's lines when it is not the one in which a hook for lines has last run.
+local line = (version == 5.2 or version == 5.3) and "" or "l"
+
 groups.hooks = {
-    function() with_function("debug.sethook(", (', "%s", %d)'):format(one_of { "l", "c", "r", "crl", "" }, one_of { 1, 5, 100 })) end,
-    function() with_function(("debug.sethook(o(%d),"):format(index()), (', "%s")'):format(one_of { "l", "c", "r" })) end,
+    function()
+        local mask = one_of { line, "c", "r", "cr" .. line, "" }
+        with_function("debug.sethook(", (', "%s", %d)'):format(mask, one_of { 1, 5, 100 }))
+    end,
+    function()
+        local mask = one_of { line, "c", "r" }
+        with_function(("debug.sethook(o(%d),"):format(index()), (', "%s")'):format(mask))
+    end,
     function() emit("debug.sethook()") end,
 }
 
