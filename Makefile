@@ -45,6 +45,13 @@ ifdef WERROR
 WARNINGS += -Werror
 endif
 
+# Luas of script/luas that are not the machine's kind.
+ifneq ($(filter %-m32,$(LUA_NAME)),)
+override CC += -m32
+else ifneq ($(filter %-musl,$(LUA_NAME)),)
+override CC := musl-gcc
+endif
+
 SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 ifneq ($(filter %-asan,$(LUA_NAME)),) # a Lua with sanitizers (script/luas)
 SAN := $(SAN_FLAGS)

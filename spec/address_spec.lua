@@ -49,7 +49,7 @@ describe("a host", function()
     it("may be a name", function()
         local addr = assert(through_connect("localhost", 9))
         assert.is_truthy(addr[1] == "127.0.0.1" or addr[1] == "::1")
-        assert.is_truthy(through_connect("LOCALHOST", 9))
+        assert.is_truthy(t.sys.musl or through_connect("LOCALHOST", 9)) -- musl tells them apart in /etc/hosts
     end)
 
     it("may carry the scope of a link-local address, which comes back and can be given again", function()

@@ -31,7 +31,8 @@ describe("a name", function()
                 inside.equal("[2001:db8::1]:80 192.0.2.1:80", tostring(found[1]) .. " " .. tostring(found[2]))
                 inside.equal("inet6 inet", found[1].family .. " " .. found[2].family)
                 inside.equal(nil, found[3])
-                inside.equal("2001:db8::1 192.0.2.1", inside.hosts(socket.resolve("TWO.test", nil, timeout)))
+                local other_case = sys.musl and "two.test" or "TWO.test" -- musl tells them apart in /etc/hosts
+                inside.equal("2001:db8::1 192.0.2.1", inside.hosts(socket.resolve(other_case, nil, timeout)))
                 inside.equal(0, socket.resolve("two.test", nil, timeout)[2][2])
             end
         ]]
@@ -55,16 +56,9 @@ describe("a name", function()
         ]])
     end)
 
-    -- Once the name server says so, once nobody is there to ask. The words are the system's, as Python knows them too.
+    -- Once the name server says so, once nobody is there to ask. The words are the system's.
     it("that cannot be looked up at the moment fails in the system's words, for every call", function()
         local here = space.open() or pending(space.why)
-        local python = t.python [[
-            import ctypes
-            gai_strerror = ctypes.CDLL(None).gai_strerror
-            gai_strerror.restype = ctypes.c_char_p
-            say(gai_strerror(socket.EAI_AGAIN).decode())
-        ]]
-        local words = python:line()
         local code = (CALLS .. [[
             for title, call in pairs(calls) do
                 for _, timeout in ipairs { -1, 5 } do
@@ -75,7 +69,7 @@ describe("a name", function()
                     inside.equal(-1, s:fileno())
                 end
             end
-        ]]):gsub("WORDS", ("%q"):format(words))
+        ]]):gsub("WORDS", ("%q"):format(t.sys.resolver_text()))
         here:lua(code)
         here:nameserver()
         here:lua(code)

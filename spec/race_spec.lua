@@ -32,6 +32,9 @@ describe("connect to a host", function()
     end)
 
     it("whose IPv4 address is dead, and comes first, takes a quarter of a second", function()
+        if t.sys.musl then
+            return pending "other resolvers put IPv6 first"
+        end
         local here = space.open "host.test 192.0.2.2 2001:db8:1::1" or pending(space.why)
         here:lua(one_dead:format("2001:db8:1::1", "192.0.2.2 2001:db8:1::1", "2001:db8:1::1"))
     end)
@@ -52,6 +55,9 @@ describe("connect to a host", function()
         .. " 192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5"
 
     it("with ten addresses reaches the last when the others are dead", function()
+        if t.sys.musl then
+            return pending "other resolvers do not put a deprecated address last"
+        end
         local here = space.open(ten) or pending(space.why)
         here:lua [[
             local _, port = inside.listen "2001:db8:1::1"

@@ -8,7 +8,7 @@
 local error, pcall, tostring, type = error, pcall, tostring, type
 
 local function no_memory(text)
-    return text == "not enough memory" or text == "Cannot allocate memory"
+    return text == "not enough memory" or text == "Cannot allocate memory" or text == "Out of memory"
 end
 
 local function check(a, b, c)

@@ -9,7 +9,7 @@ local error, pcall, tostring, type = error, pcall, tostring, type
 local function no_memory(text)
     text = tostring(text)
     return text:find("not enough memory", 1, true) or text:find("no memory for", 1, true) or
-        text:find("Cannot allocate memory", 1, true)
+        text:find("Cannot allocate memory", 1, true) or text:find("Out of memory", 1, true)
 end
 
 local stream = ("one;two;three;"):rep(300)

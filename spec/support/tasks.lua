@@ -121,6 +121,12 @@ function tasks.alone(code, limit)
     return said, tostring(how) .. " " .. tostring(status)
 end
 
+-- The same for code that must come to its end, without a word.
+function tasks.alone_fine(code, limit)
+    local said, how = tasks.alone(code .. '\nprint "fine"', limit)
+    assert(said == "fine\n" and how == "exit 0", how .. ": " .. said)
+end
+
 -- Poller and all are made: descriptors are counted from here on.
 socket.loop():pollfd()
 tasks.spawn(function()

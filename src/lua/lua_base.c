@@ -72,10 +72,9 @@ struct ss_env *lss_live_env(lua_State *L)
 
 /* Lua 5.4 gives no finalizer to what is made in another one while the state is being closed, and cannot be asked. A socket that is
  * made in a finalizer is therefore kept alive: until one is made elsewhere, or the module ends and closes it. */
-#if LUA_VERSION_NUM >= 504
 static void keep_socket(lua_State *L)
 {
-    bool in_finalizer = lua_gc(L, LUA_GCCOUNT, 0) < 0;
+    bool in_finalizer = LSS_CLOSES && lua_gc(L, LUA_GCCOUNT, 0) < 0;
     struct ss_env *env = ((struct lss_socket *)lua_touserdata(L, -1))->sock.env;
     if (!in_finalizer && !env->keeps)
         return;
@@ -91,12 +90,6 @@ static void keep_socket(lua_State *L)
     }
     lua_setfield(L, LUA_REGISTRYINDEX, MADE_IN_FINALIZERS);
 }
-#else
-static void keep_socket(lua_State *L)
-{
-    (void)L;
-}
-#endif
 
 struct lss_socket *lss_new(lua_State *L, const char *kind, size_t size, int type)
 {
@@ -310,6 +303,14 @@ struct iovec *lss_check_strings(lua_State *L, int arg, size_t *n)
 }
 
 /* Results */
+
+void lss_push_size(lua_State *L, size_t n)
+{
+    if (n <= PTRDIFF_MAX)
+        lua_pushinteger(L, (lua_Integer)n);
+    else
+        lua_pushnumber(L, (lua_Number)n);
+}
 
 int lss_push_failure(lua_State *L, int nils, enum ss_status st, const struct ss_error *err)
 {

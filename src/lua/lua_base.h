@@ -180,6 +180,9 @@ size_t lss_check_length(lua_State *L, int arg);
  * same as iovecs; *n of them. Wrong elements are argument errors that name the index. */
 struct iovec *lss_check_strings(lua_State *L, int arg, size_t *n);
 
+/* Pushes a number of bytes or datagrams. Lua before 5.3 has integers of ptrdiff_t: what 32 bits do not hold is no integer. */
+void lss_push_size(lua_State *L, size_t n);
+
 /* Methods of both kinds of sockets; luaL_Reg entries in lua_sock.c and lua_opt.c. */
 int lss_close(lua_State *L);
 int lss_fileno(lua_State *L);

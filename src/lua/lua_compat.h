@@ -45,6 +45,8 @@
 #define lss_gc_is_stopped(L) ((void)(L), 0)
 #endif
 
+#define LSS_CLOSES (LUA_VERSION_NUM >= 504) /* there are variables with <close> */
+
 /* Resumes with `n` values on top of `co`; *results of them are there afterwards. */
 #if LUA_VERSION_NUM >= 504
 #define lss_resume(co, from, n, results) lua_resume(co, from, n, results)

@@ -492,8 +492,8 @@ static void end_task(lua_State *L, struct lss_task *t, enum lss_state state, int
 
 static bool is_suspended_call(struct lss_task *t, int results)
 {
-    bool ours =
-        t->way && results > t->way->keep && lua_islightuserdata(t->co, -1) && lua_touserdata(t->co, -1) == lss_mark(t);
+    bool ours = t->way && results > t->way->keep && lua_islightuserdata(t->co, -1) &&
+                lua_touserdata(t->co, -1) == lss_mark(t) && lss_running_function(t->co) == t->function;
     t->values = ours ? t->way->keep : 0;
     t->under = ours ? (uint16_t)(results - 1 - t->values) : 0;
     return ours;
@@ -517,7 +517,10 @@ static void resume(lua_State *L, struct lss_task *t, int n)
         lua_checkstack(L, 3 * LUA_MINSTACK); /* a call that needs a larger stack would let the collector run first */
     if (status == LUA_YIELD && is_suspended_call(t, results)) {
         begin_to_wait(t);
-    } else if (status == LUA_YIELD) {
+        return;
+    }
+    t->way = NULL; /* of a call that could not be suspended */
+    if (status == LUA_YIELD) {
         lua_pop(t->co, results);
         lua_pushlightuserdata(t->co, lss_mark(t));
         begin_turn(t, 0);

@@ -38,6 +38,7 @@ struct lss_task {
     struct lss_tasks *tasks;
     lua_State *co;
     const struct lss_way *way; /* of the call that it waits in; NULL: it is in none */
+    lua_CFunction function;    /* whose call that is, where lua_yield may raise; else NULL */
     struct ss_sock *sock;      /* whose calls of that direction it keeps out, or NULL */
     void *memory;              /* of the operation */
     unsigned room;

@@ -213,7 +213,7 @@ static int tcp_readall(lua_State *L)
 static int tcp_pending(lua_State *L)
 {
     struct tcp *s = self(L);
-    lua_pushinteger(L, (lua_Integer)ss_inbuf_len(&s->base.sock.in));
+    lss_push_size(L, ss_inbuf_len(&s->base.sock.in));
     return 1;
 }
 
@@ -317,7 +317,7 @@ static int finish_write(lua_State *L, struct ss_op *base, enum ss_status st)
     int results = 1;
     if (st != SS_OK)
         results += lss_push_failure(L, 1, st, &base->error);
-    lua_pushinteger(L, (lua_Integer)op->sent);
+    lss_push_size(L, op->sent);
     return results;
 }
 
@@ -382,7 +382,7 @@ static int write_string(lua_State *L, struct tcp *s, const char *data, size_t le
     struct ss_error err;
     enum ss_status st = send_small(s, data, len, &sent, &err);
     if (st == SS_OK) {
-        lua_pushinteger(L, (lua_Integer)len);
+        lss_push_size(L, len);
         return 1;
     }
     struct writing w;

@@ -227,7 +227,7 @@ static int finish_sendmany(lua_State *L, struct ss_op *base, enum ss_status st)
 {
     struct ss_sendmany *op = (struct ss_sendmany *)base;
     int results = st == SS_OK ? 1 : 1 + lss_push_failure(L, 1, st, &base->error);
-    lua_pushinteger(L, (lua_Integer)op->sent);
+    lss_push_size(L, op->sent);
     return results;
 }
 

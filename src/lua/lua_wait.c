@@ -45,11 +45,24 @@ static bool take_along(struct lss_task *t, struct ss_op *op, const struct lss_wa
     return true;
 }
 
-/* All that the call has on its stack: LuaJIT forgets what is not yielded, and what the operation uses is kept alive there. */
-static int yield_all(lua_State *L)
+/* All that the call has on its stack: LuaJIT forgets what is not yielded, and what the operation uses is kept alive there. Where
+ * Lua may refuse to suspend (lss_may_yield), the task is in this call only if it has not: what the program yields later must
+ * not be taken for it. */
+#if LUA_VERSION_NUM >= 502
+static int yield_all(lua_State *L, struct lss_task *t, const struct lss_way *way)
 {
-    return lua_yield(L, lua_gettop(L));
+    t->way = way;
+    t->function = lss_running_function(L);
+    return lua_yield(L, lua_gettop(L)); /* does not return */
 }
+#else
+static int yield_all(lua_State *L, struct lss_task *t, const struct lss_way *way)
+{
+    int suspended = lua_yield(L, lua_gettop(L));
+    t->way = way;
+    return suspended;
+}
+#endif
 
 /* The waiting itself begins when the coroutine is suspended (begin_to_wait): Lua may refuse that. */
 static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
@@ -61,11 +74,10 @@ static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t 
         op->error = ss_no_memory;
         return way->finish(L, op, SS_ERROR);
     }
-    t->way = way;
     t->sock = s;
     t->waiter.op->deadline_ns = deadline_of(op, timeout_ns);
     lua_pushlightuserdata(L, lss_mark(t));
-    return yield_all(L);
+    return yield_all(L, t, way);
 }
 
 /* Taking turns */

@@ -87,6 +87,26 @@ bool lss_can_yield(lua_State *L)
 }
 #endif
 
+#if LUA_VERSION_NUM == 502
+lua_CFunction lss_running_function(lua_State *L)
+{
+    lua_Debug ar;
+    lua_CFunction f = NULL;
+    if (lua_getstack(L, 0, &ar)) {
+        lua_getinfo(L, "f", &ar);
+        f = lua_tocfunction(L, -1);
+        lua_pop(L, 1);
+    }
+    return f;
+}
+#else
+lua_CFunction lss_running_function(lua_State *L)
+{
+    (void)L;
+    return NULL;
+}
+#endif
+
 int lss_cannot_wait(lua_State *L)
 {
     if (LUA_VERSION_NUM >= 502 || LSS_JIT)

@@ -23,6 +23,9 @@ bool lss_may_yield(lua_State *L);
 /* Whether lua_yield is certain to succeed: no in doubt. */
 bool lss_can_yield(lua_State *L);
 
+/* The C function that runs in L, or that has suspended it; NULL where lua_yield raises only if lss_may_yield has said no. */
+lua_CFunction lss_running_function(lua_State *L);
+
 /* Makes the function at index 1 fit for the beginning of a coroutine. */
 void lss_wrap_body(lua_State *L);
 
@@ -46,8 +49,6 @@ void lss_move_call(lua_State *L, lua_State *co, int n);
 
 /* Pushes `message` with the traceback of `co` onto L. */
 void lss_traceback(lua_State *L, lua_State *co, const char *message);
-
-#define LSS_CLOSES (LUA_VERSION_NUM >= 504) /* there are such variables */
 
 /* Closes the <close> variables of a coroutine that is suspended, or has failed and has its error on top of its stack. True: they
  * are left with an error (that one, or one of theirs), which is moved to L. */

@@ -141,21 +141,26 @@ static void unqueue(struct os_lookup *l)
 
 /* What is waited for: an eventfd, or a pipe where there is none. Needs no lock. */
 
-#ifdef __linux__
-/* A filter of system calls (seccomp(2)) may refuse it. */
-static bool open_ends(int ends[2])
-{
-    ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return ends[0] != -1 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0;
-}
-#else
-static bool open_ends(int ends[2])
+static bool open_pipe(int ends[2])
 {
     if (pipe(ends) == -1)
         return false;
     for (int i = 0; i < 2; i++)
         fcntl(ends[i], F_SETFD, FD_CLOEXEC);
     return true;
+}
+
+#ifdef __linux__
+/* A filter of system calls (seccomp(2)) may refuse an eventfd. */
+static bool open_ends(int ends[2])
+{
+    ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return ends[0] != -1 || open_pipe(ends);
+}
+#else
+static bool open_ends(int ends[2])
+{
+    return open_pipe(ends);
 }
 #endif
 

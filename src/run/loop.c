@@ -543,9 +543,11 @@ static enum ss_status wait_for_events(struct ss_loop *loop, int64_t timeout_ns, 
                                       size_t *n, struct ss_error *err)
 {
     struct ss_error ignored;
-    if (is_ours(loop) || (loop->nwatches > 0 && poller_of(loop, &ignored) == SS_OK))
-        return os_poller_wait(loop->poller, timeout_ns, events, n, err);
-    enum ss_status st = poll_watches(loop, timeout_ns, events, n, err);
+    bool has_poller = is_ours(loop) || (loop->nwatches > 0 && poller_of(loop, &ignored) == SS_OK);
+    int64_t left_ns = patience(loop, timeout_ns); /* what a new poller can't watch is not waited for */
+    if (has_poller)
+        return os_poller_wait(loop->poller, left_ns, events, n, err);
+    enum ss_status st = poll_watches(loop, left_ns, events, n, err);
     if (st != SS_ERROR || loop->nwatches == 0)
         return st;
     fail_watchers(loop, err);
@@ -556,7 +558,7 @@ enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_
 {
     struct os_event events[OS_EVENTS];
     size_t n = 0;
-    enum ss_status st = wait_for_events(loop, patience(loop, timeout_ns), events, &n, err);
+    enum ss_status st = wait_for_events(loop, timeout_ns, events, &n, err);
     if (st == SS_ERROR)
         return st;
     for (size_t i = 0; st == SS_OK && i < n; i++)

@@ -15,6 +15,7 @@
 #include "sys/event.h"
 
 #include <errno.h>
+#include <poll.h>    /* ppoll */
 #include <pthread.h> /* pthread_atfork */
 #include <stdbool.h>
 #include <stdlib.h> /* abort */
@@ -198,12 +199,12 @@ static int64_t now_ns(void)
 /* Until one of the filters has fired. */
 static int wait_until(const struct queue *q, int64_t end_ns)
 {
-    struct epoll_event any;
+    struct pollfd outer = { .fd = q->outer, .events = POLLIN };
     int64_t left_ns = end_ns - now_ns();
-    struct timespec left = { .tv_sec = left_ns / 1000000000, .tv_nsec = left_ns % 1000000000 };
+    struct timespec left = { .tv_sec = (time_t)(left_ns / 1000000000), .tv_nsec = (long)(left_ns % 1000000000) };
     if (left_ns < 0)
         left = (struct timespec){ 0, 0 };
-    return epoll_pwait2(q->outer, &any, 1, end_ns == INT64_MAX ? NULL : &left, NULL);
+    return ppoll(&outer, 1, end_ns == INT64_MAX ? NULL : &left, NULL);
 }
 
 static int wait_for_events(struct queue *q, struct kevent *events, int room, int64_t end_ns)

@@ -11,8 +11,10 @@
 #include <libintl.h> /* bindtextdomain */
 #include <lauxlib.h>
 #include <lua.h>
-#include <poll.h> /* poll */
+#include <netdb.h> /* gai_strerror */
+#include <poll.h>  /* poll */
 #include <signal.h>
+#include <stddef.h> /* offsetof */
 #include <stdint.h> /* uint64_t */
 #include <stdlib.h> /* mkdtemp, setenv */
 #include <string.h> /* strerror, strncmp */
@@ -23,6 +25,14 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h> /* PR_SET_PDEATHSIG */
+#include <sys/syscall.h>
+#ifdef __has_include
+#if __has_include(<linux/seccomp.h>)
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#define CAN_REFUSE
+#endif
+#endif
 #endif
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
@@ -336,6 +346,40 @@ static int sys_nofile(lua_State *L)
     return 2;
 }
 
+#ifdef CAN_REFUSE
+/* Those of the module's calls that old profiles do not know, and what they are on systems with a 32-bit time_t. */
+static const long newer_calls[] = {
+    SYS_accept4,      SYS_recvmmsg,        SYS_sendmmsg, SYS_eventfd2, SYS_pipe2, SYS_madvise,
+#ifdef SYS_epoll_pwait2
+    SYS_epoll_pwait2,
+#endif
+#ifdef SYS_poll
+    SYS_ppoll,
+#endif
+#ifdef SYS_ppoll_time64
+    SYS_ppoll_time64, SYS_recvmmsg_time64,
+#endif
+};
+
+/* refuse(errno) -> true | nil, text: from now on the kernel answers those calls so, in this process and all that it starts. */
+static int sys_refuse(lua_State *L)
+{
+    enum { CALLS = sizeof newer_calls / sizeof *newer_calls };
+    struct sock_filter code[CALLS + 3] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)) };
+    for (int i = 0; i < CALLS; i++)
+        code[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)newer_calls[i],
+                                                   (unsigned char)(CALLS - i), 0);
+    code[CALLS + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    code[CALLS + 2] =
+        (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)luaL_checkinteger(L, 1));
+    struct sock_fprog program = { .len = CALLS + 3, .filter = code };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        return push_errno(L, errno);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+#endif
+
 /* ---- signals ---- */
 
 static volatile sig_atomic_t caught;
@@ -419,6 +463,13 @@ static int sys_now(lua_State *L)
 static int sys_strerror(lua_State *L)
 {
     lua_pushstring(L, strerror((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+/* resolver_text() -> what a name server that cannot tell is called */
+static int sys_resolver_text(lua_State *L)
+{
+    lua_pushstring(L, gai_strerror(EAI_AGAIN));
     return 1;
 }
 
@@ -510,12 +561,16 @@ static const struct {
     { "fds", sys_fds },
     { "fdname", sys_fdname },
     { "nofile", sys_nofile },
+#ifdef CAN_REFUSE
+    { "refuse", sys_refuse },
+#endif
     { "disposition", sys_disposition },
     { "caught", sys_caught },
     { "blocked", sys_blocked },
     { "watchdog", sys_watchdog },
     { "now", sys_now },
     { "strerror", sys_strerror },
+    { "resolver_text", sys_resolver_text },
     { "random", sys_random },
     { "mkdtemp", sys_mkdtemp },
     { "setenv", sys_setenv },
@@ -544,7 +599,7 @@ static const struct {
     CONSTANT(SOL_SOCKET),   CONSTANT(SO_REUSEADDR), CONSTANT(SO_SNDBUF),       CONSTANT(SO_RCVBUF),
     CONSTANT(SO_KEEPALIVE), CONSTANT(SO_TYPE),      CONSTANT(SO_RCVTIMEO),     CONSTANT(SO_SNDTIMEO),
     CONSTANT(SO_ERROR),     CONSTANT(SO_BROADCAST), CONSTANT(ENFILE),          CONSTANT(ENOBUFS),
-    CONSTANT(ENOMEM),
+    CONSTANT(ENOMEM),       CONSTANT(EPERM),        CONSTANT(ENOSYS),
 };
 
 int luaopen_testsys(lua_State *L);
@@ -559,6 +614,10 @@ int luaopen_testsys(lua_State *L)
         lua_pushinteger(L, constants[i].value);
         lua_setfield(L, -2, constants[i].name);
     }
+#if defined(__linux__) && !defined(__GLIBC__) /* it has other texts, and another order of addresses */
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "musl");
+#endif
     make_crc_table(lua_newuserdata(L, 256 * sizeof(uint32_t)));
     lua_pushcclosure(L, sys_crc32, 1);
     lua_setfield(L, -2, "crc32");

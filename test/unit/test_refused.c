@@ -126,8 +126,14 @@ ssize_t __wrap_recvfrom(int fd, void *buf, size_t len, int flags, struct sockadd
     return (flags & MSG_TRUNC) && is_refused("truncated") ? -1 : __real_recvfrom(fd, buf, len, flags, from, fromlen);
 }
 
+#if defined(__linux__) && !defined(__GLIBC__)
+typedef unsigned message_flags; /* musl */
+#else
+typedef int message_flags;
+#endif
+
 FAKE(recvmmsg);
-int __wrap_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout)
+int __wrap_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, message_flags flags, struct timespec *timeout)
 {
     return is_refused("recvmmsg") ? -1 : __real_recvmmsg(fd, msgs, n, flags, timeout);
 }
@@ -145,7 +151,7 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
 }
 
 FAKE(sendmmsg);
-int __wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+int __wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, message_flags flags)
 {
     return is_refused("sendmmsg") ? -1 : __real_sendmmsg(fd, msgs, n, flags);
 }

@@ -17,7 +17,9 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef UDP_SEGMENT
@@ -268,6 +270,13 @@ static int connect_interrupted(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
     return value;
 }
 
+/* In the place of accept4. */
+int accept(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len)
+{
+    TRANSFER(accept, (fd, addr, len))
+    return spoilt(fd, 0, CAN_READ) ? -1 : real_accept(fd, addr, len);
+}
+
 int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 {
     bool goes_on = socket_type(fd) == SOCK_STREAM && !is_unix(fd);
@@ -314,6 +323,13 @@ int poll(struct pollfd *set, nfds_t n, int timeout)
     ENTER(poll, (set, n, timeout), -1)
     int found = real_poll(set, n, timeout);
     return found == 0 && weather_is(INTR) ? fail(EINTR) : found;
+}
+
+int pselect(int n, fd_set *restrict in, fd_set *restrict out, fd_set *restrict other,
+            const struct timespec *restrict timeout, const sigset_t *restrict mask)
+{
+    ENTER(pselect, (n, in, out, other, timeout, mask), -1)
+    return weather_is(INTR) ? fail(EINTR) : real_pselect(n, in, out, other, timeout, mask);
 }
 
 int epoll_ctl(int poller, int op, int fd, struct epoll_event *event)
@@ -379,6 +395,17 @@ int epoll_pwait2(int poller, struct epoll_event *found, int n, const struct time
 
 /* Options */
 
+static bool is_refused(int level, int opt)
+{
+    int code = 0;
+    bool is = (level == IPPROTO_UDP && opt == UDP_GRO && weather_refuses("UDP_GRO", &code)) ||
+              (level == IPPROTO_UDP && opt == UDP_SEGMENT && weather_refuses("UDP_SEGMENT", &code)) ||
+              (level == SOL_SOCKET && opt == SO_RCVTIMEO && weather_refuses("SO_RCVTIMEO", &code)) ||
+              (level == SOL_SOCKET && opt == SO_SNDTIMEO && weather_refuses("SO_SNDTIMEO", &code));
+    errno = is ? code : errno;
+    return is;
+}
+
 int setsockopt(int fd, int level, int opt, const void *value, socklen_t len)
 {
     ENTER(setsockopt, (fd, level, opt, value, len), -1)
@@ -386,7 +413,7 @@ int setsockopt(int fd, int level, int opt, const void *value, socklen_t len)
         return fail(weather_random(2) ? ENOMEM : ENOBUFS);
     if (level == IPPROTO_UDP && opt == UDP_GRO && weather_is(OLD))
         return fail(ENOPROTOOPT);
-    return real_setsockopt(fd, level, opt, value, len);
+    return is_refused(level, opt) ? -1 : real_setsockopt(fd, level, opt, value, len);
 }
 
 /* To ask for a pending error of an open socket can't fail. */
@@ -398,7 +425,7 @@ int getsockopt(int fd, int level, int opt, void *value, socklen_t *len)
     OURS(getsockopt, (fd, level, opt, value, len), -1)
     if (level == IPPROTO_UDP && opt == UDP_SEGMENT && weather_is(OLD))
         return fail(ENOPROTOOPT);
-    return real_getsockopt(fd, level, opt, value, len);
+    return is_refused(level, opt) ? -1 : real_getsockopt(fd, level, opt, value, len);
 }
 
 int madvise(void *at, size_t len, int advice)
@@ -437,6 +464,11 @@ PLAIN(int, shutdown, (int fd, int how), (fd, how), -1)
 PLAIN(int, getsockname, (int fd, __SOCKADDR_ARG addr, socklen_t *len), (fd, addr, len), -1)
 PLAIN(int, getpeername, (int fd, __SOCKADDR_ARG addr, socklen_t *len), (fd, addr, len), -1)
 PLAIN(int, epoll_create1, (int flags), (flags), -1)
+PLAIN(int, nanosleep, (const struct timespec *wanted, struct timespec *left), (wanted, left), -1)
+PLAIN(int, epoll_create, (int size), (size), -1)
+PLAIN(int, pipe, (int ends[2]), (ends), -1)
+PLAIN(int, pipe2, (int ends[2], int flags), (ends, flags), -1)
+PLAIN(ssize_t, read, (int fd, void *buf, size_t len), (fd, buf, len), -1)
 PLAIN(int, eventfd, (unsigned count, int flags), (count, flags), -1)
 PLAIN(int, eventfd_read, (int fd, eventfd_t *value), (fd, value), -1)
 PLAIN(int, eventfd_write, (int fd, eventfd_t value), (fd, value), -1)

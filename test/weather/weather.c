@@ -36,6 +36,11 @@ static struct {
     const void *from[LOGGED];
 } fault;
 
+static struct {
+    int code;
+    const char *names; /* a space before each; NULL: none */
+} refused;
+
 static const char *base, *end; /* of the module's code */
 
 /* Chance */
@@ -112,7 +117,7 @@ bool weather_is_module(const void *address)
 /* What that function lacks, or 0. */
 static int lacking(const char *name)
 {
-    static const char *const openers[] = { "socket", "socketpair", "accept4" };
+    static const char *const openers[] = { "socket", "socketpair", "accept4", "accept" };
     static const int codes[] = { ENOBUFS, ENOMEM, EMFILE, ENFILE };
     for (size_t i = 0; i < sizeof openers / sizeof *openers; i++)
         if (strcmp(name, openers[i]) == 0)
@@ -122,9 +127,24 @@ static int lacking(const char *name)
     return strncmp(name, "recv", 4) == 0 ? ENOMEM : 0;
 }
 
+bool weather_refuses(const char *name, int *code)
+{
+    size_t len = strlen(name);
+    for (const char *at = refused.names; at && *at; at += strcspn(at, " ")) {
+        at += strspn(at, " ");
+        if (strcspn(at, " ") == len && strncmp(at, name, len) == 0) {
+            *code = refused.code;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool weather_strikes(const char *name, const void *from, int *code)
 {
     sky.calls++;
+    if (weather_refuses(name, code))
+        return true;
     if (sky.is_scarce && (*code = lacking(name)) != 0 && weather_is(SCARCE))
         return true;
     if (!fault.counting)
@@ -175,12 +195,16 @@ static void start_storm(long hz)
 
 __attribute__((constructor)) static void begin(void)
 {
-    const char *seed = getenv("WEATHER"), *storm = getenv("WEATHER_STORM");
+    const char *seed = getenv("WEATHER"), *storm = getenv("WEATHER_STORM"), *refuse = getenv("REFUSE");
     unsetenv("LD_PRELOAD");
     if (seed)
         set_seed(strtoull(seed, NULL, 10));
     if (storm)
         start_storm(atol(storm));
+    if (refuse) {
+        refused.code = atoi(refuse);
+        refused.names = refuse + strcspn(refuse, " ");
+    }
 }
 
 /* One line a process: how many calls, how often each kind. */

@@ -3,7 +3,9 @@
  *
  *   a seed (environment WEATHER=1, 2, ...): each call may misbehave, as a real kernel may; what a program must be told of comes
  *   only where it has asked for it (scarce in Lua);
- *   a name and a number (fail in Lua): that one call of this function fails, and no other.
+ *   a name and a number (fail in Lua): that one call of this function fails, and no other;
+ *   a list (environment REFUSE="1 accept4 UDP_GRO"): all calls of these functions, and with these options, fail with that
+ *   errno, as under a seccomp profile.
  */
 #ifndef WEATHER_H
 #define WEATHER_H
@@ -41,6 +43,9 @@ bool weather_is_module(const void *address);
 
 /* One more call of the module, from there: whether it is the one that is to fail. Its code is in *code then. */
 bool weather_strikes(const char *name, const void *from, int *code);
+
+/* Whether that function or option is on the list of those that are refused. Its code is in *code then. */
+bool weather_refuses(const char *name, int *code);
 
 /* What is known of a descriptor. */
 struct watch {

@@ -1,0 +1,203 @@
+-- A failed task that nobody can wait for is told to socket.onerror before the loop sleeps: whatever main waits
+-- in, without garbage being made, and without collecting for nothing.
+
+local t = require "support.t"
+local tasks = require "support.tasks"
+local tools = require "support.tools"
+
+local common = [[
+local a, b = socket.pair()
+local told, heard = 0, nil
+socket.onerror = function(_, message) told, heard = told + 1, message b:write "!" end
+
+-- Counts full collections from now on.
+local collections = 0
+local function sentinel()
+    local proxy = newproxy and newproxy(true) or setmetatable({}, { __gc = true })
+    getmetatable(proxy).__gc = function() collections = collections + 1 sentinel() end
+end
+local function count_collections()
+    collectgarbage() collectgarbage()
+    sentinel()
+end
+
+local function fail(message) spawn(function() error(message or "own", 0) end) end
+]]
+
+local function it_holds(name, code)
+    it(name, function()
+        tasks.alone_fine(common .. code, 30)
+    end)
+end
+
+describe("a failed task that nobody can wait for", function()
+    t.guard()
+
+    -- `wait` ends well as soon as socket.onerror has been called, and not before ten seconds else.
+    for _, place in ipairs {
+        { "reads", "a:settimeout(10) assert(a:read(1) == '!')" },
+        { "accepts",
+            [[local l = socket.tcp() l:bind("127.0.0.1", 0) l:listen() l:settimeout(10)
+              socket.onerror = function() told = told + 1 socket.tcp():connect(l:getsockname()) end
+              assert(l:accept())]] },
+        { "selects", "assert(#socket.select({ a }, nil, 10) == 1)" },
+        { "gets",
+            "local ch = socket.channel() socket.onerror = function() told = 1 ch:put(1, 0) end assert(ch:get(10))" },
+        { "waits for a task", "local r = spawn(a.read, a, 1) assert(r:wait(10))" },
+        { "runs", "spawn(a.read, a, 1) assert(pcall(socket.run))" },
+        { "sleeps", "socket.sleep(0.3)" },
+        { "steps the loop", "spawn(a.read, a, 1) while socket.loop():step(10) do end" },
+    } do
+        for _, with in ipairs { { "alone", "" }, { "beside another", "spawn(socket.sleep, 20) " } } do
+            if with[2] == "" or (place[1] ~= "runs" and place[1] ~= "steps the loop") then -- these end with the last
+                it_holds("is told of while the main program " .. place[1] .. ", " .. with[1], with[2] .. [[
+                    local began = socket.now()
+                    fail()
+                    ]] .. place[2] .. [[
+
+                    assert(told == 1, "not told")
+                    assert(socket.now() - began < 9, "told too late")
+                ]])
+            end
+        end
+    end
+
+    it_holds("is told of though it fails much later, in the middle of a wait", [[
+        spawn(function() socket.sleep(0.02) error("late", 0) end)
+        a:settimeout(10)
+        assert(a:read(1) == "!" and told == 1 and heard:find("late", 1, true))
+    ]])
+
+    it_holds("has its connection closed then", [[
+        local c, d = socket.pair()
+        spawn(function(s) s:read(1) error "own" end, c)
+        c = nil
+        d:write "x"
+        d:settimeout(10)
+        local data, err = d:read(1)
+        assert(data == nil and err == socket.ERROR_CLOSED, err)
+        assert(told == 1)
+    ]])
+
+    it_holds("costs at most a collection; no failure, none", [[
+        local ticker = spawn(function() while socket.sleep(0.0005) do end end)
+        count_collections()
+        socket.sleep(0.05)
+        local before = collections
+        for i = 1, 20 do
+            fail()
+            local n = told
+            while told == n do socket.sleep(0.001) end
+        end
+        assert(told == 20)
+        assert(collections - before <= 20 + 5, collections - before)
+        before = collections
+        socket.sleep(0.2)
+        assert(collections - before <= 2, collections) -- the program's own garbage
+        ticker:cancel()
+    ]])
+
+    it_holds("costs none when its handle was waited for", [[
+        count_collections()
+        local before = collections
+        for i = 1, 20 do
+            local task = spawn(error, "own")
+            assert(task:wait(5) == nil)
+            socket.sleep(0.002)
+        end
+        assert(told == 0)
+        assert(collections - before <= 1, collections - before)
+    ]])
+
+    it_holds("and many at once cost few collections", [[
+        socket.onerror = function() told = told + 1 end
+        count_collections()
+        local before = collections
+        for i = 1, 300 do fail(i) end
+        local limit = socket.now() + 20
+        while told < 300 and socket.now() < limit do socket.sleep(0.01) end
+        assert(told == 300, told)
+        assert(collections - before <= 20, collections - before)
+    ]])
+
+    it_holds("whose handle the program has is told of when that is gone", [[
+        local task = spawn(error, "own")
+        socket.sleep(0.01)
+        assert(told == 0)
+        task = nil
+        collectgarbage() collectgarbage()
+        socket.sleep(0.001)
+        assert(told == 1)
+    ]])
+
+    if _VERSION > "Lua 5.1" then
+        it_holds("leaves a collector alone that was stopped", [[
+            collectgarbage() collectgarbage()
+            collectgarbage "stop"
+            sentinel()
+            fail()
+            socket.sleep(0.1)
+            assert(collections == 0 and told == 0)
+            assert(not collectgarbage "isrunning")
+            collectgarbage "restart"
+            collectgarbage() collectgarbage()
+            socket.sleep(0.01)
+            assert(told == 1)
+        ]])
+    end
+end)
+
+describe("at the end of the Lua state", function()
+    t.guard()
+
+    it("socket.onerror is called for what has failed", function()
+        local said, how = tasks.alone [[
+            socket.onerror = function(_, message) print("told: " .. message:match("[^\n]*"):match "%a*$") end
+            keep = spawn(error, "kept")
+            spawn(error, "lost")
+            socket.loop():step(0)
+        ]]
+        assert.equal("exit 0", how)
+        local lines = {}
+        for line in said:gmatch "[^\n]+" do
+            lines[#lines + 1] = line
+        end
+        table.sort(lines)
+        assert.same({ "told: kept", "told: lost" }, lines)
+    end)
+
+    it("nothing is said of what was waited for, was cancelled or ended well", function()
+        local said, how = tasks.alone [[
+            socket.onerror = function(_, message) print("told: " .. message) end
+            seen = spawn(error, "seen")
+            seen:wait(5)
+            cancelled = spawn(function() assert(socket.sleep(5)) end)
+            socket.sleep(0)
+            cancelled:cancel()
+            ended = spawn(socket.sleep, 0)
+            waits = spawn(socket.sleep, 5)
+            socket.sleep(0.001)
+        ]]
+        assert.equal("exit 0", how)
+        assert.equal("", said)
+    end)
+
+    if _VERSION > "Lua 5.3" then
+        it("there is a warning when socket.onerror is not set", function()
+            local lua = os.getenv "SSOCKET_LUA"
+            for _, option in ipairs { "-W", "" } do
+                local said, how, status = tools.run({ "sh", "-c", "exec " .. lua .. " " .. option .. ' -e "$0"', [[
+                    local socket = require "ssocket"
+                    socket.spawn(error, "lost")
+                    socket.loop():step(0)
+                ]] }, 20 * t.slow)
+                assert.same({ "exit", 0 }, { how, status })
+                if option == "-W" then
+                    assert.truthy(said:find("a task failed: lost", 1, true), said)
+                else
+                    assert.equal("", said)
+                end
+            end
+        end)
+    end
+end)

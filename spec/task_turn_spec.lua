@@ -1,0 +1,313 @@
+-- Calls that need not wait: others have their turn after some of them where a task can be suspended, and nowhere
+-- does one raise since it cannot.
+
+local t = require "support.t"
+local tasks = require "support.tasks"
+
+local socket = t.socket
+
+local N = 300
+
+-- Calls that need not wait, each once; they raise when they fail.
+local function calls()
+    local ch = socket.channel(1)
+    local a, b = socket.pair()
+    local function channel()
+        assert(ch:put(1, 0))
+        assert(ch:get(0) == 1)
+    end
+    local function waiting_channel() -- as long as need be, which is not at all
+        assert(ch:put(1))
+        assert(ch:get() == 1)
+    end
+    local function stream()
+        assert(b:write "x" == 1)
+        assert(a:read(1) == "x")
+    end
+    local function select_ready()
+        assert(#select(2, socket.select(nil, { b }, 0)) == 1)
+    end
+    local ended = socket.spawn(function() end)
+    ended:wait()
+    local function joined()
+        assert(ended:wait(0))
+    end
+    return { channel, waiting_channel, stream, select_ready, joined }, function()
+        a:close()
+        b:close()
+    end
+end
+
+-- Where they are made: each runs f N times.
+local places = {
+    ["the body"] = function(f)
+        for _ = 1, N do
+            f()
+        end
+    end,
+    ["a metamethod"] = function(f)
+        local object = setmetatable({}, { __index = f, __eq = f, __concat = f })
+        for _ = 1, N / 3 do
+            local _ = object.field
+            _ = object .. "x"
+            _ = object.other
+        end
+    end,
+    ["one metamethod"] = function(f)
+        local object = setmetatable({}, { __index = function()
+            for _ = 1, N do
+                f()
+            end
+        end })
+        return object.field
+    end,
+    ["a finalizer"] = function(f)
+        local done
+        local function run()
+            for _ = 1, N do
+                f()
+            end
+            done = true
+        end
+        if _G.newproxy then
+            getmetatable(_G.newproxy(true)).__gc = run
+        else
+            setmetatable({}, { __gc = run })
+        end
+        collectgarbage()
+        collectgarbage()
+        assert(done, "it has raised")
+    end,
+    ["a debug hook"] = function(f)
+        local err, busy
+        local hook, mask, count = debug.gethook()
+        debug.sethook(function()
+            if busy then
+                return
+            end
+            busy = true
+            for _ = 1, N do
+                local ok, why = pcall(f)
+                err = err or (not ok and why or nil)
+            end
+        end, "l")
+        local _ = 1
+        debug.sethook(hook, mask, count)
+        assert(busy and not err, err)
+    end,
+    ["a handler of xpcall"] = function(f)
+        local _, result = xpcall(error, function()
+            for _ = 1, N do
+                f()
+            end
+            return "done"
+        end)
+        assert(result == "done", result)
+    end,
+    ["table.sort"] = function(f)
+        local list = {}
+        for i = 1, 100 do
+            list[i] = (i * 37) % 101
+        end
+        table.sort(list, function(x, y)
+            f()
+            return x < y
+        end)
+    end,
+    ["string.gsub"] = function(f)
+        string.gsub(("x"):rep(N), "x", function()
+            f()
+        end)
+    end,
+    ["an iterator"] = function(f)
+        local n = 0
+        for _ in function()
+            f()
+            n = n + 1
+            return n < N and n or nil
+        end do
+            assert(n)
+        end
+    end,
+    ["pcall"] = function(f)
+        for _ = 1, N do
+            assert(pcall(f))
+        end
+    end,
+    ["a coroutine of the task's"] = function(f)
+        local co = coroutine.wrap(function()
+            for _ = 1, N do
+                f()
+                coroutine.yield(true)
+            end
+        end)
+        for _ = 1, N do
+            assert(co())
+        end
+    end,
+    ["deep recursion"] = function(f)
+        local function deep(n)
+            if n == 0 then
+                for _ = 1, N do
+                    f()
+                end
+            else
+                deep(n - 1)
+            end
+            return n
+        end
+        deep(5000)
+    end,
+    ["load"] = function(f)
+        local n = 0
+        assert(load(function()
+            f()
+            n = n + 1
+            return n < N and " " or nil
+        end))
+    end,
+    ["tail calls"] = function(f)
+        local function tail(n)
+            f()
+            if n > 0 then
+                return tail(n - 1)
+            end
+        end
+        tail(N)
+    end,
+}
+
+describe("calls that need not wait", function()
+    tasks.guard()
+
+    for name, place in pairs(places) do
+        tasks.everywhere("raise nothing inside " .. name, function()
+            local all, close = calls()
+            local other = tasks.spawn(function()
+                while socket.sleep(0) do
+                    assert(true)
+                end
+            end)
+            for _, f in ipairs(all) do
+                place(f)
+            end
+            other:cancel()
+            close()
+        end)
+    end
+end)
+
+describe("another task has its turn", function()
+    tasks.guard()
+
+    -- Whether another task goes on while `body` makes calls that need not wait, as many as it likes.
+    local function is_fair(body)
+        local ch = socket.channel(1)
+        local turns = 0
+        local other = tasks.spawn(function()
+            while socket.sleep(0) do
+                turns = turns + 1
+            end
+        end)
+        local task = tasks.spawn(function()
+            local function call()
+                assert(ch:put(1, 0) and ch:get(0))
+            end
+            socket.sleep(0)
+            local before = turns
+            body(call)
+            return turns - before
+        end)
+        local seen = tasks.join(task)
+        other:cancel()
+        return seen >= 5, seen
+    end
+
+    it("while a task makes such calls in its body", function()
+        assert(is_fair(function(call)
+            for _ = 1, 1000 do
+                call()
+            end
+        end))
+    end)
+
+    it("while it does so in a function that its body calls", function()
+        local function named(call)
+            for _ = 1, 1000 do
+                call()
+            end
+        end
+        assert(is_fair(function(call)
+            named(call)
+            return true
+        end))
+    end)
+
+    it("while it does so with a socket", function()
+        local a, b = socket.pair()
+        assert(is_fair(function()
+            for _ = 1, 1000 do
+                assert(b:write "x")
+                assert(a:read(1))
+            end
+        end))
+        a:close()
+        b:close()
+    end)
+
+    if _VERSION > "Lua 5.1" or _G.jit then
+        it("while it does so inside pcall", function()
+            assert(is_fair(function(call)
+                local ok = pcall(function()
+                    for _ = 1, 1000 do
+                        call()
+                    end
+                end)
+                assert(ok)
+            end))
+        end)
+    end
+
+    it("while it does so many calls deep", function()
+        local function deep(n, call)
+            if n == 0 then
+                for _ = 1, 1000 do
+                    call()
+                end
+            else
+                deep(n - 1, call)
+            end
+            return n
+        end
+        assert(is_fair(function(call)
+            deep(30, call)
+        end))
+    end)
+end)
+
+describe("the price of a call that need not wait", function()
+    tasks.guard()
+
+    it("does not grow with the depth of the stack", function()
+        local ch = socket.channel(1)
+        local function at_depth(n)
+            if n > 0 then
+                local seconds = at_depth(n - 1)
+                return seconds
+            end
+            local best = math.huge
+            for _ = 1, 5 do
+                local began = os.clock()
+                for _ = 1, 3000 do
+                    ch:put(1, 0)
+                    ch:get(0)
+                end
+                best = math.min(best, os.clock() - began)
+            end
+            return best
+        end
+        local shallow = tasks.run(at_depth, 50)
+        local deep = tasks.run(at_depth, 5000)
+        assert.is_true(deep < 20 * shallow + 0.05, ("%g s at 50, %g s at 5000"):format(shallow, deep))
+    end)
+end)
