@@ -48,21 +48,18 @@ static bool take_along(struct lss_task *t, struct ss_op *op, const struct lss_wa
 /* All that the call has on its stack: LuaJIT forgets what is not yielded, and what the operation uses is kept alive there. Where
  * Lua may refuse to suspend (lss_may_yield), the task is in this call only if it has not: what the program yields later must
  * not be taken for it. */
-#if LUA_VERSION_NUM >= 502
 static int yield_all(lua_State *L, struct lss_task *t, const struct lss_way *way)
 {
+    int n = lua_gettop(L);
+    if (LUA_VERSION_NUM < 502) {
+        n = lua_yield(L, n);
+        t->way = way;
+        return n;
+    }
     t->way = way;
     t->function = lss_running_function(L);
-    return lua_yield(L, lua_gettop(L)); /* does not return */
+    return lua_yield(L, n); /* does not return */
 }
-#else
-static int yield_all(lua_State *L, struct lss_task *t, const struct lss_way *way)
-{
-    int suspended = lua_yield(L, lua_gettop(L));
-    t->way = way;
-    return suspended;
-}
-#endif
 
 /* The waiting itself begins when the coroutine is suspended (begin_to_wait): Lua may refuse that. */
 static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
