@@ -49,6 +49,7 @@ end
 -- What every program has: values by kind, made when there are none, and what every Lua spells its own way.
 local prelude = [[
 local unpack = table.unpack or unpack
+if jit then jit.off() end -- a finalizer that raises in compiled code crashes LuaJIT
 refuse = refuse or function() end
 stress = stress or function() end
 local fuel = %d
@@ -378,8 +379,7 @@ groups.metamethods = {
     function() with_function("for _ in", " do if not burn() then break end end") end,
     function() with_function(("deep(%d,"):format(one_of { 1, 100, 190, 1000, 3000 }), ")") end,
     function() with_function(("nest(%d,"):format(one_of { 1, 50, 150, 180, 185, 190, 195, 198, 199 }), ")") end,
-    -- LuaJIT has no limit for C calls but the end of their stack.
-    function() with_function((mood.calm or is_jit) and "flood(" or "overflow(", ")") end,
+    function() with_function(mood.floods and "flood(" or "overflow(", ")") end,
     function() emit("debug.traceback(o(%d))", index()) end,
 }
 if version >= 5.2 or is_jit then -- in 5.1 the collector frees the name of what is being loaded
@@ -465,16 +465,23 @@ local all_groups = {
 -- Programs that do a few things often find more than those that do everything at times. A collection takes long where
 -- the stack is full, which it is in calm programs alone.
 local function new_mood()
+    local hooks = false
     local new = { groups = { "tasks", "tasks" }, many = one_of { 0, 0, 2, 30 }, calm = chance(15) }
     for _ = 1, 1 + pick(4) do
         local name = one_of(all_groups)
         if new.calm and (name == "collector" or name == "memory") then
             name = "metamethods"
         end
+        hooks = hooks or name == "hooks"
+        if name == "memory" and version == 5.4 then
+            new.many = 0 -- where there is no memory for a function's many arguments, it goes on all the same
+        end
         for _ = 1, pick(3) do
             new.groups[#new.groups + 1] = name
         end
     end
+    -- LuaJIT has no limit for C calls but the end of their stack. In Lua 5.4 hooks get no room where the stack is full.
+    new.floods = is_jit or new.calm and not (hooks and version == 5.4)
     return new
 end
 
