@@ -8,3 +8,6 @@ files["*.rockspec"] = { std = "rockspec" }
 
 -- Definitions for an editor: empty functions whose parameters only carry their annotations.
 files["types"] = { ignore = { "211", "212", "241", "631" } }
+
+-- Programs that test/host/programs.c runs; what they keep until the state is closed is global.
+files["test/fuzz/corpus/programs"] = { allow_defined_top = true, ignore = { "131" }, globals = { "refuse", "stress" } }

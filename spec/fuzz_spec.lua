@@ -16,4 +16,15 @@ describe("random calls of the whole module", function()
         assert.same({ "exit", 0 }, { how, status }, said:sub(-3000))
         assert.is_true(tonumber(said:match "(%d+) passed, 0 failed") >= 50, said:sub(-3000))
     end)
+
+    -- Small programs, each in a state of its own, that once crashed, hung or left something.
+    it("and programs that once broke it end well", function()
+        local command = { tools.build .. "/host_programs", tools.build .. "/?.so" }
+        for name in tools.run({ "ls", fuzz .. "corpus/programs" }, 10):gmatch "[%w_]+%.lua" do
+            command[#command + 1] = fuzz .. "corpus/programs/" .. name
+        end
+        local said, how, status = tools.run(command, 100 * t.slow)
+        assert.same({ "exit", 0 }, { how, status }, said:sub(-3000))
+        assert.is_true(tonumber(said:match "(%d+) passed, 0 failed") >= 7, said:sub(-3000))
+    end)
 end)

@@ -1,16 +1,16 @@
--- Random whole programs: tasks, coroutines, finalizers, hooks, metamethods, callbacks and the collector, all of which call the
--- module, resume, yield, raise, close and return from anywhere. There is no model of what they do: a program may fail, and must
--- not crash, hang or leave anything.
+-- Random whole programs: tasks, coroutines, finalizers, hooks, metamethods, callbacks and the collector, all of which
+-- call the module, resume, yield, raise, close and return from anywhere. There is no model of what they do: a program
+-- may fail, and must not crash, hang or leave anything.
 --
---   lua programs.lua SEED               writes that program; a seed gives the same one each time on the same Lua
---   lua programs.lua minimise FILE COMMAND...   drops what it can from FILE, while COMMAND FILE fails in the same way
+--   lua programs.lua SEED                       writes that program, the same one each time on the same Lua
+--   lua programs.lua minimise FILE COMMAND...   drops what it can from FILE while COMMAND FILE, which is the host with
+--                                               the path of the module, finds the same fault
 --
--- test/host/programs.c runs them, many hundreds a second; script/fuzz programs is how it is called. What a program does is
--- bounded by `fuel`, each wait has a limit or ends in a deadlock, which raises: none may hang.
+-- test/host/programs.c runs them, and script/fuzz calls that. What a program does is bounded by `fuel`, each wait has a
+-- limit or ends in a deadlock, which raises: none may hang. What a Lua can't do by itself is left out.
 
 local version = tonumber((_VERSION:match "(%d+%.%d+)"))
 local is_jit = rawget(_G, "jit") ~= nil
-local unpack = table.unpack or _G.unpack
 
 -- ---- chance ----
 
@@ -46,23 +46,26 @@ local function block(first, last, inside, ...)
     emit(last)
 end
 
--- What every program has: values by kind, which are made when there are none, and things that every Lua spells its own way.
+-- What every program has: values by kind, made when there are none, and what every Lua spells its own way.
 local prelude = [[
 local unpack = table.unpack or unpack
+if jit then jit.off() end -- a finalizer that raises in compiled code crashes LuaJIT
 refuse = refuse or function() end
 stress = stress or function() end
 local fuel = %d
 local function burn() fuel = fuel - 1 return fuel > 0 end
-local kept, hot, K, U, C, T, O, M, closing, whole, S = {}, nil, {}, {}, {}, {}, {}
+local kept, K, U, C, T, O, hot, M, closing, whole, S = {}, {}, {}, {}, {}, {}
 local function add(list, v) if v then list[#list + 1] = v end return v end
 local function sock(s) if s then s:settimeout(0.0003) add(K, s) end return s end
 local function pair() local a, b = S.pair() sock(a) return sock(a and b) end
 local function at(list, i, new) if #list == 0 then return new() end return list[i %% #list + 1] end
 local function k(i) return at(K, i, pair) end
-local function u(i) return at(U, i, function() local s = S.udp() s:settimeout(0.0003) s:bind("127.0.0.1", 0) return add(U, s) end) end
+local function bound() local s = S.udp() s:settimeout(0.0003) s:bind("127.0.0.1", 0) return add(U, s) end
+local function u(i) return at(U, i, bound) end
 local function c(i) return at(C, i, function() return add(C, S.channel(i %% 3)) end) end
 local function t(i) return at(T, i, function() return add(T, S.spawn(S.sleep, 0.0001)) end) end
-local function o(i) return at(O, i, function() return add(O, coroutine.create(function() while burn() do coroutine.yield(1) end end)) end) end
+local function yielder() while burn() do coroutine.yield(1) end end
+local function o(i) return at(O, i, function() return add(O, coroutine.create(yielder)) end) end
 local function finalizer(f)
     if newproxy then local p = newproxy(true) getmetatable(p).__gc = f return p end
     return setmetatable({}, { __gc = f })
@@ -75,13 +78,25 @@ local function link(host)
     return sock(l:accept())
 end
 local function deep(n, f) if n <= 0 then return f() end return (deep(n - 1, f)) end
-local function nest(n, f) if n <= 0 then return f() end return string.gsub("x", "x", function() nest(n - 1, f) end) end
-local function overflow(f) local function down() return (string.gsub("x", "x", down)) end return xpcall(down, f) end
+local function nest(n, f)
+    if n <= 0 then return f() end
+    return string.gsub("x", "x", function() nest(n - 1, f) end)
+end
+local function overflow(f)
+    local function down() return (string.gsub("x", "x", down)) end
+    return xpcall(down, f)
+end
 local function flood(f)
     if whole then return f() end
     whole = true
     local function down() return 1 + down() end
     return xpcall(down, f)
+end
+local function mark(co)
+    for i = 1, 9 do
+        local _, v = debug.getlocal(co, 0, i)
+        if type(v) == "userdata" then M = v end
+    end
 end
 local function gc(...)
     if closing and _VERSION == "Lua 5.3" then return collectgarbage("step", 100) end
@@ -90,7 +105,7 @@ local function gc(...)
 end
 ]]
 
-local statement, statements, body
+local statement, statements
 
 -- ---- values ----
 
@@ -119,7 +134,7 @@ local values = {
     function() return "hot" end,
     function() return "M" end,
     function() return one_of { "S.loop()", "print", "io.stdout", "S.run", "S.sleep", "coroutine.yield" } end,
-    function() return ('setmetatable({}, { __index = kept, __tostring = function() error(%s) end })'):format(index()) end,
+    function() return "setmetatable({}, { __index = kept, __tostring = function() error(1) end })" end,
 }
 
 local function value()
@@ -150,7 +165,7 @@ end
 -- ---- functions ----
 
 -- The inside of a function that anybody may call, how often he likes.
-local function callback(arguments, result)
+local function callback(result)
     emit("if not burn() then return %s end", result or "")
     statements(pick(3))
     if result then
@@ -158,17 +173,17 @@ local function callback(arguments, result)
     elseif chance(40) then
         emit("do return %s end", list())
     end
-    return arguments
 end
 
 -- As an argument or value: "function(...) ... end" with what stands before and behind it.
 local function with_function(before, behind, result)
     if depth >= 3 or #lines > 150 then
-        emit("%s function(...) %s end%s", before, chance(50) and "" or ("if burn() then return %s end"):format(list()), behind)
+        local inside = chance(50) and "" or ("if burn() then return %s end"):format(list())
+        emit("%s function(...) %s end%s", before, inside, behind)
         return
     end
     depth = depth + 1
-    block(before .. " function(...)", "end" .. behind, callback, nil, result)
+    block(before .. " function(...)", "end" .. behind, callback, result)
     depth = depth - 1
 end
 
@@ -186,7 +201,8 @@ groups.sockets = {
     function() emit("k(%d):readall(%s)", index(), one_of { "", "0", "5" }) end,
     function() emit('k(%d):readuntil("%s", true)()', index(), one_of { "\\n", "x", "ab" }) end,
     function() emit('hot = k(%d):readuntil("\\n")', index()) end,
-    function() emit('k(%d):write(%s)', index(), one_of { '"x"', '"ab\\n"', '("x"):rep(300000)', '{ "a", "b\\n" }' }) end,
+    function() emit("k(%d):write(%s)", index(), value()) end,
+    function() emit("k(%d):write(%s)", index(), one_of { '("x"):rep(300000)', '{ "a", "b\\n" }' }) end,
     function() emit('k(%d):write("%s\\n")', index(), ("y"):rep(pick(30))) end,
     function() emit("k(%d):close()", index()) end,
     function() emit("k(%d):close()", index()) end,
@@ -201,12 +217,13 @@ groups.sockets = {
     function() emit("K[#K] = nil") end,
     function() emit("K = {}") end,
     function() emit("sock(S.fromfd(k(%d):detach()))", index()) end,
-    function() emit("k(%d):setopt(S.OPT_%s)", index(), one_of { "LINGER, 0", "TCP_NODELAY, true", "RCVBUF, 3000", "SPIN, 1" }) end,
+    function() emit("k(%d):setopt(S.OPT_%s)", index(), one_of { "LINGER, 0", "TCP_NODELAY, true", "SPIN, 1" }) end,
     function() emit("k(%d):getopt(S.OPT_%s)", index(), one_of { "LINGER", "TCP_NODELAY", "ERROR" }) end,
 }
 
 groups.datagrams = {
-    function() emit("u(%d):sendto(%s, u(%d):getsockname())", index(), one_of { '"x"', '""', '("x"):rep(9000)' }, index()) end,
+    function() emit("u(%d):sendto(%s, u(%d):getsockname())", index(), one_of { '"x"', '""' }, index()) end,
+    function() emit('u(%d):sendto(("x"):rep(9000), u(%d):getsockname())', index(), index()) end,
     function() emit('u(%d):sendmany({ "a", "b" }, u(%d):getsockname())', index(), index()) end,
     function() emit("u(%d):connect(u(%d):getsockname())", index(), index()) end,
     function() emit('u(%d):send("x")', index()) end,
@@ -226,7 +243,8 @@ groups.tasks = {
     spawn, spawn, spawn, spawn, spawn,
     function() with_function("hot = S.spawn(", ")") end,
     function() with_function("S.spawn(", more() .. "):wait()") end,
-    function() emit("add(T, S.spawn(%s%s))", one_of { "S.sleep", "S.pair", "coroutine.yield", "print", "S.run", "error" }, more()) end,
+    function() emit("add(T, S.spawn(%s%s))", one_of { "S.sleep", "S.pair", "coroutine.yield" }, more()) end,
+    function() emit("add(T, S.spawn(%s%s))", one_of { "print", "S.run", "error" }, more()) end,
     function() emit("t(%d):wait(%s)", index(), one_of { "", "0", "0.0002" }) end,
     function() emit("t(%d):wait(%s)", index(), one_of { "", "0", "0.0002" }) end,
     function() emit("t(#T - 1):wait(%s)", one_of { "", "0", "0.0002" }) end,
@@ -241,7 +259,7 @@ groups.tasks = {
     function() emit("S.loop():step(%s)", short()) end,
     function() emit("local _ = S.loop():pollfd(), S.loop():timeout(), S.loop():events()") end,
     function() emit("S.select({ k(%d) }, { k(%d), u(%d) }, %s)", index(), index(), index(), short()) end,
-    function() emit('S.resolve("%s", 1, %s)', one_of { "127.0.0.1", "::1", "127.0.0.1", "localhost" }, short()) end,
+    function() emit('S.resolve("%s", 1, %s)', one_of { "127.0.0.1", "::1", "localhost" }, short()) end,
     function() emit("T = {}") end,
     function() emit("T[#T] = nil") end,
     function() with_function("S.onerror =", "") end,
@@ -305,8 +323,8 @@ if version >= 5.4 then -- in 5.2 it crashes by itself
     modes[#modes + 1] = '"incremental"'
 end
 if version >= 5.5 then
-    modes[9], modes[10], modes[11], modes[12] = '"param", "pause", 1', '"param", "pause", 1000', '"param", "stepmul", 10000',
-        '"param", "stepsize", 1'
+    modes[9], modes[10] = '"param", "pause", 1', '"param", "pause", 1000'
+    modes[11], modes[12] = '"param", "stepmul", 10000', '"param", "stepsize", 1'
 end
 
 groups.collector = {
@@ -335,11 +353,16 @@ groups.memory = {
     function() emit("refuse(0, 0)") end,
 }
 
-local events = { "__index", "__newindex", "__call", "__add", "__concat", "__eq", "__lt", "__le", "__len", "__unm", "__tostring" }
+local events = {
+    "__index", "__newindex", "__call", "__add", "__concat", "__eq", "__lt", "__le", "__len", "__unm", "__tostring",
+}
 local uses = {
     "local _ = m.x", "m.x = 1", "m()", "local _ = m + m", 'local _ = m .. "x"', "local _ = m == n", "local _ = m < n",
     "local _ = m <= n", "local _ = #m", "local _ = -m", "local _ = tostring(m)",
 }
+
+-- C calls, of which Lua allows 200; LuaJIT as many as its stack holds, and these may be within each other.
+local nests = is_jit and { 1, 20, 50 } or { 1, 50, 150, 180, 185, 190, 195, 198, 199 }
 
 groups.metamethods = {
     function()
@@ -352,17 +375,20 @@ groups.metamethods = {
     function() with_function('string.gsub("abc", ".",', ")") end,
     function() with_function('string.gsub("abc", ".",', ")") end,
     function() with_function("table.sort({ 3, 1, 2, 5, 4 },", ")", chance(70) and "fuel % 2 == 0" or nil) end,
-    function() with_function("load(", ")") end,
     function()
         with_function("package.preload.x =", "")
         emit('package.loaded.x = nil require "x"')
     end,
     function() with_function("for _ in", " do if not burn() then break end end") end,
     function() with_function(("deep(%d,"):format(one_of { 1, 100, 190, 1000, 3000 }), ")") end,
-    function() with_function(("nest(%d,"):format(one_of { 1, 50, 150, 180, 185, 190, 195, 198, 199 }), ")") end,
-    function() with_function((mood.calm or is_jit) and "flood(" or "overflow(", ")") end,
+    function() with_function(("nest(%d,"):format(one_of(nests)), ")") end,
+    function() with_function(mood.floods and "flood(" or "overflow(", ")") end,
     function() emit("debug.traceback(o(%d))", index()) end,
 }
+if version >= 5.2 or is_jit then -- in 5.1 the collector frees the name of what is being loaded
+    local more_of = groups.metamethods
+    more_of[#more_of + 1] = function() with_function("load(", ")") end
+end
 if version >= 5.4 then
     local closes = groups.metamethods
     for _ = 1, 4 do
@@ -387,16 +413,25 @@ if version >= 5.4 then
         "), nil, nil, k(1) do if not burn() then break end end") end
 end
 
+-- Lua 5.2 and 5.3 read behind a function's lines when it is not the one in which a hook for lines has last run.
+local l = (version == 5.2 or version == 5.3) and "" or "l"
+
 groups.hooks = {
-    function() with_function("debug.sethook(", (', "%s", %d)'):format(one_of { "l", "c", "r", "crl", "" }, one_of { 1, 5, 100 })) end,
-    function() with_function(("debug.sethook(o(%d),"):format(index()), (', "%s")'):format(one_of { "l", "c", "r" })) end,
+    function()
+        local mask = one_of { l, "c", "r", "cr" .. l, "" }
+        with_function("debug.sethook(", (', "%s", %d)'):format(mask, one_of { 1, 5, 100 }))
+    end,
+    function()
+        local mask = one_of { l, "c", "r" }
+        with_function(("debug.sethook(o(%d),"):format(index()), (', "%s")'):format(mask))
+    end,
     function() emit("debug.sethook()") end,
 }
 
 -- What a debugger sees: the module's own values on the stack of a task that waits.
 groups.debug = {
     function() emit("M = select(2, debug.getlocal(o(%d), %d, %d))", index(), pick(2) - 1, pick(5)) end,
-    function() emit("for i = 1, 9 do local _, v = debug.getlocal(o(%d), 0, i) if type(v) == \"userdata\" then M = v end end", index()) end,
+    function() emit("mark(o(%d))", index()) end,
     function() emit("M = select(2, debug.getlocal(2, %d))", pick(4)) end,
     function() emit("coroutine.yield(M)") end,
     function() emit("coroutine.resume(o(%d), M)", index()) end,
@@ -407,16 +442,13 @@ groups.debug = {
 
 function statement()
     local group = groups[one_of(mood.groups)]
-    local before = #lines
     if chance(15) and depth < 3 then
         block("pcall(function(...)", "end" .. more() .. ")", one_of(group))
     elseif chance(4) then
         block(("for _ = 1, %d do"):format(one_of { 2, 3, 10 }), "end", one_of(group))
     else
-        -- In a block, so that its locals are its own: there are 200 of them.
         one_of(group)()
     end
-    return before
 end
 
 function statements(n)
@@ -428,21 +460,31 @@ function statements(n)
     end
 end
 
-local all_groups = { "sockets", "datagrams", "tasks", "channels", "coroutines", "errors", "collector", "memory", "metamethods",
-    "hooks", "debug" }
+local all_groups = {
+    "sockets", "datagrams", "tasks", "channels", "coroutines", "errors", "collector", "memory", "metamethods", "hooks",
+    "debug",
+}
 
--- LuaJIT has no limit for C calls but the end of the stack, and a collection takes long where the stack is full, which it is in calm programs alone. Programs that do a few things often find more than those that do everything at times.
+-- Programs that do a few things often find more than those that do everything at times. A collection takes long where
+-- the stack is full, which it is in calm programs alone.
 local function new_mood()
+    local hooks = false
     local new = { groups = { "tasks", "tasks" }, many = one_of { 0, 0, 2, 30 }, calm = chance(15) }
     for _ = 1, 1 + pick(4) do
         local name = one_of(all_groups)
         if new.calm and (name == "collector" or name == "memory") then
             name = "metamethods"
         end
+        hooks = hooks or name == "hooks"
+        if name == "memory" and version == 5.4 then
+            new.many = 0 -- where there is no memory for a function's many arguments, it goes on all the same
+        end
         for _ = 1, pick(3) do
             new.groups[#new.groups + 1] = name
         end
     end
+    -- LuaJIT has no limit for C calls but the end of their stack. In Lua 5.4 hooks get no room where the stack is full.
+    new.floods = is_jit or new.calm and not (hooks and version == 5.4)
     return new
 end
 
@@ -475,19 +517,16 @@ local function generate(seed)
     emit('S = require "ssocket"')
     if chance(40) and not mood.calm then
         local pace = one_of(paces)
-        emit((version >= 5.5 and pace:find "set") and 'collectgarbage("param", "pause", 1)' or ("pcall(function() %s end)"):format(pace))
+        if version >= 5.5 and pace:find "set" then
+            pace = 'collectgarbage("param", "pause", 1)'
+        end
+        emit("pcall(function() %s end)", pace)
     end
     local n = 3 + pick(14)
     for _ = 1, n do
         -- One that fails ends no other.
-        block(chance(70) and "pcall(function()" or "do", "end", statements, pick(2))
-        if lines[#lines] == "end" then
-            local first = #lines
-            while lines[first] ~= "pcall(function()" and lines[first] ~= "do" do
-                first = first - 1
-            end
-            lines[#lines] = lines[first] == "do" and "end" or "end)"
-        end
+        local protected = chance(70)
+        block(protected and "pcall(function()" or "do", protected and "end)" or "end", statements, pick(2))
     end
     if chance(40) then
         at_end()
