@@ -3,6 +3,7 @@
 #include "os/os_opt.h"
 
 #include <stdbool.h>
+#include <stddef.h> /* offsetof */
 
 static struct ss_setting *find(const struct ss_optlist *list, const struct ss_setting *option)
 {
@@ -14,24 +15,61 @@ static struct ss_setting *find(const struct ss_optlist *list, const struct ss_se
     return NULL;
 }
 
-static bool make_room(struct ss_optlist *list, const struct ss_mem *mem)
+struct ss_optblock {
+    struct ss_optblock *next, **at; /* where the one before, or the head, points to it */
+    struct ss_optlist *owner;
+    struct ss_setting items[];
+};
+
+static struct ss_optblock *block_of(const struct ss_optlist *list)
 {
+    return list->items ? (void *)((char *)list->items - offsetof(struct ss_optblock, items)) : NULL;
+}
+
+static size_t size_of(unsigned room)
+{
+    return room == 0 ? 0 : sizeof(struct ss_optblock) + room * sizeof(struct ss_setting);
+}
+
+static void link_block(struct ss_optmem *all, struct ss_optblock *block)
+{
+    block->next = all->first;
+    block->at = &all->first;
+    if (block->next)
+        block->next->at = &block->next;
+    all->first = block;
+}
+
+static void unlink_block(struct ss_optblock *block)
+{
+    *block->at = block->next;
+    if (block->next)
+        block->next->at = block->at;
+}
+
+static bool make_room(struct ss_optlist *list, struct ss_optmem *all)
+{
+    struct ss_optblock *block = block_of(list);
     if (list->n < list->room)
         return true;
-    size_t size = list->room * sizeof *list->items;
-    struct ss_setting *items = ss_mem_resize(mem, list->items, size, size + sizeof *items);
-    if (!items)
+    if (block)
+        unlink_block(block);
+    struct ss_optblock *grown = ss_mem_resize(&all->mem, block, size_of(list->room), size_of(list->room + 1));
+    if (grown || block)
+        link_block(all, grown ? grown : block);
+    if (!grown)
         return false;
-    list->items = items;
+    grown->owner = list;
+    list->items = grown->items;
     list->room++;
     return true;
 }
 
-enum ss_status ss_optlist_put(struct ss_optlist *list, const struct ss_mem *mem, const struct ss_setting *setting,
+enum ss_status ss_optlist_put(struct ss_optlist *list, struct ss_optmem *all, const struct ss_setting *setting,
                               struct ss_error *err)
 {
     struct ss_setting *item = find(list, setting);
-    if (!item && !make_room(list, mem)) {
+    if (!item && !make_room(list, all)) {
         *err = ss_no_memory;
         return SS_ERROR;
     }
@@ -71,8 +109,17 @@ enum ss_status ss_optlist_apply(const struct ss_optlist *list, int fd, int famil
     return SS_OK;
 }
 
-void ss_optlist_fini(struct ss_optlist *list, const struct ss_mem *mem)
+void ss_optlist_fini(struct ss_optlist *list, struct ss_optmem *all)
 {
-    ss_mem_free(mem, list->items, list->room * sizeof *list->items);
+    struct ss_optblock *block = block_of(list);
+    if (block)
+        unlink_block(block);
+    ss_mem_free(&all->mem, block, size_of(list->room));
     *list = (struct ss_optlist){ 0 };
+}
+
+void ss_optmem_fini(struct ss_optmem *all)
+{
+    while (all->first)
+        ss_optlist_fini(all->first->owner, all);
 }

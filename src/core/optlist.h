@@ -21,8 +21,18 @@ struct ss_optlist {
     unsigned n, room;
 };
 
+/* The memory of all lists of a Lua state: a list that nobody finishes is freed with the state. */
+struct ss_optblock;
+struct ss_optmem {
+    struct ss_mem mem;
+    struct ss_optblock *first;
+};
+
+/* Empties all lists. */
+void ss_optmem_fini(struct ss_optmem *all);
+
 /* Notes a setting, in place of an earlier one of the same option. SS_ERROR: no memory. */
-enum ss_status ss_optlist_put(struct ss_optlist *list, const struct ss_mem *mem, const struct ss_setting *setting,
+enum ss_status ss_optlist_put(struct ss_optlist *list, struct ss_optmem *all, const struct ss_setting *setting,
                               struct ss_error *err);
 
 /* Forgets the latest new option. */
@@ -37,7 +47,7 @@ enum ss_status ss_setting_apply(const struct ss_setting *setting, int fd, int fa
 /* Sets all that a socket of that family has. */
 enum ss_status ss_optlist_apply(const struct ss_optlist *list, int fd, int family, struct ss_error *err);
 
-void ss_optlist_fini(struct ss_optlist *list, const struct ss_mem *mem);
+void ss_optlist_fini(struct ss_optlist *list, struct ss_optmem *all);
 
 #pragma GCC visibility pop
 

@@ -9,6 +9,7 @@
 void ss_env_init(struct ss_env *env, struct ss_mem mem)
 {
     ss_pool_init(&env->pool, mem);
+    env->opts = (struct ss_optmem){ .mem = mem };
     env->by_fd = NULL;
     env->nfds = 0;
     env->resolver = NULL;
@@ -32,6 +33,7 @@ static void close_all(struct ss_env *env)
 void ss_env_fini(struct ss_env *env)
 {
     close_all(env);
+    ss_optmem_fini(&env->opts);
     os_resolver_free(env->resolver);
     env->resolver = NULL;
     ss_mem_free(&env->pool.mem, env->by_fd, env->nfds * sizeof(struct ss_sock *));
@@ -112,8 +114,20 @@ static void enter(struct ss_sock *s, int fd, int family)
     s->family = (uint8_t)family;
 }
 
+/* A finalizer may run within a call of the socket that it finalizes, or of the state that it ends. */
+static bool has_ended(const struct ss_sock *s, struct ss_error *err)
+{
+    if (s->finalized || s->env->has_ended)
+        *err = (struct ss_error){ SS_SYSTEM, ECANCELED };
+    return s->finalized || s->env->has_ended;
+}
+
 enum ss_status ss_sock_adopt(struct ss_sock *s, int fd, int family, bool nonblock, struct ss_error *err)
 {
+    if (has_ended(s, err)) {
+        close_quietly(fd);
+        return SS_ERROR;
+    }
     if (!grow_table(s->env, (size_t)fd + 1)) {
         close_quietly(fd);
         return no_memory(err);
@@ -126,6 +140,8 @@ enum ss_status ss_sock_adopt(struct ss_sock *s, int fd, int family, bool nonbloc
 
 enum ss_status ss_sock_take(struct ss_sock *s, int fd, const struct os_kind *kind, struct ss_error *err)
 {
+    if (has_ended(s, err))
+        return SS_ERROR;
     if (!grow_table(s->env, (size_t)fd + 1))
         return no_memory(err);
     enter(s, fd, kind->family);
@@ -203,10 +219,11 @@ int ss_sock_part(struct ss_sock *s)
 void ss_sock_fini(struct ss_sock *s)
 {
     struct ss_error ignored;
+    s->finalized = true;
     if (ss_sock_linger_s(s) > 0)
         end_lingering(s);
     ss_sock_close(s, &ignored);
-    ss_optlist_fini(&s->opts, &s->env->pool.mem);
+    ss_optlist_fini(&s->opts, &s->env->opts);
 }
 
 /* On a socket that was opened just for this call, a failure leaves nothing behind. */
@@ -276,9 +293,11 @@ enum ss_status ss_sock_bind_any(struct ss_sock *s, uint16_t port, struct ss_erro
 
 enum ss_status ss_sock_set(struct ss_sock *s, const struct ss_setting *setting, struct ss_error *err)
 {
+    if (has_ended(s, err))
+        return SS_ERROR;
     const struct ss_setting *noted = ss_optlist_get(&s->opts, setting);
     const struct ss_setting before = noted ? *noted : *setting;
-    enum ss_status st = ss_optlist_put(&s->opts, &s->env->pool.mem, setting, err);
+    enum ss_status st = ss_optlist_put(&s->opts, &s->env->opts, setting, err);
     if (st == SS_OK && setting->opt && setting->opt->type == OS_OPT_SPIN)
         s->spin_us = (uint16_t)setting->value;
     if (st == SS_OK && setting->opt && setting->opt->type == OS_OPT_LINGER)
@@ -290,7 +309,7 @@ enum ss_status ss_sock_set(struct ss_sock *s, const struct ss_setting *setting, 
         return st;
     struct ss_error ignored;
     if (noted)
-        ss_optlist_put(&s->opts, &s->env->pool.mem, &before, &ignored);
+        ss_optlist_put(&s->opts, &s->env->opts, &before, &ignored);
     else
         ss_optlist_undo(&s->opts);
     return st;

@@ -18,6 +18,7 @@ struct ss_sock;
 /* What all sockets of one Lua state share. */
 struct ss_env {
     struct ss_pool pool;
+    struct ss_optmem opts;
     struct os_resolver *resolver; /* made with the first look-up that must not wait */
     struct ss_sock **by_fd;       /* the open socket with that descriptor, or NULL; [0, nfds) */
     size_t nfds;
@@ -72,6 +73,7 @@ struct ss_sock {
     bool joins : 1;       /* datagrams: the kernel puts received ones together (os_many.h) */
     bool splits : 1;      /* datagrams: it cuts sent ones apart */
     bool asked_to_join : 1, asked_to_split : 1;
+    bool finalized : 1;  /* nobody closes it any more: it can't be opened */
     bool may_linger : 1; /* OPT_LINGER may be set on the descriptor */
 };
 

@@ -355,6 +355,7 @@ static int keep_outcome(lua_State *L)
         lua_pushvalue(L, BEFORE + i);
         lua_rawseti(L, -2, i);
     }
+    t->kept = true; /* Lua 5.1 may run a finalizer that raises when this returns */
     return 0;
 }
 
@@ -477,14 +478,16 @@ static void end_task(lua_State *L, struct lss_task *t, enum lss_state state, int
     push_both(L, t);
     begin_end(t);
     t->values = values;
-    bool kept = values == 0 || call_with_both(L, KEEP_OUTCOME, error);
-    if (kept && state == LSS_FAILED)
+    t->kept = values == 0;
+    if (!t->kept)
+        call_with_both(L, KEEP_OUTCOME, error);
+    if (t->kept && state == LSS_FAILED)
         call_with_both(L, EXPLAIN, 0);
     if (LSS_CLOSES && state == LSS_FAILED)
-        call_with_both(L, kept ? CLOSE_VARIABLES : CLOSE_LOST, 0);
+        call_with_both(L, t->kept ? CLOSE_VARIABLES : CLOSE_LOST, 0);
     end_end(t);
     t->state = (uint8_t)state;
-    if (!kept)
+    if (!t->kept)
         lose_outcome(t);
     tell_end(L, t);
     lua_pop(L, 2);
@@ -669,7 +672,7 @@ static void collect_handles(lua_State *L, struct lss_tasks *tasks)
     enum { SHARE = 20 };
     int64_t begin_ns = os_now_ns();
     tasks->fresh = 0;
-    lua_gc(L, LUA_GCCOLLECT, 0);
+    lss_collect(L);
     int64_t end_ns = os_now_ns();
     tasks->collect_ns = end_ns + SHARE * (end_ns - begin_ns);
     lss_report(L, tasks);

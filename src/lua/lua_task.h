@@ -50,6 +50,7 @@ struct lss_task {
     bool for_turn : 1; /* it lets the others run before it goes on */
     bool cancelled : 1, seen : 1;
     bool stumbled : 1;      /* its results could not be made, for the first time */
+    bool kept : 1;          /* its handle has its outcome */
     bool lost : 1;          /* its coroutine was resumed or closed by somebody else */
     struct ss_line joiners; /* who waits for it */
 };

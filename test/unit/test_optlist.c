@@ -12,21 +12,21 @@
 
 struct list {
     struct heap heap;
-    struct ss_mem mem;
+    struct ss_optmem all;
     struct ss_optlist opts;
 };
 
 static void open_list(struct list *list)
 {
     *list = (struct list){ .heap = { 0 } };
-    list->mem = heap_mem(&list->heap);
+    list->all.mem = heap_mem(&list->heap);
 }
 
 static void close_list(struct list *list)
 {
-    ss_optlist_fini(&list->opts, &list->mem);
+    ss_optlist_fini(&list->opts, &list->all);
     CHECK(list->opts.n == 0 && list->opts.items == NULL);
-    ss_optlist_fini(&list->opts, &list->mem);
+    ss_optlist_fini(&list->opts, &list->all);
     heap_check_empty(&list->heap);
 }
 
@@ -43,7 +43,7 @@ static struct ss_setting numbered(int level, int number, int value)
 static enum ss_status put(struct list *list, struct ss_setting setting)
 {
     struct ss_error err = { SS_RESOLVER, 0 };
-    enum ss_status st = ss_optlist_put(&list->opts, &list->mem, &setting, &err);
+    enum ss_status st = ss_optlist_put(&list->opts, &list->all, &setting, &err);
     CHECK(st == SS_OK || (st == SS_ERROR && err.space == SS_SYSTEM && err.code == ENOMEM));
     return st;
 }
@@ -96,6 +96,24 @@ static void test_undo_forgets_the_latest(void)
     put(&list, named("linger", 3));
     CHECK(get(&list, named("linger", 0)) == 3 && list.opts.n == 2 && list.heap.requests == requests);
     ss_optlist_undo(&list.opts);
+    close_list(&list);
+}
+
+/* The end of a Lua state frees what nobody has finished. */
+static void test_all_lists_end_at_once(void)
+{
+    struct list list;
+    struct ss_optlist other = { 0 }, third = { 0 };
+    struct ss_error err;
+    open_list(&list);
+    const struct ss_setting setting = numbered(1, 2, 3), more = numbered(1, 3, 4);
+    CHECK(ss_optlist_put(&other, &list.all, &setting, &err) == SS_OK);
+    put(&list, setting);
+    CHECK(ss_optlist_put(&third, &list.all, &setting, &err) == SS_OK);
+    CHECK(ss_optlist_put(&other, &list.all, &more, &err) == SS_OK); /* its memory moves */
+    ss_optlist_fini(&list.opts, &list.all);
+    ss_optmem_fini(&list.all);
+    CHECK(other.n == 0 && third.n == 0 && !other.items && !third.items);
     close_list(&list);
 }
 
@@ -181,6 +199,7 @@ int main(void)
     RUN(test_settings_are_kept);
     RUN(test_the_latest_value_counts);
     RUN(test_undo_forgets_the_latest);
+    RUN(test_all_lists_end_at_once);
     RUN(test_no_memory_changes_nothing);
     RUN(test_settings_are_applied);
     RUN(test_settings_of_other_families_are_skipped);
