@@ -11,9 +11,13 @@
 #define ENV_KEY LSS_PREFIX "env"
 #define PUSH_OUTSIDE LSS_PREFIX "push_outside"
 
+/* Tasks whose first was begun by a finalizer at the end of the state have none themselves. */
 static int env_gc(lua_State *L)
 {
-    ss_env_fini(lua_touserdata(L, 1));
+    struct ss_env *env = lua_touserdata(L, 1);
+    if (env->loop)
+        lss_end_tasks(L, (struct lss_tasks *)env->loop);
+    ss_env_fini(env);
     return 0;
 }
 

@@ -55,14 +55,19 @@ static void end_all(lua_State *L, struct lss_tasks *tasks)
 }
 
 /* A finalizer may run tasks while the state is being closed, and the collector may come here in one of them. */
+void lss_end_tasks(lua_State *L, struct lss_tasks *tasks)
+{
+    tasks->closing = true;
+    if (tasks->rounds == 0 && !tasks->closed)
+        end_all(L, tasks);
+}
+
 static int tasks_gc(lua_State *L)
 {
     struct lss_tasks *tasks = lua_touserdata(L, 1);
     if (tasks->closing)
         return 0;
-    tasks->closing = true;
-    if (tasks->rounds == 0)
-        end_all(L, tasks);
+    lss_end_tasks(L, tasks);
     lss_report_last(L, tasks);
     return 0;
 }

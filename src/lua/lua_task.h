@@ -106,6 +106,9 @@ bool lss_may_wait(lua_State *L, const struct ss_env *env);
 /* Whether the waiter's call can still be finished: a task's coroutine may have been resumed or closed by the program. */
 bool lss_is_there(const struct ss_waiter *w);
 
+/* Ends the tasks with the Lua state: at once, or when the last round is over. */
+void lss_end_tasks(lua_State *L, struct lss_tasks *tasks);
+
 /* Raises when the tasks have ended with the Lua state. */
 void lss_check_open(lua_State *L, const struct lss_tasks *tasks);
 
