@@ -1,5 +1,5 @@
--- Finalizers that use the module while the Lua state is being closed: whatever is left of it works or says that the state
--- is being closed, nothing crashes and no descriptor stays open.
+-- Finalizers that use the module while the Lua state is being closed: whatever is left of it works or says that the
+-- state is being closed, nothing crashes and no descriptor stays open.
 
 local t = require "support.t"
 local tasks = require "support.tasks"
@@ -78,8 +78,8 @@ local function make_all()
     socket.sleep(0.001)
 end
 
--- What may be heard: that the state is closed, that a finalizer can't do that (it may run inside a task), that an object
--- has lost its class, and what the program's tasks have failed with.
+-- What may be heard: that the state is closed, that a finalizer can't do that (it may run inside a task), that an
+-- object has lost its class, and what the program's tasks have failed with.
 local expected = {
     "the Lua state is being closed", "cannot wait", "attempt to yield", "inside a task", "nil value", "bad argument",
     "userdata", "deadlock", "lost", "own",
