@@ -394,7 +394,8 @@ static void lose_outcome(struct lss_task *t)
     t->values = 0;
 }
 
-/* Those who wait for it get what became of it, and have not seen it before that: an error may keep it from them. */
+/* Those who wait for it get what became of it, and have not seen it before that: an error may keep it from them. Its handle may
+ * have no finalizer that frees the memory of its calls: one that is made while the state is being closed. */
 static void tell_end(lua_State *L, struct lss_task *t)
 {
     struct lss_tasks *tasks = t->tasks;
@@ -403,6 +404,7 @@ static void tell_end(lua_State *L, struct lss_task *t)
     while ((joiner = ss_line_first(&t->joiners)) != NULL)
         ss_loop_end(&tasks->loop, joiner, SS_OK);
     let_die(L, t);
+    lss_free_call(L, t);
     if (t->state != LSS_FAILED || t->cancelled)
         return;
     tasks->unseen++;
@@ -617,7 +619,8 @@ static void take_turns(lua_State *L, struct round *r)
 
 static void check_progress(lua_State *L, struct round *r)
 {
-    if (r->timeout_ns < 0 && ss_loop_is_stuck(&r->tasks->loop))
+    bool over = !r->once && is_over(r); /* socket.onerror has run the last of them */
+    if (r->timeout_ns < 0 && !over && ss_loop_is_stuck(&r->tasks->loop))
         lss_fail_deadlock(L, r->tasks);
 }
 
