@@ -443,7 +443,8 @@ static void lose_outcome(struct lss_task *t)
     t->values = 0;
 }
 
-/* Those who wait for it get what became of it, and have not seen it before that: an error may keep it from them. */
+/* Those who wait for it get what became of it, and have not seen it before that: an error may keep it from them. Its handle may
+ * have no finalizer that frees the memory of its calls: one that is made while the state is being closed. */
 static void tell_end(lua_State *L, struct lss_task *t)
 {
     struct lss_tasks *tasks = t->tasks;
@@ -661,7 +662,8 @@ static void take_turns(lua_State *L, struct round *r)
 
 static void check_progress(lua_State *L, struct round *r)
 {
-    if (r->timeout_ns < 0 && ss_loop_is_stuck(&r->tasks->loop))
+    bool over = !r->once && is_over(r); /* socket.onerror has run the last of them */
+    if (r->timeout_ns < 0 && !over && ss_loop_is_stuck(&r->tasks->loop))
         lss_fail_deadlock(L, r->tasks);
 }
 

@@ -45,22 +45,6 @@ static bool take_along(struct lss_task *t, struct ss_op *op, const struct lss_wa
     return true;
 }
 
-/* All that the call has on its stack: LuaJIT forgets what is not yielded, and what the operation uses is kept alive there. Where
- * Lua may refuse to suspend (lss_may_yield), the task is in this call only if it has not: what the program yields later must
- * not be taken for it. */
-static int yield_all(lua_State *L, struct lss_task *t, const struct lss_way *way)
-{
-    int n = lua_gettop(L);
-    if (LUA_VERSION_NUM < 502) {
-        n = lua_yield(L, n);
-        t->way = way;
-        return n;
-    }
-    t->way = way;
-    t->function = lss_running_function(L);
-    return lua_yield(L, n); /* does not return */
-}
-
 /* The waiting itself begins when the coroutine is suspended (begin_to_wait): Lua may refuse that. */
 static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
                    const struct lss_way *way)
@@ -74,7 +58,8 @@ static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t 
     t->sock = s;
     t->waiter.op->deadline_ns = deadline_of(op, timeout_ns);
     lua_pushlightuserdata(L, lss_mark(t));
-    return yield_all(L, t, way);
+    t->function = lss_running_function(L);
+    return lss_yield_all(L, &t->way, way);
 }
 
 /* Taking turns */

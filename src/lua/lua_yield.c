@@ -107,6 +107,21 @@ lua_CFunction lss_running_function(lua_State *L)
 }
 #endif
 
+#if LUA_VERSION_NUM >= 502
+int lss_yield_all(lua_State *L, const struct lss_way **at, const struct lss_way *way)
+{
+    *at = way;
+    return lua_yield(L, lua_gettop(L)); /* does not return */
+}
+#else
+int lss_yield_all(lua_State *L, const struct lss_way **at, const struct lss_way *way)
+{
+    int suspended = lua_yield(L, lua_gettop(L));
+    *at = way;
+    return suspended;
+}
+#endif
+
 int lss_cannot_wait(lua_State *L)
 {
     if (LUA_VERSION_NUM >= 502 || LSS_JIT)

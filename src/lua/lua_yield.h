@@ -26,6 +26,11 @@ bool lss_can_yield(lua_State *L);
 /* The C function that runs in L, or that has suspended it; NULL where lua_yield raises only if lss_may_yield has said no. */
 lua_CFunction lss_running_function(lua_State *L);
 
+/* Suspends the call with all that it has on its stack: LuaJIT forgets what is not yielded, and what the operation uses is kept
+ * alive there. *at is `way` then; where Lua raises instead it may be so too (lss_running_function). To be returned at once. */
+struct lss_way;
+int lss_yield_all(lua_State *L, const struct lss_way **at, const struct lss_way *way);
+
 /* Makes the function at index 1 fit for the beginning of a coroutine. */
 void lss_wrap_body(lua_State *L);
 

@@ -1,0 +1,85 @@
+-- close with OPT_LINGER among tasks: it waits in its task alone, as long as the peer has not taken all.
+
+local t = require "support.t"
+local tasks = require "support.tasks"
+
+local socket, sys = t.socket, t.sys
+
+-- A connection over TCP, and more bytes on their way than its buffers take: `near` lingers, `far` has not read.
+local function unread(seconds)
+    local listener, near = socket.tcp(), socket.tcp()
+    assert(listener:bind("127.0.0.1", 0) and listener:listen())
+    assert(near:connect(listener:getsockname()))
+    local far = assert(listener:accept())
+    listener:close()
+    assert(near:setopt(socket.OPT_LINGER, seconds))
+    near:settimeout(0)
+    local sent = 0
+    repeat
+        local n, _, part = near:write(t.much)
+        sent = sent + (n or part or 0)
+    until not n
+    return near, far, sent
+end
+
+local function is_open(fd)
+    for _, open in ipairs(sys.fds()) do
+        if open == fd then
+            return true
+        end
+    end
+    return false
+end
+
+describe("close with OPT_LINGER", function()
+    tasks.guard()
+
+    tasks.everywhere("lets others run, and ends when the time is over", function()
+        local ticks = tasks.ticker()
+        local near, far = unread(1)
+        local fd, before = near:fileno(), ticks.n
+        t.takes(0.9, near.close, near)
+        assert.is_true(ticks.n - before > 20, "the others have stood still")
+        assert.is_true(ticks.longest < 0.5 * t.slow, "the others have stood still")
+        assert.is_false(is_open(fd))
+        assert.equal(-1, near:fileno())
+        far:close()
+        ticks.task:cancel()
+    end)
+
+    it("is 1 when the peer has taken all, and all has arrived", function()
+        local near, far, sent = unread(30)
+        local closing = tasks.spawn(near.close, near)
+        tasks.settle()
+        assert.equal("waiting", closing:status())
+        local got = 0
+        repeat
+            local data = far:readsome(65536)
+            got = got + (data and #data or 0)
+        until not data
+        assert.equal(1, (tasks.join(closing)))
+        assert.equal(sent, got)
+        far:close()
+    end)
+
+    it("closes the descriptor also when its task is cancelled", function()
+        local near, far = unread(30)
+        local fd = near:fileno()
+        local closing = tasks.spawn(near.close, near)
+        tasks.settle()
+        closing:cancel()
+        tasks.settle()
+        closing:wait(5)
+        assert.is_false(is_open(fd))
+        far:close()
+    end)
+
+    it("does not make the collector wait for a handle that is lost", function()
+        local near, far = unread(5)
+        tasks.spawn(socket.sleep, 0.01)
+        assert.is_true(near:fileno() > 0)
+        near = nil -- luacheck: ignore
+        t.deadline(1, t.collect)
+        far:close()
+    end)
+end)

@@ -1,0 +1,51 @@
+/*
+ * descriptors: runs a program in a Lua state of its own, twice, and closes that.
+ *
+ *     descriptors CODE
+ *
+ * Exit status 0 if it raised nothing and left no descriptor.
+ */
+#include <dirent.h>
+#include <stdio.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+static int count_descriptors(void)
+{
+    int n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    if (!dir)
+        return -1;
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+static int run(const char *code)
+{
+    lua_State *L = luaL_newstate();
+    luaL_openlibs(L);
+    int failed = luaL_loadstring(L, code) != 0 || lua_pcall(L, 0, 0, 0) != 0;
+    if (failed)
+        fprintf(stderr, "%s\n", lua_tostring(L, -1));
+    lua_settop(L, 0);
+    lua_close(L);
+    return failed;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2)
+        return 2;
+    for (int round = 0; round < 2; round++) {
+        int before = count_descriptors(), failed = run(argv[1]), after = count_descriptors();
+        if (before != after)
+            fprintf(stderr, "%d descriptors before, %d after\n", before, after);
+        if (failed || before != after)
+            return 1;
+    }
+    return 0;
+}
