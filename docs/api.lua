@@ -132,10 +132,10 @@ api.rules = {
 
             *Errors.* A task that raises ends alone. [`task:wait`](#task-wait) gives the error to whoever asks.
             When nobody has asked and nobody has the task's handle any more, the error goes to
-            [`socket.onerror`](#socket-onerror) before the program sleeps again, or else is raised by
-            [`socket.run`](#socket-run). To find out, the module collects garbage once for the tasks that have failed
-            meanwhile, and spends at most a twentieth of the time with that; not where the program has stopped the collector
-            (Lua 5.1 can't be asked). What is left when the Lua state is closed goes to `onerror` then; where that is not set,
+            [`socket.onerror`](#socket-onerror) as soon as the collector has found that, or else is raised by
+            [`socket.run`](#socket-run). Before the program sleeps the module has it look: once for the tasks that have failed
+            meanwhile, for at most a twentieth of the time, and not where the program has stopped the collector (Lua 5.1 can't be
+            asked). What is left when the Lua state is closed goes to `onerror` then; where that is not set,
             Lua 5.4 and later give a warning (`lua -W`).
 
             *Variables with `<close>`* (Lua 5.4 and later) of a task that raises are closed when the traceback has been
@@ -1474,7 +1474,7 @@ local task = {
             text = [[
                 Waits until the task has ended and gives what it returned. Any number of tasks may wait for one, and
                 any number of times. When the wait itself fails, the task goes on. In Lua 5.1 and LuaJIT a task that had to
-                wait here gets at most 248 results; for more it gets `nil` and a text, and all of them when it calls `wait` again.]],
+                wait here gets at most 247 results; for more it gets `nil` and a text, and all of them when it calls `wait` again.]],
             takes = { wait_limit },
             gives = {
                 { "ok", "true?", "it has returned, and its results follow" },

@@ -388,7 +388,7 @@ local task = {}
 
 ---Waits until the task has ended and gives what it returned. Any number of tasks may wait for one, and any
 ---number of times. When the wait itself fails, the task goes on. In Lua 5.1 and LuaJIT a task that had to
----wait here gets at most 248 results; for more it gets `nil` and a text, and all of them when it calls `wait`
+---wait here gets at most 247 results; for more it gets `nil` and a text, and all of them when it calls `wait`
 ---again.
 ---@param timeout? number seconds; negative: no limit; 0: do not wait
 ---@return true? ok # it has returned, and its results follow

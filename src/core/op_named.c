@@ -85,6 +85,13 @@ static bool next_of(struct ss_named *op, unsigned which, struct ss_addr *addr)
     return false;
 }
 
+void ss_named_rewind(struct ss_named *op)
+{
+    op->one_left = op->target.addr.len > 0;
+    op->next[0] = op->next[1] = op->names;
+    op->turn = 0;
+}
+
 bool ss_named_next(struct ss_named *op, struct ss_addr *addr)
 {
     if (op->one_left) {

@@ -63,6 +63,9 @@ void ss_named_init(struct ss_named *op, struct ss_env *env, struct ss_sock *sock
 
 enum ss_status ss_named_step(struct ss_op *op);
 
+/* Has ss_named_next begin with the first address again. */
+void ss_named_rewind(struct ss_named *op);
+
 /* The next address: families in turn (RFC 8305 section 4), each in the order of RFC 6724. False: no more. */
 bool ss_named_next(struct ss_named *op, struct ss_addr *addr);
 

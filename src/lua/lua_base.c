@@ -347,14 +347,14 @@ static int push_outside(lua_State *L)
     return 1;
 }
 
-void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, bool stays)
+void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_left what)
 {
     struct outside o = { .data = data, .n = n };
     lua_getfield(L, LUA_REGISTRYINDEX, PUSH_OUTSIDE); /* a new function might run finalizers */
     lua_pushlightuserdata(L, &o);
     ss_inbuf_take_out(in, &o.own);
     int status = lua_pcall(L, 1, 1, 0);
-    if (status != 0 && stays)
+    if (what == LSS_STAYS || (status != 0 && what == LSS_STAYS_AFTER_ERROR))
         ss_inbuf_put_back(in, &o.own);
     else
         ss_inbuf_clear(&o.own);

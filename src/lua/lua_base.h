@@ -76,8 +76,9 @@ static inline bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const
 }
 
 /* The same for all that is in the buffer, which is taken out of it: no finalizer can reach it, and so it is not copied
- * first. After an error it is in there again if it `stays`. */
-void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, bool stays);
+ * first. Afterwards it is in there again or not, as `what` says. */
+enum lss_left { LSS_GOES, LSS_STAYS_AFTER_ERROR, LSS_STAYS };
+void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_left what);
 
 /* Turns an outcome other than success into results: nils up to the position of the error, and its text.
  * Returns their number. The only place where that happens. */
@@ -198,6 +199,7 @@ int lss_bind(lua_State *L);
 
 /* Parts of the module. */
 void lss_open_addr(lua_State *L);
+void lss_open_sock(lua_State *L);
 void lss_open_tcp(lua_State *L);
 void lss_open_udp(lua_State *L);
 void lss_open_task(lua_State *L);

@@ -72,11 +72,18 @@ static void grow(lua_State *L, struct channel *ch, int values)
     ch->room = room;
 }
 
-/* Puts the value on top of the stack in the ring. */
+/* Makes room in the ring, and runs finalizers perhaps, which may change everything here. False: there was room. */
+static bool has_grown(lua_State *L, struct channel *ch, int values)
+{
+    if (ch->n < ch->room)
+        return false;
+    grow(L, ch, values);
+    return true;
+}
+
+/* Puts the value on top of the stack in the ring, where there is room. Runs nothing. */
 static void append(lua_State *L, struct channel *ch, int values)
 {
-    while (ch->n == ch->room)
-        grow(L, ch, values);
     lua_rawgeti(L, values, 0);
     lua_insert(L, -2);
     lua_rawseti(L, -2, (int)((ch->first + ch->n) % ch->room) + 1);
@@ -185,8 +192,10 @@ static void drop_get(lua_State *L, int kept, struct ss_op *op)
 /* Hands over the value on top of the stack, if there is somebody who takes it or room for it. */
 static bool give(lua_State *L, struct channel *ch, int values)
 {
-    if (available(ch) >= ch->capacity && !first_of(ch, &ch->takers))
-        return false;
+    do
+        if (ch->closed || (available(ch) >= ch->capacity && !first_of(ch, &ch->takers)))
+            return false;
+    while (has_grown(L, ch, values));
     append(L, ch, values);
     serve_takers(ch);
     return true;
@@ -198,15 +207,22 @@ static int finish_put(lua_State *L, struct ss_op *base, enum ss_status st)
 {
     const struct lss_standing *standing = (const struct lss_standing *)base;
     struct channel *ch = lua_touserdata(L, -1);
-    if (st != SS_OK) {
-        lss_push_kept(L, lua_gettop(L));
-        int values = lua_gettop(L);
-        lua_rawgeti(L, values, -standing->ticket);
-        if (st == SS_TIMEOUT && !ch->closed && !first_giver(L, ch, values) && give(L, ch, values))
-            st = SS_OK;
-        withdraw(L, values, standing->ticket);
+    if (st == SS_OK) {
+        lua_pushboolean(L, 1);
+        return 1;
     }
-    return lss_push_done(L, st, &base->error);
+    lss_push_kept(L, lua_gettop(L));
+    int values = lua_gettop(L);
+    int results = lss_push_failure(L, 1, st, &base->error); /* what may raise comes first: it is done once more then */
+    lua_rawgeti(L, values, -standing->ticket);
+    bool given = st == SS_TIMEOUT && !first_giver(L, ch, values) && give(L, ch, values);
+    withdraw(L, values, standing->ticket);
+    if (given) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_settop(L, values + results);
+    return results;
 }
 
 static void drop_put(lua_State *L, int kept, struct ss_op *op)
@@ -229,11 +245,14 @@ static int channel_put(lua_State *L)
     luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "a value other than nil expected");
     int64_t timeout_ns = lss_check_timeout(L, 3);
     lua_settop(L, 2);
-    if (ch->closed)
-        return lss_push_failure(L, 1, SS_CLOSED, NULL);
+    lss_take_turn(L, ch->tasks);
     lss_push_kept(L, 1);
     lua_pushvalue(L, 2);
     if (!give(L, ch, VALUES)) {
+        if (ch->closed)
+            return lss_push_failure(L, 1, SS_CLOSED, NULL);
+        if (timeout_ns != 0)
+            lss_check_wait(L, ch->tasks);
         standing.ticket = new_ticket(ch);
         lua_rawseti(L, VALUES, -standing.ticket);
         lua_pushvalue(L, 1);
@@ -258,7 +277,10 @@ static void take_from_giver(lua_State *L, struct channel *ch, int values, struct
 /* Pushes the next value, if there is one, and lets the first of those who wait with theirs go on. */
 static bool push_next(lua_State *L, struct channel *ch, int values)
 {
-    struct ss_waiter *giver = first_giver(L, ch, values);
+    struct ss_waiter *giver;
+    do
+        giver = first_giver(L, ch, values);
+    while (giver && has_grown(L, ch, values));
     if (giver)
         take_from_giver(L, ch, values, giver);
     else if (available(ch) == 0)
@@ -291,6 +313,7 @@ static int channel_get(lua_State *L)
     struct taking taking = { .standing.line = &ch->takers };
     int64_t timeout_ns = lss_check_timeout(L, 2);
     lua_settop(L, 1);
+    lss_take_turn(L, ch->tasks);
     lss_push_kept(L, 1);
     if (push_next(L, ch, 2))
         return lss_pass(L, ch->tasks);

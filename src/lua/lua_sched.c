@@ -524,6 +524,7 @@ static void resume(lua_State *L, struct lss_task *t, int n)
         return;
     }
     t->way = NULL; /* of a call that could not be suspended */
+    t->sock = NULL;
     if (status == LUA_YIELD) {
         lua_pop(t->co, results);
         lua_pushlightuserdata(t->co, lss_mark(t));
@@ -566,7 +567,7 @@ static int move_results(lua_State *L, struct lss_task *t, int n)
             luaL_error(L, "not enough memory");
         lua_pushnil(L);
         lua_pushfstring(L, "more than %d results for a task that has waited in task:wait; call that again to get them",
-                        LSS_RESERVE + LSS_ALWAYS_THERE);
+                        LSS_RESERVE + LSS_ALWAYS_THERE - 1);
         n = 2;
     }
     lua_pop(t->co, t->under + t->values + 1);
@@ -657,7 +658,6 @@ static void take_turns(lua_State *L, struct round *r)
         if (r->now->of_task)
             go_on(L, (struct lss_task *)r->now);
     r->now = NULL;
-    lss_report(L, r->tasks);
 }
 
 static void check_progress(lua_State *L, struct round *r)
@@ -703,6 +703,7 @@ static int run_protected(lua_State *L)
     struct round *r = lua_touserdata(L, 1);
     struct ss_error err;
     do {
+        lss_report(L, r->tasks); /* not behind the turn: an error must not take away what has been waited for */
         int64_t timeout_ns = look_for_failures(L, r);
         check_progress(L, r);
         if (ss_loop_turn(&r->tasks->loop, timeout_ns, &err) != SS_OK) {
@@ -711,6 +712,8 @@ static int run_protected(lua_State *L)
         }
         take_turns(L, r);
     } while (!is_over(r));
+    if (!r->until)
+        lss_report(L, r->tasks);
     return 0;
 }
 

@@ -66,16 +66,21 @@ static int finish_parting(lua_State *L, struct ss_op *op, enum ss_status st)
     return push_close(L, close_parting((struct parting *)op), &op->error);
 }
 
+void lss_open_sock(lua_State *L)
+{
+    luaL_newmetatable(L, PARTING);
+    lua_pushcfunction(L, parting_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+}
+
 static struct parting *new_parting(lua_State *L)
 {
     struct parting *p = lss_newuserdata(L, sizeof *p);
     memset(p, 0, sizeof *p);
     p->fd = -1;
     p->op = (struct ss_op){ .step = parting_step, .io = &p->io, .patience = SS_BY_POLL };
-    if (luaL_newmetatable(L, PARTING)) {
-        lua_pushcfunction(L, parting_gc);
-        lua_setfield(L, -2, "__gc");
-    }
+    luaL_getmetatable(L, PARTING);
     lua_setmetatable(L, -2);
     return p;
 }

@@ -56,6 +56,9 @@ static int from_fd(lua_State *L)
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
     struct ss_sock *s = kind.dgram ? &lss_new_udp(L, lss_live_env(L))->sock : &lss_new_tcp(L, lss_live_env(L))->sock;
+    err = ss_already_owned;
+    if (ss_env_find(s->env, fd)) /* a finalizer has taken it meanwhile */
+        return lss_push_failure(L, 1, SS_ERROR, &err);
     st = ss_sock_take(s, fd, &kind, &err);
     return st == SS_OK ? 1 : lss_push_failure(L, 1, st, &err);
 }
@@ -83,6 +86,7 @@ static int finish_resolve(lua_State *L, struct ss_op *base, enum ss_status st)
     struct ss_named *op = (struct ss_named *)base;
     struct ss_addr addr;
     if (st == SS_OK) {
+        ss_named_rewind(op); /* an error may have ended this halfway: then it is done once more */
         lua_newtable(L);
         for (int i = 1; ss_named_next(op, &addr); i++) {
             lss_push_addr(L, &addr, 0);
@@ -190,6 +194,7 @@ int luaopen_ssocket(lua_State *L)
     os_stay_loaded();
     lss_env(L);
     lss_open_addr(L);
+    lss_open_sock(L);
     lss_open_tcp(L);
     lss_open_udp(L);
     lss_open_task(L);

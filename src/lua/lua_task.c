@@ -193,10 +193,8 @@ static void take_out(lua_State *L, int i)
 static bool take_failure(lua_State *L, struct lss_tasks *tasks)
 {
     int first = tasks->first_failure;
-    if (first == tasks->last_failure) {
-        tasks->unreported = 0;
+    if (first == tasks->last_failure)
         return false;
-    }
     lua_getfield(L, LUA_REGISTRYINDEX, FAILURES);
     take_out(L, 2 * first + 1);
     take_out(L, 2 * first + 2);
@@ -229,6 +227,7 @@ void lss_report(lua_State *L, struct lss_tasks *tasks)
     while (tasks->unreported > 0 && push_onerror(L)) {
         if (!take_failure(L, tasks)) {
             lua_pop(L, 1);
+            tasks->unreported = 0; /* of very many only the number is kept */
             return;
         }
         lua_call(L, 2, 0);
@@ -238,14 +237,15 @@ void lss_report(lua_State *L, struct lss_tasks *tasks)
 /* Appends to the text on top of the stack what has failed and was not reported, and forgets it. */
 static void append_failures(lua_State *L, struct lss_tasks *tasks, const char *separator)
 {
-    size_t more = tasks->unreported;
-    for (; take_failure(L, tasks); more--) {
+    while (take_failure(L, tasks)) {
         lua_remove(L, -2);
         lua_pushstring(L, separator);
         lua_insert(L, -2);
         lua_concat(L, 3);
         separator = "\n\nanother task failed: ";
     }
+    size_t more = tasks->unreported;
+    tasks->unreported = 0;
     if (more > 0) {
         lua_pushfstring(L, "\n\nand %d tasks more", (int)more);
         lua_concat(L, 2);
@@ -265,7 +265,7 @@ void lss_report_last(lua_State *L, struct lss_tasks *tasks)
 /* Those whose handles are garbage can't be waited for any more. */
 static void collect_failures(lua_State *L, struct lss_tasks *tasks)
 {
-    if (tasks->unseen > 0)
+    if (tasks->unseen > 0 && !lss_gc_is_stopped(L))
         lss_collect(L);
     lss_report(L, tasks);
 }

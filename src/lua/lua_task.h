@@ -87,9 +87,15 @@ int lss_run_with_tasks(lua_State *L, struct ss_loop *loop, struct ss_sock *s, in
 int lss_stand(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct lss_standing *standing,
               const struct lss_way *way);
 
-/* Returns the one value on top of the stack from a call that did not wait; others may have their turn first. To be returned
- * at once. */
+/* Lets others have their turn in the main program, if it is time for that: before a call, since an error may end it. */
+void lss_take_turn(lua_State *L, struct lss_tasks *tasks);
+
+/* Returns the one value on top of the stack from a call that did not wait; in a task others may have their turn first. To be
+ * returned at once. */
 int lss_pass(lua_State *L, struct lss_tasks *tasks);
+
+/* Raises where a call that has to wait would; not always in Lua 5.1 and 5.2. */
+void lss_check_wait(lua_State *L, const struct lss_tasks *tasks);
 
 int lss_sleep_with_tasks(lua_State *L, struct ss_loop *loop, int64_t timeout_ns);
 

@@ -53,7 +53,7 @@ static bool take(lua_State *L, struct ss_inbuf *in, size_t n, size_t delimiter)
 {
     unsigned epoch = in->epoch;
     if (LSS_COLLECTS_FIRST && n > LARGE && n + delimiter == ss_inbuf_len(in)) {
-        lss_push_all(L, in, ss_inbuf_data(in), n, true);
+        lss_push_all(L, in, ss_inbuf_data(in), n, LSS_STAYS_AFTER_ERROR);
         return true;
     }
     if (!lss_push_bytes(L, in, ss_inbuf_data(in), n))
@@ -90,7 +90,7 @@ static void push_left(lua_State *L, struct ss_block **left, struct ss_pool *pool
     size_t n = ss_inbuf_len(&own);
     *left = NULL;
     if (own.block)
-        lss_push_all(L, &own, ss_inbuf_data(&own), n < max ? n : max, false);
+        lss_push_all(L, &own, ss_inbuf_data(&own), n < max ? n : max, LSS_GOES);
     else
         lua_pushliteral(L, "");
 }
@@ -138,7 +138,7 @@ static int finish_read(lua_State *L, struct ss_op *base, enum ss_status st)
         return push_partial(L, in, st, &base->error, st == SS_LIMIT ? r->op.len : ss_inbuf_len(in));
     if (account(L, in) && take(L, in, r->op.len, 0))
         return 1;
-    return is_closed(r->sock) ? push_closed_reader(L) : LSS_AGAIN;
+    return is_closed(r->sock) ? push_left_partial(L, &r->op.left, in->pool) : LSS_AGAIN;
 }
 
 /* Where it fails nothing is left, so that there is no partial. */
@@ -254,7 +254,7 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
     if (account(L, op->in) && take(L, op->in, line, delimiter))
         return 1;
     op->scan = (struct ss_scan){ .seen = 0 };
-    return is_closed(((struct lining *)base)->sock) ? push_closed_reader(L) : LSS_AGAIN;
+    return is_closed(((struct lining *)base)->sock) ? push_left_partial(L, &op->left, op->in->pool) : LSS_AGAIN;
 }
 
 static bool take_line_at_hand(lua_State *L, const struct lines *lines, struct ss_scan *scan)

@@ -48,14 +48,19 @@ static int receive_again(lua_State *L, const struct udp *s, int values)
     return is_closed(s) ? lss_push_failure(L, values, SS_CLOSED, NULL) : LSS_AGAIN;
 }
 
-/* One that is in the queue stays there until it is safe; one that is not is gone for the kernel. */
+/* One that is in the queue stays there until it is safe; one that is not is gone for the kernel, and stays in its memory, which may
+ * move, until then. */
 static bool push_datagram(lua_State *L, struct ss_recvfrom *op)
 {
     enum { LARGE = 2048 };
     struct ss_inbuf *in = &op->sock->in;
+    if (!op->from_queue && !in->block)
+        return false;
+    if (!op->from_queue)
+        op->got.data = ss_inbuf_data(in);
     if (!LSS_COLLECTS_FIRST || op->from_queue || op->got.len <= LARGE)
         return lss_push_bytes(L, in, op->got.data, op->got.len);
-    lss_push_all(L, in, op->got.data, op->got.len, false);
+    lss_push_all(L, in, op->got.data, op->got.len, LSS_STAYS);
     return true;
 }
 
@@ -66,18 +71,21 @@ static int finish_recv(lua_State *L, struct ss_op *base, enum ss_status st)
     int values = op->with_sender ? 2 : 1;
     if (st != SS_OK && st != SS_TRUNCATED)
         return lss_push_failure(L, values, st, &base->error);
+    int results = values + (st == SS_TRUNCATED);
     unsigned epoch = op->sock->in.epoch;
     if (!push_datagram(L, op))
         return receive_again(L, r->sock, values);
     if (op->with_sender)
         lss_push_addr(L, &op->got.from, op->sock->family);
+    if (st == SS_TRUNCATED)
+        lss_push_failure(L, 0, st, NULL);
     if (op->sock->in.epoch == epoch) {
         ss_recvfrom_done(op);
     } else if (op->from_queue) { /* a finalizer has taken this one, too: the next is ours */
-        lua_pop(L, values);
+        lua_pop(L, results);
         return receive_again(L, r->sock, values);
     }
-    return st == SS_OK ? values : values + lss_push_failure(L, 0, st, NULL);
+    return results;
 }
 
 static int receive_one(lua_State *L, struct udp *s, size_t size, bool with_sender)

@@ -119,6 +119,15 @@ static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s,
     return way->finish(L, op, st);
 }
 
+/* Once more, also where only the poller would tell of new bytes: there will be no wait for it. */
+static enum ss_status try_last(struct ss_op *op)
+{
+    if (lss_stands(op))
+        return SS_WANT;
+    ss_io_give(op->io, SS_TRY);
+    return op->step(op);
+}
+
 static enum ss_status try_in_task(const struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op)
 {
     enum ss_status st = SS_WANT;
@@ -130,7 +139,32 @@ static enum ss_status try_in_task(const struct lss_task *t, struct ss_sock *s, i
     }
     if (st == SS_WANT && timeout_ns == 0)
         return SS_TIMEOUT;
+    if (st == SS_WANT && t->cancelled)
+        st = try_last(op);
     return st == SS_WANT && t->cancelled ? SS_CANCELLED : st;
+}
+
+static bool can_wait(lua_State *L, const struct lss_task *t)
+{
+    return L == t->co && !t->tasks->ending && lss_may_yield(L);
+}
+
+static int raise_cannot_wait(lua_State *L, const struct lss_task *t)
+{
+    bool in_finalizer = t->tasks->ending || (LSS_JIT && L != t->co && !lss_can_run(L));
+    if (L == t->co || in_finalizer)
+        return lss_cannot_wait(L);
+    return luaL_error(L, "cannot wait in a coroutine that socket.spawn has not started, while a task runs: make it a "
+                         "task, and hand its values over with socket.channel");
+}
+
+void lss_check_wait(lua_State *L, const struct lss_tasks *tasks)
+{
+    const struct lss_task *t = tasks->runs;
+    if (t && !t->cancelled && !can_wait(L, t))
+        raise_cannot_wait(L, t);
+    if (!t && !lss_can_run(L))
+        lss_cannot_wait(L);
 }
 
 static int run_in_task(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
@@ -148,14 +182,10 @@ static int run_in_task(lua_State *L, struct lss_task *t, struct ss_sock *s, int6
     enum ss_status st = try_in_task(t, s, timeout_ns, op);
     if (st != SS_WANT)
         return way->finish(L, op, st);
-    if (t->tasks->ending || (LSS_JIT && L != t->co && !lss_can_run(L)))
-        return lss_cannot_wait(L);
-    if (L != t->co)
-        return luaL_error(L,
-                          "cannot wait in a coroutine that socket.spawn has not started, while a task runs: make it a "
-                          "task, and hand its values over with socket.channel");
-    if (!lss_may_yield(L))
-        return lss_cannot_wait(L);
+    if (!can_wait(L, t)) {
+        st = try_last(op);
+        return st == SS_WANT ? raise_cannot_wait(L, t) : way->finish(L, op, st);
+    }
     t->for_turn = false;
     return suspend(L, t, s, timeout_ns, op, way);
 }
@@ -195,11 +225,19 @@ static int finish_pass(lua_State *L, struct ss_op *op, enum ss_status st)
     return 1;
 }
 
+void lss_take_turn(lua_State *L, struct lss_tasks *tasks)
+{
+    if (tasks->runs || tasks->calls < CALLS || tasks->alive == 0 || !lss_can_run(L))
+        return;
+    tasks->calls = 0;
+    lss_run_turn(L, tasks, 0);
+}
+
 int lss_pass(lua_State *L, struct lss_tasks *tasks)
 {
     static const struct lss_way way = { .finish = finish_pass, .size = sizeof(struct lss_standing), .keep = 1 };
     struct lss_standing standing = { .line = NULL };
-    return tasks->calls >= CALLS ? lss_stand(L, tasks, 0, &standing, &way) : (tasks->calls++, 1);
+    return tasks->runs && tasks->calls >= CALLS ? lss_stand(L, tasks, 0, &standing, &way) : (tasks->calls++, 1);
 }
 
 /* Sleeping: the time that is over is what it has waited for. */

@@ -220,9 +220,11 @@ void lss_traceback(lua_State *L, lua_State *co, const char *message)
 void lss_traceback(lua_State *L, lua_State *co, const char *message)
 {
     int top = lua_gettop(L);
-    lua_getglobal(L, "debug");
-    if (lua_istable(L, -1))
-        lua_getfield(L, -1, "traceback");
+    lua_pushliteral(L, "debug");
+    lua_rawget(L, LUA_GLOBALSINDEX);
+    lua_pushliteral(L, "traceback");
+    if (lua_istable(L, -2))
+        lua_rawget(L, -2);
     bool can = lua_isfunction(L, -1);
     if (can) {
         lua_pushthread(co);

@@ -340,7 +340,8 @@ void ss_loop_wait_turn(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *
 {
     begin(w, op, deadline_ns);
     again(loop, w);
-    set_timer(loop, w);
+    if (!w->stands || deadline_ns > os_now_ns()) /* what only waits for its turn has no other time */
+        set_timer(loop, w);
 }
 
 void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w)
