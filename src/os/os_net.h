@@ -17,7 +17,8 @@
 
 enum {
     OS_DONTWAIT = 1, /* SS_WANT at once when the call would wait */
-    OS_ALL = 2       /* wait for the whole length (MSG_WAITALL) */
+    OS_ALL = 2,      /* wait for the whole length (MSG_WAITALL) */
+    OS_JOINS = 4     /* os_recv_many: the kernel may join datagrams */
 };
 
 /* Descriptors are close-on-exec; `nonblock` sets O_NONBLOCK. type: SOCK_STREAM or SOCK_DGRAM. */
