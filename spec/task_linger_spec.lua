@@ -74,6 +74,52 @@ describe("close with OPT_LINGER", function()
         far:close()
     end)
 
+    -- Whoever has the same descriptor writes on, and what it is set to stays.
+    local function check_untouched(near, far)
+        assert.equal(5, near:getopt(socket.OPT_LINGER))
+        assert.equal(5, near:write "hello")
+        assert.equal("hello", far:read(5))
+        assert(near:setopt(socket.OPT_LINGER, 0))
+        near:close()
+        far:close()
+    end
+
+    local function lingering()
+        local near, far = t.connected()
+        assert(near:setopt(socket.OPT_LINGER, 5))
+        far:settimeout(5)
+        return near, far
+    end
+
+    it("leaves the stream to others who have the descriptor", function()
+        local near, far = lingering()
+        local copy = assert(socket.fromfd(assert(sys.dup(near:fileno()))))
+        assert.equal(1, tasks.join(tasks.spawn(copy.close, copy)))
+        copy = assert(socket.fromfd(assert(sys.dup(near:fileno())))) -- luacheck: ignore
+        copy = nil
+        t.collect()
+        check_untouched(near, far)
+    end)
+
+    it("leaves the stream to the parent when a child closes or collects it", function()
+        for _, how in ipairs { "close", "collect" } do
+            local near, far = lingering()
+            local pid = assert(sys.fork())
+            if pid == 0 then
+                sys.watchdog(20)
+                if how == "close" then
+                    socket.spawn(near.close, near)
+                    socket.run()
+                end
+                near = nil -- luacheck: ignore
+                t.collect()
+                sys._exit(0)
+            end
+            assert.same({ "exit", 0 }, { sys.wait(pid, 20 * t.slow) })
+            check_untouched(near, far)
+        end
+    end)
+
     it("does not make the collector wait for a handle that is lost", function()
         local near, far = unread(5)
         tasks.spawn(socket.sleep, 0.01)
