@@ -63,7 +63,8 @@ enum ss_status os_listen(int fd, int backlog, struct ss_error *err);
 /* SS_WANT: none there; *again: the one that was there is gone, or the call was interrupted, and others may be there. */
 enum ss_status os_accept(int fd, int *accepted, bool *again, struct ss_error *err);
 
-/* Whether the peer has confirmed all that was written, its end as well; also true where the system can't tell. */
+/* Whether the peer has confirmed all that was written, its end as well, or never will, since the connection is broken; also
+ * true where the system can't tell. */
 bool os_is_delivered(int fd);
 
 enum ss_status os_shutdown(int fd, int how, struct ss_error *err);
