@@ -240,6 +240,13 @@ static enum ss_status poll_planned(struct pollfd *set, size_t n, int64_t timeout
     return SS_TIMEOUT;
 }
 
+FAKE(os_poll_select);
+enum ss_status __wrap_os_poll_select(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready,
+                                     struct ss_error *err)
+{
+    return poll_planned(set, n, timeout_ns, ready, err);
+}
+
 FAKE(os_poller_wait);
 enum ss_status __wrap_os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os_event events[OS_EVENTS],
                                      size_t *n, struct ss_error *err)
