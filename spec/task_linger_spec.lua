@@ -107,8 +107,9 @@ describe("close with OPT_LINGER", function()
         local near, far = lingering()
         local copy = assert(socket.fromfd(assert(sys.dup(near:fileno()))))
         assert.equal(1, tasks.join(tasks.spawn(copy.close, copy)))
-        copy = assert(socket.fromfd(assert(sys.dup(near:fileno())))) -- luacheck: ignore
-        copy = nil
+        copy = assert(socket.fromfd(assert(sys.dup(near:fileno()))))
+        assert.is_true(copy:fileno() > 0)
+        copy = nil -- luacheck: ignore
         t.collect()
         check_untouched(near, far)
     end)

@@ -619,9 +619,10 @@ bool ss_loop_is_stuck(struct ss_loop *loop)
 enum ss_status ss_loop_fd(struct ss_loop *loop, int *fd, struct ss_error *err)
 {
     enum ss_status st = poller_of(loop, err);
+    if (st == SS_OK)
+        st = os_poller_fd(loop->poller, fd, err);
     if (st != SS_OK)
         return st;
-    *fd = os_poller_fd(loop->poller);
     loop->is_watched = true;
     if (next_ns(loop) == 0)
         os_poller_wake(loop->poller);

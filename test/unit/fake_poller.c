@@ -138,10 +138,13 @@ void __wrap_os_poller_forget(struct os_poller *p, int fd, bool closing)
 }
 
 FAKE(os_poller_fd);
-int __wrap_os_poller_fd(struct os_poller *p)
+enum ss_status __wrap_os_poller_fd(struct os_poller *p, int *fd, struct ss_error *err)
 {
     check_ours(p);
-    return FIRST_POLLER_FD + (int)(p - polling.pollers);
+    if (fails(&polling.tells, polling.failing_tell, err))
+        return SS_ERROR;
+    *fd = FIRST_POLLER_FD + (int)(p - polling.pollers);
+    return SS_OK;
 }
 
 FAKE(os_poller_wake);

@@ -39,6 +39,8 @@ struct fake_polling {
         failure;             /* the call with this number fails, with that errno; -1: all */
     int polls, failing_poll; /* the same of os_poll and os_poll_select, which see what is planned, too */
 
+    int tells, failing_tell; /* the same of os_poller_fd */
+
     int recvs;        /* calls of os_recv */
     size_t available; /* bytes that they get */
     char recv_end;    /* what is said when there are none: w(ant), e(nd), x: an error */

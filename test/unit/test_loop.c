@@ -1128,6 +1128,8 @@ static void test_no_poller(void)
     polling.failing_open = polling.opens = 0;
     start(&b, "wo", 4, R, -1);
     run(&b);
+    polling.failing_tell = 1;
+    CHECK(ss_loop_fd(&b.loop, &fd, &err) == SS_ERROR && err.code == EMFILE && fd == -1);
     CHECK(ss_loop_fd(&b.loop, &fd, &err) == SS_OK && fd >= 0 && fake_poll_now()->open);
     bench_close(&b);
 }
