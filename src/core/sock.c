@@ -45,6 +45,7 @@ void ss_env_fini(struct ss_env *env)
 
 void ss_env_end(struct ss_env *env)
 {
+    ss_env_forked(env); /* the last time that it can be asked */
     os_fork_mark_fini(&env->mark);
     env->has_ended = true;
 }
