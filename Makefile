@@ -102,7 +102,7 @@ UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(UNIT_DIR)/obj/%.o)
 # Calls that the linker sends to __wrap_... in these tests: the first runs on test/unit/fake_os.c.
 FAKED_test_race := $(addprefix os_,close connect connected disconnect kernel_timeout lookup_drop lookup_start \
 	lookup_take names names_free nonblock now_ns opt_set_raw peer poll socket)
-FAKED_test_loop := $(addprefix os_,fork_mark_is_new now_ns poll poller_abandon poller_close poller_fd \
+FAKED_test_loop := $(addprefix os_,fork_mark_is_new now_ns poll poll_select poller_abandon poller_close poller_fd \
 	poller_forget poller_open \
 	poller_wait poller_wake poller_watch recv)
 FAKED_test_sock := socket

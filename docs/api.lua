@@ -738,7 +738,9 @@ local both = {
             waits = [[
                 never, unless `OPT_LINGER` is set to more than 0: then until the peer has confirmed what was written,
                 or so many seconds, whatever the timeout. While there are tasks the others run meanwhile. The collector does
-                not wait: a socket that is lost sends the rest in the background]],
+                not wait: a socket that is lost sends the rest in the background. Of a descriptor that others may have
+                as well (from [`fromfd`](#socket-fromfd), or from before a fork) the system alone decides: it waits
+                only with the last who closes it, and nobody runs meanwhile]],
             by = { "close(2)", "socket(7), `SO_LINGER`" },
         },
         {

@@ -94,6 +94,48 @@ describe("without a descriptor to be had", function()
         end)
     end
 
+    -- Nobody has made a poller before the limit: `limit` lets poll(2) do its work, or not.
+    for limit, how in pairs { next = "poll", ["0"] = "select" } do
+        it("tasks wait by " .. how .. ", and many that are always ready keep nobody waiting", function()
+            local prelude = PRELUDE:gsub("SLOW", tostring(t.slow)):gsub("socket.loop.*$", "")
+            local code = ([[
+                local near, far, passed, stop = {}, {}, 0, false
+                for i = 1, 300 do
+                    near[i], far[i] = socket.pair()
+                end
+                local high, other = socket.pair()
+                local next = assert(sys.dup(0)) -- no number below it is free
+                sys.close(next)
+                local limit = LIMIT
+                assert(high:fileno() > 600 and sys.nofile(limit) == limit)
+                local reader = socket.spawn(function()
+                    timed(high)
+                    fails(socket.ERROR_TIMEOUT, quick(0.2, high.read, high, 1))
+                    high:settimeout(10)
+                    return high:read(1)
+                end)
+                assert(quick(0.3, socket.sleep, 0.3))
+                local function pass_on(s)
+                    s:write "x"
+                    while not stop and passed < 50000 and s:read(1) do
+                        passed = passed + 1
+                        s:write "x"
+                    end
+                end
+                for i = 1, 300 do
+                    socket.spawn(pass_on, near[i])
+                    socket.spawn(pass_on, far[i])
+                end
+                socket.sleep(0)
+                assert(other:write "y")
+                local ok, data = reader:wait(20)
+                stop = true
+                assert(ok and data == "y" and passed < 10000, passed)
+            ]]):gsub("LIMIT", limit)
+            tools.run_lua(prelude .. code, 30)
+        end)
+    end
+
     it("tasks wake each other, and their waits end", function()
         run [[
             local channel = socket.channel()

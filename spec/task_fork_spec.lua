@@ -135,6 +135,43 @@ describe("after a fork", function()
         check_all(all)
     end)
 
+    -- With its own descriptor, which is bound: the child has the very same connect under way.
+    it("the child may end or close a socket that connects, and the parent's goes on", function()
+        for _, how in ipairs { "exit", "cancel", "close" } do
+            local listener, address = t.listener()
+            assert(listener:listen(0))
+            local queue = {} -- it is full
+            for i = 1, 2 do
+                queue[i] = socket.tcp()
+                queue[i]:settimeout(0.1)
+                queue[i]:connect(address)
+            end
+            local s = socket.tcp()
+            assert(s:bind("127.0.0.1", 0))
+            s:settimeout(20)
+            local connecting = spawn(s.connect, s, address)
+            tasks.settle()
+            assert.equal("waiting", connecting:status())
+            io.stdout:flush() -- the child writes what is left there when it exits
+            fork(function()
+                if how == "close" then
+                    s:close()
+                elseif how == "cancel" then
+                    connecting:cancel()
+                    connecting:wait(5)
+                else
+                    os.exit(0, true)
+                end
+            end)()
+            listener:settimeout(5)
+            local first = assert(listener:accept())
+            assert.is_true(join(connecting, 15))
+            for _, one in ipairs { first, s, listener, queue[1], queue[2] } do
+                one:close()
+            end
+        end
+    end)
+
     it("the child may end without a word, while the parent waits", function()
         local all = situation()
         local wait = fork(function() end)

@@ -62,6 +62,18 @@ describe("close with OPT_LINGER", function()
         far:close()
     end)
 
+    it("waits no longer when the peer has reset the connection", function()
+        local near, far = unread(30)
+        local closing = tasks.spawn(near.close, near)
+        tasks.settle()
+        assert.equal("waiting", closing:status())
+        assert(far:setopt(socket.OPT_LINGER, 0))
+        far:close()
+        t.deadline(5, function()
+            assert.equal(1, (tasks.join(closing)))
+        end)
+    end)
+
     it("closes the descriptor also when its task is cancelled", function()
         local near, far = unread(30)
         local fd = near:fileno()
@@ -72,6 +84,53 @@ describe("close with OPT_LINGER", function()
         closing:wait(5)
         assert.is_false(is_open(fd))
         far:close()
+    end)
+
+    -- Whoever has the same descriptor writes on, and what it is set to stays.
+    local function check_untouched(near, far)
+        assert.equal(5, near:getopt(socket.OPT_LINGER))
+        assert.equal(5, near:write "hello")
+        assert.equal("hello", far:read(5))
+        assert(near:setopt(socket.OPT_LINGER, 0))
+        near:close()
+        far:close()
+    end
+
+    local function lingering()
+        local near, far = t.connected()
+        assert(near:setopt(socket.OPT_LINGER, 5))
+        far:settimeout(5)
+        return near, far
+    end
+
+    it("leaves the stream to others who have the descriptor", function()
+        local near, far = lingering()
+        local copy = assert(socket.fromfd(assert(sys.dup(near:fileno()))))
+        assert.equal(1, tasks.join(tasks.spawn(copy.close, copy)))
+        copy = assert(socket.fromfd(assert(sys.dup(near:fileno()))))
+        assert.is_true(copy:fileno() > 0)
+        copy = nil -- luacheck: ignore
+        t.collect()
+        check_untouched(near, far)
+    end)
+
+    it("leaves the stream to the parent when a child closes or collects it", function()
+        for _, how in ipairs { "close", "collect" } do
+            local near, far = lingering()
+            local pid = assert(sys.fork())
+            if pid == 0 then
+                sys.watchdog(20)
+                if how == "close" then
+                    socket.spawn(near.close, near)
+                    socket.run()
+                end
+                near = nil -- luacheck: ignore
+                t.collect()
+                sys._exit(0)
+            end
+            assert.same({ "exit", 0 }, { sys.wait(pid, 20 * t.slow) })
+            check_untouched(near, far)
+        end
     end)
 
     it("does not make the collector wait for a handle that is lost", function()

@@ -148,6 +148,30 @@ describe("Unix datagrams", function()
         close_all(u, senders[1], senders[2], senders[3])
     end)
 
+    it("bring no descriptors in, however they are received", function()
+        local u = bound()
+        local spec = u:getsockname()
+        for _, receive in ipairs {
+            function() return u:recvmany(8, 100) end,
+            function() return u:recvmany(8, 200000) end,
+            function() return { (u:recv(100)) } end,
+            function() return { (u:recv(200000)) } end,
+        } do
+            local p = t.python([[
+                import array
+                s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [os.open("/dev/null", 0)]))]
+                s.sendmsg([b"hello"], beside, 0, bytes.fromhex(argv[0])); say("sent")
+            ]], raw_name(spec))
+            assert.equal("sent", p:line())
+            p:finish()
+            local before = t.fds()
+            assert.same({ "hello" }, receive())
+            assert.equal(before, t.fds())
+        end
+        u:close()
+    end)
+
     it("can not be sent to a stream socket", function()
         local listener, spec = t.listener "unix"
         assert.same({ nil, t.text "EPROTOTYPE" }, { socket.udp():connect(spec) })

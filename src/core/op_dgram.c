@@ -56,6 +56,12 @@ static size_t batch_length(size_t count, size_t size)
     return fits == 0 ? 1 : count < fits ? count : fits;
 }
 
+/* Also when another owner of the descriptor has asked for it. */
+static bool may_be_joined(const struct ss_sock *s)
+{
+    return s->joins || (s->shared && s->family != AF_UNIX);
+}
+
 static enum ss_status receive_into_queue(struct ss_sock *s, struct ss_dgrams *queue, size_t count, size_t size,
                                          int flags, struct ss_error *err)
 {
@@ -65,7 +71,7 @@ static enum ss_status receive_into_queue(struct ss_sock *s, struct ss_dgrams *qu
         return st;
     *queue = (struct ss_dgrams){ .n = 0 };
     os_batch_init(&queue->batch, s->in.block->bytes, n, size);
-    st = os_recv_many(s->io.fd, &queue->batch, flags, &queue->n, err);
+    st = os_recv_many(s->io.fd, &queue->batch, flags | (may_be_joined(s) ? OS_JOINS : 0), &queue->n, err);
     s->in.block->used = s->in.block->size;
     s->queued = st == SS_OK;
     if (st != SS_OK)
@@ -82,12 +88,6 @@ void ss_queue_left(struct ss_sock *s, struct ss_dgrams *queue, const struct ss_d
     s->queued = rest->next < rest->n;
     if (!s->queued)
         ss_inbuf_clear(&s->in);
-}
-
-/* Also when another owner of the descriptor has asked for it. */
-static bool may_be_joined(const struct ss_sock *s)
-{
-    return s->joins || (s->shared && s->family != AF_UNIX);
 }
 
 /* What the kernel may have joined goes through the queue, always. */

@@ -7,7 +7,8 @@
 void ss_named_init(struct ss_named *op, struct ss_env *env, struct ss_sock *sock, const struct ss_target *target,
                    enum ss_status (*then)(struct ss_named *op))
 {
-    *op = (struct ss_named){ .env = env, .sock = sock, .target = *target, .then = then };
+    ss_env_forked(env);
+    *op = (struct ss_named){ .env = env, .sock = sock, .target = *target, .then = then, .forks = env->forks };
     op->op.step = ss_named_step;
     op->op.io = sock ? &sock->io : &op->io;
     op->op.patience = SS_BY_OWN;
@@ -105,10 +106,17 @@ bool ss_named_next(struct ss_named *op, struct ss_addr *addr)
     return next_of(op, which, addr) || next_of(op, 1 - which, addr);
 }
 
+/* Otherwise that number may be another's by now, or the attempt is that of the parent process, which goes on with it. */
+static bool has_own_attempt(const struct ss_named *op)
+{
+    ss_env_forked(op->env);
+    return op->own && op->attempt == op->sock->attempt && op->forks == op->env->forks;
+}
+
 void ss_named_fini(struct ss_named *op)
 {
     struct ss_error ignored;
-    bool has_own = op->own && op->attempt == op->sock->attempt; /* otherwise that number may be another's by now */
+    bool has_own = has_own_attempt(op);
     while (op->nflights > 0) {
         int fd = op->flights[--op->nflights].fd;
         if (has_own)

@@ -45,6 +45,7 @@ struct ss_named {
     unsigned nflights;
     bool single;        /* there is just one address */
     bool own;           /* the socket has a descriptor already: it alone connects, to one address after another */
+    unsigned forks;     /* env->forks when it began */
     uint16_t attempt;   /* sock->attempt of that; another number there: the descriptor is not this call's any more */
     bool retry;         /* the latest address is to be tried again */
     bool nonblock;      /* O_NONBLOCK of the attempts' descriptors */

@@ -45,6 +45,7 @@ void ss_env_fini(struct ss_env *env)
 
 void ss_env_end(struct ss_env *env)
 {
+    ss_env_forked(env); /* the last time that it can be asked */
     os_fork_mark_fini(&env->mark);
     env->has_ended = true;
 }
@@ -195,6 +196,9 @@ int ss_sock_linger_s(const struct ss_sock *s)
     struct ss_error ignored;
     int seconds = 0;
     if (!s->may_linger || s->io.fd < 0 || s->type != SOCK_STREAM || s->family == AF_UNIX)
+        return 0;
+    ss_env_forked(s->env);
+    if (s->shared)
         return 0;
     enum ss_status st = os_opt_get(s->io.fd, s->family, os_opt_find("linger"), &seconds, &ignored);
     return st == SS_OK && seconds > 0 ? seconds : 0;

@@ -102,7 +102,8 @@ int ss_sock_release(struct ss_sock *s, bool closing);
 /* SS_OK also when there is nothing to close. */
 enum ss_status ss_sock_close(struct ss_sock *s, struct ss_error *err);
 
-/* How many seconds close(2) may wait for the peer to have what was written (OPT_LINGER); 0: it does not wait. */
+/* For how many seconds the end of the descriptor is to wait for the peer to have what was written (OPT_LINGER). 0: it does not
+ * wait, or others may have the descriptor, whose stream goes on with its options as they are: that is for close(2) alone. */
 int ss_sock_linger_s(const struct ss_sock *s);
 
 /* Gives the descriptor away with what is written ended, so that closing it waits for nothing any more; -1: there is none. */

@@ -136,6 +136,8 @@ enum ss_status os_recv_many(int fd, struct os_batch *batch, int flags, size_t *g
         hdr->msg_iovlen = 1;
         hdr->msg_name = &batch->names[i];
         hdr->msg_namelen = sizeof batch->names[i];
+        if (!(flags & OS_JOINS)) /* who sends descriptors along (unix(7), SCM_RIGHTS) must not get them in */
+            continue;
         hdr->msg_control = &controls[i];
         hdr->msg_controllen = sizeof controls[i].room;
     }
@@ -290,7 +292,7 @@ static enum ss_status receive_proof(int fd)
     struct ss_error ignored;
     size_t got = 0;
     os_batch_init(&batch, &memory, PROOF_DATAGRAMS, PROOF_LENGTH * PROOF_DATAGRAMS);
-    enum ss_status st = os_recv_many(fd, &batch, OS_DONTWAIT, &got, &ignored);
+    enum ss_status st = os_recv_many(fd, &batch, OS_DONTWAIT | OS_JOINS, &got, &ignored);
     return st == SS_OK && !is_proof(&batch, got) ? SS_ERROR : st;
 }
 

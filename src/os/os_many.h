@@ -42,7 +42,7 @@ enum ss_status os_prove_joined(void);
 bool os_splits_sent(int fd);
 bool os_is_refused_split(const struct ss_error *err);
 
-/* Receives what is there, waiting for the first only (flags: OS_DONTWAIT). SS_OK and *got > 0 | SS_WANT | SS_ERROR. */
+/* Receives what is there, waiting for the first only (flags: OS_DONTWAIT, OS_JOINS). SS_OK and *got > 0 | SS_WANT | SS_ERROR. */
 enum ss_status os_recv_many(int fd, struct os_batch *batch, int flags, size_t *got, struct ss_error *err);
 
 /* One of the messages received. */

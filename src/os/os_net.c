@@ -264,7 +264,7 @@ enum ss_status os_accept(int fd, int *accepted, bool *again, struct ss_error *er
     return SS_OK;
 }
 
-bool os_is_delivered(int fd)
+static bool is_all_confirmed(int fd)
 {
 #if defined(SIOCOUTQ) /* Linux, tcp(7): in it counts the end of the stream as one byte */
     int left = 0;
@@ -280,6 +280,19 @@ bool os_is_delivered(int fd)
     (void)fd;
     return true;
 #endif
+}
+
+/* After a reset what was not confirmed still counts as left. */
+static bool has_broken(int fd)
+{
+    struct ss_addr peer;
+    struct ss_error err;
+    return os_peer(fd, &peer, &err) == SS_ERROR && err.code == ENOTCONN;
+}
+
+bool os_is_delivered(int fd)
+{
+    return is_all_confirmed(fd) || has_broken(fd);
 }
 
 enum ss_status os_shutdown(int fd, int how, struct ss_error *err)

@@ -17,7 +17,8 @@
 
 enum {
     OS_DONTWAIT = 1, /* SS_WANT at once when the call would wait */
-    OS_ALL = 2       /* wait for the whole length (MSG_WAITALL) */
+    OS_ALL = 2,      /* wait for the whole length (MSG_WAITALL) */
+    OS_JOINS = 4     /* os_recv_many: the kernel may join datagrams */
 };
 
 /* Descriptors are close-on-exec; `nonblock` sets O_NONBLOCK. type: SOCK_STREAM or SOCK_DGRAM. */
@@ -62,7 +63,8 @@ enum ss_status os_listen(int fd, int backlog, struct ss_error *err);
 /* SS_WANT: none there; *again: the one that was there is gone, or the call was interrupted, and others may be there. */
 enum ss_status os_accept(int fd, int *accepted, bool *again, struct ss_error *err);
 
-/* Whether the peer has confirmed all that was written, its end as well; also true where the system can't tell. */
+/* Whether the peer has confirmed all that was written, its end as well, or never will, since the connection is broken; also
+ * true where the system can't tell. */
 bool os_is_delivered(int fd);
 
 enum ss_status os_shutdown(int fd, int how, struct ss_error *err);

@@ -140,10 +140,8 @@ enum ss_status os_poll_now(struct pollfd *p, struct ss_error *err)
 {
     unsigned ready;
     enum ss_status st;
-    do {
-        st = os_poll(p, 1, 0, &ready, err);
-        if (st == SS_ERROR && err->code == EINVAL)
-            st = os_poll_select(p, 1, 0, &ready, err);
-    } while (st == SS_WANT);
+    do
+        st = os_poll_any(p, 1, 0, &ready, err);
+    while (st == SS_WANT);
     return st;
 }

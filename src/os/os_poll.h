@@ -4,7 +4,8 @@
 
 #include "core/status.h"
 
-#include <poll.h> /* struct pollfd, for the whole module */
+#include <errno.h> /* EINVAL */
+#include <poll.h>  /* struct pollfd, for the whole module */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,6 +42,14 @@ enum ss_status os_poll(struct pollfd *set, size_t n, int64_t timeout_ns, unsigne
 
 /* The same where poll(2) says EINVAL: with select(2), which knows no such limit but one of its own (FD_SETSIZE: EINVAL). */
 enum ss_status os_poll_select(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready, struct ss_error *err);
+
+/* With either. */
+static inline enum ss_status os_poll_any(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready,
+                                         struct ss_error *err)
+{
+    enum ss_status st = os_poll(set, n, timeout_ns, ready, err);
+    return st == SS_ERROR && err->code == EINVAL ? os_poll_select(set, n, timeout_ns, ready, err) : st;
+}
 
 /* Whether one descriptor is ready now: SS_OK | SS_TIMEOUT: no | SS_ERROR. */
 enum ss_status os_poll_now(struct pollfd *p, struct ss_error *err);

@@ -61,8 +61,8 @@ void os_poller_forget(struct os_poller *poller, int fd, bool closing);
 enum ss_status os_poller_wait(struct os_poller *poller, int64_t timeout_ns, struct os_event events[OS_EVENTS],
                               size_t *n, struct ss_error *err);
 
-/* A descriptor that is readable when there is something to report, or -1: the system has none. */
-int os_poller_fd(struct os_poller *poller);
+/* A descriptor that is readable when there is something to report, or -1: the system has none. SS_OK | SS_ERROR. */
+enum ss_status os_poller_fd(struct os_poller *poller, int *fd, struct ss_error *err);
 
 /* Makes that readable until the next wait, which then does not wait. */
 void os_poller_wake(struct os_poller *poller);

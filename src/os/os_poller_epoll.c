@@ -182,16 +182,19 @@ static bool open_ends(int ends[2])
     return true;
 }
 
-static bool has_wake(struct os_poller *p)
+static bool has_wake(struct os_poller *p, struct ss_error *err)
 {
     struct epoll_event event = { .events = EPOLLIN };
     int ends[2];
     if (p->wake[0] != -1)
         return true;
-    if (!open_ends(ends))
+    if (!open_ends(ends)) {
+        fail(err, errno);
         return false;
+    }
     event.data.fd = ends[0];
     if (epoll_ctl(p->fd, EPOLL_CTL_ADD, ends[0], &event) == -1) {
+        fail(err, errno);
         close_ends(ends);
         return false;
     }
@@ -200,16 +203,19 @@ static bool has_wake(struct os_poller *p)
     return true;
 }
 
-int os_poller_fd(struct os_poller *p)
+enum ss_status os_poller_fd(struct os_poller *p, int *fd, struct ss_error *err)
 {
-    has_wake(p);
-    return p->fd;
+    if (!has_wake(p, err))
+        return SS_ERROR;
+    *fd = p->fd;
+    return SS_OK;
 }
 
 void os_poller_wake(struct os_poller *p)
 {
     const uint64_t one = 1;
-    if (!p->is_awake && has_wake(p))
+    struct ss_error ignored;
+    if (!p->is_awake && has_wake(p, &ignored))
         p->is_awake = write(p->wake[1], &one, sizeof one) == sizeof one;
 }
 #endif

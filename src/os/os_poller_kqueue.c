@@ -121,9 +121,11 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
     return *n > 0 ? SS_OK : SS_TIMEOUT;
 }
 
-int os_poller_fd(struct os_poller *p)
+enum ss_status os_poller_fd(struct os_poller *p, int *fd, struct ss_error *err)
 {
-    return p->fd;
+    (void)err;
+    *fd = p->fd;
+    return SS_OK;
 }
 
 void os_poller_wake(struct os_poller *p)

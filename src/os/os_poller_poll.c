@@ -133,7 +133,7 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
 {
     unsigned ready;
     *n = 0;
-    enum ss_status st = os_poll(p->set, p->n, timeout_ns, &ready, err);
+    enum ss_status st = os_poll_any(p->set, p->n, timeout_ns, &ready, err);
     if (st != SS_OK)
         return st;
     find_ready(p, events, n);
@@ -142,10 +142,11 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
     return *n > 0 ? SS_OK : SS_TIMEOUT;
 }
 
-int os_poller_fd(struct os_poller *p)
+enum ss_status os_poller_fd(struct os_poller *p, int *fd, struct ss_error *err)
 {
-    (void)p;
-    return -1;
+    (void)p, (void)err;
+    *fd = -1;
+    return SS_OK;
 }
 
 void os_poller_wake(struct os_poller *p)

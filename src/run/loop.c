@@ -506,11 +506,20 @@ static size_t fill_set(const struct ss_loop *loop, struct pollfd *set)
     return n;
 }
 
-static void report_set(const struct pollfd *set, size_t n, struct os_event events[OS_EVENTS], size_t *found)
+/* From the one behind `latest` on: none is passed over for ever. */
+static void report_set(struct ss_loop *loop, const struct pollfd *set, size_t n, struct os_event events[OS_EVENTS],
+                       size_t *found)
 {
-    for (size_t i = 0; i < n && *found < OS_EVENTS; i++)
-        if (set[i].revents != 0)
-            events[(*found)++] = (struct os_event){ .fd = set[i].fd, .found = os_poll_found(&set[i]), .sticky = true };
+    size_t first = 0;
+    while (first < n && set[first].fd <= loop->latest)
+        first++;
+    for (size_t i = 0; i < n && *found < OS_EVENTS; i++) {
+        const struct pollfd *p = &set[(first + i) % n];
+        if (p->revents != 0)
+            events[(*found)++] = (struct os_event){ .fd = p->fd, .found = os_poll_found(p), .sticky = true };
+    }
+    if (*found > 0)
+        loop->latest = events[*found - 1].fd;
 }
 
 static enum ss_status poll_watches(struct ss_loop *loop, int64_t timeout_ns, struct os_event events[OS_EVENTS],
@@ -525,9 +534,9 @@ static enum ss_status poll_watches(struct ss_loop *loop, int64_t timeout_ns, str
         return SS_ERROR;
     }
     size_t n = fill_set(loop, set);
-    enum ss_status st = os_poll(set, n, timeout_ns, &ready, err);
+    enum ss_status st = os_poll_any(set, n, timeout_ns, &ready, err);
     if (st == SS_OK)
-        report_set(set, n, events, found);
+        report_set(loop, set, n, events, found);
     ss_mem_free(mem, set, size);
     return st;
 }
@@ -611,9 +620,10 @@ bool ss_loop_is_stuck(struct ss_loop *loop)
 enum ss_status ss_loop_fd(struct ss_loop *loop, int *fd, struct ss_error *err)
 {
     enum ss_status st = poller_of(loop, err);
+    if (st == SS_OK)
+        st = os_poller_fd(loop->poller, fd, err);
     if (st != SS_OK)
         return st;
-    *fd = os_poller_fd(loop->poller);
     loop->is_watched = true;
     if (next_ns(loop) == 0)
         os_poller_wake(loop->poller);

@@ -46,6 +46,7 @@ struct ss_loop {
     struct ss_timers timers;
     struct ss_watch **by_fd; /* the watches of a descriptor, [0, nfds) */
     size_t nfds, nwatches;
+    int latest;                                  /* the last descriptor that was reported without a poller */
     struct ss_line again, ended;                 /* for the next turn: to be stepped without waiting; to be taken */
     struct ss_line step, take;                   /* the same in this one */
     bool (*is_there)(const struct ss_waiter *w); /* if not, its operation is not touched any more */

@@ -44,9 +44,7 @@ static enum ss_status poll_once(struct pollfd *set, size_t n, struct pollfd *spa
         return SS_LIMIT;
     memcpy(spare, set, n * sizeof *set);
     size_t nmerged = merge(spare, n);
-    st = os_poll(spare, nmerged, timeout_ns, &ready, err);
-    if (st == SS_ERROR && err->code == EINVAL)
-        st = os_poll_select(spare, nmerged, timeout_ns, &ready, err);
+    st = os_poll_any(spare, nmerged, timeout_ns, &ready, err);
     if (st == SS_OK)
         spread(set, n, spare, nmerged);
     return st;

@@ -138,10 +138,13 @@ void __wrap_os_poller_forget(struct os_poller *p, int fd, bool closing)
 }
 
 FAKE(os_poller_fd);
-int __wrap_os_poller_fd(struct os_poller *p)
+enum ss_status __wrap_os_poller_fd(struct os_poller *p, int *fd, struct ss_error *err)
 {
     check_ours(p);
-    return FIRST_POLLER_FD + (int)(p - polling.pollers);
+    if (fails(&polling.tells, polling.failing_tell, err))
+        return SS_ERROR;
+    *fd = FIRST_POLLER_FD + (int)(p - polling.pollers);
+    return SS_OK;
 }
 
 FAKE(os_poller_wake);
@@ -238,6 +241,13 @@ static enum ss_status poll_planned(struct pollfd *set, size_t n, int64_t timeout
             return SS_OK;
     } while (go_on_until(end_ns));
     return SS_TIMEOUT;
+}
+
+FAKE(os_poll_select);
+enum ss_status __wrap_os_poll_select(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready,
+                                     struct ss_error *err)
+{
+    return poll_planned(set, n, timeout_ns, ready, err);
 }
 
 FAKE(os_poller_wait);

@@ -37,7 +37,9 @@ struct fake_polling {
     int opens, closes, abandons, watches, forgets, closings, waits, wakes; /* how often they were called */
     int failing_open, failing_watch, failing_wait,
         failure;             /* the call with this number fails, with that errno; -1: all */
-    int polls, failing_poll; /* the same of os_poll, which sees what is planned, too */
+    int polls, failing_poll; /* the same of os_poll and os_poll_select, which see what is planned, too */
+
+    int tells, failing_tell; /* the same of os_poller_fd */
 
     int recvs;        /* calls of os_recv */
     size_t available; /* bytes that they get */

@@ -1128,7 +1128,24 @@ static void test_no_poller(void)
     polling.failing_open = polling.opens = 0;
     start(&b, "wo", 4, R, -1);
     run(&b);
+    polling.failing_tell = 1;
+    CHECK(ss_loop_fd(&b.loop, &fd, &err) == SS_ERROR && err.code == EMFILE && fd == -1);
     CHECK(ss_loop_fd(&b.loop, &fd, &err) == SS_OK && fd >= 0 && fake_poll_now()->open);
+    bench_close(&b);
+}
+
+/* More descriptors than the limit allows are too many for poll(2), and not for select(2). */
+static void test_no_poller_and_too_many_for_poll(void)
+{
+    struct bench b;
+    bench_open(&b, "5r3 7r24");
+    polling.failing_open = -1;
+    polling.failing_poll = 1;
+    polling.failure = EINVAL;
+    start(&b, "wo", 3, R, -1);
+    start(&b, "wo", 24, R, -1);
+    run(&b);
+    check_log(&b, "by select", "0a 0b 5a 5a=ok 7b 7b=ok");
     bench_close(&b);
 }
 
@@ -1537,6 +1554,7 @@ int main(void)
     RUN(test_what_cannot_be_watched);
     RUN(test_what_cannot_be_watched_again);
     RUN(test_no_poller);
+    RUN(test_no_poller_and_too_many_for_poll);
     RUN(test_neither_poller_nor_poll);
     RUN(test_a_wait_that_fails);
     RUN(test_no_memory);

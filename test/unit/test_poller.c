@@ -1042,9 +1042,17 @@ static bool is_readable(int fd, int timeout_ms)
     return poll(&one, 1, timeout_ms) == 1;
 }
 
+static int fd_of(struct os_poller *p)
+{
+    struct ss_error err;
+    int fd = -2;
+    CHECK(os_poller_fd(p, &fd, &err) == SS_OK);
+    return fd;
+}
+
 static void telling(struct bench *b)
 {
-    int fd = os_poller_fd(b->p);
+    int fd = fd_of(b->p);
     if (fd == -1)
         return;
     CHECK(!is_readable(fd, 0));
@@ -1065,15 +1073,15 @@ static void test_its_descriptor_tells_of_reports(void)
 {
     for_each_kind(telling);
     struct os_poller *p = open_poller();
-    CHECK(os_poller_fd(p) == -1 || fcntl(os_poller_fd(p), F_GETFD) == FD_CLOEXEC);
-    CHECK((os_poller_fd(p) == -1) == (SS_POLLER == SS_POLL));
+    CHECK(fd_of(p) == -1 || fcntl(fd_of(p), F_GETFD) == FD_CLOEXEC);
+    CHECK((fd_of(p) == -1) == (SS_POLLER == SS_POLL));
     os_poller_close(p);
 }
 
 /* Until the next wait, which ends at once and may report what there is besides. */
 static void woken(struct bench *b)
 {
-    int fd = os_poller_fd(b->p);
+    int fd = fd_of(b->p);
     if (fd == -1)
         return;
     watch_it(b);
@@ -1162,7 +1170,7 @@ static void test_a_child_abandons_it(void)
     inherited = open_poller();
     watch(inherited, ends.fd, OS_CAN_READ, false);
     settle(inherited, ends.fd);
-    inherited_fd = os_poller_fd(inherited);
+    inherited_fd = fd_of(inherited);
     CHECK(child_succeeds(child_start(abandon_inherited, ends.other)));
     give(&ends);
     CHECK_REPORTED("afterwards", inherited, ends.fd, OS_CAN_READ);

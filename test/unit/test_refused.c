@@ -741,8 +741,9 @@ static void test_epoll_create1_and_eventfd(void)
         struct heap heap = { 0 };
         refuse("epoll_create1 eventfd", codes[i]);
         struct os_poller *p = open_poller(&heap);
-        int fd = os_poller_fd(p);
-        CHECK(refusals == 2 && is_cloexec(fd) && !is_readable(fd));
+        struct ss_error err;
+        int fd = -1;
+        CHECK(os_poller_fd(p, &fd, &err) == SS_OK && refusals == 2 && is_cloexec(fd) && !is_readable(fd));
         for (int round = 0; round < 3; round++) {
             os_poller_wake(p);
             os_poller_wake(p);
@@ -753,6 +754,23 @@ static void test_epoll_create1_and_eventfd(void)
         os_poller_close(p);
         heap_check_empty(&heap);
     }
+}
+
+/* Who waits for a descriptor that nobody can make readable would wait for ever. */
+static void test_no_descriptor_to_wake_the_poller(void)
+{
+    struct heap heap = { 0 };
+    struct ss_error err;
+    int fd = -1;
+    struct os_poller *p = open_poller(&heap);
+    refuse("eventfd", EMFILE);
+    CHECK(os_poller_fd(p, &fd, &err) == SS_ERROR && err.code == EMFILE && fd == -1);
+    refuse("", 0);
+    CHECK(os_poller_fd(p, &fd, &err) == SS_OK && fd >= 0);
+    os_poller_wake(p);
+    CHECK(is_readable(fd));
+    os_poller_close(p);
+    heap_check_empty(&heap);
 }
 
 int main(void)
@@ -776,5 +794,6 @@ int main(void)
     RUN(test_epoll_pwait2);
     RUN(test_a_very_long_wait_of_the_poller);
     RUN(test_epoll_create1_and_eventfd);
+    RUN(test_no_descriptor_to_wake_the_poller);
     return check_end();
 }
