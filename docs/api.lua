@@ -668,7 +668,7 @@ local module = {
     fields = {
         {
             name = "onerror",
-            type = "fun(task: ssocket.task, message: string)|nil",
+            type = "fun(task: ssocket.task?, message: string)|nil",
             brief = "your function that is told of failed tasks",
             call = [[
                 function socket.onerror(task, message)
@@ -677,7 +677,8 @@ local module = {
             text = [[
                 A function that the program may set. It is called for each task that has failed, for which nobody
                 has waited, and whose handle has been collected, so that nobody can any more: with the task, and the
-                error's text with its traceback. A task that was cancelled does not count as failed.
+                error's text with its traceback. Of more than 1,000 that are found at once the rest is told in one call, with nil
+                and their number. A task that was cancelled does not count as failed.
 
                 A server whose main part never ends should set it. Without it `socket.run` raises these errors, and
                 until then they are kept.]],

@@ -8,6 +8,23 @@ local socket = t.socket
 describe("a channel", function()
     tasks.guard()
 
+    it("gives what it has promised to whoever has waited for it, and the next value to who comes later", function()
+        local ch, got = socket.channel(1), {}
+        tasks.spawn(function()
+            got.first = ch:get()
+        end)
+        tasks.settle()
+        local giver = tasks.spawn(function()
+            return ch:put "A" and ch:put "B"
+        end)
+        local late = tasks.spawn(function()
+            got.late = ch:get(5)
+        end)
+        tasks.join(giver)
+        tasks.join(late)
+        assert.same({ first = "A", late = "B" }, got)
+    end)
+
     it("keeps order at each size, like a plain queue, by random operations", function()
         for seed = 1, 30 do
             local random = t.random(3000, seed)

@@ -120,6 +120,15 @@ describe("a failed task that nobody can wait for", function()
         assert(collections - before <= 20, collections - before)
     ]])
 
+    it_holds("is one of thousands that are told of all the same", [[
+        local n = 0
+        socket.onerror = function(task, message) n = n + (task and 1 or tonumber(message:match "^(%d+) tasks more")) end
+        for _ = 1, 5000 do fail() end
+        socket.sleep(0.5)
+        socket.run()
+        assert(n == 5000, n)
+    ]])
+
     it_holds("whose handle the program has is told of when that is gone", [[
         local task = spawn(error, "own")
         socket.sleep(0.01)

@@ -59,7 +59,7 @@
 ---@field SHUT_RD ssocket.shutdown reading ends
 ---@field SHUT_WR ssocket.shutdown writing ends: the peer sees the end of the stream
 ---@field SHUT_RDWR ssocket.shutdown both
----@field onerror fun(task: ssocket.task, message: string)|nil your function that is told of failed tasks
+---@field onerror fun(task: ssocket.task?, message: string)|nil your function that is told of failed tasks
 ---@field OPT_TCP_NODELAY "tcp_nodelay"
 ---@field OPT_TCP_KEEPALIVE "tcp_keepalive"
 ---@field OPT_TCP_REUSEADDR "tcp_reuseaddr"

@@ -91,13 +91,22 @@ static void append(lua_State *L, struct channel *ch, int values)
     ch->n++;
 }
 
-static void push_oldest(lua_State *L, struct channel *ch, int values)
+static int index_of(const struct channel *ch, size_t i)
 {
-    int i = (int)ch->first + 1;
+    return (int)((ch->first + i) % ch->room) + 1;
+}
+
+/* Pushes the oldest value behind the first `promised`, and takes it out. */
+static void push_oldest(lua_State *L, struct channel *ch, int values, size_t promised)
+{
     lua_rawgeti(L, values, 0);
-    lua_rawgeti(L, -1, i);
+    lua_rawgeti(L, -1, index_of(ch, promised));
+    for (size_t i = promised; i > 0; i--) {
+        lua_rawgeti(L, -2, index_of(ch, i - 1));
+        lua_rawseti(L, -3, index_of(ch, i));
+    }
     lua_pushnil(L);
-    lua_rawseti(L, -3, i);
+    lua_rawseti(L, -3, index_of(ch, 0));
     lua_remove(L, -2);
     ch->first = (ch->first + 1) % ch->room;
     ch->n--;
@@ -285,7 +294,7 @@ static bool push_next(lua_State *L, struct channel *ch, int values)
         take_from_giver(L, ch, values, giver);
     else if (available(ch) == 0)
         return false;
-    push_oldest(L, ch, values);
+    push_oldest(L, ch, values, ch->npromised);
     return true;
 }
 
@@ -296,7 +305,7 @@ static int finish_get(lua_State *L, struct ss_op *base, enum ss_status st)
     lss_push_kept(L, lua_gettop(L));
     if (taking->promised_by) {
         take_back_promise(taking);
-        push_oldest(L, ch, lua_gettop(L));
+        push_oldest(L, ch, lua_gettop(L), 0);
         return 1;
     }
     if (st == SS_TIMEOUT && push_next(L, ch, lua_gettop(L)))

@@ -225,10 +225,10 @@ static bool push_onerror(lua_State *L)
 void lss_report(lua_State *L, struct lss_tasks *tasks)
 {
     while (tasks->unreported > 0 && push_onerror(L)) {
-        if (!take_failure(L, tasks)) {
-            lua_pop(L, 1);
-            tasks->unreported = 0; /* of very many only the number is kept */
-            return;
+        if (!take_failure(L, tasks)) { /* of very many only the number is kept */
+            lua_pushnil(L);
+            lua_pushfstring(L, "%d tasks more have failed", (int)tasks->unreported);
+            tasks->unreported = 0;
         }
         lua_call(L, 2, 0);
     }
