@@ -133,14 +133,17 @@ api.rules = {
             *Errors.* A task that raises ends alone. [`task:wait`](#task-wait) gives the error to whoever asks.
             When nobody has asked and nobody has the task's handle any more, the error goes to
             [`socket.onerror`](#socket-onerror) as soon as the collector has found that, or else is raised by
-            [`socket.run`](#socket-run). Before the program sleeps the module has it look: once for the tasks that have failed
-            meanwhile, for at most a twentieth of the time, and not where the program has stopped the collector (Lua 5.1 can't be
+            [`socket.run`](#socket-run). Before the program sleeps the module has it look: once for the tasks that
+            have failed
+            meanwhile, for at most a twentieth of the time, and not where the program has stopped the collector (Lua
+            5.1 can't be
             asked). What is left when the Lua state is closed goes to `onerror` then; where that is not set,
             Lua 5.4 and later give a warning (`lua -W`).
 
             *Variables with `<close>`* (Lua 5.4 and later) of a task that raises are closed when the traceback has been
             taken, each with the error as its second argument. An error of theirs takes the place of the first, as in
-            Lua; the message tells both. So it is with a task that was cancelled and raises, and with one whose coroutine
+            Lua; the message tells both. So it is with a task that was cancelled and raises, and with one whose
+            coroutine
             the program has resumed and in which an error has ended that.
 
             *Other coroutines.* In a coroutine that a task resumes, such as a generator, a call that would have to wait
@@ -151,9 +154,12 @@ api.rules = {
             task and hand its values over with a [channel](#channel). A coroutine that the main program resumes waits
             as the main program does.
 
-            *Where nothing can wait.* A call that has to wait raises an error in a finalizer, a debug hook, an error handler
-            of `xpcall` and a `<close>` variable of a task that has failed, when they run in a task; one that need not wait
-            works there. In the main program it waits, on LuaJIT only outside finalizers and hooks. When the Lua state is
+            *Where nothing can wait.* A call that has to wait raises an error in a finalizer, a debug hook, an error
+            handler
+            of `xpcall` and a `<close>` variable of a task that has failed, when they run in a task; one that need not
+            wait
+            works there. In the main program it waits, on LuaJIT only outside finalizers and hooks. When the Lua state
+            is
             being closed, calls on sockets that are open work on as in the main program; opening a socket or starting a
             task raises an error once the module has ended.
 
@@ -677,7 +683,8 @@ local module = {
             text = [[
                 A function that the program may set. It is called for each task that has failed, for which nobody
                 has waited, and whose handle has been collected, so that nobody can any more: with the task, and the
-                error's text with its traceback. Of more than 1,000 that are found at once the rest is told in one call, with nil
+                error's text with its traceback. Of more than 1,000 that are found at once the rest is told in one
+                call, with nil
                 and their number. A task that was cancelled does not count as failed.
 
                 A server whose main part never ends should set it. Without it `socket.run` raises these errors, and
@@ -734,11 +741,13 @@ local both = {
             errors = { { "EIO", "or another error that the system reports; the socket is closed all the same" } },
             raises = "nothing",
             partial = [[
-                bytes that were received and not read are dropped, but for those that a waiting call had taken: they are its
+                bytes that were received and not read are dropped, but for those that a waiting call had taken: they
+                are its
                 `partial`. What was written is still delivered]],
             waits = [[
                 never, unless `OPT_LINGER` is set to more than 0: then until the peer has confirmed what was written,
-                or so many seconds, whatever the timeout. While there are tasks the others run meanwhile. The collector does
+                or so many seconds, whatever the timeout. While there are tasks the others run meanwhile. The
+                collector does
                 not wait: a socket that is lost sends the rest in the background. Of a descriptor that others may have
                 as well (from [`fromfd`](#socket-fromfd), or from before a fork) the system alone decides: it waits
                 only with the last who closes it, and nobody runs meanwhile]],
@@ -1476,8 +1485,10 @@ local task = {
             brief = "a task's results, or its error",
             text = [[
                 Waits until the task has ended and gives what it returned. Any number of tasks may wait for one, and
-                any number of times. When the wait itself fails, the task goes on. In Lua 5.1 and LuaJIT a task that had to
-                wait here gets at most 247 results; for more it gets `nil` and a text, and all of them when it calls `wait` again.]],
+                any number of times. When the wait itself fails, the task goes on. In Lua 5.1 and LuaJIT a task that
+                had to
+                wait here gets at most 247 results; for more it gets `nil` and a text, and all of them when it calls
+                `wait` again.]],
             takes = { wait_limit },
             gives = {
                 { "ok", "true?", "it has returned, and its results follow" },
@@ -1561,7 +1572,8 @@ local channel = {
             },
             raises = "nil; a timeout that is no number, or NaN",
             partial = "with an error the value has not been put",
-            waits = "for room; with a capacity of 0: for somebody who gets; up to `timeout`; with 0 others may have their turn",
+            waits = [[
+                for room; with a capacity of 0: for somebody who gets; up to `timeout`. With 0 others may have their turn]],
         },
         {
             name = "get",

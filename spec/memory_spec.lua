@@ -36,7 +36,8 @@ describe("when memory fails", function()
         end
     end
 
-    -- Not with all that follow: without a byte left Lua itself can't call finalizers, and forgets what they were to free.
+    -- Not with all that follow: without a byte left Lua itself can't call finalizers, and forgets what they were to
+    -- free.
     for mode = 1, 2 do
         if modes[mode] then
             it("at any allocation, " .. modes[mode] .. ", tasks and look-ups end and lose nothing", function()

@@ -10,7 +10,7 @@ describe("a channel", function()
 
     it("gives what it has promised to whoever has waited for it, and the next value to who comes later", function()
         local ch, got = socket.channel(1), {}
-        tasks.spawn(function()
+        local early = tasks.spawn(function()
             got.first = ch:get()
         end)
         tasks.settle()
@@ -22,6 +22,7 @@ describe("a channel", function()
         end)
         tasks.join(giver)
         tasks.join(late)
+        tasks.join(early)
         assert.same({ first = "A", late = "B" }, got)
     end)
 
