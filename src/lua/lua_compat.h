@@ -45,6 +45,18 @@
 #define lss_gc_is_stopped(L) ((void)(L), 0)
 #endif
 
+#ifdef LUA_LJDIR /* LuaJIT's luaconf.h has it */
+#define LSS_JIT 1
+#else
+#define LSS_JIT 0
+#endif
+
+/* Whether this may run in a finalizer, where the collector is switched off; Lua 5.1 can't be asked. */
+static inline int lss_may_be_finalizer(lua_State *L)
+{
+    return LUA_VERSION_NUM < 502 ? !LSS_JIT : lss_gc_is_stopped(L);
+}
+
 /* A whole collection. Lua 5.3 does not come to its end with that in a finalizer while the state is being closed. */
 static inline void lss_collect(lua_State *L)
 {
@@ -109,12 +121,6 @@ static inline void lss_push_kept(lua_State *L, int index)
     lua_rawgeti(L, -1, 1);
     lua_remove(L, -2);
 }
-#endif
-
-#ifdef LUA_LJDIR /* LuaJIT's luaconf.h has it */
-#define LSS_JIT 1
-#else
-#define LSS_JIT 0
 #endif
 
 /* lua_pushlstring runs the collector before it copies, not after: until Lua 5.3.2. */

@@ -644,6 +644,7 @@ struct round {
     int kept; /* stack index of the last value that this keeps */
     int64_t timeout_ns;
     bool once;
+    bool delays_end;       /* the Lua state may be ended in it, and it goes on then: a finalizer has begun it */
     struct ss_waiter *now; /* the one in hand */
 };
 
@@ -762,20 +763,22 @@ static void prepare_round(lua_State *L, struct round *r)
     lss_check_room(L, 2 * LUA_MINSTACK);
     if (!lss_can_run(L))
         lss_cannot_wait(L);
+    r->delays_end = lss_may_be_finalizer(L);
     lua_getfield(L, LUA_REGISTRYINDEX, RUN_PROTECTED);
     lua_pushlightuserdata(L, r); /* LuaJIT may allocate for that */
 }
 
-static void leave_round(lua_State *L, struct lss_tasks *tasks)
+static void leave_round(lua_State *L, const struct round *r)
 {
-    if (--tasks->rounds == 0 && tasks->closing && !tasks->closed)
+    struct lss_tasks *tasks = r->tasks;
+    if (r->delays_end && --tasks->rounds == 0 && tasks->closing && !tasks->closed)
         end_all(L, tasks);
 }
 
 /* Pops what prepare_round has pushed. */
 static void run_round(lua_State *L, struct round *r)
 {
-    r->tasks->rounds++;
+    r->tasks->rounds += r->delays_end;
     do {
         lua_pushvalue(L, -2);
         lua_pushvalue(L, -2);
@@ -783,11 +786,11 @@ static void run_round(lua_State *L, struct round *r)
             break;
         if (!give_up(L, r)) {
             clean_up(L, r);
-            leave_round(L, r->tasks);
+            leave_round(L, r);
             lua_error(L);
         }
     } while (!is_over(r));
-    leave_round(L, r->tasks);
+    leave_round(L, r);
     lua_pop(L, 2);
 }
 

@@ -26,7 +26,7 @@ struct lss_tasks {
     size_t unreported;               /* of the unseen: nobody can wait for them any more */
     int first_failure, last_failure; /* of those: places in the list of what is kept of them, [first, last) */
     unsigned calls;                  /* in a row that did not wait */
-    unsigned rounds;                 /* how many rounds are under way, one within the other */
+    unsigned rounds;                 /* of those that finalizers have begun: how many are under way */
     bool closing;                    /* the Lua state is being closed; no new task begins */
     bool closed;                     /* and the loop is gone */
 };

@@ -7,10 +7,11 @@
 #include <fcntl.h> /* fcntl */
 #include <netdb.h> /* EAI_AGAIN */
 #include <pthread.h>
-#include <signal.h> /* sigfillset */
-#include <stdlib.h> /* malloc: this memory outlives the Lua state */
-#include <string.h> /* memcpy */
-#include <unistd.h> /* write, close, pipe */
+#include <signal.h>     /* sigfillset */
+#include <stdlib.h>     /* malloc: this memory outlives the Lua state */
+#include <string.h>     /* memcpy */
+#include <sys/socket.h> /* socketpair */
+#include <unistd.h>     /* write, close */
 #ifdef __linux__
 #include <sys/eventfd.h>
 #endif
@@ -139,11 +140,11 @@ static void unqueue(struct os_lookup *l)
         q->last = at;
 }
 
-/* What is waited for: an eventfd, or a pipe where there is none. Needs no lock. */
+/* What is waited for: an eventfd, or a pair of sockets where there is none. Needs no lock. */
 
-static bool open_pipe(int ends[2])
+static bool open_pair(int ends[2])
 {
-    if (pipe(ends) == -1)
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == -1) /* pipe(3) of glibc is the newer pipe2(2) */
         return false;
     for (int i = 0; i < 2; i++)
         fcntl(ends[i], F_SETFD, FD_CLOEXEC);
@@ -155,12 +156,12 @@ static bool open_pipe(int ends[2])
 static bool open_ends(int ends[2])
 {
     ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return ends[0] != -1 || open_pipe(ends);
+    return ends[0] != -1 || open_pair(ends);
 }
 #else
 static bool open_ends(int ends[2])
 {
-    return open_pipe(ends);
+    return open_pair(ends);
 }
 #endif
 

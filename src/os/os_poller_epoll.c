@@ -10,7 +10,8 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <unistd.h> /* close, pipe, read, write */
+#include <sys/socket.h> /* socketpair */
+#include <unistd.h>     /* close, pipe, read, write */
 
 const bool os_poller_is_edged = true;
 
@@ -173,7 +174,7 @@ static bool open_ends(int ends[2])
     ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (ends[0] != -1 || !os_is_refused(errno))
         return ends[0] != -1;
-    if (pipe(ends) == -1)
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == -1) /* pipe(3) of glibc is the newer pipe2(2) */
         return false;
     for (int i = 0; i < 2; i++) {
         fcntl(ends[i], F_SETFD, FD_CLOEXEC);
