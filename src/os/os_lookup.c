@@ -1,17 +1,16 @@
 #include "os/os_lookup.h"
 #include "os/os_fork.h"
 #include "os/os_name.h"
+#include "os/os_net.h"
 
 #include <dlfcn.h> /* dladdr, dlopen */
 #include <errno.h>
-#include <fcntl.h> /* fcntl */
 #include <netdb.h> /* EAI_AGAIN */
 #include <pthread.h>
-#include <signal.h>     /* sigfillset */
-#include <stdlib.h>     /* malloc: this memory outlives the Lua state */
-#include <string.h>     /* memcpy */
-#include <sys/socket.h> /* socketpair */
-#include <unistd.h>     /* write, close */
+#include <signal.h> /* sigfillset */
+#include <stdlib.h> /* malloc: this memory outlives the Lua state */
+#include <string.h> /* memcpy */
+#include <unistd.h> /* write, close */
 #ifdef __linux__
 #include <sys/eventfd.h>
 #endif
@@ -144,15 +143,15 @@ static void unqueue(struct os_lookup *l)
 
 static bool open_pair(int ends[2])
 {
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == -1) /* pipe(3) of glibc is the newer pipe2(2) */
-        return false;
-    for (int i = 0; i < 2; i++)
-        fcntl(ends[i], F_SETFD, FD_CLOEXEC);
-    return true;
+    struct ss_error err;
+    enum ss_status st = os_socketpair(ends, &err);
+    if (st != SS_OK)
+        errno = err.code;
+    return st == SS_OK;
 }
 
 #ifdef __linux__
-/* A filter of system calls (seccomp(2)) may refuse an eventfd. */
+/* A filter of system calls (seccomp(2)) may refuse an eventfd, and pipe2(2), which pipe(2) may be in a libc. */
 static bool open_ends(int ends[2])
 {
     ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

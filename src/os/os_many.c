@@ -45,16 +45,31 @@ static int transmit_plainly(int fd, message *msgs, size_t n, bool dontwait)
 }
 
 #ifdef HAVE_MANY
+/* EOPNOTSUPP is the network's answer as well (ICMP, a source route failed), which the kernel gives once: a call for no message
+ * tells. Elsewhere than on Linux that may be a call for one. */
+static bool is_refused(int fd, message *msgs, bool sending)
+{
+    int code = errno, none = -1;
+#ifdef __linux__
+    if (code == EOPNOTSUPP)
+        none = sending ? sendmmsg(fd, msgs, 0, MSG_DONTWAIT) : recvmmsg(fd, msgs, 0, MSG_DONTWAIT, NULL);
+#else
+    (void)fd, (void)msgs, (void)sending;
+#endif
+    errno = code;
+    return none == -1 && os_is_refused(code);
+}
+
 static int receive(int fd, message *msgs, size_t n, bool dontwait, int *late)
 {
     int got = recvmmsg(fd, msgs, (unsigned)n, dontwait ? MSG_WAITFORONE | MSG_DONTWAIT : MSG_WAITFORONE, NULL);
-    return got == -1 && os_is_refused(errno) ? receive_plainly(fd, msgs, n, dontwait, late) : got;
+    return got == -1 && is_refused(fd, msgs, false) ? receive_plainly(fd, msgs, n, dontwait, late) : got;
 }
 
 static int transmit(int fd, message *msgs, size_t n, bool dontwait)
 {
     int sent = sendmmsg(fd, msgs, (unsigned)n, dontwait ? MSG_NOSIGNAL | MSG_DONTWAIT : MSG_NOSIGNAL);
-    return sent == -1 && os_is_refused(errno) ? transmit_plainly(fd, msgs, n, dontwait) : sent;
+    return sent == -1 && is_refused(fd, msgs, true) ? transmit_plainly(fd, msgs, n, dontwait) : sent;
 }
 #else
 static int receive(int fd, message *msgs, size_t n, bool dontwait, int *late)

@@ -387,11 +387,21 @@ static ssize_t receive_plainly(int fd, void *buf, size_t len, int flags, struct 
 }
 
 #ifdef __linux__ /* where MSG_TRUNC tells it */
+/* EOPNOTSUPP is the network's answer as well (ICMP, a source route failed), which the kernel gives once. */
+static bool is_refused(int fd)
+{
+    char byte;
+    int code = errno;
+    bool once = code == EOPNOTSUPP && (recv(fd, &byte, 1, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT) != -1 || errno != code);
+    errno = code;
+    return !once && os_is_refused(code);
+}
+
 static ssize_t receive(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
 {
     socklen_t namelen = sizeof from->sa;
     ssize_t n = recvfrom(fd, buf, len, flags | MSG_TRUNC, from ? &from->sa.any : NULL, from ? &namelen : NULL);
-    if (n == -1 && os_is_refused(errno))
+    if (n == -1 && is_refused(fd))
         return receive_plainly(fd, buf, len, flags, from);
     if (n >= 0 && from)
         from->len = namelen > sizeof from->sa ? (socklen_t)sizeof from->sa : namelen;
@@ -438,7 +448,7 @@ static ssize_t longest_if_any(int fd, char *byte, int flags)
 static ssize_t peek_length(int fd, char *byte, int flags)
 {
     ssize_t n = recv(fd, byte, 1, flags | MSG_PEEK | MSG_TRUNC);
-    return n == -1 && os_is_refused(errno) ? longest_if_any(fd, byte, flags) : n;
+    return n == -1 && is_refused(fd) ? longest_if_any(fd, byte, flags) : n;
 }
 #else
 static ssize_t peek_length(int fd, char *byte, int flags)

@@ -2,6 +2,7 @@
  * begins, none when it ends. */
 #include "os/os_poller.h"
 #include "os/os_known.h"
+#include "os/os_net.h"
 #include "os/os_refused.h"
 
 #if SS_POLLER == SS_EPOLL
@@ -10,8 +11,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h> /* socketpair */
-#include <unistd.h>     /* close, pipe, read, write */
+#include <unistd.h> /* close, read, write */
 
 const bool os_poller_is_edged = true;
 
@@ -174,12 +174,13 @@ static bool open_ends(int ends[2])
     ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (ends[0] != -1 || !os_is_refused(errno))
         return ends[0] != -1;
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == -1) /* pipe(3) of glibc is the newer pipe2(2) */
+    struct ss_error err;
+    if (os_socketpair(ends, &err) != SS_OK) {
+        errno = err.code;
         return false;
-    for (int i = 0; i < 2; i++) {
-        fcntl(ends[i], F_SETFD, FD_CLOEXEC);
-        fcntl(ends[i], F_SETFL, O_NONBLOCK);
     }
+    for (int i = 0; i < 2; i++)
+        fcntl(ends[i], F_SETFL, O_NONBLOCK);
     return true;
 }
 

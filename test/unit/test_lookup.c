@@ -687,7 +687,7 @@ static void test_a_stack_that_is_too_small(void)
     rig_close(&rig);
 }
 
-/* Then there is a pipe. */
+/* Then there is a pair of sockets. */
 static void test_no_eventfd(void)
 {
     static const int causes[] = { EPERM, ENOSYS, EINVAL };

@@ -50,6 +50,17 @@ static void refuse(const char *calls, int with)
     refusals = 0;
 }
 
+/* What the network has said, and the kernel says once. */
+static int pending;
+
+static bool is_told(void)
+{
+    int told = pending;
+    pending = 0;
+    errno = told ? told : errno;
+    return told != 0;
+}
+
 #define FAKE(function) __typeof__(function) __real_##function, __wrap_##function
 
 int __real_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags);
@@ -116,13 +127,15 @@ int __wrap_ppoll(struct pollfd *set, nfds_t n, const struct timespec *timeout, c
 __typeof__(recv) __real_recv, __wrap_recv;
 ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags)
 {
-    return (flags & MSG_TRUNC) && is_refused("truncated") ? -1 : __real_recv(fd, buf, len, flags);
+    return ((flags & MSG_TRUNC) && is_refused("truncated")) || is_told() ? -1 : __real_recv(fd, buf, len, flags);
 }
 
 ssize_t __real_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *fromlen);
 ssize_t __wrap_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *fromlen);
 ssize_t __wrap_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *fromlen)
 {
+    if (is_told())
+        return -1;
     return (flags & MSG_TRUNC) && is_refused("truncated") ? -1 : __real_recvfrom(fd, buf, len, flags, from, fromlen);
 }
 
@@ -135,7 +148,7 @@ typedef int message_flags;
 FAKE(recvmmsg);
 int __wrap_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, message_flags flags, struct timespec *timeout)
 {
-    return is_refused("recvmmsg") ? -1 : __real_recvmmsg(fd, msgs, n, flags, timeout);
+    return is_refused("recvmmsg") || is_told() ? -1 : __real_recvmmsg(fd, msgs, n, flags, timeout);
 }
 
 static int good_receives = -1; /* so many, and then this one fails once: */
@@ -153,7 +166,7 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
 FAKE(sendmmsg);
 int __wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, message_flags flags)
 {
-    return is_refused("sendmmsg") ? -1 : __real_sendmmsg(fd, msgs, n, flags);
+    return is_refused("sendmmsg") || is_told() ? -1 : __real_sendmmsg(fd, msgs, n, flags);
 }
 
 static bool takes_bytes; /* the multicast options are bytes, as on OpenBSD */
@@ -371,7 +384,7 @@ static void test_many_datagrams(void)
     for (int i = 0; i < CODES; i++) {
         refuse("recvmmsg sendmmsg", codes[i]);
         check_all(&d);
-        CHECK(refusals == 3);
+        CHECK(refusals == (codes[i] == EOPNOTSUPP ? 6 : 3)); /* that may be no refusal, and is asked for again */
     }
     refuse("", 0);
     dgrams_close(&d);
@@ -396,9 +409,35 @@ static void test_the_length_of_a_datagram(void)
             CHECK(st == (len > 4 ? SS_TRUNCATED : SS_OK) && n == 4 && memcmp(buf, "abcd", 4) == 0);
             CHECK(from.len == sizeof from.sa.in && from.sa.in.sin_addr.s_addr == htonl(INADDR_LOOPBACK));
         }
-        CHECK(refusals == 6);
+        CHECK(refusals == (codes[i] == EOPNOTSUPP ? 12 : 6));
     }
     refuse("", 0);
+    dgrams_close(&d);
+}
+
+/* Whether a datagram is there or not, it is told, and nothing is taken. */
+static void test_the_network_does_not_support_it(void)
+{
+    struct dgrams d;
+    struct ss_error err;
+    char buf[8];
+    size_t n;
+    dgrams_open(&d);
+    for (int there = 0; there < 2; there++) {
+        pending = EOPNOTSUPP;
+        CHECK(os_recvfrom(d.in, buf, 4, OS_DONTWAIT, NULL, &n, &err) == SS_ERROR && err.code == EOPNOTSUPP);
+        err.code = 0;
+        pending = EOPNOTSUPP;
+        CHECK(os_next_length(d.in, OS_DONTWAIT, &n, &err) == SS_ERROR && err.code == EOPNOTSUPP);
+        err.code = 0;
+        pending = EOPNOTSUPP;
+        CHECK(receive_all(&d, &n, &err) == SS_ERROR && err.code == EOPNOTSUPP);
+        err.code = 0;
+        pending = EOPNOTSUPP;
+        CHECK(send_all(&d, &n, &err) == SS_ERROR && err.code == EOPNOTSUPP && pending == 0);
+        CHECK(os_recvfrom(d.in, buf, 4, OS_DONTWAIT, NULL, &n, &err) == (there ? SS_OK : SS_WANT));
+        CHECK(os_sendto(d.out, "abc", 3, OS_DONTWAIT, &d.addr, &err) == SS_OK);
+    }
     dgrams_close(&d);
 }
 
@@ -782,6 +821,7 @@ int main(void)
     RUN(test_the_mode_of_a_descriptor);
     RUN(test_many_datagrams);
     RUN(test_the_length_of_a_datagram);
+    RUN(test_the_network_does_not_support_it);
     RUN(test_a_late_failure_of_receiving_plainly);
     RUN(test_a_late_failure_is_told);
     RUN(test_joined_datagrams_that_cannot_be_told_apart);
