@@ -1573,7 +1573,8 @@ local channel = {
             raises = "nil; a timeout that is no number, or NaN",
             partial = "with an error the value has not been put",
             waits = [[
-                for room; with a capacity of 0: for somebody who gets; up to `timeout`. With 0 others may have their turn]],
+                for room; with a capacity of 0: for somebody who gets; up to `timeout`. With 0 others may have their
+                turn]],
         },
         {
             name = "get",

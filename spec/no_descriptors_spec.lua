@@ -107,7 +107,7 @@ describe("without a descriptor to be had", function()
                 local high, other = socket.pair()
                 local next = assert(sys.dup(0)) -- no number below it is free
                 sys.close(next)
-                local limit = LIMIT
+                local limit, had = LIMIT, sys.nofile()
                 assert(high:fileno() > 600 and sys.nofile(limit) == limit)
                 local reader = socket.spawn(function()
                     timed(high)

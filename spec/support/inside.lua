@@ -99,6 +99,17 @@ function inside.settle()
     end
 end
 
+-- Waits until one look-up more than `before` has a socket, with which it asks a name server: a thread that does not
+-- wait for the answer may hold a lock of the C library, and a child process that is made then never gets it.
+function inside.await_question(before)
+    local limit = sys.now() + 20 * slow
+    while inside.count "socket:[" <= before do
+        assert(sys.now() < limit, "a look-up does not begin, or ends too soon")
+        socket.sleep(0.001)
+    end
+    socket.sleep(0.005)
+end
+
 -- So many tasks that look the name up, with their timeout, each of which has asked a name server.
 function inside.crowd(n, host, timeout)
     local crowd, limit, before = {}, sys.now() + 20 * slow, inside.count "socket:["
