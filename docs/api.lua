@@ -130,21 +130,19 @@ api.rules = {
             a time-out. Calls that need not wait work on, so that a task can tidy up. The entries below do not
             repeat `ERROR_BUSY` and `ERROR_CANCELLED`.
 
-            *Errors.* A task that raises ends alone. [`task:wait`](#task-wait) gives the error to whoever asks.
-            When nobody has asked and nobody has the task's handle any more, the error goes to
+            *Errors.* A task that raises ends alone. [`task:wait`](#task-wait) gives the error to whoever asks. When
+            nobody has asked and nobody has the task's handle any more, the error goes to
             [`socket.onerror`](#socket-onerror) as soon as the collector has found that, or else is raised by
             [`socket.run`](#socket-run). Before the program sleeps the module has it look: once for the tasks that
-            have failed
-            meanwhile, for at most a twentieth of the time, and not where the program has stopped the collector (Lua
-            5.1 can't be
-            asked). What is left when the Lua state is closed goes to `onerror` then; where that is not set,
-            Lua 5.4 and later give a warning (`lua -W`).
+            have failed meanwhile, for at most a twentieth of the time, and not where the program has stopped the
+            collector (Lua 5.1 can't be asked). What is left when the Lua state is closed goes to `onerror` then;
+            where that is not set, Lua 5.4 and later give a warning (`lua -W`).
 
-            *Variables with `<close>`* (Lua 5.4 and later) of a task that raises are closed when the traceback has been
-            taken, each with the error as its second argument. An error of theirs takes the place of the first, as in
-            Lua; the message tells both. So it is with a task that was cancelled and raises, and with one whose
-            coroutine
-            the program has resumed and in which an error has ended that.
+            *Variables with `<close>`* (Lua 5.4 and later) of a task that raises are closed when the traceback has
+            been taken, each with the error as its second argument. An error of theirs takes the place of the first,
+            as in Lua; the message tells both. So it is with a task that was cancelled and raises; `wait` does not
+            tell that error. They are closed as well, and nobody is told, when the program has resumed a task's
+            coroutine and an error has ended it there.
 
             *Other coroutines.* In a coroutine that a task resumes, such as a generator, a call that would have to wait
             raises an error; one that need not wait works. Nothing else would be right: to suspend the coroutine
@@ -155,13 +153,10 @@ api.rules = {
             as the main program does.
 
             *Where nothing can wait.* A call that has to wait raises an error in a finalizer, a debug hook, an error
-            handler
-            of `xpcall` and a `<close>` variable of a task that has failed, when they run in a task; one that need not
-            wait
-            works there. In the main program it waits, on LuaJIT only outside finalizers and hooks. When the Lua state
-            is
-            being closed, calls on sockets that are open work on as in the main program; opening a socket or starting a
-            task raises an error once the module has ended.
+            handler of `xpcall` and a `<close>` variable of a task that has failed, when they run in a task; one that
+            need not wait works there. In the main program it waits, on LuaJIT only outside finalizers and hooks. When
+            the Lua state is being closed, calls on sockets that are open work on as in the main program; opening a
+            socket or starting a task raises an error once the module has ended.
 
             *Where Lua can't suspend.* In a comparison function of `table.sort`, a replacement function of
             `string.gsub`, a finalizer that runs in a task, or a file that `require` loads, a call that would have to
@@ -681,11 +676,10 @@ local module = {
                     io.stderr:write(message, "\n")
                 end]],
             text = [[
-                A function that the program may set. It is called for each task that has failed, for which nobody
-                has waited, and whose handle has been collected, so that nobody can any more: with the task, and the
+                A function that the program may set. It is called for each task that has failed, for which nobody has
+                waited, and whose handle has been collected, so that nobody can any more: with the task, and the
                 error's text with its traceback. Of more than 1,000 that are found at once the rest is told in one
-                call, with nil
-                and their number. A task that was cancelled does not count as failed.
+                call, with nil and their number. A task that was cancelled does not count as failed.
 
                 A server whose main part never ends should set it. Without it `socket.run` raises these errors, and
                 until then they are kept.]],
@@ -742,15 +736,14 @@ local both = {
             raises = "nothing",
             partial = [[
                 bytes that were received and not read are dropped, but for those that a waiting call had taken: they
-                are its
-                `partial`. What was written is still delivered]],
+                are its `partial`. What was written is still delivered]],
             waits = [[
                 never, unless `OPT_LINGER` is set to more than 0: then until the peer has confirmed what was written,
                 or so many seconds, whatever the timeout. While there are tasks the others run meanwhile. The
-                collector does
-                not wait: a socket that is lost sends the rest in the background. Of a descriptor that others may have
-                as well (from [`fromfd`](#socket-fromfd), or from before a fork) the system alone decides: it waits
-                only with the last who closes it, and nobody runs meanwhile]],
+                collector does not wait, nor does a call where nothing can wait, nor one in a cancelled task: the rest
+                is sent in the background. Of a descriptor that others may have as well (from
+                [`fromfd`](#socket-fromfd), or from before a fork) the system alone decides: it waits only with the
+                last who closes it, and nobody runs meanwhile]],
             by = { "close(2)", "socket(7), `SO_LINGER`" },
         },
         {
@@ -993,8 +986,8 @@ local tcp = {
             brief = "take a connection",
             text = [[
                 Takes the next connection. Its socket has no timeout and nothing pending; options are those that the
-                system hands down from the listener. Connections that break off while they wait in the queue are
-                passed over.]],
+                system hands down from the listener. Connections that break off while they wait in the queue, where
+                the system says so, are passed over.]],
             takes = {},
             gives = { { "tcpsock", "tcpsock?", "the connection" } },
             errors = {
@@ -1486,9 +1479,8 @@ local task = {
             text = [[
                 Waits until the task has ended and gives what it returned. Any number of tasks may wait for one, and
                 any number of times. When the wait itself fails, the task goes on. In Lua 5.1 and LuaJIT a task that
-                had to
-                wait here gets at most 247 results; for more it gets `nil` and a text, and all of them when it calls
-                `wait` again.]],
+                had to wait here gets at most 247 results; for more it gets `nil` and a text, and all of them when it
+                calls `wait` again.]],
             takes = { wait_limit },
             gives = {
                 { "ok", "true?", "it has returned, and its results follow" },

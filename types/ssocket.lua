@@ -249,7 +249,8 @@ function tcpsock:connect(host, port) end
 function tcpsock:listen(backlog) end
 
 ---Takes the next connection. Its socket has no timeout and nothing pending; options are those that the system
----hands down from the listener. Connections that break off while they wait in the queue are passed over.
+---hands down from the listener. Connections that break off while they wait in the queue, where the system
+---says so, are passed over.
 ---@return tcpsock? tcpsock # the connection
 ---@return string? err
 function tcpsock:accept() end
