@@ -139,9 +139,14 @@ enum ss_status os_poll_select(struct pollfd *set, size_t n, int64_t timeout_ns, 
 enum ss_status os_poll_now(struct pollfd *p, struct ss_error *err)
 {
     unsigned ready;
-    enum ss_status st;
+    enum ss_status st = SS_WANT;
+    int found;
     do
+        found = poll(p, 1, 0);
+    while (found == -1 && errno == EINTR);
+    if (found >= 0)
+        return found > 0 ? SS_OK : SS_TIMEOUT;
+    while (st == SS_WANT)
         st = os_poll_any(p, 1, 0, &ready, err);
-    while (st == SS_WANT);
     return st;
 }
