@@ -8,6 +8,30 @@ local socket = t.socket
 describe("a channel", function()
     tasks.guard()
 
+    it("lets go of what several have waited to put whose coroutines the program has resumed", function()
+        local ch, weak, coroutines = socket.channel(), setmetatable({}, { __mode = "k" }), {}
+        for i = 1, 3 do
+            tasks.spawn(function()
+                coroutines[i] = coroutine.running()
+                local value = {}
+                weak[value] = true
+                ch:put(value)
+            end)
+        end
+        tasks.settle()
+        for i = 1, 3 do
+            coroutine.resume(coroutines[i])
+        end
+        t.fails(socket.ERROR_TIMEOUT, nil, ch:get(0))
+        coroutines = nil -- luacheck: ignore
+        tasks.settle()
+        t.collect()
+        assert.is_nil(next(weak))
+        pcall(socket.run)
+        t.collect()
+        pcall(socket.run)
+    end)
+
     it("gives what it has promised to whoever has waited for it, and the next value to who comes later", function()
         local ch, got = socket.channel(1), {}
         local early = tasks.spawn(function()

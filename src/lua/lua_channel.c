@@ -155,8 +155,10 @@ static struct ss_waiter *first_of(struct channel *ch, struct ss_line *line)
 static struct ss_waiter *first_giver(lua_State *L, struct channel *ch, int values)
 {
     struct ss_waiter *w;
-    while ((w = ss_line_first(&ch->givers)) != NULL && w != first_of(ch, &ch->givers))
+    while ((w = ss_line_first(&ch->givers)) != NULL && w->of_task && !lss_is_there(w)) {
         withdraw(L, values, ticket_of(w));
+        wake(ch, w, SS_CANCELLED);
+    }
     return w;
 }
 
