@@ -6,13 +6,10 @@
 #include <fcntl.h>     /* fcntl */
 #include <limits.h>    /* IOV_MAX */
 #include <string.h>    /* memset */
-#include <sys/ioctl.h> /* FIONBIO */
+#include <sys/ioctl.h> /* FIONBIO, TIOCOUTQ */
 #include <sys/socket.h>
 #include <sys/time.h> /* struct timeval */
 #include <unistd.h>   /* close */
-#ifdef __linux__
-#include <linux/sockios.h> /* SIOCOUTQ */
-#endif
 
 #ifndef IOV_MAX
 #define IOV_MAX 16 /* _XOPEN_IOV_MAX, what POSIX promises at least */
@@ -266,9 +263,9 @@ enum ss_status os_accept(int fd, int *accepted, bool *again, struct ss_error *er
 
 static bool is_all_confirmed(int fd)
 {
-#if defined(SIOCOUTQ) /* Linux, tcp(7): in it counts the end of the stream as one byte */
+#if defined(__linux__) /* SIOCOUTQ of tcp(7), which counts the end of the stream as one byte, under its other name */
     int left = 0;
-    return ioctl(fd, SIOCOUTQ, &left) == -1 || left == 0;
+    return ioctl(fd, TIOCOUTQ, &left) == -1 || left == 0;
 #elif defined(FIONWRITE) /* FreeBSD */
     int left = 0;
     return ioctl(fd, FIONWRITE, &left) == -1 || left == 0;

@@ -676,10 +676,21 @@ static void test_no_thread_but_the_one_that_sorts(void)
     rig_close(&rig);
 }
 
-/* glibc takes the thread-local variables of the whole program from the stack. */
+static size_t default_stack(void)
+{
+    size_t size = 0;
+    pthread_attr_t attr;
+    CHECK(pthread_attr_init(&attr) == 0 && pthread_attr_getstacksize(&attr, &size) == 0);
+    pthread_attr_destroy(&attr);
+    return size;
+}
+
+/* glibc takes the thread-local variables of the whole program from the stack. musl does not, and has small stacks. */
 static void test_a_stack_that_is_too_small(void)
 {
     struct rig rig;
+    if (default_stack() < 1024 * 1024)
+        return;
     rig_open(&rig);
     big_stack = 1024 * 1024;
     check_found(&rig, start(&rig, "f"));
