@@ -139,6 +139,22 @@ describe("a failed task that nobody can wait for", function()
         assert(told == 1)
     ]])
 
+    -- As a loop drives it that waits for the descriptor, for no longer than loop:timeout says.
+    for _, after in ipairs { { "beside another", true }, { "as the last", false } } do
+        it_holds("is told of in two steps of another loop, " .. after[1], ([[
+            local loop = socket.loop()
+            local other = %s and spawn(a.read, a, 1)
+            fail()
+            local steps = 0
+            repeat
+                loop:step(0)
+                steps = steps + 1
+            until loop:timeout() == nil
+            assert(told == 1, "not told, and nothing is left to do")
+            assert(steps <= 2, steps)
+        ]]):format(tostring(after[2])))
+    end
+
     if _VERSION > "Lua 5.1" then
         it_holds("leaves a collector alone that was stopped", [[
             collectgarbage() collectgarbage()

@@ -311,3 +311,66 @@ describe("the price of a call that need not wait", function()
         assert.is_true(deep < 20 * shallow + 0.05, ("%g s at 50, %g s at 5000"):format(shallow, deep))
     end)
 end)
+
+describe("in a cancelled task", function()
+    tasks.guard()
+
+    -- What `call` returns N times in a row, in a task that was cancelled before: it must be the same each time.
+    local function results_of(call)
+        local seen = {}
+        local task = tasks.spawn(function()
+            socket.sleep(10)
+            for _ = 1, N do
+                local value, err = call()
+                seen[tostring(value) .. " " .. tostring(err)] = true
+            end
+            return next(seen), next(seen, (next(seen)))
+        end)
+        socket.sleep(0)
+        task:cancel()
+        return tasks.join(task)
+    end
+
+    it("a call without time ends for want of time, however many there have been", function()
+        local ch, a, b = socket.channel(), socket.pair()
+        a:settimeout(0)
+        local other = tasks.spawn(socket.sleep, 10)
+        local expected = "nil " .. socket.ERROR_TIMEOUT
+        assert.same({ expected }, { results_of(function()
+            return ch:get(0)
+        end) })
+        assert.same({ expected }, { results_of(function()
+            return ch:put(1, 0)
+        end) })
+        assert.same({ expected }, { results_of(function()
+            return other:wait(0)
+        end) })
+        assert.same({ expected }, { results_of(function()
+            return (a:read(1)), socket.ERROR_TIMEOUT
+        end) })
+        assert.same({ expected }, { results_of(function()
+            local readable, _, err = socket.select({ a }, nil, 0)
+            return readable and readable[1], err
+        end) })
+        other:cancel()
+        a:close()
+        b:close()
+    end)
+
+    it("what a task has ended with can be had, however often", function()
+        local ended = tasks.spawn(function()
+            return "result"
+        end)
+        for _, time in ipairs { 0, 10 } do
+            assert.same({ "true result" }, { results_of(function()
+                return ended:wait(time)
+            end) })
+        end
+    end)
+
+    it("socket.sleep(0) fails each time: a loop that computes ends", function()
+        assert.same({ "nil " .. socket.ERROR_CANCELLED }, { results_of(function()
+            return socket.sleep(0)
+        end) })
+    end)
+end)

@@ -541,7 +541,8 @@ static void resume(lua_State *L, struct lss_task *t, int n)
 /* A task that is to end does not wait any more: its time is always over. */
 static enum ss_status status_of(const struct lss_task *t)
 {
-    return t->cancelled && t->waiter.status == SS_TIMEOUT ? SS_CANCELLED : t->waiter.status;
+    bool has_no_time = t->for_turn && t->has_no_time;
+    return t->cancelled && t->waiter.status == SS_TIMEOUT && !has_no_time ? SS_CANCELLED : t->waiter.status;
 }
 
 enum { LOST = -3 };
@@ -688,8 +689,7 @@ static int64_t look_for_failures(lua_State *L, struct round *r)
     struct lss_tasks *tasks = r->tasks;
     if (tasks->unseen == 0 || lss_gc_is_stopped(L))
         tasks->fresh = 0;
-    bool due =
-        tasks->fresh > 0 && (tasks->turns++ >= TURNS || (r->timeout_ns != 0 && ss_loop_would_wait(&tasks->loop)));
+    bool due = tasks->fresh > 0 && (tasks->turns++ >= TURNS || ss_loop_would_wait(&tasks->loop));
     if (!due)
         return r->timeout_ns;
     int64_t left_ns = tasks->collect_ns - os_now_ns();
@@ -697,6 +697,13 @@ static int64_t look_for_failures(lua_State *L, struct round *r)
         return r->timeout_ns < 0 || left_ns < r->timeout_ns ? left_ns : r->timeout_ns;
     collect_handles(L, tasks);
     return is_over(r) ? 0 : r->timeout_ns;
+}
+
+int64_t lss_next_ns(lua_State *L, struct lss_tasks *tasks)
+{
+    int64_t next_ns = ss_loop_next_ns(&tasks->loop);
+    bool looks = tasks->fresh > 0 && tasks->unseen > 0 && !lss_gc_is_stopped(L);
+    return looks && tasks->collect_ns < next_ns ? tasks->collect_ns : next_ns;
 }
 
 static int run_protected(lua_State *L)

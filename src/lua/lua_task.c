@@ -105,7 +105,7 @@ static int push_results(lua_State *L, struct lss_task *t)
 static int finish_wait(lua_State *L, struct ss_op *op, enum ss_status st)
 {
     struct lss_task *t = lua_touserdata(L, -1);
-    if (t->state < LSS_DONE || st == SS_CANCELLED)
+    if (t->state < LSS_DONE)
         return lss_push_failure(L, 1, st, &op->error);
     int n = push_results(L, t);
     mark_seen(t);
@@ -331,7 +331,7 @@ static int loop_events(lua_State *L)
 
 static int loop_timeout(lua_State *L)
 {
-    int64_t next_ns = ss_loop_next_ns(&loop_self(L)->loop);
+    int64_t next_ns = lss_next_ns(L, loop_self(L));
     int64_t left_ns = next_ns == 0 || next_ns == SS_NEVER ? 0 : next_ns - os_now_ns();
     if (next_ns == SS_NEVER)
         lua_pushnil(L);
@@ -353,8 +353,8 @@ static int loop_step(lua_State *L)
     int64_t timeout_ns = lss_check_timeout(L, 2);
     if (tasks->runs)
         return luaL_error(L, "loop:step inside a task: the loop runs already");
-    if (tasks->alive > 0)
-        lss_run_turn(L, tasks, timeout_ns);
+    if (tasks->alive > 0 || tasks->fresh > 0)
+        lss_run_turn(L, tasks, tasks->alive > 0 ? timeout_ns : 0);
     lua_pushboolean(L, tasks->alive > 0);
     return 1;
 }

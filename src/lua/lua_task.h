@@ -48,6 +48,7 @@ struct lss_task {
     uint8_t state;
     bool begun : 1;
     bool for_turn : 1; /* it lets the others run before it goes on */
+    bool has_no_time : 1; /* and its call ends then, cancelled or not */
     bool cancelled : 1, seen : 1;
     bool stumbled : 1;      /* its results could not be made, for the first time */
     bool kept : 1;          /* its handle has its outcome */
@@ -125,6 +126,9 @@ void lss_check_open(lua_State *L, const struct lss_tasks *tasks);
 /* Runs tasks: until none is left, or for one turn of at most timeout_ns. */
 void lss_run_all(lua_State *L, struct lss_tasks *tasks);
 void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns);
+
+/* When a turn has something to do, whatever happens to descriptors: SS_NEVER, or a time that may be over. */
+int64_t lss_next_ns(lua_State *L, struct lss_tasks *tasks);
 
 /* Hands the failures that nobody can wait for any more to socket.onerror, if that is set; lua_task.c. */
 void lss_report(lua_State *L, struct lss_tasks *tasks);

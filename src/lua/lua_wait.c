@@ -176,6 +176,7 @@ static int run_in_task(lua_State *L, struct lss_task *t, struct ss_sock *s, int6
         t->tasks->calls = 0; /* to look at the stack has its price, also when the answer is no */
         if (lss_can_yield(L)) {
             t->for_turn = true;
+            t->has_no_time = timeout_ns == 0;
             return suspend(L, t, s, t->cancelled ? 0 : timeout_ns, op, way);
         }
     }
@@ -254,5 +255,7 @@ int lss_sleep_with_tasks(lua_State *L, struct ss_loop *loop, int64_t timeout_ns)
     struct lss_standing standing = { .line = NULL };
     if (timeout_ns == 0)
         tasks->calls = CALLS; /* somebody else's turn */
+    if (tasks->runs && tasks->runs->cancelled)
+        timeout_ns = 1; /* it says so, without time as well */
     return lss_stand(L, tasks, timeout_ns, &standing, &way);
 }
