@@ -221,3 +221,81 @@ describe("a debug hook", function()
         assert(ok and n > 0, text)
     ]])
 end)
+
+describe("C functions that are nested deeply", function()
+    t.guard()
+
+    local nest = [[
+        local function nest(n, f)
+            if n == 0 then return f() end
+            local result
+            string.gsub("x", "x", function() result = nest(n - 1, f) end)
+            return result
+        end
+    ]]
+
+    it_holds("are told of, and no task is said to have failed for them", nest .. [[
+        local seen = {}
+        for n = 150, 199 do
+            local began
+            local ok, result = pcall(nest, n, function()
+                local task = spawn(function() began = true return "v" end)
+                return select(2, assert(task:wait(10)))
+            end)
+            assert(ok and result == "v" or result:find "C stack overflow" and not began, n .. ": " .. tostring(result))
+            seen[ok] = true
+            socket.run()
+        end
+        assert(seen[true] and (jit or seen[false]), "not deep enough")
+    ]])
+
+    if not _G.jit then
+        it_holds("leave nothing in the channel that one of them could not put", nest .. [[
+            local ch = socket.channel()
+            local weak = setmetatable({}, { __mode = "v" })
+            local function put()
+                local value = {}
+                weak[#weak + 1] = value
+                return ch:put(value)
+            end
+            spawn(function() socket.sleep(0.01) end)
+            for n = 1, 5 do
+                local ok, why = pcall(nest, 190, put)
+                assert(not ok and why:find "C stack overflow", why)
+            end
+            collectgarbage() collectgarbage()
+            assert(next(weak) == nil)
+        ]])
+    end
+end)
+
+describe("a call to put that Lua does not suspend", function()
+    t.guard()
+
+    it_holds("leaves no more than its last value in the channel", [[
+        local ch = socket.channel()
+        local weak = setmetatable({}, { __mode = "v" })
+        local function deep(n, f)
+            if n == 0 then return f() end
+            local result = deep(n - 1, f)
+            return result
+        end
+        local function put()
+            local value = {}
+            weak[#weak + 1] = value
+            return ch:put(value)
+        end
+        local task = spawn(function()
+            for _ = 1, 20 do
+                string.gsub("x", "x", function() assert(not pcall(deep, 150, put)) end)
+            end
+            return ch:get(0)
+        end)
+        local ok, value, err = task:wait(10)
+        assert(ok and value == nil and err == socket.ERROR_TIMEOUT)
+        collectgarbage() collectgarbage()
+        local n = 0
+        for _ in pairs(weak) do n = n + 1 end
+        assert(n <= 1, n)
+    ]])
+end)

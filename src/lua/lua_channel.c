@@ -124,10 +124,14 @@ static int ticket_of(const struct ss_waiter *w)
     return ((const struct lss_standing *)w->op)->ticket;
 }
 
+/* A task's is always the same: where lua_yield raises (Lua 5.1 and 5.2), its value is left, and the next takes the place. */
 static int new_ticket(struct channel *ch)
 {
-    ch->tickets = ch->tickets % INT_MAX + 1;
-    return ch->tickets;
+    enum { FIRST = 1 << 30 }; /* no task's */
+    if (ch->tasks->runs)
+        return ch->tasks->runs->anchor;
+    ch->tickets = (ch->tickets + 1) % (INT_MAX - FIRST);
+    return FIRST + ch->tickets;
 }
 
 /* Takes out what is under a ticket. */

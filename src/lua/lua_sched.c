@@ -15,6 +15,7 @@
 #define CLOSE_VARIABLES LSS_PREFIX "close_variables"
 #define CLOSE_LOST LSS_PREFIX "close_lost"
 #define RUN_PROTECTED LSS_PREFIX "run_protected"
+#define DESCEND LSS_PREFIX "descend"
 
 /* Holding a socket: one call of each direction may wait on it. */
 
@@ -121,6 +122,7 @@ static int explain(lua_State *L);
 static int close_variables(lua_State *L);
 static int close_lost(lua_State *L);
 static int run_protected(lua_State *L);
+static int descend(lua_State *L);
 
 static void set_unless_there(lua_State *L, const char *name)
 {
@@ -144,6 +146,7 @@ void lss_open_sched(lua_State *L)
         { CLOSE_VARIABLES, close_variables },
         { CLOSE_LOST, close_lost },
         { RUN_PROTECTED, run_protected },
+        { DESCEND, descend },
         { NULL, NULL },
     };
     for (const luaL_Reg *f = functions; f->name; f++) {
@@ -706,10 +709,32 @@ int64_t lss_next_ns(lua_State *L, struct lss_tasks *tasks)
     return looks && tasks->collect_ns < next_ns ? tasks->collect_ns : next_ns;
 }
 
+/* Calls itself as often as its argument says. */
+static int descend(lua_State *L)
+{
+    int n = (int)lua_tointeger(L, 1);
+    if (n > 0) {
+        lua_getfield(L, LUA_REGISTRYINDEX, DESCEND);
+        lua_pushinteger(L, n - 1);
+        lua_call(L, 1, 0);
+    }
+    return 0;
+}
+
+/* Raises where C functions are nested almost as deeply as Lua allows: a task that ends needs some more. */
+static void check_depth(lua_State *L)
+{
+    enum { LEVELS = 10 };
+    lua_getfield(L, LUA_REGISTRYINDEX, DESCEND);
+    lua_pushinteger(L, LEVELS);
+    lua_call(L, 1, 0);
+}
+
 static int run_protected(lua_State *L)
 {
     struct round *r = lua_touserdata(L, 1);
     struct ss_error err;
+    check_depth(L);
     do {
         lss_report(L, r->tasks); /* not behind the turn: an error must not take away what has been waited for */
         int64_t timeout_ns = look_for_failures(L, r);
