@@ -369,3 +369,58 @@ if lasts then
         ]])
     end)
 end
+
+if _VERSION >= "Lua 5.5" then
+    describe("the coroutine in which the main program waits", function()
+        t.guard()
+
+        for name, code in pairs {
+            ["socket.onerror closes"] = [[
+                socket.onerror = close
+                spawn(error, "x")
+            ]],
+            ["a finalizer closes"] = [[
+                setmetatable({}, { __gc = close })
+                spawn(error, "x") -- which makes the loop collect
+            ]],
+            ["a finalizer closes at some time"] = [[
+                ANY = true -- perhaps outside of the wait
+                a:settimeout(0.1)
+                spawn(function() setmetatable({}, { __gc = close }) collectgarbage() end)
+                for _ = 1, 100 do
+                    spawn(function() setmetatable({}, { __gc = close }) return {}, {}, {} end)
+                end
+                spawn(error, "x")
+            ]],
+        } do
+            it("is one that " .. name .. ", which leaves no harm", function()
+                tasks.alone_fine([[
+                    local a, b = socket.pair()
+                    local closed = 0
+                    local function close()
+                        if coroutine.running() ~= main then
+                            closed = closed + 1
+                            coroutine.close(coroutine.running())
+                        end
+                    end
+                    main = coroutine.running()
+                    a:settimeout(10)
+                    local co = coroutine.create(function() ]] .. code .. [[
+                        local ok, err = pcall(a.read, a, 1)
+                        return ok, err
+                    end)
+                    local ok, read, err = coroutine.resume(co)
+                    assert(ok and closed > 0)
+                    assert(err and err:find("has closed the coroutine", 1, true) or ANY, err)
+                    assert(coroutine.status(co) == "dead")
+                    co = nil
+                    socket.onerror = function() end
+                    socket.run() -- all that is left still works
+                    spawn(function() assert(b:write "hello") end)
+                    assert(a:read(5) == "hello")
+                    socket.run()
+                ]])
+            end)
+        end
+    end)
+end

@@ -470,10 +470,10 @@ static void begin_end(struct lss_task *t)
     t->tasks->ending = true;
 }
 
-static void end_end(struct lss_task *t)
+static void end_end(struct lss_tasks *tasks)
 {
-    t->tasks->runs = NULL;
-    t->tasks->ending = false;
+    tasks->runs = NULL;
+    tasks->ending = false;
 }
 
 /* `error` is where on the stack the error is if it is not on the coroutine's, or 0. */
@@ -489,7 +489,7 @@ static void end_task(lua_State *L, struct lss_task *t, enum lss_state state, int
         call_with_both(L, EXPLAIN, 0);
     if (LSS_CLOSES && state == LSS_FAILED)
         call_with_both(L, t->kept ? CLOSE_VARIABLES : CLOSE_LOST, 0);
-    end_end(t);
+    end_end(t->tasks);
     t->state = (uint8_t)state;
     if (!t->kept)
         lose_outcome(t);
@@ -608,7 +608,7 @@ static void lose(lua_State *L, struct lss_task *t)
     if (LSS_CLOSES && lua_status(t->co) > LUA_YIELD) {
         begin_end(t);
         call_with_both(L, CLOSE_LOST, 0);
-        end_end(t);
+        end_end(t->tasks);
     }
     lose_outcome(t);
     t->lost = true;
@@ -639,6 +639,8 @@ static void go_on(lua_State *L, struct lss_task *t)
 
 /* Running */
 
+enum { PUSHED = 3 }; /* by prepare_round */
+
 struct round {
     struct lss_tasks *tasks;
     struct ss_waiter *until; /* ends with this one; NULL: with the last task */
@@ -648,6 +650,7 @@ struct round {
     int kept; /* stack index of the last value that this keeps */
     int64_t timeout_ns;
     bool once;
+    bool returned;         /* run_protected has come to its end */
     bool delays_end;       /* the Lua state may be ended in it, and it goes on then: a finalizer has begun it */
     struct ss_waiter *now; /* the one in hand */
 };
@@ -747,6 +750,7 @@ static int run_protected(lua_State *L)
     } while (!is_over(r));
     if (!r->until)
         lss_report(L, r->tasks);
+    r->returned = true;
     return 0;
 }
 
@@ -798,6 +802,7 @@ static void prepare_round(lua_State *L, struct round *r)
     r->delays_end = lss_may_be_finalizer(L);
     lua_getfield(L, LUA_REGISTRYINDEX, RUN_PROTECTED);
     lua_pushlightuserdata(L, r); /* LuaJIT may allocate for that */
+    lss_push_shelter(L);
 }
 
 static void leave_round(lua_State *L, const struct round *r)
@@ -807,23 +812,31 @@ static void leave_round(lua_State *L, const struct round *r)
         end_all(L, tasks);
 }
 
+/* The error is on top of the stack, unless it has been closed. */
+static void fail_round(lua_State *L, struct round *r, bool closed)
+{
+    if (closed)
+        end_end(r->tasks); /* of the task whose end was under way perhaps */
+    clean_up(L, r);
+    leave_round(L, r);
+    if (closed)
+        luaL_error(L, "a finalizer or socket.onerror has closed the coroutine that runs the tasks");
+    lua_error(L);
+}
+
 /* Pops what prepare_round has pushed. */
 static void run_round(lua_State *L, struct round *r)
 {
     r->tasks->rounds += r->delays_end;
     do {
-        lua_pushvalue(L, -2);
-        lua_pushvalue(L, -2);
-        if (lua_pcall(L, 1, 0, 0) == 0)
+        bool called = lss_call_sheltered(L);
+        if (r->returned)
             break;
-        if (!give_up(L, r)) {
-            clean_up(L, r);
-            leave_round(L, r);
-            lua_error(L);
-        }
+        if (called || !give_up(L, r))
+            fail_round(L, r, called);
     } while (!is_over(r));
     leave_round(L, r);
-    lua_pop(L, 2);
+    lua_pop(L, PUSHED);
 }
 
 void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns)
@@ -855,7 +868,7 @@ enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss
     if (w.status == SS_WANT)
         run_round(L, &r);
     else
-        lua_pop(L, 2);
+        lua_pop(L, PUSHED);
     enum ss_status st = w.status;
     release(s, &w);
     ss_loop_drop(&tasks->loop, &w);

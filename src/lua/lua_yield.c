@@ -282,6 +282,50 @@ bool lss_close_variables(lua_State *L, lua_State *co)
 }
 #endif
 
+#if LUA_VERSION_NUM >= 505
+void lss_push_shelter(lua_State *L)
+{
+    bool is_main = lua_pushthread(L);
+    lua_pop(L, 1);
+    if (is_main)
+        lua_pushnil(L);
+    else
+        lua_newthread(L);
+}
+
+static int resume_shelter(lua_State *L, lua_State *shelter)
+{
+    int n;
+    lua_xmove(L, shelter, 2);
+    int status = lua_resume(shelter, L, 1, &n);
+    if (status == LUA_OK)
+        return LUA_OK;
+    lua_xmove(shelter, L, 1);
+    lua_closethread(shelter, L); /* to be used again */
+    return status;
+}
+
+bool lss_call_sheltered(lua_State *L)
+{
+    lua_State *shelter = lua_tothread(L, -1);
+    lua_pushvalue(L, -3);
+    lua_pushvalue(L, -3);
+    return (shelter ? resume_shelter(L, shelter) : lua_pcall(L, 1, 0, 0)) == LUA_OK;
+}
+#else
+void lss_push_shelter(lua_State *L)
+{
+    lua_pushnil(L);
+}
+
+bool lss_call_sheltered(lua_State *L)
+{
+    lua_pushvalue(L, -3);
+    lua_pushvalue(L, -3);
+    return lua_pcall(L, 1, 0, 0) == 0;
+}
+#endif
+
 #if LSS_JIT
 #define NOTHING LSS_PREFIX "nothing" /* registry: a C function that does nothing */
 

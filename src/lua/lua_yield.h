@@ -40,6 +40,14 @@ int lss_cannot_wait(lua_State *L);
 /* Whether coroutines can be run here: not in a hook or a finalizer of LuaJIT, which takes what they yield for the hook's. */
 bool lss_can_run(lua_State *L);
 
+/* Lua 5.5 lets a coroutine close itself, which leaves no C function that it is in a chance to clean up. What must not be left so is
+ * called in a coroutine of its own. Pushes that, or nil where it is not needed. */
+void lss_push_shelter(lua_State *L);
+
+/* Calls the function below its argument, below what lss_push_shelter has pushed, all of which stay. False: it has failed, the
+ * error is pushed. True, and it has not come to its end: it has been closed. */
+bool lss_call_sheltered(lua_State *L);
+
 /* Prepares what these functions look up, when the module is loaded. */
 void lss_open_yield(lua_State *L);
 
