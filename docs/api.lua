@@ -127,8 +127,9 @@ api.rules = {
 
             *Cancelling.* After [`task:cancel`](#task-cancel) the call in which the task waits, and each later call
             in it that would have to wait, fails with `ERROR_CANCELLED`; partial data is handed out and kept as with
-            a time-out. Calls that need not wait work on, so that a task can tidy up. The entries below do not
-            repeat `ERROR_BUSY` and `ERROR_CANCELLED`.
+            a time-out. Calls that need not wait work on, so that a task can tidy up; one that has no time says
+            `ERROR_TIMEOUT`, and `socket.sleep` always `ERROR_CANCELLED`. The entries below do not repeat
+            `ERROR_BUSY` and `ERROR_CANCELLED`.
 
             *Errors.* A task that raises ends alone. [`task:wait`](#task-wait) gives the error to whoever asks. When
             nobody has asked and nobody has the task's handle any more, the error goes to
@@ -157,6 +158,10 @@ api.rules = {
             need not wait works there. In the main program it waits, on LuaJIT only outside finalizers and hooks. When
             the Lua state is being closed, calls on sockets that are open work on as in the main program; opening a
             socket or starting a task raises an error once the module has ended.
+
+            Where functions in C are nested almost as deeply as Lua allows (190 of 200), the main program cannot run
+            tasks: a call that has to wait beside them raises "C stack overflow". When `socket.onerror` or a finalizer
+            closes the coroutine in which the main program waits (Lua 5.5), that wait ends with an error.
 
             *Where Lua can't suspend.* In a comparison function of `table.sort`, a replacement function of
             `string.gsub`, a finalizer that runs in a task, or a file that `require` loads, a call that would have to
@@ -1648,7 +1653,11 @@ local loop = {
             text = "For how long the descriptor may be waited for.",
             takes = {},
             gives = {
-                { "seconds", "number?", "until a task's time is over; 0: a task can go on at once; nil: no limit" },
+                {
+                    "seconds",
+                    "number?",
+                    "until a task's time is over, or a failed one is looked for; 0: now; nil: no limit",
+                },
             },
             raises = "nothing",
             waits = "never; no system call is made",
@@ -1657,7 +1666,9 @@ local loop = {
             name = "step",
             call = { "tasks_left = loop:step([timeout])" },
             brief = "one turn for the tasks",
-            text = "Lets each task go on that can, once.",
+            text = [[
+                Lets each task go on that can, once. It tells failures as well, also when it returns false: go on until
+                `timeout` returns nil to hear of the last.]],
             takes = {
                 {
                     name = "timeout",
@@ -1669,7 +1680,9 @@ local loop = {
                 },
             },
             gives = { { "tasks_left", "boolean", "whether there are tasks that have not ended" } },
-            raises = "a call inside a task; a timeout that is no number, or NaN; an error of `socket.onerror`",
+            raises = [[
+                a call inside a task; a timeout that is no number, or NaN; an error of `socket.onerror`; without a
+                limit, that the tasks wait for each other and nothing is left that could wake them ("deadlock")]],
             waits = "until a task can go on, up to `timeout`; never when there are no tasks",
         },
     },

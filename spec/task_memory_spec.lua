@@ -158,7 +158,7 @@ describe("a task that waits", function()
 
     -- By Lua's own accounts. A power of two, so that what grows by doubling is as large as it is full.
     it("takes little memory with its connection: 4,096 of them, each in a read", function()
-        local jit_limit = jit and jit.version:find("beta", 1, true) and 900 or 924 -- a coroutine takes 24 more since then
+        local jit_limit = jit and jit.version:find("beta", 1, true) and 900 or 924 -- coroutines took 24 less
         local limit = jit and jit_limit or _VERSION == "Lua 5.1" and 1700 or 1536
         local n = t.slow > 1 and 1024 or 4096
         local soft, hard = sys.nofile()

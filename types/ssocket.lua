@@ -443,10 +443,11 @@ function loop:pollfd() end
 function loop:events() end
 
 ---For how long the descriptor may be waited for.
----@return number? seconds # until a task's time is over; 0: a task can go on at once; nil: no limit
+---@return number? seconds # until a task's time is over, or a failed one is looked for; 0: now; nil: no limit
 function loop:timeout() end
 
----Lets each task go on that can, once.
+---Lets each task go on that can, once. It tells failures as well, also when it returns false: go on until
+---`timeout` returns nil to hear of the last.
 ---@param timeout? number seconds; how long to wait when none can; negative: no limit; 0: do not wait
 ---@return boolean tasks_left # whether there are tasks that have not ended
 function loop:step(timeout) end

@@ -121,8 +121,8 @@ function tasks.alone(code, limit)
     return said, tostring(how) .. " " .. tostring(status)
 end
 
--- Without what newer LuaJITs print of a finalizer that fails, as far as that tells of failed tasks: other Luas hand it to
--- lua_warning, which is off, or say nothing.
+-- Without what newer LuaJITs print of a finalizer that fails, as far as that tells of failed tasks: other Luas hand it
+-- to lua_warning, which is off, or say nothing.
 function tasks.without_last_failures(said)
     if not _G.jit then
         return said

@@ -140,14 +140,10 @@ static void set_unless_there(lua_State *L, const char *name)
 void lss_open_sched(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { MAKE_TABLE, make_table },
-        { KEEP_OUTCOME, keep_outcome },
-        { EXPLAIN, explain },
-        { CLOSE_VARIABLES, close_variables },
-        { CLOSE_LOST, close_lost },
-        { RUN_PROTECTED, run_protected },
-        { DESCEND, descend },
-        { NULL, NULL },
+        { MAKE_TABLE, make_table }, { KEEP_OUTCOME, keep_outcome },
+        { EXPLAIN, explain },       { CLOSE_VARIABLES, close_variables },
+        { CLOSE_LOST, close_lost }, { RUN_PROTECTED, run_protected },
+        { DESCEND, descend },       { NULL, NULL },
     };
     for (const luaL_Reg *f = functions; f->name; f++) {
         lua_pushcfunction(L, f->func);

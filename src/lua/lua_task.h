@@ -47,7 +47,7 @@ struct lss_task {
     uint16_t under; /* values below those: what the call that it waits in has on its stack */
     uint8_t state;
     bool begun : 1;
-    bool for_turn : 1; /* it lets the others run before it goes on */
+    bool for_turn : 1;    /* it lets the others run before it goes on */
     bool has_no_time : 1; /* and its call ends then, cancelled or not */
     bool cancelled : 1, seen : 1;
     bool stumbled : 1;      /* its results could not be made, for the first time */
