@@ -155,6 +155,46 @@ describe("a failed task that nobody can wait for", function()
         ]]):format(tostring(after[2])))
     end
 
+    it_holds("is told while the last of the others ends, which is no deadlock", [[
+        local other
+        socket.onerror = function()
+            told = told + 1
+            socket.sleep(0.02)
+            assert(other:status() == "done")
+        end
+        other = spawn(socket.sleep, 0.005)
+        fail()
+        assert(pcall(socket.run))
+        assert(told == 1)
+    ]])
+
+    for _, call in ipairs { "put", "get" } do
+        it_holds("whose onerror raises ends a call that waits, without harm: " .. call, ([[
+            local ch, closed = socket.channel(), false
+            socket.onerror = function() error("from onerror", 0) end
+            fail()
+            local ok, err = pcall(ch.%s, ch, %s)
+            assert(not ok and err == "from onerror", err)
+            socket.onerror = nil
+            assert(tostring(ch) == "<channel: 0 of 0>")
+            assert(select(2, ch:put("late", 0)) == socket.ERROR_TIMEOUT)
+            assert(select(2, ch:get(0)) == socket.ERROR_TIMEOUT)
+            local getter = spawn(function() return ch:get(10) end)
+            assert(ch:put("new", 10))
+            assert(select(2, getter:wait(10)) == "new")
+            local weak = setmetatable({}, { __mode = "v" })
+            for i = 1, 3 do
+                socket.onerror = function() error("from onerror", 0) end
+                fail()
+                weak[i] = {}
+                assert(not pcall(ch.put, ch, weak[i], 5))
+            end
+            socket.onerror = nil
+            collectgarbage() collectgarbage()
+            assert(next(weak) == nil, "a value is kept that was not put")
+        ]]):format(call, call == "put" and '"value", 10' or "10"))
+    end
+
     if _VERSION > "Lua 5.1" then
         it_holds("leaves a collector alone that was stopped", [[
             collectgarbage() collectgarbage()

@@ -273,7 +273,10 @@ static void collect_failures(lua_State *L, struct lss_tasks *tasks)
 int lss_fail_deadlock(lua_State *L, struct lss_tasks *tasks)
 {
     luaL_where(L, 1);
-    lua_pushfstring(L, "deadlock: %d tasks wait, and nothing is left that could wake them", (int)tasks->alive);
+    if (tasks->alive > 0)
+        lua_pushfstring(L, "deadlock: %d tasks wait, and nothing is left that could wake them", (int)tasks->alive);
+    else
+        lua_pushliteral(L, "deadlock: there is no task that could wake this call");
     lua_concat(L, 2);
     collect_failures(L, tasks);
     append_failures(L, tasks, "\n\na task failed: ");
