@@ -1215,12 +1215,15 @@ api.iterator = {
 
 -- ---- datagrams -------------------------------------------------------------------------------------
 
+local no_port = { "EADDRNOTAVAIL", "the socket has no port, and none is free" }
+
 local sending = {
     timeout,
     { "ERROR_TOOBIG", "the datagram is too long for the protocol; nothing was sent" },
     { "ERROR_REFUSED", "an earlier datagram was refused: nobody has that port" },
     { "ERROR_UNREACHABLE", "there is no way to there" },
     { "ERROR_ACCESS", "a broadcast address without `OPT_BROADCAST`" },
+    no_port,
 }
 
 local size = {
@@ -1287,7 +1290,7 @@ local udp = {
                 { { "ERROR_UNREACHABLE", "there is no way to there" } },
                 { { "ERROR_REFUSED", "a path that no socket is bound to any more" } },
                 { { "ENOENT", "there is no such path" }, { "ENAMETOOLONG", "the path is too long" } },
-                { { "EAFNOSUPPORT", "a bound socket and an address of another family" } },
+                { { "EAFNOSUPPORT", "a bound socket and an address of another family" }, no_port },
                 { { "ERROR_TIMEOUT", "the look-up of a name took longer than the timeout" } }
             ),
             raises = "a malformed address; a port out of range",

@@ -185,6 +185,27 @@ enum ss_status os_describe(int fd, struct os_kind *kind, struct ss_error *err)
 
 /* Connecting and naming */
 
+static bool has_no_port(int fd)
+{
+    struct ss_addr name;
+    struct ss_error ignored;
+    if (os_local(fd, &name, &ignored) != SS_OK)
+        return false;
+    switch (name.sa.any.sa_family) {
+    case AF_INET:
+        return name.sa.in.sin_port == 0;
+    case AF_INET6:
+        return name.sa.in6.sin6_port == 0;
+    default:
+        return false;
+    }
+}
+
+int os_unsent(int fd, int code)
+{
+    return would_wait(code) && has_no_port(fd) ? EADDRNOTAVAIL : code;
+}
+
 enum ss_status os_connect(int fd, const struct ss_addr *addr, bool *later, struct ss_error *err)
 {
     *later = false;
@@ -196,7 +217,7 @@ enum ss_status os_connect(int fd, const struct ss_addr *addr, bool *later, struc
     /* Any other, interrupted, goes on by itself (POSIX, connect(), EINTR). EALREADY: called again meanwhile. */
     if (*later || code == EINPROGRESS || code == EINTR || code == EALREADY)
         return SS_WANT;
-    return fail(err, code);
+    return fail(err, os_unsent(fd, code));
 }
 
 enum ss_status os_connected(int fd, struct ss_error *err)
@@ -334,14 +355,17 @@ static bool again(ssize_t value, int flags)
     return value == -1 && errno == EINTR && (flags & OS_DONTWAIT);
 }
 
+static enum ss_status unfinished(int code, struct ss_error *err)
+{
+    return would_wait(code) || code == EINTR ? SS_WANT : fail(err, code);
+}
+
 static enum ss_status transferred(ssize_t value, size_t *count, struct ss_error *err)
 {
-    if (value >= 0) {
-        *count = (size_t)value;
-        return SS_OK;
-    }
-    int code = errno;
-    return would_wait(code) || code == EINTR ? SS_WANT : fail(err, code);
+    if (value < 0)
+        return unfinished(errno, err);
+    *count = (size_t)value;
+    return SS_OK;
 }
 
 enum ss_status os_recv(int fd, void *buf, size_t len, int flags, size_t *got, struct ss_error *err)
@@ -431,11 +455,10 @@ enum ss_status os_recvfrom(int fd, void *buf, size_t len, int flags, struct ss_a
 enum ss_status os_sendto(int fd, const void *buf, size_t len, int flags, const struct ss_addr *to, struct ss_error *err)
 {
     ssize_t n;
-    size_t sent;
     do
         n = sendto(fd, buf, len, native(flags) | MSG_NOSIGNAL, to ? &to->sa.any : NULL, to ? to->len : 0);
     while (again(n, flags));
-    return transferred(n, &sent, err);
+    return n == -1 ? unfinished(os_unsent(fd, errno), err) : SS_OK;
 }
 
 /* Where MSG_TRUNC does not tell it: no datagram is longer there. */

@@ -79,6 +79,10 @@ enum ss_status os_recvfrom(int fd, void *buf, size_t len, int flags, struct ss_a
 enum ss_status os_sendto(int fd, const void *buf, size_t len, int flags, const struct ss_addr *to,
                          struct ss_error *err);
 
+/* Why a call that sends or connects has failed with `code`. A socket over IP gets its port then, and Linux says EAGAIN when none
+ * is free: there is nothing to wait for, and it is EADDRNOTAVAIL, as connect(2) says of a stream. */
+int os_unsent(int fd, int code);
+
 /* The length of the datagram that is received next, which stays where it is. SS_OK | SS_WANT | SS_ERROR. */
 enum ss_status os_next_length(int fd, int flags, size_t *len, struct ss_error *err);
 
