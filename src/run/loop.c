@@ -457,14 +457,11 @@ static void ring(struct ss_loop *loop, struct ss_waiter *w, int64_t now_ns)
     again(loop, w);
 }
 
-static void ring_all(struct ss_loop *loop)
+static void ring_all(struct ss_loop *loop, int64_t moment_ns)
 {
     struct ss_timer *timer;
-    if (loop->timers.n == 0)
-        return;
-    int64_t now_ns = os_now_ns();
-    while ((timer = ss_timers_take(&loop->timers, now_ns)) != NULL)
-        ring(loop, (struct ss_waiter *)timer, now_ns);
+    while ((timer = ss_timers_take(&loop->timers, moment_ns)) != NULL)
+        ring(loop, (struct ss_waiter *)timer, moment_ns);
 }
 
 static int64_t next_ns(const struct ss_loop *loop)
@@ -480,14 +477,14 @@ int64_t ss_loop_next_ns(struct ss_loop *loop)
 }
 
 /* What is left of `timeout_ns` when the next timer cuts it short. */
-static int64_t patience(struct ss_loop *loop, int64_t timeout_ns)
+static int64_t patience(const struct ss_loop *loop, int64_t timeout_ns, int64_t now_ns)
 {
     int64_t until_ns = next_ns(loop);
     if (until_ns == 0 || timeout_ns == 0)
         return 0;
     if (until_ns == SS_NEVER)
         return timeout_ns;
-    int64_t left_ns = until_ns - os_now_ns();
+    int64_t left_ns = until_ns - now_ns;
     left_ns = left_ns > 0 ? left_ns : 0;
     return timeout_ns < 0 || left_ns < timeout_ns ? left_ns : timeout_ns;
 }
@@ -549,31 +546,79 @@ static void fail_watchers(struct ss_loop *loop, const struct ss_error *err)
             fail(loop, loop->by_fd[fd]->waiter, err);
 }
 
-static enum ss_status wait_for_events(struct ss_loop *loop, int64_t timeout_ns, struct os_event events[OS_EVENTS],
-                                      size_t *n, struct ss_error *err)
+/* Before a wait, since what a new one can't watch is not waited for. */
+static void look_for_poller(struct ss_loop *loop)
 {
     struct ss_error ignored;
-    bool has_poller = is_ours(loop) || (loop->nwatches > 0 && poller_of(loop, &ignored) == SS_OK);
-    int64_t left_ns = patience(loop, timeout_ns); /* what a new poller can't watch is not waited for */
-    if (has_poller)
-        return os_poller_wait(loop->poller, left_ns, events, n, err);
-    enum ss_status st = poll_watches(loop, left_ns, events, n, err);
+    if (loop->nwatches > 0)
+        poller_of(loop, &ignored);
+}
+
+/* What there was to report, in one wait. */
+struct reports {
+    struct os_event events[OS_EVENTS];
+    size_t n;
+};
+
+/* What wakes us up is one that is not reported. */
+static bool may_be_more(const struct reports *reports)
+{
+    return reports->n + 1 >= OS_EVENTS;
+}
+
+static enum ss_status wait_for_events(struct ss_loop *loop, int64_t left_ns, struct reports *reports,
+                                      struct ss_error *err)
+{
+    reports->n = 0;
+    if (is_ours(loop))
+        return os_poller_wait(loop->poller, left_ns, reports->events, &reports->n, err);
+    enum ss_status st = poll_watches(loop, left_ns, reports->events, &reports->n, err);
     if (st != SS_ERROR || loop->nwatches == 0)
         return st;
     fail_watchers(loop, err);
     return SS_TIMEOUT;
 }
 
+static void take_events(struct ss_loop *loop, const struct reports *reports)
+{
+    for (size_t i = 0; i < reports->n; i++)
+        take_event(loop, &reports->events[i]);
+}
+
+/* Of those who are ready none may be told that its time is over, however many they are. */
+static void take_rest(struct ss_loop *loop, struct reports *reports)
+{
+    struct ss_error ignored;
+    for (size_t left = loop->nfds; left > 0 && may_be_more(reports); left -= left < OS_EVENTS ? left : OS_EVENTS)
+        if (wait_for_events(loop, 0, reports, &ignored) == SS_OK)
+            take_events(loop, reports);
+}
+
+/* Until when it is known what was ready, after a wait that began at `began_ns`. What has come since is not reported yet, though
+ * this thread may have stood still for a while. */
+static int64_t moment_of(enum ss_status st, int64_t began_ns, int64_t left_ns)
+{
+    if (st != SS_TIMEOUT)
+        return began_ns;
+    int64_t took_ns = os_now_ns() - began_ns; /* it may have ended early */
+    return began_ns + (left_ns >= 0 && left_ns < took_ns ? left_ns : took_ns);
+}
+
 enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_error *err)
 {
-    struct os_event events[OS_EVENTS];
-    size_t n = 0;
-    enum ss_status st = wait_for_events(loop, timeout_ns, events, &n, err);
+    struct reports reports;
+    look_for_poller(loop);
+    bool rings = loop->timers.n > 0;
+    int64_t began_ns = rings ? os_now_ns() : 0;
+    int64_t left_ns = patience(loop, timeout_ns, began_ns);
+    enum ss_status st = wait_for_events(loop, left_ns, &reports, err);
     if (st == SS_ERROR)
         return st;
-    for (size_t i = 0; st == SS_OK && i < n; i++)
-        take_event(loop, &events[i]);
-    ring_all(loop);
+    take_events(loop, &reports);
+    int64_t moment_ns = rings ? moment_of(st, began_ns, left_ns) : 0;
+    if (rings && may_be_more(&reports) && ss_timers_next(&loop->timers) <= moment_ns)
+        take_rest(loop, &reports);
+    ring_all(loop, moment_ns);
     join_lines(&loop->take, &loop->ended);
     join_lines(&loop->step, &loop->again);
     return SS_OK;

@@ -428,6 +428,44 @@ static void test_a_deadline_long_ago(void)
     bench_close(&b);
 }
 
+/* However late this thread sees that: the deadline of what has come in time does not count. */
+static void test_a_wait_that_returns_late(void)
+{
+    static const struct {
+        const char *plan, *log;
+        double first; /* a deadline */
+    } all[] = {
+        { "5r3 6r4", "0a 0b 15a 15a=ok 15b 15b=ok", 20 },
+        { "6r4", "0a 0b 15a=timeout 15b 15b=ok", 5 },
+        { "5s 6r4 7r3", "0a 0b 15a 15a=ok 15b 15b=ok", 20 },
+        { "5r3 16r4", "0a 0b 15a 15a=ok 15b=timeout", 20 },
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct bench b;
+        bench_open(&b, all[i].plan);
+        start(&b, "wo", 3, R, all[i].first);
+        start(&b, "wo", 4, R, 7);
+        polling.late_ns = fake_ms(10);
+        run(&b);
+        check_log(&b, all[i].plan, all[i].log);
+        bench_close(&b);
+    }
+}
+
+/* A turn without end that ends early, for what it does not tell, has reached no deadline. */
+static void test_a_wait_that_returns_early(void)
+{
+    struct bench b;
+    bench_open(&b, "");
+    start(&b, "w", 3, R, 5);
+    polling.early_ns = fake_ms(3);
+    turn(&b, -1);
+    check_log(&b, "early", "0a");
+    turn(&b, -1);
+    check_log(&b, "early", "0a 5a=timeout");
+    bench_close(&b);
+}
+
 /* Counted from the latest step, whatever that was for. */
 static void test_times_of_operations(void)
 {
@@ -1124,7 +1162,7 @@ static void test_no_poller(void)
     start(&b, "2o", 23, R | W, -1);
     start_standing(&b, 6);
     run(&b);
-    check_log(&b, "no poller", "0a 0b 5a 6c=timeout 6a 6a=ok 7b 7b=ok");
+    check_log(&b, "no poller", "0a 0b 5a 6a 6a=ok 6c=timeout 7b 7b=ok");
     polling.failing_open = polling.opens = 0;
     start(&b, "wo", 4, R, -1);
     run(&b);
@@ -1523,6 +1561,8 @@ int main(void)
     RUN(test_two_who_wait_for_the_same);
     RUN(test_deadlines);
     RUN(test_a_deadline_long_ago);
+    RUN(test_a_wait_that_returns_late);
+    RUN(test_a_wait_that_returns_early);
     RUN(test_times_of_operations);
     RUN(test_several_and_others);
     RUN(test_calls_used_up);
