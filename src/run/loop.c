@@ -304,6 +304,17 @@ static void settle(struct ss_loop *loop, const struct ss_waiter *w)
         ss_inbuf_settle(&s->in);
 }
 
+/* Nobody tells of what comes to those that could not be watched: the next receive is not to be spared. */
+static void rely_on_none(const struct ss_loop *loop, const struct ss_op *op)
+{
+    const struct ss_interest *wants = op->wants ? op->wants : &op->want;
+    for (size_t i = 0; i < (op->wants ? op->nwants : 1); i++) {
+        struct ss_sock *s = ss_env_find(loop->env, wants[i].fd);
+        if (s)
+            s->io.quiet = false;
+    }
+}
+
 /* After a step that did not end it. One that has used up its calls wants nothing but to go on. */
 static void go_on(struct ss_loop *loop, struct ss_waiter *w)
 {
@@ -312,6 +323,7 @@ static void go_on(struct ss_loop *loop, struct ss_waiter *w)
     if (ss_io_is_spent(w->op->io))
         again(loop, w);
     else if (watch_wants(loop, w, &err) != SS_OK) {
+        rely_on_none(loop, w->op);
         fail(loop, w, &err);
         return;
     }

@@ -1489,6 +1489,31 @@ static void test_none_is_spared_outside_of_tasks(void)
     }
 }
 
+static void receive_in_vain(struct call *c)
+{
+    receive(&c->b->socks[c->fd], SS_EDGE, 10);
+}
+
+/* Nobody tells of what comes to a descriptor that cannot be watched: it is tried again. */
+static void test_none_is_spared_that_cannot_be_watched(void)
+{
+    for (int failing = 1; failing <= 2; failing++) {
+        struct bench b;
+        bench_open(&b, "5r23");
+        adopt(&b, 23);
+        polling.recv_end = 'w';
+        polling.failing_watch = failing;
+        polling.failure = ENOSPC;
+        struct call *c = make_call(&b, failing == 1 ? "a" : "wa", 23, R);
+        c->act = receive_in_vain;
+        begin(c, 50);
+        run(&b);
+        CHECK(c->waiter.status == SS_ERROR && c->op.error.code == ENOSPC && polling.recvs == 1);
+        CHECK(!is_spared(&b.socks[23]));
+        bench_close(&b);
+    }
+}
+
 /* A receive on a Unix socket may end before what is there does. */
 static void test_none_is_spared_on_a_unix_socket(void)
 {
@@ -1608,6 +1633,7 @@ int main(void)
     RUN(test_one_that_cannot_be_watched_in_a_child_process);
     RUN(test_what_spares_a_receive);
     RUN(test_none_is_spared_outside_of_tasks);
+    RUN(test_none_is_spared_that_cannot_be_watched);
     RUN(test_none_is_spared_on_a_unix_socket);
     RUN(test_reports_and_spared_receives);
     RUN(test_one_receive_for_each_arrival);
