@@ -490,6 +490,16 @@ enum ss_status os_next_length(int fd, int flags, size_t *len, struct ss_error *e
     return transferred(n, len, err);
 }
 
+void os_drop_report(int fd)
+{
+#ifdef MSG_ERRQUEUE /* Linux */
+    struct msghdr msg = { .msg_iovlen = 0 };
+    recvmsg(fd, &msg, MSG_ERRQUEUE | MSG_DONTWAIT);
+#else
+    (void)fd;
+#endif
+}
+
 bool os_has_input(int fd)
 {
     struct pollfd pfd = { .fd = fd, .events = POLLIN };

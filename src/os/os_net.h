@@ -86,6 +86,10 @@ int os_unsent(int fd, int code);
 /* The length of the datagram that is received next, which stays where it is. SS_OK | SS_WANT | SS_ERROR. */
 enum ss_status os_next_length(int fd, int flags, size_t *len, struct ss_error *err);
 
+/* Takes the first entry out of the error queue of a socket over IP: for as long as there is one, poll(2) reports an error, also
+ * after that was told (ip(7), IP_RECVERR; the kernel's networking/timestamping.rst). The error of the next one is pending then. */
+void os_drop_report(int fd);
+
 /* Whether something to receive is there. */
 bool os_has_input(int fd);
 

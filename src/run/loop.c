@@ -336,7 +336,7 @@ static void begin(struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
     w->stands = !op->step;
     w->status = SS_WANT;
     op->deadline_ns = deadline_ns;
-    w->over = false;
+    w->over = w->troubled = false;
 }
 
 void ss_loop_wait(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
@@ -365,6 +365,13 @@ void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w)
     w->status = SS_OK;
 }
 
+static void drop_report(const struct ss_loop *loop, const struct ss_waiter *w)
+{
+    const struct ss_sock *s = w->op->wants ? NULL : ss_env_find(loop->env, w->op->want.fd);
+    if (s)
+        ss_sock_drop_report(s);
+}
+
 /* One without a step has waited for the turn, and got nothing else. */
 static void step(struct ss_loop *loop, struct ss_waiter *w)
 {
@@ -376,6 +383,9 @@ static void step(struct ss_loop *loop, struct ss_waiter *w)
         loop->stepping = NULL;
         w->op->due = false;
     }
+    if (st == SS_WANT && w->troubled)
+        drop_report(loop, w);
+    w->troubled = false;
     if (st == SS_WANT && !w->over)
         go_on(loop, w);
     else
@@ -452,8 +462,10 @@ static void take_event(struct ss_loop *loop, const struct os_event *event)
     }
     for (struct ss_watch *watch = (size_t)event->fd < loop->nfds ? loop->by_fd[event->fd] : NULL; watch;
          watch = watch->next)
-        if (event->found & (watch->events | OS_TROUBLE | OS_NOT_OPEN))
+        if (event->found & (watch->events | OS_TROUBLE | OS_NOT_OPEN)) {
+            watch->waiter->troubled = !(event->found & watch->events);
             again(loop, watch->waiter);
+        }
 }
 
 /* Its deadline or its operation's time has come. What is to be stepped in this turn is stepped before it is given up. */
