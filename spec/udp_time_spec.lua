@@ -163,7 +163,7 @@ describe("a wait on a socket that queues errors", function()
     local IP_RECVERR, IPV6_RECVERR, SO_TIMESTAMPING = 11, 25, 37
     local TIMESTAMPS = 2 + 16 + 128 -- of what is sent, by software, with a number
 
-    -- Five waits that time out; the processor has little to do meanwhile. Each is so short that nothing waits in the kernel.
+    -- Five waits that time out, too short to wait in the kernel; the processor has little to do meanwhile.
     local function wait_idly(f)
         local began = os.clock()
         for _ = 1, 5 do
