@@ -213,14 +213,14 @@ bool os_splits_sent(int fd)
 #endif
 }
 
-/* A datagram longer than the path takes in one piece, or a device without checksums (udp_send_skb in the kernel). */
+/* A datagram longer than the path takes in one piece, or a device without checksums (udp_send_skb in the kernel). EOPNOTSUPP is
+ * none of its answers: that has come from the network, and is not said again. */
 bool os_is_refused_split(const struct ss_error *err)
 {
     switch (err->code) {
     case EINVAL:
     case EIO:
     case EMSGSIZE:
-    case EOPNOTSUPP:
         return true;
     default:
         return false;

@@ -1,4 +1,5 @@
 #include "os/os_net.h"
+#include "os/os_iface.h"
 #include "os/os_poll.h"
 #include "os/os_refused.h"
 
@@ -185,6 +186,19 @@ enum ss_status os_describe(int fd, struct os_kind *kind, struct ss_error *err)
 
 /* Connecting and naming */
 
+#ifdef __linux__
+const bool os_polls_room = true;
+#else
+const bool os_polls_room = false;
+#endif
+
+static bool is_unix(int fd)
+{
+    struct ss_addr name;
+    struct ss_error ignored;
+    return os_local(fd, &name, &ignored) == SS_OK && name.sa.any.sa_family == AF_UNIX;
+}
+
 static bool has_no_port(int fd)
 {
     struct ss_addr name;
@@ -203,6 +217,8 @@ static bool has_no_port(int fd)
 
 int os_unsent(int fd, int code)
 {
+    if (code == ENOBUFS && !os_polls_room && is_unix(fd))
+        return EAGAIN;
     return would_wait(code) && has_no_port(fd) ? EADDRNOTAVAIL : code;
 }
 
@@ -507,12 +523,39 @@ bool os_has_input(int fd)
     return os_poll_now(&pfd, &ignored) != SS_TIMEOUT;
 }
 
-enum ss_status os_group(int fd, bool join, const struct ss_addr *group, uint32_t iface, struct ss_error *err)
+/* Groups */
+
+#ifndef OS_PLAIN_GROUPS
+static int change_group(int fd, bool join, const struct ss_addr *group, uint32_t iface)
 {
     struct group_req req;
     memset(&req, 0, sizeof req);
     req.gr_interface = iface;
     memcpy(&req.gr_group, &group->sa, group->len);
     int level = group->sa.any.sa_family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
-    return result(setsockopt(fd, level, join ? MCAST_JOIN_GROUP : MCAST_LEAVE_GROUP, &req, sizeof req), err);
+    return setsockopt(fd, level, join ? MCAST_JOIN_GROUP : MCAST_LEAVE_GROUP, &req, sizeof req);
+}
+#else /* the options of each family (RFC 1112, RFC 3493 section 5.2) */
+static int change_group6(int fd, bool join, const struct ss_addr *group, uint32_t iface)
+{
+    struct ipv6_mreq req = { .ipv6mr_multiaddr = group->sa.in6.sin6_addr, .ipv6mr_interface = iface };
+    return setsockopt(fd, IPPROTO_IPV6, join ? IPV6_JOIN_GROUP : IPV6_LEAVE_GROUP, &req, sizeof req);
+}
+
+static int change_group(int fd, bool join, const struct ss_addr *group, uint32_t iface)
+{
+    struct ip_mreq req = { .imr_multiaddr = group->sa.in.sin_addr };
+    if (group->sa.any.sa_family == AF_INET6)
+        return change_group6(fd, join, group, iface);
+    if (iface != 0 && !os_iface_address(iface, &req.imr_interface)) {
+        errno = ENODEV;
+        return -1;
+    }
+    return setsockopt(fd, IPPROTO_IP, join ? IP_ADD_MEMBERSHIP : IP_DROP_MEMBERSHIP, &req, sizeof req);
+}
+#endif
+
+enum ss_status os_group(int fd, bool join, const struct ss_addr *group, uint32_t iface, struct ss_error *err)
+{
+    return result(change_group(fd, join, group, iface), err);
 }
