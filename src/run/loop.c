@@ -428,7 +428,7 @@ static void leave(struct ss_sock *s, bool closing)
         return;
     while ((w = other_watcher(loop, fd)) != NULL)
         fail(loop, w, &ss_not_open);
-    forget(loop, fd, closing);
+    forget(loop, fd, closing && !s->shared); /* what others have as well does not cease to exist */
 }
 
 static struct ss_waiter *waiter_for(const struct ss_loop *loop, const struct ss_op *op, int fd)

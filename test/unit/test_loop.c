@@ -884,7 +884,7 @@ static void check_status(const struct bench *b, int i, enum ss_status status)
 }
 
 /* Reader and writer are told so; who watches the descriptor without holding the socket, that it is none. */
-static void check_leaving(bool closing)
+static void check_leaving(bool closing, bool shared)
 {
     struct bench b;
     bench_open(&b, "");
@@ -893,8 +893,9 @@ static void check_leaving(bool closing)
     start(&b, "2o", 23, R, 60); /* as select does */
     start(&b, "2o", 22, RW, -1);
     start(&b, "wo", 24, R, -1);
+    b.socks[23].shared = shared;
     CHECK(ss_sock_release(&b.socks[23], closing) == 23);
-    CHECK(!fake_poll_now()->fds[23].known && polling.forgets == 1 && polling.closings == closing);
+    CHECK(!fake_poll_now()->fds[23].known && polling.forgets == 1 && polling.closings == (closing && !shared));
     CHECK(b.loop.nwatches == 1);
     turn(&b, 0);
     for (int i = 0; i < 4; i++) {
@@ -912,8 +913,10 @@ static void check_leaving(bool closing)
 
 static void test_leaving(void)
 {
-    check_leaving(true);
-    check_leaving(false);
+    for (int shared = 0; shared < 2; shared++) {
+        check_leaving(true, shared);
+        check_leaving(false, shared);
+    }
 }
 
 /* Whatever a call waits for at the time, it holds the socket. */
