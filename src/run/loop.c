@@ -336,7 +336,8 @@ static void begin(struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
     w->stands = !op->step;
     w->status = SS_WANT;
     op->deadline_ns = deadline_ns;
-    w->over = w->troubled = false;
+    w->over = false;
+    w->troubled = false;
 }
 
 void ss_loop_wait(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)

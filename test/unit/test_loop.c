@@ -696,10 +696,11 @@ static void test_ended_from_outside(void)
 }
 
 /* A call on descriptor 3 that has ended begins again on 4. */
-static struct call *start_again(struct bench *b, const char *ready, const char *script)
+static struct call *start_again(struct bench *b, const char *ready, double turn_ms, const char *script)
 {
     bench_open(b, ready);
     struct call *c = start(b, "wo", 3, R, 5);
+    fake.now_ns = fake_ms(turn_ms);
     run(b);
     c->script = script;
     c->fd = 4;
@@ -711,7 +712,7 @@ static struct call *start_again(struct bench *b, const char *ready, const char *
 static void test_again(void)
 {
     struct bench b;
-    struct call *c = start_again(&b, "3r3 20r4", "2o");
+    struct call *c = start_again(&b, "3r3 20r4", 0, "2o");
     turn(&b, 10); /* the first deadline passes */
     check_log(&b, "again", "0a 3a 3a=ok 3a");
     b.ended = 0;
@@ -729,7 +730,7 @@ static void test_again(void)
 static void test_again_after_the_last_moment(void)
 {
     struct bench b;
-    start_again(&b, "5r3 7r4 9r4", "wwo");
+    start_again(&b, "5r3 7r4 9r4", 5, "wwo");
     b.ended = 0;
     run(&b);
     check_log(&b, "again", "0a 5a 5a=ok 5a 7a 9a 9a=ok");

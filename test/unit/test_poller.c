@@ -925,6 +925,10 @@ static void check_closed_here_only(bool reused)
     struct seen seen = { 0 };
     open_stream(&gone);
     open_stream(&other);
+    for (int i = 0; i < 2 * AT_ONCE; i++) { /* of which nothing is left */
+        watch(p, other.fd, OS_CAN_READ, true);
+        os_poller_forget(p, other.fd, false);
+    }
     watch(p, gone.fd, OS_CAN_READ, false);
     settle(p, gone.fd);
     int elsewhere = good(dup(gone.fd));
