@@ -122,10 +122,12 @@ FLAGS_kqueue := -DSS_POLLER=2
 FLAGS_poll := -DSS_POLLER=3
 POLLERS := kqueue poll
 ifeq ($(shell uname -s),Linux)
-POLLERS += epoll
+POLLERS += epoll kqueue_pair
 FLAGS_kqueue += -Itest/kqueue
+FLAGS_kqueue_pair := $(FLAGS_kqueue) -DKQUEUE_WITHOUT_USER
 KQUEUE := $(UNIT_DIR)/obj/test/kqueue/kqueue.o
 FAKED_test_poller_kqueue := close
+FAKED_test_poller_kqueue_pair := close
 endif
 POLLER_TESTS := $(POLLERS:%=$(UNIT_DIR)/test_poller_%)
 UNIT_TESTS += $(POLLER_TESTS)
@@ -189,13 +191,16 @@ $(UNIT_DIR)/obj/%.o: %.c Makefile
 $(POLLER_TESTS): $(UNIT_DIR)/test_poller_%: $(UNIT_DIR)/obj/poller/%/test.o $(UNIT_DIR)/obj/poller/%/os.o \
 		$(filter-out $(UNIT_DIR)/obj/src/os/os_poller_%,$(UNIT_OBJECTS))
 	$(LINK_UNIT)
-$(UNIT_DIR)/test_poller_kqueue: $(KQUEUE)
+$(UNIT_DIR)/test_poller_kqueue $(UNIT_DIR)/test_poller_kqueue_pair: $(KQUEUE)
 $(UNIT_DIR)/obj/poller/%/test.o: test/unit/test_poller.c Makefile
 	@mkdir -p $(@D)
 	$(call COMPILE,-Itest/unit $(FLAGS_$*),$(UNIT_SAN))
 $(UNIT_DIR)/obj/poller/%/os.o: src/os/os_poller_%.c Makefile
 	@mkdir -p $(@D)
 	$(call COMPILE,$(FLAGS_$*),$(UNIT_SAN))
+$(UNIT_DIR)/obj/poller/%_pair/os.o: src/os/os_poller_%.c Makefile
+	@mkdir -p $(@D)
+	$(call COMPILE,$(FLAGS_$*_pair),$(UNIT_SAN))
 
 # The checks of a fuzz target end the program.
 $(REPLAYS): $(UNIT_DIR)/replay_%: $(UNIT_DIR)/obj/test/fuzz/fuzz_%.o $(UNIT_DIR)/obj/replay/%.o \

@@ -818,7 +818,8 @@ local both = {
                 Sets an [option](#options), by name or, for any other integer option of the system, by its two
                 numbers. On a socket that is not open the value is noted and applied when the descriptor is
                 made; if the system refuses it then, that call fails. Only its type is checked until then. Set options
-                outlive `close`.]],
+                outlive `close`. What an option such as Linux's `IP_RECVERR` or `SO_TIMESTAMPING` puts into the error
+                queue is for who reads the descriptor by other means: a call that would wait in vain for it drops it.]],
             takes = {
                 option,
                 {
@@ -1220,12 +1221,15 @@ api.iterator = {
 
 -- ---- datagrams -------------------------------------------------------------------------------------
 
+local no_port = { "EADDRNOTAVAIL", "the socket has no port, and none is free" }
+
 local sending = {
     timeout,
     { "ERROR_TOOBIG", "the datagram is too long for the protocol; nothing was sent" },
     { "ERROR_REFUSED", "an earlier datagram was refused: nobody has that port" },
     { "ERROR_UNREACHABLE", "there is no way to there" },
     { "ERROR_ACCESS", "a broadcast address without `OPT_BROADCAST`" },
+    no_port,
 }
 
 local size = {
@@ -1292,7 +1296,7 @@ local udp = {
                 { { "ERROR_UNREACHABLE", "there is no way to there" } },
                 { { "ERROR_REFUSED", "a path that no socket is bound to any more" } },
                 { { "ENOENT", "there is no such path" }, { "ENAMETOOLONG", "the path is too long" } },
-                { { "EAFNOSUPPORT", "a bound socket and an address of another family" } },
+                { { "EAFNOSUPPORT", "a bound socket and an address of another family" }, no_port },
                 { { "ERROR_TIMEOUT", "the look-up of a name took longer than the timeout" } }
             ),
             raises = "a malformed address; a port out of range",

@@ -108,6 +108,27 @@ describe("after a fork", function()
         b:close()
     end)
 
+    -- The parent has registered what the child goes on with, and can't take that back once it has closed its own.
+    it("the child goes on with a socket that the parent has closed, and does not wake the parent", function()
+        local a, b = socket.pair()
+        local reader = spawn(a.read, a, 1)
+        tasks.settle()
+        local wait = fork(function()
+            local near, far, began = a:fileno(), b:fileno(), os.clock()
+            repeat
+                assert(sys.send(far, "x", 5))
+                assert(sys.read(near, 1, 5) == "x")
+            until os.clock() - began > 0.4
+        end)
+        a:close()
+        t.fails(socket.ERROR_CLOSED, "", join(reader))
+        local began = os.clock()
+        socket.sleep(0.3)
+        assert.is_true(os.clock() - began < 0.03 * t.slow, "it is woken again and again")
+        wait()
+        b:close()
+    end)
+
     it("the child may close all sockets, and the parent's tasks still hear of theirs", function()
         local all = situation()
         local wait = fork(function()

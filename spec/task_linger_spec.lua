@@ -5,21 +5,45 @@ local tasks = require "support.tasks"
 
 local socket, sys = t.socket, t.sys
 
--- A connection over TCP, and more bytes on their way than its buffers take: `near` lingers, `far` has not read.
-local function unread(seconds)
-    local listener, near = socket.tcp(), socket.tcp()
+local function listening()
+    local listener = socket.tcp()
     assert(listener:bind("127.0.0.1", 0) and listener:listen())
-    assert(near:connect(listener:getsockname()))
-    local far = assert(listener:accept())
+    return listener
+end
+
+-- Both ends of a connection to it, which is closed.
+local function connect_to(listener)
+    local client = socket.tcp()
+    assert(client:connect(listener:getsockname()))
+    local accepted = assert(listener:accept())
     listener:close()
-    assert(near:setopt(socket.OPT_LINGER, seconds))
+    return client, accepted
+end
+
+-- More bytes on their way than the buffers take; their number.
+local function fill(near)
     near:settimeout(0)
     local sent = 0
     repeat
         local n, _, part = near:write(t.much)
         sent = sent + (n or part or 0)
     until not n
-    return near, far, sent
+    return sent
+end
+
+-- A connection over TCP: `near` lingers, `far` has not read.
+local function unread(seconds)
+    local near, far = connect_to(listening())
+    assert(near:setopt(socket.OPT_LINGER, seconds))
+    return near, far, fill(near)
+end
+
+-- The same; `near` was accepted by a listener that has the option, and it was handed down.
+local function unread_by_accepted(seconds)
+    local listener = listening()
+    assert(listener:setopt(socket.OPT_LINGER, seconds))
+    local far, near = connect_to(listener)
+    return near, far, fill(near)
 end
 
 local function is_open(fd)
@@ -34,31 +58,64 @@ end
 describe("close with OPT_LINGER", function()
     tasks.guard()
 
-    tasks.everywhere("lets others run, and ends when the time is over", function()
-        local ticks = tasks.ticker()
-        local near, far = unread(1)
-        local fd, before = near:fileno(), ticks.n
-        t.takes(0.9, near.close, near)
-        assert.is_true(ticks.n - before > 20, "the others have stood still")
-        assert.is_true(ticks.longest < 0.5 * t.slow, "the others have stood still")
-        assert.is_false(is_open(fd))
-        assert.equal(-1, near:fileno())
+    for name, make in pairs { [""] = unread, ["of an accepted socket, from its listener, "] = unread_by_accepted } do
+        tasks.everywhere(name .. "lets others run, and ends when the time is over", function()
+            local ticks = tasks.ticker()
+            local near, far = make(1)
+            local fd, before = near:fileno(), ticks.n
+            assert.equal(1, near:getopt(socket.OPT_LINGER))
+            t.takes(0.9, near.close, near)
+            assert.is_true(ticks.n - before > 20, "the others have stood still")
+            assert.is_true(ticks.longest < 0.5 * t.slow, "the others have stood still")
+            assert.is_false(is_open(fd))
+            assert.equal(-1, near:fileno())
+            far:close()
+            ticks.task:cancel()
+        end)
+
+        it(name .. "is 1 when the peer has taken all, and all has arrived", function()
+            local near, far, sent = make(30)
+            local closing = tasks.spawn(near.close, near)
+            tasks.settle()
+            assert.equal("waiting", closing:status())
+            local got = 0
+            repeat
+                local data = far:readsome(65536)
+                got = got + (data and #data or 0)
+            until not data
+            assert.equal(1, (tasks.join(closing)))
+            assert.equal(sent, got)
+            far:close()
+        end)
+
+        it(name .. "does not make the collector wait for a handle that is lost", function()
+            local near, far = make(5)
+            tasks.spawn(socket.sleep, 0.01)
+            assert.is_true(near:fileno() > 0)
+            near = nil -- luacheck: ignore
+            t.deadline(1, t.collect)
+            far:close()
+        end)
+    end
+
+    it("of an accepted socket is that of the listener, as long as nobody changes it", function()
+        local listener = listening()
+        assert(listener:setopt(socket.OPT_LINGER, 30))
+        local far, near = connect_to(listener)
+        fill(near)
+        assert(near:setopt(socket.OPT_LINGER, false))
+        tasks.spawn(socket.sleep, 0.01)
+        t.deadline(1, near.close, near)
         far:close()
-        ticks.task:cancel()
     end)
 
-    it("is 1 when the peer has taken all, and all has arrived", function()
-        local near, far, sent = unread(30)
-        local closing = tasks.spawn(near.close, near)
-        tasks.settle()
-        assert.equal("waiting", closing:status())
-        local got = 0
-        repeat
-            local data = far:readsome(65536)
-            got = got + (data and #data or 0)
-        until not data
-        assert.equal(1, (tasks.join(closing)))
-        assert.equal(sent, got)
+    it("of 0 on a listener resets what it has accepted", function()
+        local listener = listening()
+        assert(listener:setopt(socket.OPT_LINGER, 0))
+        local far, near = connect_to(listener)
+        tasks.spawn(socket.sleep, 0.01)
+        assert.equal(1, near:close())
+        t.fails(socket.ERROR_RESET, "", far:read(1))
         far:close()
     end)
 
@@ -131,14 +188,5 @@ describe("close with OPT_LINGER", function()
             assert.same({ "exit", 0 }, { sys.wait(pid, 20 * t.slow) })
             check_untouched(near, far)
         end
-    end)
-
-    it("does not make the collector wait for a handle that is lost", function()
-        local near, far = unread(5)
-        tasks.spawn(socket.sleep, 0.01)
-        assert.is_true(near:fileno() > 0)
-        near = nil -- luacheck: ignore
-        t.deadline(1, t.collect)
-        far:close()
     end)
 end)

@@ -1453,6 +1453,36 @@ end)
 describe("nobody starves", function()
     tasks.guard()
 
+    -- More than one wait of the poller tells of, while somebody keeps the thread until all deadlines are over.
+    it("and what has come before a deadline is not told that it is over, however much has", function()
+        local soft, hard = sys.nofile()
+        local want = t.fds() + 2 * 600 + 50
+        if want > soft and (want > hard or not sys.nofile(want)) then
+            return pending("not permitted: descriptors are limited to " .. hard)
+        end
+        local readers, others = {}, {}
+        for i = 1, 600 do
+            local a, b = socket.pair()
+            a:settimeout(0.5 * t.slow)
+            others[i] = { a, b }
+            readers[i] = tasks.spawn(a.read, a, 1)
+        end
+        tasks.settle()
+        for i = 1, #others do
+            assert(sys.send(others[i][2]:fileno(), "x", 5))
+        end
+        local began = t.now()
+        repeat
+            local waited = t.now() - began
+        until waited > 0.55 * t.slow
+        for i, reader in ipairs(readers) do
+            assert.equal("x", (tasks.join(reader)))
+            others[i][1]:close()
+            others[i][2]:close()
+        end
+        sys.nofile(soft)
+    end)
+
     local function flood_by_reading(stopped)
         local a, b = socket.pair()
         local chunk = ("x"):rep(8192)

@@ -155,3 +155,61 @@ describe("close while nothing waits", function()
         end
     end)
 end)
+
+-- What stands in a socket's error queue makes poll(2) report an error for as long as it stands there.
+describe("a wait on a socket that queues errors", function()
+    t.guard()
+
+    local IP_RECVERR, IPV6_RECVERR, SO_TIMESTAMPING = 11, 25, 37
+    local TIMESTAMPS = 2 + 16 + 128 -- of what is sent, by software, with a number
+
+    -- Five waits that time out, too short to wait in the kernel; the processor has little to do meanwhile.
+    local function wait_idly(f)
+        local began = os.clock()
+        for _ = 1, 5 do
+            f()
+        end
+        assert.is_true(os.clock() - began < 0.2, "it spins")
+    end
+
+    for host, option in pairs { ["127.0.0.1"] = { 0, IP_RECVERR }, ["::1"] = { 41, IPV6_RECVERR } } do
+        for name, wait in pairs(waits) do
+            it("is one, in " .. name .. " of refusals from " .. host, function()
+                local u, gone = socket.udp(), socket.udp()
+                assert(gone:bind(host, 0))
+                assert(u:connect(gone:getsockname()))
+                gone:close()
+                assert(u:setopt(option[1], option[2], 1))
+                u:settimeout(2)
+                for _ = 1, 3 do
+                    u:send "refused" -- or is told of the one before
+                end
+                t.fails(socket.ERROR_REFUSED, nil, wait(u))
+                u:settimeout(0.09)
+                wait_idly(function()
+                    local data, err = wait(u)
+                    assert.is_nil(data)
+                    assert.is_truthy(err == TIMEOUT or err == socket.ERROR_REFUSED)
+                end)
+                t.fails(TIMEOUT, nil, wait(u))
+                u:close()
+            end)
+        end
+    end
+
+    it("is one, after what it has sent got a timestamp", function()
+        local s, other = t.connected()
+        assert(s:setopt(sys.SOL_SOCKET, SO_TIMESTAMPING, TIMESTAMPS))
+        s:settimeout(0.09)
+        for _ = 1, 10 do
+            assert(s:write "data")
+        end
+        wait_idly(function()
+            t.fails(TIMEOUT, "", s:read(1))
+        end)
+        assert(other:write "answer")
+        assert.equal("answer", s:read(6))
+        s:close()
+        other:close()
+    end)
+end)

@@ -197,7 +197,9 @@ function socket:gettimeout() end
 
 ---Sets an option, by name or, for any other integer option of the system, by its two numbers. On a socket
 ---that is not open the value is noted and applied when the descriptor is made; if the system refuses it then,
----that call fails. Only its type is checked until then. Set options outlive `close`.
+---that call fails. Only its type is checked until then. Set options outlive `close`. What an option such as
+---Linux's `IP_RECVERR` or `SO_TIMESTAMPING` puts into the error queue is for who reads the descriptor by
+---other means: a call that would wait in vain for it drops it.
 ---@param opt ssocket.option one of the `OPT_` constants; with `level` an integer
 ---@param value boolean|integer flags take booleans, the others integers, `OPT_LINGER` an integer or `false`
 ---@return true? ok # set

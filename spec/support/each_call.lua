@@ -69,9 +69,11 @@ local REFUSED = "when a newer call is refused: test/unit/test_refused.c"
 local UNMET = {
     ["close os_lookup_drop"] = { 3, "when the Lua state ends, and in a child process" },
     ["close os_lookup_start"] = { 2, A_SECOND },
-    ["close has_wake"] = { 2, A_SECOND },
-    ["close os_poller_close.part.0"] = { 3, AT_THE_END },
+    ["close has_outer"] = { 3, A_SECOND },
+    ["close os_poller_close.part.0"] = { 4, AT_THE_END },
+    ["close os_poller_wait"] = { 1, A_SECOND },
     ["getpeername os_is_delivered"] = { 1, "a reset while a socket lingers: spec/task_linger_spec.lua" },
+    ["getsockname has_no_port"] = { 1, A_SECOND },
     ["poll os_poll"] = { 1, REFUSED },
     ["recv is_refused"] = { 1, REFUSED },
     ["recv os_next_length"] = { 1, REFUSED },
@@ -108,13 +110,18 @@ local function text_of(a, b, c)
     return type(b) == "string" and b or type(c) == "string" and c or tostring(a)
 end
 
+-- From a socket that has no port yet EAGAIN means that none is free (os_unsent).
+local function says_no_port(name, err)
+    return code == E.EAGAIN and name == "sendto" and err:find(sys.strerror(E.EADDRNOTAVAIL), 1, true)
+end
+
 -- Those that look wrong only because the error is not told by the call that met it.
 local function check_told(name, err)
     if told then
         error(("%s fails again: %s"):format(name, err), 0)
     elseif sky.fired() == 0 then
         error(("%s fails by itself: %s"):format(name, err), 0)
-    elseif not err:find(texts_of(code), 1, true) then
+    elseif not err:find(texts_of(code), 1, true) and not says_no_port(name, err) then
         error(("%s says '%s', not '%s'"):format(name, err, texts_of(code)), 0)
     end
     told = true
@@ -373,6 +380,29 @@ function programs.task_select()
     join(tasks[1])
     join(tasks[2])
     close(try("fromfd", socket.fromfd, fd), b)
+end
+
+-- What was registered and is closed goes on elsewhere, and what comes there is reported, until there is another poller.
+function programs.task_strays()
+    local a, b = try("pair", socket.pair)
+    local c, d = timed(try("pair", socket.pair))
+    local loop = try("loop", socket.loop)
+    try("pollfd", loop.pollfd, loop)
+    local reader = try("spawn", socket.spawn, function()
+        expect("x", read(c, 1))
+    end)
+    try("spawn", socket.spawn, a.read, a, 1)
+    try("sleep", socket.sleep, 0.001)
+    local copy = sys.dup(a:fileno())
+    close(a)
+    for _ = 1, 5 do
+        write(b, "x")
+        try("sleep", socket.sleep, 0.001)
+    end
+    write(d, "x")
+    join(reader)
+    sys.close(copy)
+    close(b, c, d)
 end
 
 function programs.task_lookup()

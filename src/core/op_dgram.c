@@ -209,7 +209,8 @@ enum ss_status ss_dgram_want_room(struct ss_op *op, const struct ss_sock *sock, 
 {
     enum { RETRY_MS = 1 };
     ss_op_want(op, SS_WRITABLE);
-    if (sock->family == AF_UNIX && to_somebody) { /* poll(2) knows nothing of the receiver's queue */
+    if (sock->family == AF_UNIX &&
+        (to_somebody || !os_polls_room)) { /* poll(2) knows nothing of the receiver's queue */
         op->want.events = 0;
         op->after_ms = RETRY_MS;
     }

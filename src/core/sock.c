@@ -167,6 +167,12 @@ enum ss_status ss_sock_mode(struct ss_sock *s, bool nonblock, struct ss_error *e
     return st;
 }
 
+void ss_sock_drop_report(const struct ss_sock *s)
+{
+    if (s->io.fd >= 0 && s->family != AF_UNIX)
+        os_drop_report(s->io.fd);
+}
+
 int ss_sock_release(struct ss_sock *s, bool closing)
 {
     int fd = s->io.fd;

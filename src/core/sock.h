@@ -79,6 +79,10 @@ struct ss_sock {
 
 void ss_sock_init(struct ss_sock *s, struct ss_env *env, int type);
 
+/* What a call wants was not there, and yet it is told of an error without end, if that waits where nobody looks (os_drop_report). A
+ * Unix socket has no such place. */
+void ss_sock_drop_report(const struct ss_sock *s);
+
 /* A new descriptor with the kept options, that is not the socket's yet. */
 enum ss_status ss_sock_make(const struct ss_sock *s, int family, bool nonblock, int *fd, struct ss_error *err);
 

@@ -33,3 +33,27 @@ void os_iface_name(uint32_t index, char *text, size_t size)
     else
         snprintf(text, size, "%" PRIu32, index);
 }
+
+#ifdef OS_PLAIN_GROUPS
+#include <ifaddrs.h> /* getifaddrs */
+
+static bool is_of(const struct ifaddrs *item, const char *name)
+{
+    return item->ifa_addr && item->ifa_addr->sa_family == AF_INET && strcmp(item->ifa_name, name) == 0;
+}
+
+bool os_iface_address(uint32_t index, struct in_addr *addr)
+{
+    char name[IF_NAMESIZE];
+    struct ifaddrs *all;
+    if (!if_indextoname(index, name) || getifaddrs(&all) == -1)
+        return false;
+    const struct ifaddrs *item = all;
+    while (item && !is_of(item, name))
+        item = item->ifa_next;
+    if (item)
+        *addr = ((const struct sockaddr_in *)(const void *)item->ifa_addr)->sin_addr;
+    freeifaddrs(all);
+    return item != NULL;
+}
+#endif

@@ -113,14 +113,13 @@ static bool is_no_failure(int code)
 
 /* The result of a call that says how many messages went through. An interrupted call had not begun: once one has
  * gone through, the number comes back instead. */
-static enum ss_status result(int value, size_t *count, struct ss_error *err)
+static enum ss_status result(int value, int code, size_t *count, struct ss_error *err)
 {
     if (value > 0) {
         *count = (size_t)value;
         return SS_OK;
     }
-    int code = value == 0 ? EAGAIN : errno;
-    if (is_no_failure(code))
+    if (value == 0 || is_no_failure(code))
         return SS_WANT;
     *err = (struct ss_error){ SS_SYSTEM, code };
     return SS_ERROR;
@@ -157,7 +156,8 @@ enum ss_status os_recv_many(int fd, struct os_batch *batch, int flags, size_t *g
         hdr->msg_controllen = sizeof controls[i].room;
     }
     batch->late = 0;
-    enum ss_status st = result(receive(fd, msgs, batch->n, flags & OS_DONTWAIT, &batch->late), got, err);
+    int received = receive(fd, msgs, batch->n, flags & OS_DONTWAIT, &batch->late);
+    enum ss_status st = result(received, errno, got, err);
     if (batch->late != 0 && is_no_failure(batch->late))
         batch->late = 0;
     return st;
@@ -213,14 +213,14 @@ bool os_splits_sent(int fd)
 #endif
 }
 
-/* A datagram longer than the path takes in one piece, or a device without checksums (udp_send_skb in the kernel). */
+/* A datagram longer than the path takes in one piece, or a device without checksums (udp_send_skb in the kernel). EOPNOTSUPP is
+ * none of its answers: that has come from the network, and is not said again. */
 bool os_is_refused_split(const struct ss_error *err)
 {
     switch (err->code) {
     case EINVAL:
     case EIO:
     case EMSGSIZE:
-    case EOPNOTSUPP:
         return true;
     default:
         return false;
@@ -276,7 +276,8 @@ enum ss_status os_send_many(int fd, struct os_batch *batch, const struct iovec *
         i += run;
     }
     size_t through = 0;
-    enum ss_status st = result(transmit(fd, msgs, used, flags & OS_DONTWAIT), &through, err);
+    int done = transmit(fd, msgs, used, flags & OS_DONTWAIT);
+    enum ss_status st = result(done, done == -1 ? os_unsent(fd, errno) : 0, &through, err);
     for (size_t i = 0; i < through; i++)
         *sent += (size_t)msgs[i].msg_hdr.msg_iovlen;
     return st;

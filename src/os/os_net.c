@@ -1,4 +1,5 @@
 #include "os/os_net.h"
+#include "os/os_iface.h"
 #include "os/os_poll.h"
 #include "os/os_refused.h"
 
@@ -182,6 +183,42 @@ enum ss_status os_describe(int fd, struct os_kind *kind, struct ss_error *err)
 
 /* Connecting and naming */
 
+#ifdef __linux__
+const bool os_polls_room = true;
+#else
+const bool os_polls_room = false;
+#endif
+
+static bool is_unix(int fd)
+{
+    struct ss_addr name;
+    struct ss_error ignored;
+    return os_local(fd, &name, &ignored) == SS_OK && name.sa.any.sa_family == AF_UNIX;
+}
+
+static bool has_no_port(int fd)
+{
+    struct ss_addr name;
+    struct ss_error ignored;
+    if (os_local(fd, &name, &ignored) != SS_OK)
+        return false;
+    switch (name.sa.any.sa_family) {
+    case AF_INET:
+        return name.sa.in.sin_port == 0;
+    case AF_INET6:
+        return name.sa.in6.sin6_port == 0;
+    default:
+        return false;
+    }
+}
+
+int os_unsent(int fd, int code)
+{
+    if (code == ENOBUFS && !os_polls_room && is_unix(fd))
+        return EAGAIN;
+    return would_wait(code) && has_no_port(fd) ? EADDRNOTAVAIL : code;
+}
+
 enum ss_status os_connect(int fd, const struct ss_addr *addr, bool *later, struct ss_error *err)
 {
     *later = false;
@@ -193,7 +230,7 @@ enum ss_status os_connect(int fd, const struct ss_addr *addr, bool *later, struc
     /* Any other, interrupted, goes on by itself (POSIX, connect(), EINTR). EALREADY: called again meanwhile. */
     if (*later || code == EINPROGRESS || code == EINTR || code == EALREADY)
         return SS_WANT;
-    return fail(err, code);
+    return fail(err, os_unsent(fd, code));
 }
 
 enum ss_status os_connected(int fd, struct ss_error *err)
@@ -331,14 +368,17 @@ static bool again(ssize_t value, int flags)
     return value == -1 && errno == EINTR && (flags & OS_DONTWAIT);
 }
 
+static enum ss_status unfinished(int code, struct ss_error *err)
+{
+    return would_wait(code) || code == EINTR ? SS_WANT : fail(err, code);
+}
+
 static enum ss_status transferred(ssize_t value, size_t *count, struct ss_error *err)
 {
-    if (value >= 0) {
-        *count = (size_t)value;
-        return SS_OK;
-    }
-    int code = errno;
-    return would_wait(code) || code == EINTR ? SS_WANT : fail(err, code);
+    if (value < 0)
+        return unfinished(errno, err);
+    *count = (size_t)value;
+    return SS_OK;
 }
 
 enum ss_status os_recv(int fd, void *buf, size_t len, int flags, size_t *got, struct ss_error *err)
@@ -428,11 +468,10 @@ enum ss_status os_recvfrom(int fd, void *buf, size_t len, int flags, struct ss_a
 enum ss_status os_sendto(int fd, const void *buf, size_t len, int flags, const struct ss_addr *to, struct ss_error *err)
 {
     ssize_t n;
-    size_t sent;
     do
         n = sendto(fd, buf, len, native(flags) | MSG_NOSIGNAL, to ? &to->sa.any : NULL, to ? to->len : 0);
     while (again(n, flags));
-    return transferred(n, &sent, err);
+    return n == -1 ? unfinished(os_unsent(fd, errno), err) : SS_OK;
 }
 
 /* Where MSG_TRUNC does not tell it: no datagram is longer there. */
@@ -464,6 +503,16 @@ enum ss_status os_next_length(int fd, int flags, size_t *len, struct ss_error *e
     return transferred(n, len, err);
 }
 
+void os_drop_report(int fd)
+{
+#ifdef MSG_ERRQUEUE /* Linux */
+    struct msghdr msg = { .msg_iovlen = 0 };
+    recvmsg(fd, &msg, MSG_ERRQUEUE | MSG_DONTWAIT);
+#else
+    (void)fd;
+#endif
+}
+
 bool os_has_input(int fd)
 {
     struct pollfd pfd = { .fd = fd, .events = POLLIN };
@@ -471,12 +520,39 @@ bool os_has_input(int fd)
     return os_poll_now(&pfd, &ignored) != SS_TIMEOUT;
 }
 
-enum ss_status os_group(int fd, bool join, const struct ss_addr *group, uint32_t iface, struct ss_error *err)
+/* Groups */
+
+#ifndef OS_PLAIN_GROUPS
+static int change_group(int fd, bool join, const struct ss_addr *group, uint32_t iface)
 {
     struct group_req req;
     memset(&req, 0, sizeof req);
     req.gr_interface = iface;
     memcpy(&req.gr_group, &group->sa, group->len);
     int level = group->sa.any.sa_family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
-    return result(setsockopt(fd, level, join ? MCAST_JOIN_GROUP : MCAST_LEAVE_GROUP, &req, sizeof req), err);
+    return setsockopt(fd, level, join ? MCAST_JOIN_GROUP : MCAST_LEAVE_GROUP, &req, sizeof req);
+}
+#else /* the options of each family (RFC 1112, RFC 3493 section 5.2) */
+static int change_group6(int fd, bool join, const struct ss_addr *group, uint32_t iface)
+{
+    struct ipv6_mreq req = { .ipv6mr_multiaddr = group->sa.in6.sin6_addr, .ipv6mr_interface = iface };
+    return setsockopt(fd, IPPROTO_IPV6, join ? IPV6_JOIN_GROUP : IPV6_LEAVE_GROUP, &req, sizeof req);
+}
+
+static int change_group(int fd, bool join, const struct ss_addr *group, uint32_t iface)
+{
+    struct ip_mreq req = { .imr_multiaddr = group->sa.in.sin_addr };
+    if (group->sa.any.sa_family == AF_INET6)
+        return change_group6(fd, join, group, iface);
+    if (iface != 0 && !os_iface_address(iface, &req.imr_interface)) {
+        errno = ENODEV;
+        return -1;
+    }
+    return setsockopt(fd, IPPROTO_IP, join ? IP_ADD_MEMBERSHIP : IP_DROP_MEMBERSHIP, &req, sizeof req);
+}
+#endif
+
+enum ss_status os_group(int fd, bool join, const struct ss_addr *group, uint32_t iface, struct ss_error *err)
+{
+    return result(change_group(fd, join, group, iface), err);
 }

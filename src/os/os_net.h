@@ -79,8 +79,21 @@ enum ss_status os_recvfrom(int fd, void *buf, size_t len, int flags, struct ss_a
 enum ss_status os_sendto(int fd, const void *buf, size_t len, int flags, const struct ss_addr *to,
                          struct ss_error *err);
 
+/* Why a call that sends or connects has failed with `code`. A socket over IP gets its port then, and Linux says EAGAIN when none
+ * is free: there is nothing to wait for, and it is EADDRNOTAVAIL, as connect(2) says of a stream. To a full queue of a Unix
+ * datagram socket the BSDs and macOS say ENOBUFS: that is EAGAIN. */
+int os_unsent(int fd, int code);
+
+/* Whether poll(2) knows of the room that the peer of a Unix datagram socket has: on Linux it does, elsewhere of our own buffer
+ * only, through which nothing goes. */
+extern const bool os_polls_room;
+
 /* The length of the datagram that is received next, which stays where it is. SS_OK | SS_WANT | SS_ERROR. */
 enum ss_status os_next_length(int fd, int flags, size_t *len, struct ss_error *err);
+
+/* Takes the first entry out of the error queue of a socket over IP: for as long as there is one, poll(2) reports an error, also
+ * after that was told (ip(7), IP_RECVERR; the kernel's networking/timestamping.rst). The error of the next one is pending then. */
+void os_drop_report(int fd);
 
 /* Whether something to receive is there. */
 bool os_has_input(int fd);

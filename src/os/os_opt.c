@@ -13,6 +13,12 @@
 #define TCP_KEEPIDLE TCP_KEEPALIVE /* macOS: the same in seconds */
 #endif
 
+#ifdef SO_LINGER_SEC /* macOS: in seconds, where SO_LINGER counts ticks */
+#define LINGER SO_LINGER_SEC
+#else
+#define LINGER SO_LINGER
+#endif
+
 const struct os_opt os_opts[] = {
     { "OPT_TCP_NODELAY", "tcp_nodelay", OS_OPT_FLAG, OS_OPT_STREAM, IPPROTO_TCP, TCP_NODELAY, 0, 0 },
     { "OPT_TCP_KEEPALIVE", "tcp_keepalive", OS_OPT_FLAG, OS_OPT_STREAM, SOL_SOCKET, SO_KEEPALIVE, 0, 0 },
@@ -23,7 +29,7 @@ const struct os_opt os_opts[] = {
     { "OPT_IPV6_V6ONLY", "ipv6_v6only", OS_OPT_FLAG, BOTH, IPPROTO_IPV6, IPV6_V6ONLY, 0, 0 },
     { "OPT_RCVBUF", "rcvbuf", OS_OPT_INT, BOTH, SOL_SOCKET, SO_RCVBUF, 0, 0 },
     { "OPT_SNDBUF", "sndbuf", OS_OPT_INT, BOTH, SOL_SOCKET, SO_SNDBUF, 0, 0 },
-    { "OPT_LINGER", "linger", OS_OPT_LINGER, BOTH, SOL_SOCKET, SO_LINGER, 0, 0 },
+    { "OPT_LINGER", "linger", OS_OPT_LINGER, BOTH, SOL_SOCKET, LINGER, 0, 0 },
 #ifdef TCP_KEEPIDLE
     { "OPT_TCP_KEEPIDLE", "tcp_keepidle", OS_OPT_INT, OS_OPT_STREAM, IPPROTO_TCP, TCP_KEEPIDLE, 0, 0 },
 #endif
@@ -122,14 +128,14 @@ enum ss_status os_opt_get_raw(int fd, int level, int opt, int *value, struct ss_
 static enum ss_status set_linger(int fd, int seconds, struct ss_error *err)
 {
     struct linger linger = { .l_onoff = seconds >= 0, .l_linger = seconds < 0 ? 0 : seconds };
-    return result(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), err);
+    return result(setsockopt(fd, SOL_SOCKET, LINGER, &linger, sizeof linger), err);
 }
 
 static enum ss_status get_linger(int fd, int *seconds, struct ss_error *err)
 {
     struct linger linger = { 0 };
     socklen_t len = sizeof linger;
-    enum ss_status st = result(getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len), err);
+    enum ss_status st = result(getsockopt(fd, SOL_SOCKET, LINGER, &linger, &len), err);
     *seconds = linger.l_onoff ? linger.l_linger : -1;
     return st;
 }

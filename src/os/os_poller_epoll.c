@@ -18,11 +18,25 @@ const bool os_poller_is_edged = true;
 struct os_poller {
     struct ss_mem mem;
     int fd;
-    int wake[2];           /* what is readable, and what makes it so (the same for an eventfd); -1: not made yet */
-    bool is_awake;         /* it is readable */
-    bool no_pwait2;        /* a kernel before 5.11, or it is refused */
-    struct os_known known; /* registered and ours */
+    int outer;      /* for those who wait for this one: a poller that watches `fd` and wake[0]; -1: not made yet */
+    int wake[2];    /* what is readable, and what makes it so (the same for an eventfd); -1: not made yet */
+    bool is_awake;  /* it is readable */
+    bool no_pwait2; /* a kernel before 5.11, or it is refused */
+    struct os_known known; /* marks */
+    size_t registered;     /* how many are */
+    size_t strays;         /* reports of what is not, any more: its description goes on elsewhere */
 };
+
+/* The mark of a descriptor: whose it is while it is registered, and the number of that registration, which comes back with its
+ * reports. */
+enum { OURS = 1, FOREIGN = 2, WHOSE = OURS | FOREIGN, NEXT = WHOSE + 1 };
+
+static struct epoll_event event_for(int fd, unsigned char mark)
+{
+    struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET };
+    event.data.u64 = (uint64_t)mark << 32 | (uint32_t)fd;
+    return event;
+}
 
 static enum ss_status fail(struct ss_error *err, int code)
 {
@@ -46,7 +60,7 @@ enum ss_status os_poller_open(struct os_poller **poller, const struct ss_mem *me
     struct os_poller *p = ss_mem_resize(mem, NULL, 0, sizeof *p);
     if (!p)
         return fail(err, ENOMEM);
-    *p = (struct os_poller){ .mem = *mem, .fd = open_epoll(), .wake = { -1, -1 } };
+    *p = (struct os_poller){ .mem = *mem, .fd = open_epoll(), .outer = -1, .wake = { -1, -1 } };
     if (p->fd == -1) {
         int code = errno;
         ss_mem_free(mem, p, sizeof *p);
@@ -69,6 +83,8 @@ void os_poller_close(struct os_poller *p)
     if (!p)
         return;
     close(p->fd);
+    if (p->outer != -1)
+        close(p->outer);
     close_ends(p->wake);
     const struct ss_mem mem = p->mem;
     ss_mem_free(&mem, p->known.is, p->known.n);
@@ -84,27 +100,31 @@ void os_poller_abandon(struct os_poller *p)
 enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool foreign, struct ss_error *err)
 {
     (void)events;
-    struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET, .data.fd = fd };
     if (!os_known_has_room(&p->known, &p->mem, (size_t)fd))
         return fail(err, ENOMEM);
-    if (p->known.is[fd] && !foreign)
+    unsigned char *mark = &p->known.is[fd];
+    if ((*mark & WHOSE) == OURS && !foreign)
         return SS_OK;
+    const unsigned char next = (unsigned char)(((*mark & ~WHOSE) + NEXT) | (foreign ? FOREIGN : OURS));
+    struct epoll_event event = event_for(fd, next);
     int value = epoll_ctl(p->fd, EPOLL_CTL_ADD, fd, &event);
     if (value == -1 && errno == EEXIST) /* reports anew what is there */
         value = epoll_ctl(p->fd, EPOLL_CTL_MOD, fd, &event);
     if (value == -1)
         return fail(err, errno);
-    p->known.is[fd] = !foreign;
+    p->registered += (*mark & WHOSE) == 0;
+    *mark = next;
     return SS_OK;
 }
 
 /* What is closed leaves by itself (epoll(7), "Questions and answers" 6), or others have it as well, and then its reports
- * are not ours. */
+ * are strays. */
 void os_poller_forget(struct os_poller *p, int fd, bool closing)
 {
-    if ((size_t)fd >= p->known.n)
+    if ((size_t)fd >= p->known.n || (p->known.is[fd] & WHOSE) == 0)
         return;
-    p->known.is[fd] = false;
+    p->known.is[fd] &= (unsigned char)~WHOSE;
+    p->registered--;
     if (!closing)
         epoll_ctl(p->fd, EPOLL_CTL_DEL, fd, NULL);
 }
@@ -143,14 +163,65 @@ static void fall_asleep(struct os_poller *p)
         p->is_awake = read(p->wake[0], &count, sizeof count) == -1 && errno == EINTR;
 }
 
+static int fd_of(const struct epoll_event *e)
+{
+    return (int)(uint32_t)e->data.u64;
+}
+
+static bool is_stray(const struct os_poller *p, const struct epoll_event *e)
+{
+    size_t fd = (size_t)fd_of(e);
+    return fd >= p->known.n || p->known.is[fd] != (unsigned char)(e->data.u64 >> 32);
+}
+
 static struct os_event report(const struct epoll_event *e)
 {
     return (struct os_event){
-        .fd = e->data.fd,
+        .fd = fd_of(e),
         .found = (e->events & EPOLLIN ? OS_CAN_READ : 0) | (e->events & EPOLLOUT ? OS_CAN_WRITE : 0) |
                  (e->events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP | EPOLLPRI) ? OS_TROUBLE : 0),
         .sticky = (e->events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP | EPOLLPRI)) != 0,
     };
+}
+
+/* One that was closed behind our back is left out. */
+static bool register_all(const struct os_poller *p, int epoll)
+{
+    for (size_t fd = 0; fd < p->known.n; fd++) {
+        struct epoll_event event = event_for((int)fd, p->known.is[fd]);
+        bool is = (p->known.is[fd] & WHOSE) != 0;
+        if (is && epoll_ctl(epoll, EPOLL_CTL_ADD, (int)fd, &event) == -1 && errno != EBADF)
+            return false;
+    }
+    return true;
+}
+
+static int add_inner(int outer, int fd)
+{
+    struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+    return epoll_ctl(outer, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* In the place of the one that was watched. */
+static bool takes_place(struct os_poller *p, int epoll)
+{
+    if (!register_all(p, epoll) || (p->outer != -1 && add_inner(p->outer, epoll) == -1))
+        return false;
+    if (p->outer != -1)
+        epoll_ctl(p->outer, EPOLL_CTL_DEL, p->fd, NULL);
+    close(p->fd);
+    p->fd = epoll;
+    return true;
+}
+
+/* Nobody can take a registration back whose descriptor is closed (epoll(7), "Questions and answers" 6), but a new poller has none
+ * of them. It is made when there were as many strays as there are descriptors to be registered: it costs no more than they do. */
+static void end_strays(struct os_poller *p)
+{
+    int epoll = open_epoll();
+    p->strays = 0;
+    if (epoll != -1 && !takes_place(p, epoll))
+        close(epoll);
 }
 
 enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os_event events[OS_EVENTS], size_t *n,
@@ -163,9 +234,14 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
     if (got == -1)
         return code == EINTR ? SS_WANT : fail(err, code);
     *n = 0;
-    for (int i = 0; i < got; i++)
-        if (found[i].data.fd != p->wake[0])
+    for (int i = 0; i < got; i++) {
+        if (is_stray(p, &found[i]))
+            p->strays++;
+        else
             events[(*n)++] = report(&found[i]);
+    }
+    if (p->strays > p->registered)
+        end_strays(p);
     return *n > 0 ? SS_OK : SS_TIMEOUT;
 }
 
@@ -184,22 +260,29 @@ static bool open_ends(int ends[2])
     return true;
 }
 
-static bool has_wake(struct os_poller *p, struct ss_error *err)
+static bool watch_both(int outer, int inner, int wake)
 {
-    struct epoll_event event = { .events = EPOLLIN };
+    return outer != -1 && add_inner(outer, inner) == 0 && add_inner(outer, wake) == 0;
+}
+
+static bool has_outer(struct os_poller *p, struct ss_error *err)
+{
     int ends[2];
-    if (p->wake[0] != -1)
+    if (p->outer != -1)
         return true;
     if (!open_ends(ends)) {
         fail(err, errno);
         return false;
     }
-    event.data.fd = ends[0];
-    if (epoll_ctl(p->fd, EPOLL_CTL_ADD, ends[0], &event) == -1) {
+    int outer = open_epoll();
+    if (!watch_both(outer, p->fd, ends[0])) {
         fail(err, errno);
         close_ends(ends);
+        if (outer != -1)
+            close(outer);
         return false;
     }
+    p->outer = outer;
     p->wake[0] = ends[0];
     p->wake[1] = ends[1];
     return true;
@@ -207,9 +290,9 @@ static bool has_wake(struct os_poller *p, struct ss_error *err)
 
 enum ss_status os_poller_fd(struct os_poller *p, int *fd, struct ss_error *err)
 {
-    if (!has_wake(p, err))
+    if (!has_outer(p, err))
         return SS_ERROR;
-    *fd = p->fd;
+    *fd = p->outer;
     return SS_OK;
 }
 
@@ -217,7 +300,7 @@ void os_poller_wake(struct os_poller *p)
 {
     const uint64_t one = 1;
     struct ss_error ignored;
-    if (!p->is_awake && has_wake(p, &ignored))
+    if (!p->is_awake && has_outer(p, &ignored))
         p->is_awake = write(p->wake[1], &one, sizeof one) == sizeof one;
 }
 #endif

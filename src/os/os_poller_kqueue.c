@@ -1,6 +1,7 @@
 /* BSD and macOS. As with epoll: registered once for both directions (EV_CLEAR). */
 #include "os/os_poller.h"
 #include "os/os_known.h"
+#include "os/os_net.h"
 
 #if SS_POLLER == SS_KQUEUE
 #include <errno.h>
@@ -15,6 +16,7 @@ const bool os_poller_is_edged = false;
 struct os_poller {
     struct ss_mem mem;
     int fd;
+    int wake[2];           /* without EVFILT_USER: what is readable, and what makes it so; -1: not made yet */
     bool is_awake;         /* it has been told to report nothing */
     struct os_known known; /* registered and ours */
 };
@@ -30,7 +32,7 @@ enum ss_status os_poller_open(struct os_poller **poller, const struct ss_mem *me
     struct os_poller *p = ss_mem_resize(mem, NULL, 0, sizeof *p);
     if (!p)
         return fail(err, ENOMEM);
-    *p = (struct os_poller){ .mem = *mem, .fd = kqueue() };
+    *p = (struct os_poller){ .mem = *mem, .fd = kqueue(), .wake = { -1, -1 } };
     if (p->fd == -1) {
         int code = errno;
         ss_mem_free(mem, p, sizeof *p);
@@ -46,6 +48,8 @@ void os_poller_abandon(struct os_poller *p)
 {
     if (!p)
         return;
+    for (int i = 0; i < 2 && p->wake[i] != -1; i++)
+        close(p->wake[i]);
     const struct ss_mem mem = p->mem;
     ss_mem_free(&mem, p->known.is, p->known.n);
     ss_mem_free(&mem, p, sizeof *p);
@@ -104,28 +108,22 @@ static struct os_event report(const struct kevent *e)
     };
 }
 
-enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os_event events[OS_EVENTS], size_t *n,
-                              struct ss_error *err)
+#ifdef EVFILT_USER
+static enum ss_status prepare_wake(struct os_poller *p, struct ss_error *err)
 {
-    struct kevent found[OS_EVENTS];
-    timeout_ns = os_wait_bound(timeout_ns);
-    struct timespec ts = { .tv_sec = (time_t)(timeout_ns / 1000000000), .tv_nsec = (long)(timeout_ns % 1000000000) };
-    int got = kevent(p->fd, NULL, 0, found, OS_EVENTS, timeout_ns < 0 ? NULL : &ts);
-    if (got == -1)
-        return errno == EINTR ? SS_WANT : fail(err, errno);
-    p->is_awake = false;
-    *n = 0;
-    for (int i = 0; i < got; i++)
-        if (found[i].filter != EVFILT_USER)
-            events[(*n)++] = report(&found[i]);
-    return *n > 0 ? SS_OK : SS_TIMEOUT;
+    (void)p, (void)err;
+    return SS_OK;
 }
 
-enum ss_status os_poller_fd(struct os_poller *p, int *fd, struct ss_error *err)
+static void fall_asleep(struct os_poller *p)
 {
-    (void)err;
-    *fd = p->fd;
-    return SS_OK;
+    p->is_awake = false;
+}
+
+static bool is_wake(const struct os_poller *p, const struct kevent *e)
+{
+    (void)p;
+    return e->filter == EVFILT_USER;
 }
 
 void os_poller_wake(struct os_poller *p)
@@ -137,5 +135,71 @@ void os_poller_wake(struct os_poller *p)
         return;
     EV_SET(&event, WAKE, EVFILT_USER, EV_ADD | EV_ONESHOT, NOTE_TRIGGER, 0, NULL);
     p->is_awake = kevent(p->fd, &event, 1, NULL, 0, &none) == 0;
+}
+#else /* OpenBSD, older NetBSD: a pair of sockets of our own */
+static enum ss_status prepare_wake(struct os_poller *p, struct ss_error *err)
+{
+    int ends[2];
+    if (p->wake[0] != -1)
+        return SS_OK;
+    enum ss_status st = os_socketpair(ends, err);
+    if (st != SS_OK)
+        return st;
+    for (int i = 0; i < 2; i++)
+        fcntl(ends[i], F_SETFL, O_NONBLOCK);
+    if (change(p, ends[0], EVFILT_READ, EV_ADD | EV_CLEAR) == -1) {
+        fail(err, errno);
+        close(ends[0]);
+        close(ends[1]);
+        return SS_ERROR;
+    }
+    p->wake[0] = ends[0];
+    p->wake[1] = ends[1];
+    return SS_OK;
+}
+
+static void fall_asleep(struct os_poller *p)
+{
+    char byte;
+    if (p->is_awake)
+        p->is_awake = read(p->wake[0], &byte, 1) == -1 && errno == EINTR;
+}
+
+static bool is_wake(const struct os_poller *p, const struct kevent *e)
+{
+    return p->wake[0] != -1 && e->ident == (uintptr_t)p->wake[0];
+}
+
+void os_poller_wake(struct os_poller *p)
+{
+    struct ss_error ignored;
+    if (!p->is_awake && prepare_wake(p, &ignored) == SS_OK)
+        p->is_awake = write(p->wake[1], "", 1) == 1;
+}
+#endif
+
+enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os_event events[OS_EVENTS], size_t *n,
+                              struct ss_error *err)
+{
+    struct kevent found[OS_EVENTS];
+    timeout_ns = p->is_awake ? 0 : os_wait_bound(timeout_ns);
+    struct timespec ts = { .tv_sec = (time_t)(timeout_ns / 1000000000), .tv_nsec = (long)(timeout_ns % 1000000000) };
+    int got = kevent(p->fd, NULL, 0, found, OS_EVENTS, timeout_ns < 0 ? NULL : &ts);
+    int code = errno;
+    if (got != -1 || code == EINTR)
+        fall_asleep(p);
+    if (got == -1)
+        return code == EINTR ? SS_WANT : fail(err, code);
+    *n = 0;
+    for (int i = 0; i < got; i++)
+        if (!is_wake(p, &found[i]))
+            events[(*n)++] = report(&found[i]);
+    return *n > 0 ? SS_OK : SS_TIMEOUT;
+}
+
+enum ss_status os_poller_fd(struct os_poller *p, int *fd, struct ss_error *err)
+{
+    *fd = p->fd;
+    return prepare_wake(p, err);
 }
 #endif

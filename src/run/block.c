@@ -53,6 +53,11 @@ static enum ss_status try_once(struct ss_op *op)
     return st;
 }
 
+static int64_t spin_of(const struct ss_sock *s)
+{
+    return s ? (int64_t)s->spin_us * 1000 : 0;
+}
+
 /* Tries for as long as the program gives a processor for it (OPT_SPIN): waking up from a sleep takes longer than most
  * answers do. */
 static enum ss_status try_for(struct ss_op *op, int64_t spin_ns)
@@ -76,10 +81,17 @@ static bool usable(const struct ss_interest *want)
     return want->fd >= 0 && want->events != 0;
 }
 
+/* Something was found, and nothing that was wanted. */
+static bool is_mere_trouble(const struct pollfd *p)
+{
+    return p->revents != 0 && !(p->revents & p->events);
+}
+
 /* Waits for what the operation wants, `left_ns` at most; signals end neither that time nor the operation's own. One that
  * has only used up its calls wants nothing. SS_OK: it is to be stepped | SS_ERROR, in the operation. */
-static enum ss_status wait_for(struct ss_op *op, int64_t left_ns)
+static enum ss_status wait_for(struct ss_op *op, int64_t left_ns, bool *troubled)
 {
+    *troubled = false;
     if (ss_io_is_spent(op->io))
         return SS_OK;
     struct pollfd set[16], spare[16];
@@ -93,22 +105,27 @@ static enum ss_status wait_for(struct ss_op *op, int64_t left_ns)
     int64_t until_ns = earlier(left_ns, timer_ns);
     enum ss_status st = ss_wait_any(set, n, spare, until_ns, &err);
     op->due = st == SS_TIMEOUT && until_ns == timer_ns;
+    *troubled = st == SS_OK && n == 1 && is_mere_trouble(set);
     if (st != SS_ERROR)
         return SS_OK;
     op->error = err;
     return st;
 }
 
-static enum ss_status wait_and_step(struct ss_op *op, int64_t spin_ns, int64_t deadline_ns, bool endless)
+static enum ss_status wait_and_step(struct ss_op *op, const struct ss_sock *s, int64_t deadline_ns, bool endless)
 {
+    bool troubled;
+    int64_t spin_ns = spin_of(s);
     enum ss_status st = SS_WANT;
     while (st == SS_WANT) {
         int64_t left_ns = endless ? -1 : ss_deadline_left(deadline_ns);
         if (left_ns == 0)
             return SS_TIMEOUT;
-        st = wait_for(op, left_ns);
+        st = wait_for(op, left_ns, &troubled);
         if (st == SS_OK)
             st = try_for(op, spin_ns);
+        if (st == SS_WANT && troubled && s && !op->wants)
+            ss_sock_drop_report(s);
     }
     return st;
 }
@@ -149,10 +166,10 @@ enum ss_status ss_block_run(struct ss_op *op, struct ss_sock *s, int64_t timeout
     } else if (!endless) {
         timeout_ns = ss_deadline_left(deadline_ns);
     }
-    int64_t spin_ns = s ? (int64_t)s->spin_us * 1000 : 0;
+    int64_t spin_ns = spin_of(s);
     bool granted = spin_ns == 0 && grant(op, s, timeout_ns, false);
     st = granted ? op->step(op) : try_for(op, spin_ns);
     if (st == SS_WANT && !granted && grant(op, s, timeout_ns, true))
         st = op->step(op);
-    return st == SS_WANT ? wait_and_step(op, spin_ns, deadline_ns, endless) : st;
+    return st == SS_WANT ? wait_and_step(op, s, deadline_ns, endless) : st;
 }

@@ -304,6 +304,17 @@ static void settle(struct ss_loop *loop, const struct ss_waiter *w)
         ss_inbuf_settle(&s->in);
 }
 
+/* Nobody tells of what comes to those that could not be watched: the next receive is not to be spared. */
+static void rely_on_none(const struct ss_loop *loop, const struct ss_op *op)
+{
+    const struct ss_interest *wants = op->wants ? op->wants : &op->want;
+    for (size_t i = 0; i < (op->wants ? op->nwants : 1); i++) {
+        struct ss_sock *s = ss_env_find(loop->env, wants[i].fd);
+        if (s)
+            s->io.quiet = false;
+    }
+}
+
 /* After a step that did not end it. One that has used up its calls wants nothing but to go on. */
 static void go_on(struct ss_loop *loop, struct ss_waiter *w)
 {
@@ -312,6 +323,7 @@ static void go_on(struct ss_loop *loop, struct ss_waiter *w)
     if (ss_io_is_spent(w->op->io))
         again(loop, w);
     else if (watch_wants(loop, w, &err) != SS_OK) {
+        rely_on_none(loop, w->op);
         fail(loop, w, &err);
         return;
     }
@@ -325,6 +337,7 @@ static void begin(struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
     w->status = SS_WANT;
     op->deadline_ns = deadline_ns;
     w->over = false;
+    w->troubled = false;
 }
 
 void ss_loop_wait(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
@@ -353,6 +366,13 @@ void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w)
     w->status = SS_OK;
 }
 
+static void drop_report(const struct ss_loop *loop, const struct ss_waiter *w)
+{
+    const struct ss_sock *s = w->op->wants ? NULL : ss_env_find(loop->env, w->op->want.fd);
+    if (s)
+        ss_sock_drop_report(s);
+}
+
 /* One without a step has waited for the turn, and got nothing else. */
 static void step(struct ss_loop *loop, struct ss_waiter *w)
 {
@@ -364,6 +384,9 @@ static void step(struct ss_loop *loop, struct ss_waiter *w)
         loop->stepping = NULL;
         w->op->due = false;
     }
+    if (st == SS_WANT && w->troubled)
+        drop_report(loop, w);
+    w->troubled = false;
     if (st == SS_WANT && !w->over)
         go_on(loop, w);
     else
@@ -406,7 +429,7 @@ static void leave(struct ss_sock *s, bool closing)
         return;
     while ((w = other_watcher(loop, fd)) != NULL)
         fail(loop, w, &ss_not_open);
-    forget(loop, fd, closing);
+    forget(loop, fd, closing && !s->shared); /* what others have as well does not cease to exist */
 }
 
 static struct ss_waiter *waiter_for(const struct ss_loop *loop, const struct ss_op *op, int fd)
@@ -440,8 +463,10 @@ static void take_event(struct ss_loop *loop, const struct os_event *event)
     }
     for (struct ss_watch *watch = (size_t)event->fd < loop->nfds ? loop->by_fd[event->fd] : NULL; watch;
          watch = watch->next)
-        if (event->found & (watch->events | OS_TROUBLE | OS_NOT_OPEN))
+        if (event->found & (watch->events | OS_TROUBLE | OS_NOT_OPEN)) {
+            watch->waiter->troubled = !(event->found & watch->events);
             again(loop, watch->waiter);
+        }
 }
 
 /* Its deadline or its operation's time has come. What is to be stepped in this turn is stepped before it is given up. */
@@ -457,14 +482,11 @@ static void ring(struct ss_loop *loop, struct ss_waiter *w, int64_t now_ns)
     again(loop, w);
 }
 
-static void ring_all(struct ss_loop *loop)
+static void ring_all(struct ss_loop *loop, int64_t moment_ns)
 {
     struct ss_timer *timer;
-    if (loop->timers.n == 0)
-        return;
-    int64_t now_ns = os_now_ns();
-    while ((timer = ss_timers_take(&loop->timers, now_ns)) != NULL)
-        ring(loop, (struct ss_waiter *)timer, now_ns);
+    while ((timer = ss_timers_take(&loop->timers, moment_ns)) != NULL)
+        ring(loop, (struct ss_waiter *)timer, moment_ns);
 }
 
 static int64_t next_ns(const struct ss_loop *loop)
@@ -480,14 +502,14 @@ int64_t ss_loop_next_ns(struct ss_loop *loop)
 }
 
 /* What is left of `timeout_ns` when the next timer cuts it short. */
-static int64_t patience(struct ss_loop *loop, int64_t timeout_ns)
+static int64_t patience(const struct ss_loop *loop, int64_t timeout_ns, int64_t now_ns)
 {
     int64_t until_ns = next_ns(loop);
     if (until_ns == 0 || timeout_ns == 0)
         return 0;
     if (until_ns == SS_NEVER)
         return timeout_ns;
-    int64_t left_ns = until_ns - os_now_ns();
+    int64_t left_ns = until_ns - now_ns;
     left_ns = left_ns > 0 ? left_ns : 0;
     return timeout_ns < 0 || left_ns < timeout_ns ? left_ns : timeout_ns;
 }
@@ -549,31 +571,79 @@ static void fail_watchers(struct ss_loop *loop, const struct ss_error *err)
             fail(loop, loop->by_fd[fd]->waiter, err);
 }
 
-static enum ss_status wait_for_events(struct ss_loop *loop, int64_t timeout_ns, struct os_event events[OS_EVENTS],
-                                      size_t *n, struct ss_error *err)
+/* Before a wait, since what a new one can't watch is not waited for. */
+static void look_for_poller(struct ss_loop *loop)
 {
     struct ss_error ignored;
-    bool has_poller = is_ours(loop) || (loop->nwatches > 0 && poller_of(loop, &ignored) == SS_OK);
-    int64_t left_ns = patience(loop, timeout_ns); /* what a new poller can't watch is not waited for */
-    if (has_poller)
-        return os_poller_wait(loop->poller, left_ns, events, n, err);
-    enum ss_status st = poll_watches(loop, left_ns, events, n, err);
+    if (loop->nwatches > 0)
+        poller_of(loop, &ignored);
+}
+
+/* What there was to report, in one wait. */
+struct reports {
+    struct os_event events[OS_EVENTS];
+    size_t n;
+};
+
+/* What wakes us up is one that is not reported. */
+static bool may_be_more(const struct reports *reports)
+{
+    return reports->n + 1 >= OS_EVENTS;
+}
+
+static enum ss_status wait_for_events(struct ss_loop *loop, int64_t left_ns, struct reports *reports,
+                                      struct ss_error *err)
+{
+    reports->n = 0;
+    if (is_ours(loop))
+        return os_poller_wait(loop->poller, left_ns, reports->events, &reports->n, err);
+    enum ss_status st = poll_watches(loop, left_ns, reports->events, &reports->n, err);
     if (st != SS_ERROR || loop->nwatches == 0)
         return st;
     fail_watchers(loop, err);
     return SS_TIMEOUT;
 }
 
+static void take_events(struct ss_loop *loop, const struct reports *reports)
+{
+    for (size_t i = 0; i < reports->n; i++)
+        take_event(loop, &reports->events[i]);
+}
+
+/* Of those who are ready none may be told that its time is over, however many they are. */
+static void take_rest(struct ss_loop *loop, struct reports *reports)
+{
+    struct ss_error ignored;
+    for (size_t left = loop->nfds; left > 0 && may_be_more(reports); left -= left < OS_EVENTS ? left : OS_EVENTS)
+        if (wait_for_events(loop, 0, reports, &ignored) == SS_OK)
+            take_events(loop, reports);
+}
+
+/* Until when it is known what was ready, after a wait that began at `began_ns`. What has come since is not reported yet, though
+ * this thread may have stood still for a while. */
+static int64_t moment_of(enum ss_status st, int64_t began_ns, int64_t left_ns)
+{
+    if (st != SS_TIMEOUT)
+        return began_ns;
+    int64_t took_ns = os_now_ns() - began_ns; /* it may have ended early */
+    return began_ns + (left_ns >= 0 && left_ns < took_ns ? left_ns : took_ns);
+}
+
 enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_error *err)
 {
-    struct os_event events[OS_EVENTS];
-    size_t n = 0;
-    enum ss_status st = wait_for_events(loop, timeout_ns, events, &n, err);
+    struct reports reports;
+    look_for_poller(loop);
+    bool rings = loop->timers.n > 0;
+    int64_t began_ns = rings ? os_now_ns() : 0;
+    int64_t left_ns = patience(loop, timeout_ns, began_ns);
+    enum ss_status st = wait_for_events(loop, left_ns, &reports, err);
     if (st == SS_ERROR)
         return st;
-    for (size_t i = 0; st == SS_OK && i < n; i++)
-        take_event(loop, &events[i]);
-    ring_all(loop);
+    take_events(loop, &reports);
+    int64_t moment_ns = rings ? moment_of(st, began_ns, left_ns) : 0;
+    if (rings && may_be_more(&reports) && ss_timers_next(&loop->timers) <= moment_ns)
+        take_rest(loop, &reports);
+    ring_all(loop, moment_ns);
     join_lines(&loop->take, &loop->ended);
     join_lines(&loop->step, &loop->again);
     return SS_OK;

@@ -35,6 +35,7 @@ struct ss_waiter {
     enum ss_status status; /* SS_WANT while it waits; then how it ended */
     bool stands;           /* its operation has no step */
     bool over;             /* the deadline has passed, and the step that comes is the last */
+    bool troubled;         /* the latest report was of an error, and of nothing that it wants */
     bool of_task;          /* which may have gone: loop->is_there tells */
 };
 

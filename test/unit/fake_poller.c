@@ -250,11 +250,20 @@ enum ss_status __wrap_os_poll_select(struct pollfd *set, size_t n, int64_t timeo
     return poll_planned(set, n, timeout_ns, ready, err);
 }
 
+static enum ss_status late(enum ss_status st)
+{
+    fake.now_ns += polling.late_ns;
+    polling.late_ns = 0;
+    return st;
+}
+
 FAKE(os_poller_wait);
 enum ss_status __wrap_os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os_event events[OS_EVENTS],
                                      size_t *n, struct ss_error *err)
 {
     int64_t end_ns = timeout_ns < 0 ? INT64_MAX : fake.now_ns + timeout_ns;
+    end_ns = polling.early_ns > 0 ? fake.now_ns + polling.early_ns : end_ns;
+    polling.early_ns = 0;
     check_ours(p);
     if (fails(&polling.waits, polling.failing_wait, err))
         return SS_ERROR;
@@ -262,13 +271,13 @@ enum ss_status __wrap_os_poller_wait(struct os_poller *p, int64_t timeout_ns, st
         happen_until(fake.now_ns);
         *n = report_all(p, events);
         if (*n > 0)
-            return SS_OK;
+            return late(SS_OK);
         if (polling.signal) {
             polling.signal = false;
-            return SS_WANT;
+            return late(SS_WANT);
         }
     } while (go_on_until(end_ns));
-    return SS_TIMEOUT;
+    return late(SS_TIMEOUT);
 }
 
 FAKE(os_recv);

@@ -31,8 +31,10 @@ struct fake_polling {
     int nplans, done;
     int ready[FAKE_POLL_FDS]; /* until somebody takes it: fake_poll_take */
     bool sticky[FAKE_POLL_FDS];
-    bool child;  /* the next who asks is told that it is one */
-    bool signal; /* the next wait ends for it */
+    bool child;       /* the next who asks is told that it is one */
+    bool signal;      /* the next wait ends for it */
+    int64_t late_ns;  /* so long after it has looked the next wait returns */
+    int64_t early_ns; /* the next one looks no longer */
 
     int opens, closes, abandons, watches, forgets, closings, waits, wakes; /* how often they were called */
     int failing_open, failing_watch, failing_wait,

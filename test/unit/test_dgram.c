@@ -205,7 +205,7 @@ static void test_what_may_not_be_joined(void)
     check_refusal(EINVAL, SS_OK, 1, 1);
     check_refusal(EIO, SS_OK, 1, 1);
     check_refusal(EMSGSIZE, SS_OK, 1, 1);
-    check_refusal(EOPNOTSUPP, SS_OK, 1, 1);
+    check_refusal(EOPNOTSUPP, SS_ERROR, 1, 0);
     check_refusal(ECONNREFUSED, SS_ERROR, 1, 0);
 }
 

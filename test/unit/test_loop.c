@@ -428,6 +428,44 @@ static void test_a_deadline_long_ago(void)
     bench_close(&b);
 }
 
+/* However late this thread sees that: the deadline of what has come in time does not count. */
+static void test_a_wait_that_returns_late(void)
+{
+    static const struct {
+        const char *plan, *log;
+        double first; /* a deadline */
+    } all[] = {
+        { "5r3 6r4", "0a 0b 15a 15a=ok 15b 15b=ok", 20 },
+        { "6r4", "0a 0b 15a=timeout 15b 15b=ok", 5 },
+        { "5s 6r4 7r3", "0a 0b 15a 15a=ok 15b 15b=ok", 20 },
+        { "5r3 16r4", "0a 0b 15a 15a=ok 15b=timeout", 20 },
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct bench b;
+        bench_open(&b, all[i].plan);
+        start(&b, "wo", 3, R, all[i].first);
+        start(&b, "wo", 4, R, 7);
+        polling.late_ns = fake_ms(10);
+        run(&b);
+        check_log(&b, all[i].plan, all[i].log);
+        bench_close(&b);
+    }
+}
+
+/* A turn without end that ends early, for what it does not tell, has reached no deadline. */
+static void test_a_wait_that_returns_early(void)
+{
+    struct bench b;
+    bench_open(&b, "");
+    start(&b, "w", 3, R, 5);
+    polling.early_ns = fake_ms(3);
+    turn(&b, -1);
+    check_log(&b, "early", "0a");
+    turn(&b, -1);
+    check_log(&b, "early", "0a 5a=timeout");
+    bench_close(&b);
+}
+
 /* Counted from the latest step, whatever that was for. */
 static void test_times_of_operations(void)
 {
@@ -658,10 +696,11 @@ static void test_ended_from_outside(void)
 }
 
 /* A call on descriptor 3 that has ended begins again on 4. */
-static struct call *start_again(struct bench *b, const char *ready, const char *script)
+static struct call *start_again(struct bench *b, const char *ready, double turn_ms, const char *script)
 {
     bench_open(b, ready);
     struct call *c = start(b, "wo", 3, R, 5);
+    fake.now_ns = fake_ms(turn_ms);
     run(b);
     c->script = script;
     c->fd = 4;
@@ -673,7 +712,7 @@ static struct call *start_again(struct bench *b, const char *ready, const char *
 static void test_again(void)
 {
     struct bench b;
-    struct call *c = start_again(&b, "3r3 20r4", "2o");
+    struct call *c = start_again(&b, "3r3 20r4", 0, "2o");
     turn(&b, 10); /* the first deadline passes */
     check_log(&b, "again", "0a 3a 3a=ok 3a");
     b.ended = 0;
@@ -691,7 +730,7 @@ static void test_again(void)
 static void test_again_after_the_last_moment(void)
 {
     struct bench b;
-    start_again(&b, "5r3 7r4 9r4", "wwo");
+    start_again(&b, "5r3 7r4 9r4", 5, "wwo");
     b.ended = 0;
     run(&b);
     check_log(&b, "again", "0a 5a 5a=ok 5a 7a 9a 9a=ok");
@@ -846,7 +885,7 @@ static void check_status(const struct bench *b, int i, enum ss_status status)
 }
 
 /* Reader and writer are told so; who watches the descriptor without holding the socket, that it is none. */
-static void check_leaving(bool closing)
+static void check_leaving(bool closing, bool shared)
 {
     struct bench b;
     bench_open(&b, "");
@@ -855,8 +894,9 @@ static void check_leaving(bool closing)
     start(&b, "2o", 23, R, 60); /* as select does */
     start(&b, "2o", 22, RW, -1);
     start(&b, "wo", 24, R, -1);
+    b.socks[23].shared = shared;
     CHECK(ss_sock_release(&b.socks[23], closing) == 23);
-    CHECK(!fake_poll_now()->fds[23].known && polling.forgets == 1 && polling.closings == closing);
+    CHECK(!fake_poll_now()->fds[23].known && polling.forgets == 1 && polling.closings == (closing && !shared));
     CHECK(b.loop.nwatches == 1);
     turn(&b, 0);
     for (int i = 0; i < 4; i++) {
@@ -874,8 +914,10 @@ static void check_leaving(bool closing)
 
 static void test_leaving(void)
 {
-    check_leaving(true);
-    check_leaving(false);
+    for (int shared = 0; shared < 2; shared++) {
+        check_leaving(true, shared);
+        check_leaving(false, shared);
+    }
 }
 
 /* Whatever a call waits for at the time, it holds the socket. */
@@ -1124,7 +1166,7 @@ static void test_no_poller(void)
     start(&b, "2o", 23, R | W, -1);
     start_standing(&b, 6);
     run(&b);
-    check_log(&b, "no poller", "0a 0b 5a 6c=timeout 6a 6a=ok 7b 7b=ok");
+    check_log(&b, "no poller", "0a 0b 5a 6a 6a=ok 6c=timeout 7b 7b=ok");
     polling.failing_open = polling.opens = 0;
     start(&b, "wo", 4, R, -1);
     run(&b);
@@ -1451,6 +1493,31 @@ static void test_none_is_spared_outside_of_tasks(void)
     }
 }
 
+static void receive_in_vain(struct call *c)
+{
+    receive(&c->b->socks[c->fd], SS_EDGE, 10);
+}
+
+/* Nobody tells of what comes to a descriptor that cannot be watched: it is tried again. */
+static void test_none_is_spared_that_cannot_be_watched(void)
+{
+    for (int failing = 1; failing <= 2; failing++) {
+        struct bench b;
+        bench_open(&b, "5r23");
+        adopt(&b, 23);
+        polling.recv_end = 'w';
+        polling.failing_watch = failing;
+        polling.failure = ENOSPC;
+        struct call *c = make_call(&b, failing == 1 ? "a" : "wa", 23, R);
+        c->act = receive_in_vain;
+        begin(c, 50);
+        run(&b);
+        CHECK(c->waiter.status == SS_ERROR && c->op.error.code == ENOSPC && polling.recvs == 1);
+        CHECK(!is_spared(&b.socks[23]));
+        bench_close(&b);
+    }
+}
+
 /* A receive on a Unix socket may end before what is there does. */
 static void test_none_is_spared_on_a_unix_socket(void)
 {
@@ -1523,6 +1590,8 @@ int main(void)
     RUN(test_two_who_wait_for_the_same);
     RUN(test_deadlines);
     RUN(test_a_deadline_long_ago);
+    RUN(test_a_wait_that_returns_late);
+    RUN(test_a_wait_that_returns_early);
     RUN(test_times_of_operations);
     RUN(test_several_and_others);
     RUN(test_calls_used_up);
@@ -1568,6 +1637,7 @@ int main(void)
     RUN(test_one_that_cannot_be_watched_in_a_child_process);
     RUN(test_what_spares_a_receive);
     RUN(test_none_is_spared_outside_of_tasks);
+    RUN(test_none_is_spared_that_cannot_be_watched);
     RUN(test_none_is_spared_on_a_unix_socket);
     RUN(test_reports_and_spared_receives);
     RUN(test_one_receive_for_each_arrival);

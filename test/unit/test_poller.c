@@ -18,6 +18,10 @@ enum { PATIENCE_MS = 5000, MANY = 1000, AT_ONCE = 16 };
 
 static const double LATE_MS = 400;
 
+static void check_time(struct os_poller *p, double timeout_ms);
+static int fd_of(struct os_poller *p);
+static bool is_readable(int fd, int timeout_ms);
+
 static int64_t ns(double ms)
 {
     return (int64_t)(ms * 1e6);
@@ -912,6 +916,97 @@ static void test_many(void)
     many_close(&m);
 }
 
+/* Its number is closed, or another's by now, and what it stood for goes on elsewhere: in a child process, say. What comes there is
+ * nothing to us, and after a few times it does not end a wait any more. */
+static void check_closed_here_only(bool reused)
+{
+    struct os_poller *p = open_poller();
+    struct ends gone, other;
+    struct seen seen = { 0 };
+    open_stream(&gone);
+    open_stream(&other);
+    for (int i = 0; i < 2 * AT_ONCE; i++) { /* of which nothing is left */
+        watch(p, other.fd, OS_CAN_READ, true);
+        os_poller_forget(p, other.fd, false);
+    }
+    watch(p, gone.fd, OS_CAN_READ, false);
+    settle(p, gone.fd);
+    int elsewhere = good(dup(gone.fd));
+    os_poller_forget(p, gone.fd, true);
+    close(gone.fd);
+    if (reused) {
+        good(dup2(other.fd, gone.fd));
+        watch(p, gone.fd, OS_CAN_READ, false);
+        settle(p, gone.fd);
+    }
+    for (int i = 0; i < AT_ONCE; i++) {
+        give(&gone);
+        wait_once(p, 0, gone.fd, &seen);
+    }
+    CHECKF(!(seen.found & OS_CAN_READ), "%d is reported for what it was before", gone.fd);
+    give(&gone);
+    check_time(p, 20);
+    if (reused) {
+        give(&other);
+        CHECK_REPORTED("the other one", p, gone.fd, OS_CAN_READ);
+        close(gone.fd);
+    }
+    os_poller_close(p);
+    gone.fd = elsewhere;
+    close_ends(&gone);
+    close_ends(&other);
+}
+
+static void test_what_goes_on_elsewhere(void)
+{
+    if (SS_POLLER == SS_KQUEUE) /* where it leaves with its number, unlike the stand-in's */
+        return;
+    check_closed_here_only(false);
+    check_closed_here_only(true);
+}
+
+/* Also for those that are watched besides, of both kinds; and whoever waits for the poller keeps his descriptor. */
+static void check_others_beside_it(bool told)
+{
+    struct os_poller *p = open_poller();
+    struct ends gone, ours, foreign;
+    struct seen seen = { 0 };
+    open_stream(&gone);
+    open_stream(&ours);
+    open_stream(&foreign);
+    int fd = told ? fd_of(p) : -1;
+    watch(p, gone.fd, OS_CAN_READ, false);
+    watch(p, ours.fd, OS_CAN_READ, false);
+    watch(p, foreign.fd, OS_CAN_READ, true);
+    settle(p, gone.fd);
+    int elsewhere = good(dup(gone.fd));
+    os_poller_forget(p, gone.fd, true);
+    close(gone.fd);
+    for (int i = 0; i < AT_ONCE; i++) {
+        give(&gone);
+        wait_once(p, 0, gone.fd, &seen);
+    }
+    CHECK(!told || fd == fd_of(p));
+    give(&ours);
+    CHECK_REPORTED("ours", p, ours.fd, OS_CAN_READ);
+    watch(p, foreign.fd, OS_CAN_READ, true);
+    give(&foreign);
+    CHECK_REPORTED("foreign", p, foreign.fd, OS_CAN_READ);
+    os_poller_wake(p);
+    CHECK(fd == -1 || is_readable(fd, 0));
+    os_poller_close(p);
+    gone.fd = elsewhere;
+    close_ends(&gone);
+    close_ends(&ours);
+    close_ends(&foreign);
+}
+
+static void test_others_beside_what_goes_on_elsewhere(void)
+{
+    check_others_beside_it(false);
+    check_others_beside_it(true);
+}
+
 /* As soon as one is reported it is ready again. Nobody is left out for the sake of those. */
 static void test_many_that_are_always_ready(void)
 {
@@ -1271,6 +1366,8 @@ int main(void)
     RUN(test_urgent_data_are_sticky);
     RUN(test_many);
     RUN(test_many_that_are_always_ready);
+    RUN(test_what_goes_on_elsewhere);
+    RUN(test_others_beside_what_goes_on_elsewhere);
     RUN(test_times);
     RUN(test_signals_end_a_wait);
     RUN(test_very_long_times);

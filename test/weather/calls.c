@@ -120,6 +120,18 @@ static void comes_later(int fd)
     errno = code;
 }
 
+/* To a socket over IP without a port EAGAIN says that none is free, which does not pass by itself. */
+static bool has_no_port(int fd)
+{
+    REAL(getsockname);
+    struct sockaddr_in name = { .sin_port = 1 };
+    const __SOCKADDR_ARG at = { .__sockaddr_in__ = &name };
+    socklen_t len = sizeof name;
+    int code = errno, done = real_getsockname(fd, at, &len);
+    errno = code;
+    return done == 0 && (name.sin_family == AF_INET || name.sin_family == AF_INET6) && name.sin_port == 0;
+}
+
 /* Whether a call that transfers something ends with an error instead. */
 static bool spoilt(int fd, int flags, int direction)
 {
@@ -131,7 +143,7 @@ static bool spoilt(int fd, int flags, int direction)
         errno = interrupted ? EINTR : errno;
         return interrupted;
     }
-    if (!reported || !weather_is(FALSE))
+    if (!reported || (direction == CAN_WRITE && has_no_port(fd)) || !weather_is(FALSE))
         return false;
     comes_later(fd);
     errno = EAGAIN;

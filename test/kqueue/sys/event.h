@@ -7,6 +7,9 @@
 #include <time.h> /* struct timespec */
 
 enum { EVFILT_READ = -1, EVFILT_WRITE = -2, EVFILT_USER = -3 };
+#ifndef KQUEUE_WITHOUT_USER /* OpenBSD */
+#define EVFILT_USER EVFILT_USER
+#endif
 enum { EV_ADD = 1, EV_DELETE = 2, EV_CLEAR = 4, EV_EOF = 8, EV_ONESHOT = 16 };
 enum { NOTE_TRIGGER = 1 };
 
