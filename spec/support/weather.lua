@@ -10,6 +10,7 @@ weather.spared = {
     { "select_many", "", "spurious", "the same" },
     { "task_socket", "select beside tasks", "spurious", "the same" },
     { "udp_joined", "make it readable for select", "spurious", "the same" },
+    { "task_socket", "what has come before a deadline", "false spurious eintr", "no try is left" },
     { "loop", "readable when a task can go on", "short false spurious", "it knows how many steps a line is" },
     { "loop", "waits in step for at most the time given", "spurious eintr", "a signal ends a step, a report too" },
     { "task", "need not wait", "short", "they would have to wait for the rest" },

@@ -614,9 +614,12 @@ static void take_events(struct ss_loop *loop, const struct reports *reports)
 static void take_rest(struct ss_loop *loop, struct reports *reports)
 {
     struct ss_error ignored;
-    for (size_t left = loop->nfds; left > 0 && may_be_more(reports); left -= left < OS_EVENTS ? left : OS_EVENTS)
-        if (wait_for_events(loop, 0, reports, &ignored) == SS_OK)
-            take_events(loop, reports);
+    enum ss_status st = SS_OK;
+    for (size_t left = loop->nfds; left > 0 && (st == SS_WANT || may_be_more(reports));
+         left -= left < OS_EVENTS ? left : OS_EVENTS) {
+        st = wait_for_events(loop, 0, reports, &ignored);
+        take_events(loop, reports);
+    }
 }
 
 /* Until when it is known what was ready, after a wait that began at `began_ns`. What has come since is not reported yet, though
