@@ -309,12 +309,14 @@ describe("a finalizer", function()
                 if not said then trap() end
             end })
         end
-        collectgarbage("incremental", 1, 10000)
-        local limit = socket.now() + 10
+        if _VERSION >= "Lua 5.5" then collectgarbage("param", "pause", 1) else collectgarbage("incremental", 1, 10000) end
+        local limit, round = socket.now() + 10, 0
         trap()
         repeat
+            round = round + 1
+            local garbage = ("x"):rep(round % 101 * 32) -- so that the collector comes at another time in each round
             task = spawn(function()
-                local t = {}
+                local t = { #garbage }
                 for i = 1, 100 do t[i] = i end
                 return table.unpack(t)
             end)
