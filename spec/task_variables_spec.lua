@@ -309,7 +309,8 @@ describe("a finalizer", function()
                 if not said then trap() end
             end })
         end
-        if _VERSION >= "Lua 5.5" then collectgarbage("param", "pause", 1) else collectgarbage("incremental", 1, 10000) end
+        if _VERSION >= "Lua 5.5" then collectgarbage("param", "pause", 1)
+        else collectgarbage("incremental", 1, 10000) end
         local limit, round = socket.now() + 10, 0
         trap()
         repeat
