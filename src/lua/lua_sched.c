@@ -689,6 +689,8 @@ static int64_t look_for_failures(lua_State *L, struct round *r)
 {
     enum { TURNS = 32 };
     struct lss_tasks *tasks = r->tasks;
+    if (!r->once && is_over(r)) /* socket.onerror has waited for the same */
+        return 0;
     if (tasks->unseen == 0 || lss_gc_is_stopped(L))
         tasks->fresh = 0;
     bool due = tasks->fresh > 0 && (tasks->turns++ >= TURNS || ss_loop_would_wait(&tasks->loop));
