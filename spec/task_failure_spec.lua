@@ -194,6 +194,22 @@ describe("a failed task that nobody can wait for", function()
         ]]):format(call))
     end
 
+    it_holds("or a hook that raises wherever a function returns leaves no value too many", [[
+        for n = 1, 60 do
+            local other, count = spawn(function() socket.sleep(0) return "value" end), 0
+            local ok, done, value = pcall(function()
+                debug.sethook(function()
+                    count = count + 1
+                    if count == n then debug.sethook() error("from the hook", 0) end
+                end, "r")
+                local done, value = other:wait(5)
+                debug.sethook()
+                return done, value
+            end)
+            assert(not ok or done == nil or done == true and value == "value", value)
+        end
+    ]])
+
     for _, call in ipairs { "put", "get" } do
         it_holds("whose onerror raises ends a call that waits, without harm: " .. call, ([[
             local ch, closed = socket.channel(), false
