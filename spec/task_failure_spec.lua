@@ -168,6 +168,48 @@ describe("a failed task that nobody can wait for", function()
         assert(told == 1)
     ]])
 
+    -- The program's own collection comes first: the failure is known when the next turn begins.
+    for _, call in ipairs { "socket.run()", "assert(other:wait())", "assert(other:wait(10))" } do
+        it_holds("may have an onerror that waits for what has called it: " .. call, ([[
+            local other
+            local function fail_at_once()
+                fail()
+                spawn(function() collectgarbage() collectgarbage() end)
+            end
+            socket.onerror = function()
+                told = told + 1
+                if told < 3 then fail_at_once() end
+                if other then assert(other:wait()) end
+            end
+            for _, when in ipairs { "now", "later" } do
+                told = 0
+                other = spawn(socket.sleep, when == "now" and 0 or 0.005)
+                fail_at_once()
+                %s
+                assert(other:status() == "done")
+                other = nil
+                socket.run()
+                assert(told == 3, told)
+            end
+        ]]):format(call))
+    end
+
+    it_holds("or a hook that raises wherever a function returns leaves no value too many", [[
+        for n = 1, 60 do
+            local other, count = spawn(function() socket.sleep(0) return "value" end), 0
+            local ok, done, value = pcall(function()
+                debug.sethook(function()
+                    count = count + 1
+                    if count == n then debug.sethook() error("from the hook", 0) end
+                end, "r")
+                local done, value = other:wait(5)
+                debug.sethook()
+                return done, value
+            end)
+            assert(not ok or done == nil or done == true and value == "value", value)
+        end
+    ]])
+
     for _, call in ipairs { "put", "get" } do
         it_holds("whose onerror raises ends a call that waits, without harm: " .. call, ([[
             local ch, closed = socket.channel(), false

@@ -689,6 +689,8 @@ static int64_t look_for_failures(lua_State *L, struct round *r)
 {
     enum { TURNS = 32 };
     struct lss_tasks *tasks = r->tasks;
+    if (!r->once && is_over(r)) /* socket.onerror has waited for the same */
+        return 0;
     if (tasks->unseen == 0 || lss_gc_is_stopped(L))
         tasks->fresh = 0;
     bool due = tasks->fresh > 0 && (tasks->turns++ >= TURNS || ss_loop_would_wait(&tasks->loop));
@@ -820,9 +822,10 @@ static void fail_round(lua_State *L, struct round *r, bool closed)
     lua_error(L);
 }
 
-/* Pops what prepare_round has pushed. */
+/* Pops what prepare_round has pushed, and the error of a hook that raises as run_protected returns. */
 static void run_round(lua_State *L, struct round *r)
 {
+    int top = lua_gettop(L);
     r->tasks->rounds += r->delays_end;
     do {
         bool called = lss_call_sheltered(L);
@@ -832,7 +835,7 @@ static void run_round(lua_State *L, struct round *r)
             fail_round(L, r, called);
     } while (!is_over(r));
     leave_round(L, r);
-    lua_pop(L, PUSHED);
+    lua_settop(L, top - PUSHED);
 }
 
 void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns)
