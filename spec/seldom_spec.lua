@@ -4,6 +4,7 @@
 local t = require "support.t"
 local tasks = require "support.tasks"
 local tools = require "support.tools"
+local weather = require "support.weather"
 
 local socket, sys = t.socket, t.sys
 
@@ -215,6 +216,9 @@ describe("an open socket", function()
     end)
 
     it("whose datagrams may have been joined is not given away while some wait", function()
+        if weather.is_bad then
+            return pending "whether they may be was tried once, in another weather, and perhaps in vain"
+        end
         local u, v = socket.udp(), socket.udp()
         assert(u:bind("127.0.0.1", 0))
         assert(v:connect(u:getsockname()))

@@ -18,7 +18,6 @@ weather.spared = {
     { "write", "time-out 0 sends what there is room for", "short", "what is cut had no room" },
     { "bounds", "1024 datagrams a call", "few", "it counts what one call gives" },
     { "seldom", "is not left on one that is given away", "refused", "to take the time back is refused" },
-    { "seldom", "datagrams may have been joined", "old refused", "where that is not to be had none are joined" },
 }
 
 -- The same for the signals of script/signal-storm.
