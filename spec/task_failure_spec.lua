@@ -194,6 +194,24 @@ describe("a failed task that nobody can wait for", function()
         ]]):format(call))
     end
 
+    for _, limit in ipairs { "", "60" } do
+        it_holds("lets a step end at once when onerror has run the last task: limit " .. limit, ([[
+            socket.onerror = function()
+                told = told + 1
+                socket.run()
+            end
+            fail()
+            socket.sleep(0)
+            socket.sleep(0)
+            collectgarbage()
+            collectgarbage()
+            local other = spawn(socket.sleep, 0.001)
+            assert(socket.loop():step(%s) == false)
+            assert(other:status() == "done")
+            assert(told == 1, told)
+        ]]):format(limit))
+    end
+
     it_holds("or a hook that raises wherever a function returns leaves no value too many", [[
         for n = 1, 60 do
             local other, count = spawn(function() socket.sleep(0) return "value" end), 0
@@ -209,6 +227,34 @@ describe("a failed task that nobody can wait for", function()
             assert(not ok or done == nil or done == true and value == "value", value)
         end
     ]])
+
+    -- Not LuaJIT, which is asked by a hook whether coroutines can run.
+    if not _G.jit then
+        it_holds("or a hook that raises while the main program waits is heard: it may be Ctrl-C", [[
+            local other, heard, fired, waits = spawn(socket.sleep, 20), 0, nil, false
+            for _, event in ipairs { "c", "r" } do
+                for n = 1, 40 do
+                    local count = 0
+                    fired = false
+                    local ok, err = pcall(function()
+                        debug.sethook(function()
+                            count = waits and count + 1 or count
+                            if count == n then debug.sethook() fired = true error("from the hook", 0) end
+                        end, event)
+                        waits = true
+                        socket.sleep(0.0001)
+                        waits = false
+                        debug.sethook()
+                    end)
+                    waits = false
+                    assert(ok ~= fired, event .. n)
+                    heard = heard + (ok and 0 or 1)
+                end
+            end
+            assert(heard > 10, heard)
+            other:cancel()
+        ]])
+    end
 
     for _, call in ipairs { "put", "get" } do
         it_holds("whose onerror raises ends a call that waits, without harm: " .. call, ([[

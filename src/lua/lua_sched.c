@@ -651,9 +651,15 @@ struct round {
     struct ss_waiter *now; /* the one in hand */
 };
 
+/* Nothing is left to wait for; socket.onerror may have run the tasks as well. */
+static bool has_come(const struct round *r)
+{
+    return r->until ? r->until->status != SS_WANT : r->tasks->alive == 0;
+}
+
 static bool is_over(const struct round *r)
 {
-    return r->once || (r->until ? r->until->status != SS_WANT : r->tasks->alive == 0);
+    return r->once || has_come(r);
 }
 
 static void take_turns(lua_State *L, struct round *r)
@@ -666,8 +672,7 @@ static void take_turns(lua_State *L, struct round *r)
 
 static void check_progress(lua_State *L, struct round *r)
 {
-    bool over = !r->once && is_over(r); /* socket.onerror has run the last of them */
-    if (r->timeout_ns < 0 && !over && ss_loop_is_stuck(&r->tasks->loop))
+    if (r->timeout_ns < 0 && !has_come(r) && ss_loop_is_stuck(&r->tasks->loop))
         lss_fail_deadlock(L, r->tasks);
 }
 
@@ -689,8 +694,6 @@ static int64_t look_for_failures(lua_State *L, struct round *r)
 {
     enum { TURNS = 32 };
     struct lss_tasks *tasks = r->tasks;
-    if (!r->once && is_over(r)) /* socket.onerror has waited for the same */
-        return 0;
     if (tasks->unseen == 0 || lss_gc_is_stopped(L))
         tasks->fresh = 0;
     bool due = tasks->fresh > 0 && (tasks->turns++ >= TURNS || ss_loop_would_wait(&tasks->loop));
@@ -740,7 +743,7 @@ static int run_protected(lua_State *L)
         lss_report(L, r->tasks); /* not behind the turn: an error must not take away what has been waited for */
         int64_t timeout_ns = look_for_failures(L, r);
         check_progress(L, r);
-        if (ss_loop_turn(&r->tasks->loop, timeout_ns, &err) != SS_OK) {
+        if (ss_loop_turn(&r->tasks->loop, has_come(r) ? 0 : timeout_ns, &err) != SS_OK) {
             lss_push_failure(L, 0, SS_ERROR, &err);
             return lua_error(L);
         }
@@ -822,20 +825,19 @@ static void fail_round(lua_State *L, struct round *r, bool closed)
     lua_error(L);
 }
 
-/* Pops what prepare_round has pushed, and the error of a hook that raises as run_protected returns. */
+/* Pops what prepare_round has pushed. A hook may raise as run_protected returns: what interrupts a program is such a hook. */
 static void run_round(lua_State *L, struct round *r)
 {
-    int top = lua_gettop(L);
     r->tasks->rounds += r->delays_end;
     do {
         bool called = lss_call_sheltered(L);
-        if (r->returned)
+        if (called && r->returned)
             break;
         if (called || !give_up(L, r))
             fail_round(L, r, called);
     } while (!is_over(r));
     leave_round(L, r);
-    lua_settop(L, top - PUSHED);
+    lua_pop(L, PUSHED);
 }
 
 void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns)
