@@ -64,6 +64,7 @@ ifeq ($(shell uname -s),Darwin)
 MODULE_LDFLAGS := -bundle -undefined dynamic_lookup
 else
 MODULE_LDFLAGS := -shared
+EXPORT_LDFLAGS := -Wl,--version-script=src/exports.map
 HELPER_LDFLAGS := -Wl,-z,nodelete # since Lua 5.5 an allocator is called as long as there are strings made with it
 HOST_LDFLAGS := -Wl,-E # a module finds Lua in the program that loads it
 endif
@@ -151,7 +152,7 @@ unit-programs: $(UNIT_TESTS)
 hosts: $(HOSTS) ## build the host programs of the specs
 
 $(MODULE): $(OBJECTS)
-	$(call LINK,$(MODULE_LDFLAGS) $(SAN),$(LDLIBS_DL))
+	$(call LINK,$(MODULE_LDFLAGS) $(EXPORT_LDFLAGS) $(SAN),$(LDLIBS_DL))
 $(DIR)/obj/%.o: src/%.c Makefile | need-lua
 	@mkdir -p $(@D)
 	$(call COMPILE,$(LUA_CPPFLAGS),$(SAN))
