@@ -109,6 +109,17 @@ describe("a failed task that nobody can wait for", function()
         assert(collections - before <= 1, collections - before)
     ]])
 
+    it_holds("costs none when it was cancelled", [[
+        count_collections()
+        local before = collections
+        for i = 1, 10 do
+            spawn(function() socket.sleep(5) error "own" end):cancel()
+            socket.sleep(0.002)
+        end
+        assert(told == 0)
+        assert(collections - before <= 1, collections - before)
+    ]])
+
     it_holds("and many at once cost few collections", [[
         socket.onerror = function() told = told + 1 end
         count_collections()
