@@ -509,3 +509,22 @@ describe("with the collector at work at every allocation, a task that waits", fu
         ]]
     )
 end)
+
+describe("sockets that a program drops", function()
+    t.guard()
+
+    -- In its own pace Lua 5.3 would leave thousands open.
+    it("are closed before descriptors run out", function()
+        local said = tools.run_lua [[
+            local socket, most = require "ssocket", 0
+            for i = 1, 10000 do
+                local a, b = socket.pair()
+                local u = socket.udp()
+                assert(a and u:bind("127.0.0.1", 0))
+                most = math.max(most, u:fileno())
+            end
+            print(most < 1000 or most)
+        ]]
+        assert.equal("true\n", said)
+    end)
+end)

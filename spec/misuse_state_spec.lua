@@ -3,6 +3,7 @@
 
 local t = require "support.t"
 local tools = require "support.tools"
+local tasks = require "support.tasks"
 local calls = require "support.kinds".calls
 
 local socket = t.socket
@@ -184,4 +185,83 @@ describe("any calls with any arguments in any order", function()
             end)
         end
     end
+end)
+
+-- The debug library has the finalizer. The memory of the socket is another's next; calls of the first must not notice.
+describe("a finalizer that is called by hand", function()
+    tasks.guard()
+
+    local function finalize(s)
+        debug.getmetatable(s).__gc(s)
+    end
+
+    local function pair()
+        local a, b = socket.pair()
+        a:settimeout(5)
+        b:settimeout(5)
+        return a, b
+    end
+
+    -- Among so many is one with the memory of the last.
+    local function many_pairs()
+        local ends = {}
+        for i = 1, 40, 2 do
+            ends[i], ends[i + 1] = pair()
+        end
+        return ends
+    end
+
+    it("closes the socket, which has no methods any more", function()
+        local a, b = pair()
+        finalize(a)
+        assert.is_false(pcall(function() return a:fileno() end))
+        assert.same({ nil, socket.ERROR_CLOSED, "", n = 3 }, t.pack(b:read(1)))
+        assert.is_false(pcall(finalize, a))
+        assert.is_false(pcall(socket.select, { a }, nil, 0))
+        assert.is_false(pcall(b.read, a, 1))
+    end)
+
+    it("ends the iterator, which has none of another stream's lines", function()
+        local a, b = pair()
+        local next_line = a:readuntil "\n"
+        b:write "one\ntwo\n"
+        assert.equal("one", next_line())
+        finalize(a)
+        local ends = many_pairs()
+        for i = 1, 40, 2 do
+            ends[i]:write "other\n"
+            ends[i + 1]:write "other\n"
+        end
+        assert.same({ nil, socket.ERROR_CLOSED, "", n = 3 }, t.pack(next_line()))
+        for i = 1, 40 do
+            assert.equal("other\n", ends[i]:read(6))
+        end
+    end)
+
+    it("ends calls that wait in tasks", function()
+        local ends = {}
+        for name, call in pairs {
+            read = function(s) return s:read(5) end,
+            lines = function(s) return s:readuntil "\n" () end,
+            select = function(s) return select(2, socket.select({ s }, nil, 5)) end,
+        } do
+            local a, b = pair()
+            local task = tasks.spawn(call, a)
+            tasks.settle()
+            finalize(a)
+            ends[#ends + 1] = many_pairs()
+            for _, s in ipairs(ends[#ends]) do
+                s:write "other\n"
+            end
+            local got = t.pack(task:wait(5))
+            assert.same({ true, nil }, { got[1], got[2] }, name)
+            assert.equal(name == "select" and "Bad file descriptor" or socket.ERROR_CLOSED, got[3], name)
+            b:close()
+        end
+        for _, list in ipairs(ends) do
+            for _, s in ipairs(list) do
+                assert.equal("other\n", s:read(6))
+            end
+        end
+    end)
 end)

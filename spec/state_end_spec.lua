@@ -179,6 +179,30 @@ describe("the end of the Lua state", function()
         end)
     end
 
+    -- Lua frees what it could not call the finalizer of. At some of these depths the end of the C stack is met.
+    it("closes a socket whose finalizer did not fit on the C stack", function()
+        local said, how, status = tools.run({
+            "sh", "-c", tools.build .. '/host_descriptors "$0"', [[
+                local socket = require "ssocket"
+                local function down(depth)
+                    for _ = 1, 3 do socket.pair() socket.udp():bind("127.0.0.1", 0) end
+                    collectgarbage()
+                    collectgarbage()
+                    if depth > 0 then
+                        pcall(string.gsub, "x", "x", function() down(depth - 1) end)
+                    end
+                end
+                down(215)
+                local a, b = socket.pair()
+                a:write "still works"
+                assert(b:read(11) == "still works")
+                for fd = 0, 2000 do pcall(socket.select, { fd }, nil, 0) end
+            ]],
+        }, 60 * t.slow)
+        assert.equal("", said)
+        assert.same({ "exit", 0 }, { how, status })
+    end)
+
     it("is told by the text of what is refused", function()
         local said, how = tasks.alone [[
             local proxy

@@ -90,6 +90,15 @@ void ss_sock_init(struct ss_sock *s, struct ss_env *env, int type)
     s->in.pool = &env->pool;
 }
 
+void ss_sock_again(struct ss_sock *s, struct ss_env *env, int type)
+{
+    const struct ss_sock before = *s;
+    ss_sock_init(s, env, type);
+    s->in.stream = before.in.stream + 1;
+    s->in.epoch = before.in.epoch + 1;
+    s->attempt = (uint16_t)(before.attempt + 1);
+}
+
 static void close_quietly(int fd)
 {
     struct ss_error ignored;
@@ -123,9 +132,17 @@ static bool has_ended(const struct ss_sock *s, struct ss_error *err)
     return s->finalized || s->env->has_ended;
 }
 
+/* Nor by a call that began with it when its memory was another socket's. */
+static bool is_taken(const struct ss_sock *s, struct ss_error *err)
+{
+    if (s->io.fd >= 0)
+        *err = (struct ss_error){ SS_SYSTEM, ECANCELED };
+    return s->io.fd >= 0 || has_ended(s, err);
+}
+
 enum ss_status ss_sock_adopt(struct ss_sock *s, int fd, int family, bool nonblock, struct ss_error *err)
 {
-    if (has_ended(s, err)) {
+    if (is_taken(s, err)) {
         close_quietly(fd);
         return SS_ERROR;
     }
@@ -141,7 +158,7 @@ enum ss_status ss_sock_adopt(struct ss_sock *s, int fd, int family, bool nonbloc
 
 enum ss_status ss_sock_take(struct ss_sock *s, int fd, const struct os_kind *kind, struct ss_error *err)
 {
-    if (has_ended(s, err))
+    if (is_taken(s, err))
         return SS_ERROR;
     if (!grow_table(s->env, (size_t)fd + 1))
         return no_memory(err);

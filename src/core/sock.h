@@ -79,6 +79,9 @@ struct ss_sock {
 
 void ss_sock_init(struct ss_sock *s, struct ss_env *env, int type);
 
+/* The same with memory that is zero or was a socket's: to a call that has not noticed the end of that one, this is another stream. */
+void ss_sock_again(struct ss_sock *s, struct ss_env *env, int type);
+
 /* What a call wants was not there, and yet it is told of an error without end, if that waits where nobody looks (os_drop_report). A
  * Unix socket has no such place. */
 void ss_sock_drop_report(const struct ss_sock *s);

@@ -9,8 +9,15 @@
 #include <string.h> /* strlen */
 
 #define ENV_KEY LSS_PREFIX "env"
+#define SOCKETS LSS_PREFIX "sockets" /* the memory of all */
 #define MADE_IN_FINALIZERS LSS_PREFIX "made_in_finalizers"
 #define PUSH_OUTSIDE LSS_PREFIX "push_outside"
+
+struct shared {
+    struct ss_env env;
+    struct lss_socket *spare[2]; /* memory for streams and datagram sockets */
+    size_t uncounted;            /* bytes that the collector is to be told of */
+};
 
 /* What finalizers make while the state is being closed has none itself in Lua 5.4: it ends here. */
 static int env_gc(lua_State *L)
@@ -47,8 +54,10 @@ struct ss_env *lss_env(lua_State *L)
         lua_Alloc alloc = lua_getallocf(L, &ud);
         lua_pushcfunction(L, push_outside);
         lua_setfield(L, LUA_REGISTRYINDEX, PUSH_OUTSIDE);
-        env = lss_newuserdata(L, sizeof *env);
-        memset(env, 0, sizeof *env);
+        lua_newtable(L);
+        lua_setfield(L, LUA_REGISTRYINDEX, SOCKETS);
+        env = lss_newuserdata(L, sizeof(struct shared));
+        memset(env, 0, sizeof(struct shared));
         lua_createtable(L, 0, 1);
         lua_pushcfunction(L, env_gc);
         lua_setfield(L, -2, "__gc");
@@ -95,33 +104,87 @@ static void keep_socket(lua_State *L, struct ss_env *env)
     lua_setfield(L, LUA_REGISTRYINDEX, MADE_IN_FINALIZERS);
 }
 
-struct lss_socket *lss_new(lua_State *L, struct ss_env *env, const char *kind, size_t size, int type)
+/* Memory for a few more sockets of that size, as a userdata, so that Lua frees it with the state. */
+static void add_spare(lua_State *L, struct lss_socket **spare, size_t size)
 {
-    lss_check_live(L, env);
-    struct lss_socket *s = lss_newuserdata(L, size);
-    memset(s, 0, size);
-    ss_sock_init(&s->sock, env, type);
+    enum { AT_ONCE = 16 };
+    char *memory = lss_newuserdata(L, AT_ONCE * size);
+    memset(memory, 0, AT_ONCE * size);
+    lua_getfield(L, LUA_REGISTRYINDEX, SOCKETS);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 1);
+    for (int i = 0; i < AT_ONCE; i++) {
+        struct lss_socket *s = (struct lss_socket *)(void *)(memory + (size_t)i * size);
+        s->next = *spare;
+        *spare = s;
+    }
+}
+
+/* Tells the collector that each socket costs memory: of ours, which it counts only the first time, and of the kernel. What a
+ * program leaves to it is closed before descriptors run out. */
+static void account(lua_State *L, struct shared *shared, size_t size)
+{
+    enum { AT_ONCE = 8192, WEIGHT = 4 };
+    shared->uncounted += WEIGHT * size;
+    if (shared->uncounted < AT_ONCE)
+        return;
+    shared->uncounted = 0;
+    lss_newuserdata(L, AT_ONCE);
+    lua_pop(L, 1);
+}
+
+static struct lss_socket **spare_of(struct ss_env *env, int type)
+{
+    return &((struct shared *)env)->spare[type == SOCK_DGRAM];
+}
+
+static struct lss_socket *take_spare(struct lss_socket **spare, struct ss_env *env, int type)
+{
+    struct lss_socket *s = *spare;
+    *spare = s->next;
+    ss_sock_again(&s->sock, env, type);
     s->timeout_ns = -1;
     s->timeout.integer = -1;
     s->timeout_is_integer = true;
-    luaL_getmetatable(L, kind);
+    return s;
+}
+
+struct lss_socket *lss_new(lua_State *L, struct ss_env *env, const char *kind, size_t size, int type)
+{
+    struct lss_socket **spare = spare_of(env, type);
+    lss_check_live(L, env);
+    account(L, (struct shared *)env, size);
+    struct lss_box *box = lss_newuserdata(L, sizeof *box);
+    *box = (struct lss_box){ NULL, 0 };
+    if (kind)
+        luaL_getmetatable(L, kind);
+    else
+        lua_pushvalue(L, lua_upvalueindex(1));
+    while (!*spare)
+        add_spare(L, spare, size);
+    *box = (struct lss_box){ take_spare(spare, env, type), lss_proof(env) };
     lua_setmetatable(L, -2);
     keep_socket(L, env);
-    return s;
+    return box->socket;
 }
 
 static int socket_gc(lua_State *L)
 {
-    struct lss_socket *s = lss_self(L);
+    struct lss_box *box = lss_self(L);
+    struct lss_socket *s = box->socket, **spare = spare_of(s->sock.env, s->sock.type);
     ss_sock_fini(&s->sock);
     lua_pushnil(L); /* a finalizer that runs later finds no socket that it could open again */
     lua_setmetatable(L, 1);
+    *box = (struct lss_box){ NULL, 0 };
+    s->next = *spare;
+    *spare = s;
     return 0;
 }
 
 static int socket_tostring(lua_State *L)
 {
-    struct lss_socket *s = lss_self(L);
+    struct lss_socket *s = lss_self_socket(L);
     lua_pushfstring(L, "<%s: %d>", lua_tostring(L, lua_upvalueindex(2)), s->sock.io.fd);
     return 1;
 }
@@ -202,8 +265,10 @@ struct lss_socket *lss_test(lua_State *L, int index)
         return NULL;
     if (index < 0)
         index += lua_gettop(L) + 1;
-    struct lss_socket *s = userdata_of_kind(L, index, LSS_TCP);
-    return s ? s : userdata_of_kind(L, index, LSS_UDP);
+    const struct lss_box *box = userdata_of_kind(L, index, LSS_TCP);
+    if (!box)
+        box = userdata_of_kind(L, index, LSS_UDP);
+    return box ? box->socket : NULL;
 }
 
 /* Arguments */

@@ -10,16 +10,31 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Every socket begins like this. */
+/* Every socket begins like this. Its memory stays a socket's until the Lua state is gone, and goes to the next one of the same class:
+ * Lua frees the userdata without a finalizer when it could not call that (no memory, the C stack is full), and the state has to
+ * close the descriptor all the same. */
 struct lss_socket {
     struct ss_sock sock;
-    int64_t timeout_ns; /* negative: none */
-    union {             /* the same in seconds, as the program gave it */
+    struct lss_socket *next; /* of those that no userdata has */
+    int64_t timeout_ns;      /* negative: none */
+    union {                  /* the same in seconds, as the program gave it */
         lua_Number number;
         lua_Integer integer;
     } timeout;
     bool timeout_is_integer;
 };
+
+/* The userdata of a socket. */
+struct lss_box {
+    struct lss_socket *socket; /* NULL: it is finalized */
+    uintptr_t proof;           /* lss_proof: no other userdata has it */
+};
+
+/* Tells a socket's userdata from any other without a look at its metatable, which is slower. */
+static inline uintptr_t lss_proof(const struct ss_env *env)
+{
+    return ~(uintptr_t)env;
+}
 
 /* Names of the metatables in the registry. What follows the prefix is the userdata's __name. */
 #define LSS_TCP LSS_PREFIX "tcpsock"
@@ -32,7 +47,7 @@ struct ss_env *lss_env(lua_State *L);
 struct ss_env *lss_live_env(lua_State *L);
 void lss_check_live(lua_State *L, const struct ss_env *env);
 
-/* A new userdata of `size` bytes, which begins with a closed socket. */
+/* A new userdata with a socket of `size` bytes that is closed. `kind`: NULL in a method of that class. */
 struct lss_socket *lss_new(lua_State *L, struct ss_env *env, const char *kind, size_t size, int type);
 
 /* Registers class `kind`: metamethods and methods get its metatable as first upvalue, so that lss_self knows its own. */
@@ -43,6 +58,12 @@ extern const luaL_Reg lss_socket_events[];
 
 /* Argument 1 of a method; anything else than a socket of the method's own kind is an argument error. */
 void *lss_self(lua_State *L);
+
+/* The same of a method of sockets. */
+static inline void *lss_self_socket(lua_State *L)
+{
+    return ((const struct lss_box *)lss_self(L))->socket;
+}
 
 /* The socket at any index, or NULL. */
 struct lss_socket *lss_test(lua_State *L, int index);

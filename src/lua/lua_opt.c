@@ -59,7 +59,7 @@ static int check_value(lua_State *L, int arg, const struct os_opt *opt)
 
 int lss_setopt(lua_State *L)
 {
-    struct lss_socket *s = lss_self(L);
+    struct lss_socket *s = lss_self_socket(L);
     struct ss_error err;
     struct ss_setting setting = check_option(L, s);
     if (setting.opt && (setting.opt->use & OS_OPT_READONLY))
@@ -81,7 +81,7 @@ static int push_value(lua_State *L, const struct os_opt *opt, int value)
 
 int lss_getopt(lua_State *L)
 {
-    struct lss_socket *s = lss_self(L);
+    struct lss_socket *s = lss_self_socket(L);
     struct ss_error err;
     int value = 0;
     const struct ss_setting option = check_option(L, s);

@@ -20,20 +20,17 @@ static int check_descriptor(lua_State *L, int list, int i)
     return (int)n;
 }
 
-/* The socket on top of the stack, if it is open: the state knows where its open sockets are, and what else a userdata may
- * hold is only compared with that. Much faster than metatables are. */
-static struct lss_socket *open_socket(lua_State *L, const struct ss_env *env)
+/* The socket on top of the stack. What another userdata holds is only compared. */
+static struct lss_socket *find_socket(lua_State *L, const struct ss_env *env)
 {
-    struct lss_socket *s = lua_touserdata(L, -1);
-    bool is_large = s && lua_rawlen(L, -1) >= sizeof *s;
-    return is_large && ss_env_find(env, s->sock.io.fd) == &s->sock ? s : NULL;
+    const struct lss_box *box = lua_touserdata(L, -1);
+    return box && lua_rawlen(L, -1) == sizeof *box && box->proof == lss_proof(env) ? box->socket : NULL;
 }
 
 /* The descriptor of the element on top of the stack; *sock is the stream or datagram socket that has it, if any. */
 static int check_element(lua_State *L, const struct ss_env *env, int list, int i, struct ss_sock **sock)
 {
-    struct lss_socket *s = open_socket(L, env);
-    s = s ? s : lss_test(L, -1);
+    struct lss_socket *s = find_socket(L, env);
     if (!s && lua_type(L, -1) != LUA_TNUMBER)
         luaL_argerror(L, list,
                       lua_pushfstring(L, "element %d: socket or descriptor expected, got %s", i, luaL_typename(L, -1)));

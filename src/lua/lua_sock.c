@@ -98,7 +98,7 @@ static int close_slowly(lua_State *L, struct lss_socket *s, int seconds)
 
 int lss_close(lua_State *L)
 {
-    struct lss_socket *s = lss_self(L);
+    struct lss_socket *s = lss_self_socket(L);
     struct ss_error err;
     int seconds = s->sock.env->loop ? ss_sock_linger_s(&s->sock) : 0;
     if (seconds > 0)
@@ -109,7 +109,7 @@ int lss_close(lua_State *L)
 
 int lss_fileno(lua_State *L)
 {
-    struct lss_socket *s = lss_self(L);
+    struct lss_socket *s = lss_self_socket(L);
     lua_pushinteger(L, s->sock.io.fd);
     return 1;
 }
@@ -118,7 +118,7 @@ int lss_fileno(lua_State *L)
  * it is. */
 int lss_detach(lua_State *L)
 {
-    struct lss_socket *s = lss_self(L);
+    struct lss_socket *s = lss_self_socket(L);
     struct ss_sock *sock = &s->sock;
     struct ss_error ignored;
     if (sock->io.fd < 0)
@@ -140,7 +140,7 @@ int lss_detach(lua_State *L)
 
 int lss_settimeout(lua_State *L)
 {
-    struct lss_socket *s = lss_self(L);
+    struct lss_socket *s = lss_self_socket(L);
     lua_Number seconds = lss_check_seconds(L, 2);
     s->timeout_ns = lss_nanoseconds(seconds);
     s->timeout_is_integer = lua_isinteger(L, 2);
@@ -153,7 +153,7 @@ int lss_settimeout(lua_State *L)
 
 int lss_gettimeout(lua_State *L)
 {
-    struct lss_socket *s = lss_self(L);
+    struct lss_socket *s = lss_self_socket(L);
     if (s->timeout_is_integer)
         lua_pushinteger(L, s->timeout.integer);
     else
@@ -163,7 +163,7 @@ int lss_gettimeout(lua_State *L)
 
 static int push_name(lua_State *L, enum ss_status (*ask)(int, struct ss_addr *, struct ss_error *))
 {
-    struct lss_socket *s = lss_self(L);
+    struct lss_socket *s = lss_self_socket(L);
     struct ss_addr addr;
     struct ss_error err;
     if (s->sock.io.fd < 0)
@@ -193,7 +193,7 @@ static int finish_bind(lua_State *L, struct ss_op *op, enum ss_status st)
 
 int lss_bind(lua_State *L)
 {
-    struct lss_socket *s = lss_self(L);
+    struct lss_socket *s = lss_self_socket(L);
     struct ss_target target;
     struct ss_error err;
     enum ss_status st = lss_check_target(L, 2, LSS_BIND, &target, &err);

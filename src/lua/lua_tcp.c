@@ -19,7 +19,7 @@ struct lss_socket *lss_new_tcp(lua_State *L, struct ss_env *env)
 
 static struct tcp *self(lua_State *L)
 {
-    return lss_self(L);
+    return lss_self_socket(L);
 }
 
 static bool is_closed(const struct tcp *s)
@@ -220,7 +220,7 @@ static int tcp_pending(lua_State *L)
 /* What an iterator of readuntil needs. Its other upvalues keep alive what this points to. */
 struct lines {
     struct ss_find find; /* first: an operation knows this */
-    struct tcp *sock;
+    const struct lss_box *box;
     size_t max;
     bool inclusive;
     size_t border[]; /* find.border */
@@ -257,12 +257,12 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
     return is_closed(((struct lining *)base)->sock) ? push_left_partial(L, &op->left, op->in->pool) : LSS_AGAIN;
 }
 
-static bool take_line_at_hand(lua_State *L, const struct lines *lines, struct ss_scan *scan)
+static bool take_line_at_hand(lua_State *L, struct tcp *s, const struct lines *lines, struct ss_scan *scan)
 {
     size_t line, delimiter = lines->find.len;
-    if (!ss_until_at_hand(&lines->sock->base.sock.in, &lines->find, lines->max, scan, &line))
+    if (!ss_until_at_hand(&s->base.sock.in, &lines->find, lines->max, scan, &line))
         return false;
-    return take_at_hand(L, lines->sock, lines->inclusive ? line + delimiter : line, lines->inclusive ? 0 : delimiter);
+    return take_at_hand(L, s, lines->inclusive ? line + delimiter : line, lines->inclusive ? 0 : delimiter);
 }
 
 static int next_line(lua_State *L)
@@ -271,10 +271,12 @@ static int next_line(lua_State *L)
         .finish = finish_until, .drop = drop_reading, .size = sizeof(struct lining), .holds = LSS_READING
     };
     const struct lines *lines = lua_touserdata(L, lua_upvalueindex(1));
-    struct tcp *s = lines->sock;
+    struct tcp *s = (struct tcp *)lines->box->socket;
     struct ss_scan scan;
+    if (!s)
+        return push_closed_reader(L);
     unsigned stream = s->base.sock.in.stream;
-    if (take_line_at_hand(L, lines, &scan))
+    if (take_line_at_hand(L, s, lines, &scan))
         return 1;
     if (is_closed(s) || s->base.sock.in.stream != stream)
         return push_closed_reader(L);
@@ -294,13 +296,13 @@ static int next_line(lua_State *L)
 static int tcp_readuntil(lua_State *L)
 {
     size_t len;
-    struct tcp *s = self(L);
+    self(L);
     const char *pattern = luaL_checklstring(L, 2, &len);
     luaL_argcheck(L, len > 0, 2, "pattern must not be empty");
     size_t max = lua_isnoneornil(L, 4) ? SIZE_MAX : lss_check_size(L, 4, "max", 1);
     bool inclusive = lua_toboolean(L, 3);
     struct lines *lines = lss_newuserdata(L, sizeof *lines + ss_find_border_size(len));
-    *lines = (struct lines){ .sock = s, .max = max, .inclusive = inclusive };
+    *lines = (struct lines){ .box = lua_touserdata(L, 1), .max = max, .inclusive = inclusive };
     lines->find = (struct ss_find){ .pattern = (const unsigned char *)pattern, .len = len, .border = lines->border };
     ss_find_init(&lines->find);
     lua_pushvalue(L, 1);
@@ -492,7 +494,7 @@ static int tcp_accept(lua_State *L)
         .finish = finish_accept, .size = sizeof(struct ss_accept), .keep = 1, .holds = LSS_READING
     };
     struct tcp *s = self(L);
-    struct lss_socket *into = lss_new_tcp(L, s->base.sock.env);
+    struct lss_socket *into = lss_new(L, s->base.sock.env, NULL, sizeof(struct tcp), SOCK_STREAM);
     struct ss_accept op = { .listener = &s->base.sock, .into = &into->sock };
     if (is_closed(s))
         return push_closed(L);

@@ -21,7 +21,7 @@ struct lss_socket *lss_new_udp(lua_State *L, struct ss_env *env)
 
 static struct udp *self(lua_State *L)
 {
-    return lss_self(L);
+    return lss_self_socket(L);
 }
 
 static bool is_closed(const struct udp *s)

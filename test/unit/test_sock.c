@@ -114,6 +114,31 @@ static void test_the_table_grows_fast_enough(void)
     close_state(&state);
 }
 
+/* A call that began with the socket before sees another stream, and cannot put a descriptor over this one's. */
+static void test_memory_that_was_another_sockets(void)
+{
+    static const struct os_kind kind = { .family = AF_UNIX };
+    struct state state;
+    struct ss_sock s;
+    struct ss_error err;
+    open_state(&state);
+    ss_sock_init(&s, &state.env, SOCK_STREAM);
+    CHECK(ss_sock_adopt(&s, new_descriptor(), AF_UNIX, true, &err) == SS_OK);
+    ss_sock_fini(&s);
+    const struct ss_sock before = s;
+    ss_sock_again(&s, &state.env, SOCK_STREAM);
+    check_closed(&s);
+    CHECK(!s.finalized && s.env == &state.env && s.type == SOCK_STREAM && s.in.pool == &state.env.pool);
+    CHECK(s.in.stream != before.in.stream && s.in.epoch != before.in.epoch && s.attempt != before.attempt);
+    int own = new_descriptor(), late = new_descriptor();
+    CHECK(ss_sock_adopt(&s, own, AF_UNIX, false, &err) == SS_OK);
+    CHECK(ss_sock_take(&s, late, &kind, &err) == SS_ERROR && err.code == ECANCELED && is_open(late));
+    CHECK(ss_sock_adopt(&s, late, AF_UNIX, false, &err) == SS_ERROR && err.code == ECANCELED && !is_open(late));
+    CHECK(s.io.fd == own && is_open(own) && ss_env_find(&state.env, own) == &s);
+    ss_sock_fini(&s);
+    close_state(&state);
+}
+
 /* What was made for the socket is closed, what was given to it stays the giver's. */
 static void test_no_memory_for_a_descriptor(void)
 {
@@ -340,6 +365,7 @@ int main(void)
     RUN(test_a_new_socket);
     RUN(test_the_table_knows_who_has_a_descriptor);
     RUN(test_the_table_grows_fast_enough);
+    RUN(test_memory_that_was_another_sockets);
     RUN(test_no_memory_for_a_descriptor);
     RUN(test_taking_over);
     RUN(test_what_outlives_a_descriptor);
