@@ -374,7 +374,7 @@ api.options = {
         "error",
         "integer",
         "both",
-        "read only: the pending error, an errno(3) number or 0; cleared by that, but not for a connect under way",
+        "read only: the pending error, an errno(3) number or 0; cleared by that, but not for reads and a connect under way",
         "socket(7), `SO_ERROR`",
     },
     { "OPT_BROADCAST", "broadcast", "boolean", "udp", "datagrams may go to broadcast addresses", "socket(7)" },
@@ -906,7 +906,9 @@ local both = {
 
 -- ---- streams ---------------------------------------------------------------------------------------
 
-local reading = errors(timeout, reset, {
+local reading = errors(timeout, {
+    { "ERROR_RESET", "the peer reset the connection; also when a write or `getopt` was told so before" },
+}, {
     "ENOTCONN",
     "the socket is open and not connected; a Unix socket says `EINVAL`",
 })

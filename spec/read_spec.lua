@@ -1,4 +1,6 @@
+local space = require "support.space"
 local t = require "support.t"
+
 local socket = t.socket
 
 local MIB = 1024 * 1024
@@ -139,6 +141,56 @@ describe("read", function()
         p:finish()
         t.fails(socket.ERROR_RESET, "abc", s:read(4))
         s:close()
+    end)
+
+    -- The kernel tells an error once, and then the end of the stream, which would pass for a proper one.
+    it("fails with the error that the connection broke with, whoever was told it first", function()
+        for _, tell in pairs {
+            getopt = function(s)
+                assert.equal(t.sys.ECONNRESET, s:getopt(socket.OPT_ERROR))
+            end,
+            ["getopt by number"] = function(s)
+                assert.equal(t.sys.ECONNRESET, s:getopt(t.sys.SOL_SOCKET, t.sys.SO_ERROR))
+            end,
+            write = function(s)
+                t.fails(socket.ERROR_RESET, 0, s:write "x")
+            end,
+        } do
+            local s, p = t.with_python "s.sendall(b'abc'); say('sent'); reset(s)"
+            assert.equal("sent", p:line())
+            p:finish()
+            tell(s)
+            t.fails(socket.ERROR_RESET, "abc", s:read(4))
+            t.fails(socket.ERROR_RESET, "", s:readall())
+            t.fails(socket.ERROR_RESET, nil, s:readsome(1))
+            t.fails(socket.ERROR_CLOSED, 0, s:write "x")
+            s:close()
+        end
+    end)
+
+    -- The peer is gone without a word: TCP_USER_TIMEOUT (tcp(7)) has what is written given up.
+    it("fails with the error of a peer that is gone, whoever was told it first", function()
+        local here = space.open() or pending(space.why)
+        here:lua [[
+            local listener, port = inside.listen "127.0.0.1"
+            for _, tell in ipairs {
+                function(s) inside.equal(110, s:getopt(socket.OPT_ERROR)) end,
+                function(s) inside.fails(socket.ERROR_TIMEOUT, s:write "x") end,
+            } do
+                local s = socket.tcp()
+                assert(s:connect("127.0.0.1", port))
+                assert(s:setopt(6, 18, 100))
+                assert(os.execute "ip link set lo down")
+                assert(s:write "lost")
+                assert(socket.select({ s }, nil, 20))
+                tell(s)
+                inside.fails(socket.ERROR_TIMEOUT, s:read(1))
+                inside.fails(socket.ERROR_TIMEOUT, s:readall())
+                assert(os.execute "ip link set lo up")
+                s:close()
+            end
+            listener:close()
+        ]]
     end)
 
     it("fails on a fresh, a closed and a listening socket", function()

@@ -32,13 +32,13 @@ struct ss_transport {
 
 struct ss_io {
     const struct ss_transport *via;
-    int fd;              /* -1: none */
-    uint8_t turn;        /* enum ss_turn */
-    uint8_t left;        /* SS_TRY: so many more calls */
-    bool edge;           /* the turn is SS_EDGE (`turn` says SS_TRY) */
-    bool quiet;          /* all that was there is received, and the poller will tell of more */
-    bool was_reset;      /* a send was told so, and the kernel says it once */
-    bool sticky;         /* that can't be known: an end of the stream, for one, comes without another report */
+    int fd;         /* -1: none */
+    uint8_t turn;   /* enum ss_turn */
+    uint8_t left;   /* SS_TRY: so many more calls */
+    bool edge;      /* the turn is SS_EDGE (`turn` says SS_TRY) */
+    bool quiet;     /* all that was there is received, and the poller will tell of more */
+    bool sticky;    /* that can't be known: an end of the stream, for one, comes without another report */
+    int32_t broken; /* the errno(3) number with which the connection broke, if that was told to no reader; 0: none */
     int32_t patience_ms; /* how long a call may wait in the kernel; 0: without end */
 };
 
@@ -78,6 +78,10 @@ static inline bool ss_io_is_spent(const struct ss_io *io)
 {
     return io->turn == SS_TRY && io->left == 0;
 }
+
+/* Keeps an error for readers that the kernel has told somebody else, and tells once, if it is one that ends a connection (tcp(7)).
+ */
+void ss_io_broke(struct ss_io *io, int code);
 
 /* A plain descriptor as transport. */
 extern const struct ss_transport ss_fd_transport;

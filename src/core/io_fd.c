@@ -3,13 +3,19 @@
 #include "os/os_net.h"
 #include "os/os_poller.h"
 
-#include <errno.h> /* ECONNRESET */
+#include <errno.h>
 
 /* In a task a receive that got less than it could spares the next one, which would find nothing (epoll(7), "Questions and
  * answers" 9). */
 static void note_quiet(struct ss_io *io, enum ss_status st, bool all_there)
 {
     io->quiet = os_poller_is_edged && !io->sticky && (st == SS_WANT || (st == SS_OK && all_there));
+}
+
+void ss_io_broke(struct ss_io *io, int code)
+{
+    if (code == ECONNRESET || code == ETIMEDOUT || code == EHOSTUNREACH || code == ENETUNREACH)
+        io->broken = code;
 }
 
 static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all, size_t *got, struct ss_error *err)
@@ -22,9 +28,9 @@ static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all,
         ss_io_took(io, *got);
     if (io->edge)
         note_quiet(io, st, st == SS_OK && *got < len);
-    if (st != SS_EOF || !io->was_reset)
+    if (st != SS_EOF || io->broken == 0)
         return st;
-    *err = (struct ss_error){ SS_SYSTEM, ECONNRESET }; /* it would pass for a proper end */
+    *err = (struct ss_error){ SS_SYSTEM, io->broken }; /* it would pass for a proper end */
     return SS_ERROR;
 }
 
@@ -48,8 +54,8 @@ static enum ss_status fd_send(struct ss_io *io, const struct iovec *iov, size_t 
         os_send(io->fd, whole > 0 ? iov : &part, whole > 0 ? whole : 1, turn == SS_TRY ? OS_DONTWAIT : 0, sent, err);
     if (st == SS_OK)
         ss_io_took(io, *sent);
-    if (st == SS_ERROR && err->code == ECONNRESET)
-        io->was_reset = true;
+    if (st == SS_ERROR)
+        ss_io_broke(io, err->code);
     return st;
 }
 

@@ -126,6 +126,7 @@ static enum ss_status prepare_own(struct ss_named *op, struct ss_error *err)
     bool connected = s->connected || is_connected(s->io.fd);
     op->attempt = ++s->attempt;
     s->late.code = 0;
+    s->io.broken = 0;
     if (!connected && ss_addr_fit(&op->latest, s->family))
         return ss_sock_mode(s, op->nonblock, err);
     *err = connected ? (struct ss_error){ SS_SYSTEM, EISCONN } : ss_wrong_family;

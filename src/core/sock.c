@@ -198,7 +198,8 @@ int ss_sock_release(struct ss_sock *s, bool closing)
     if (fd >= 0)
         s->env->by_fd[fd] = NULL;
     s->io.fd = -1;
-    s->io.quiet = s->io.sticky = s->io.was_reset = false;
+    s->io.quiet = s->io.sticky = false;
+    s->io.broken = 0;
     s->family = 0;
     s->attempt++;
     s->named = s->nonblock = s->connected = false;
@@ -358,7 +359,9 @@ static bool is_error(const struct ss_setting *setting)
 enum ss_status ss_sock_get(struct ss_sock *s, const struct ss_setting *setting, int *value, struct ss_error *err)
 {
     enum ss_status st = get(s, setting, value, err);
-    if (st == SS_OK && *value != 0 && s->type == SOCK_STREAM && is_error(setting))
-        s->late = (struct ss_error){ SS_SYSTEM, *value };
+    if (st != SS_OK || *value == 0 || s->type != SOCK_STREAM || !is_error(setting))
+        return st;
+    s->late = (struct ss_error){ SS_SYSTEM, *value };
+    ss_io_broke(&s->io, *value);
     return st;
 }

@@ -51,7 +51,7 @@ static bool is_open(int fd)
 static void check_closed(const struct ss_sock *s)
 {
     CHECK(s->io.fd == -1 && s->family == 0 && !s->named && !s->nonblock && !s->shared);
-    CHECK(!s->io.quiet && !s->io.sticky && !s->io.was_reset);
+    CHECK(!s->io.quiet && !s->io.sticky && s->io.broken == 0);
     CHECK(ss_inbuf_len(&s->in) == 0 && s->in.block == NULL);
 }
 
@@ -202,7 +202,8 @@ static void test_what_outlives_a_descriptor(void)
     for (int round = 0; round < 2; round++) {
         CHECK(ss_sock_open(&s, AF_UNIX, &err) == SS_OK && s.kernel_ms[0] == 0 && s.kernel_ms[1] == 0);
         s.kernel_ms[0] = s.kernel_ms[1] = 1000;
-        s.io.quiet = s.io.was_reset = true;
+        s.io.quiet = true;
+        s.io.broken = ECONNRESET;
         CHECK(os_opt_get(s.io.fd, AF_UNIX, keepalive.opt, &value, &err) == SS_OK && value == 1);
         CHECK(ss_inbuf_borrow(&s.in, 100, &err) == SS_OK);
         s.in.block->end = 100;
