@@ -180,12 +180,17 @@ enum ss_status ss_recvmany_step(struct ss_op *base)
     return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
 }
 
-bool ss_recvmany_more(struct ss_recvmany *op, size_t count)
+bool ss_recvmany_wants(const struct ss_recvmany *op, size_t n, size_t bytes)
+{
+    return n < op->count && bytes < BATCH_MEMORY;
+}
+
+bool ss_recvmany_more(struct ss_recvmany *op, size_t n, size_t bytes)
 {
     bool was_full = op->queue->n == op->queue->batch.n;
-    if (!was_full || count == 0)
+    if (!was_full || !ss_recvmany_wants(op, n, bytes))
         return false;
-    enum ss_status st = receive_many(op, count, OS_DONTWAIT);
+    enum ss_status st = receive_many(op, op->count - n, OS_DONTWAIT);
     if (st == SS_ERROR)
         op->sock->late = op->op.error;
     return st == SS_OK;

@@ -45,8 +45,11 @@ struct ss_recvmany {
  * SS_OK | SS_WANT | SS_ERROR. */
 enum ss_status ss_recvmany_step(struct ss_op *op);
 
-/* When the queue is empty and its batch was full: whether another call found more, `count` at most (it waits for none). */
-bool ss_recvmany_more(struct ss_recvmany *op, size_t count);
+/* Whether so many datagrams, of so many bytes together, are less than what is wanted and what one call takes. */
+bool ss_recvmany_wants(const struct ss_recvmany *op, size_t n, size_t bytes);
+
+/* When the queue is empty: whether there is more and that is wanted beside so much. It waits for none. */
+bool ss_recvmany_more(struct ss_recvmany *op, size_t n, size_t bytes);
 
 /* Makes the descriptor fit for others, who do not expect joined datagrams. False: some may wait in it. */
 bool ss_dgram_unjoin(struct ss_sock *sock);

@@ -7,6 +7,8 @@
 
 #include <string.h> /* memchr */
 
+#define PUSH_ANOTHER LSS_PREFIX "push_another"
+
 struct udp {
     struct lss_socket base;
     struct ss_dgrams queue; /* while sock.queued */
@@ -131,55 +133,85 @@ static void push_sender(lua_State *L, const struct ss_addr *from, struct ss_addr
     *before = *from;
 }
 
-/* Appends to the arrays on top of the stack, which have `n` elements, up to op->count; returns how many they have then.
- * Ends as soon as a finalizer has touched the queue. */
-static size_t push_queue(lua_State *L, struct ss_dgrams *queue, const struct ss_recvmany *op, size_t n, bool *cut)
+/* A call that receives many. */
+struct taking {
+    struct ss_recvmany *op;
+    size_t n, bytes; /* that are in the arrays */
+    bool cut;        /* one of them was longer */
+};
+
+/* Appends what is in the queue to the arrays on top of the stack, as much as is wanted. Ends as soon as a finalizer has touched the
+ * queue. */
+static void push_queue(lua_State *L, struct ss_dgrams *queue, struct taking *t)
 {
+    const struct ss_recvmany *op = t->op;
     struct ss_dgram dgram;
     struct ss_addr before = { .len = (socklen_t)-1 };
     const struct ss_inbuf *in = &op->sock->in;
     unsigned epoch = in->epoch;
-    while (n < op->count && in->epoch == epoch && ss_dgrams_next(queue, op->size, &dgram)) {
+    while (ss_recvmany_wants(op, t->n, t->bytes) && in->epoch == epoch && ss_dgrams_next(queue, op->size, &dgram)) {
         if (!lss_push_bytes(L, in, dgram.data, dgram.len))
             break;
-        n++;
-        *cut = *cut || dgram.cut;
-        lua_rawseti(L, -3, (int)n);
-        push_sender(L, &dgram.from, &before, op->sock->family, n);
-        lua_rawseti(L, -2, (int)n);
-    }
-    return n;
-}
-
-/* Takes the elements behind the first `n` out of both arrays again. */
-static void forget(lua_State *L, size_t n, size_t last)
-{
-    for (; last > n; last--) {
-        lua_pushnil(L);
-        lua_rawseti(L, -3, (int)last);
-        lua_pushnil(L);
-        lua_rawseti(L, -2, (int)last);
+        t->n++;
+        t->bytes += dgram.len;
+        t->cut = t->cut || dgram.cut;
+        lua_rawseti(L, -3, (int)t->n);
+        push_sender(L, &dgram.from, &before, op->sock->family, t->n);
+        lua_rawseti(L, -2, (int)t->n);
     }
 }
 
-/* The datagrams of a batch leave the queue when they are safe in the arrays, or stay there all. */
-static size_t push_batches(lua_State *L, struct ss_recvmany *op, bool *cut)
+/* Takes the elements behind the first `n` out of the array at `index` again, with no memory. */
+static void forget(lua_State *L, int index, size_t n)
 {
-    size_t n = 0;
-    do {
-        struct ss_dgrams rest = *op->queue;
-        unsigned epoch = op->sock->in.epoch;
-        bool batch_cut = false;
-        size_t last = push_queue(L, &rest, op, n, &batch_cut);
-        if (op->sock->in.epoch != epoch) {
-            forget(L, n, last);
-            break;
+    bool was_there = true;
+    while (was_there) {
+        lua_rawgeti(L, index, (int)++n);
+        was_there = !lua_isnil(L, -1);
+        lua_pop(L, 1);
+        if (was_there) {
+            lua_pushnil(L);
+            lua_rawseti(L, index - 1, (int)n);
         }
-        n = last;
-        *cut = *cut || batch_cut;
-        ss_queue_left(op->sock, op->queue, &rest);
-    } while (!op->sock->queued && ss_recvmany_more(op, op->count - n));
-    return n;
+    }
+}
+
+/* The datagrams of the queue leave it when they are safe in the arrays, or stay there all. */
+static bool push_batch(lua_State *L, struct taking *t)
+{
+    const struct ss_sock *s = t->op->sock;
+    struct ss_dgrams rest = *t->op->queue;
+    struct taking after = *t;
+    unsigned epoch = s->in.epoch;
+    push_queue(L, &rest, &after);
+    if (s->in.epoch != epoch)
+        return false;
+    *t = after;
+    ss_queue_left(t->op->sock, t->op->queue, &rest);
+    return true;
+}
+
+static int push_another(lua_State *L)
+{
+    struct taking *t = lua_touserdata(L, 1);
+    push_batch(L, t);
+    return 0;
+}
+
+/* The same with what else is there, while there is more. What is in the arrays is to reach the program, so it raises nothing: the
+ * function, its argument and the arrays are on top of the stack. */
+static void push_others(lua_State *L, struct taking *t)
+{
+    size_t before = 0;
+    while (t->n > before && !t->op->sock->queued && ss_recvmany_more(t->op, t->n, t->bytes)) {
+        before = t->n;
+        for (int i = 0; i < 4; i++)
+            lua_pushvalue(L, -4);
+        if (lua_pcall(L, 3, 0, 0) != 0)
+            lua_pop(L, 1);
+        forget(L, -2, t->n);
+        forget(L, -1, t->n);
+    }
 }
 
 struct receiving_many {
@@ -190,17 +222,20 @@ struct receiving_many {
 static int finish_recvmany(lua_State *L, struct ss_op *base, enum ss_status st)
 {
     struct receiving_many *r = (struct receiving_many *)base;
-    bool cut = false;
+    struct taking t = { .op = &r->op };
     if (st != SS_OK)
         return lss_push_failure(L, 2, st, &base->error);
+    lua_getfield(L, LUA_REGISTRYINDEX, PUSH_ANOTHER);
+    lua_pushlightuserdata(L, &t);
     lua_createtable(L, 0, 0);
     lua_createtable(L, 0, 0);
     lss_account(L, r->op.sock->in.pool);
-    if (!r->op.sock->queued || push_batches(L, &r->op, &cut) == 0) { /* a finalizer was faster */
-        lua_pop(L, 2);
-        return receive_again(L, r->sock, 2);
+    if (r->op.sock->queued && push_batch(L, &t)) {
+        push_others(L, &t);
+        return t.cut ? 2 + lss_push_failure(L, 0, SS_TRUNCATED, NULL) : 2;
     }
-    return cut ? 2 + lss_push_failure(L, 0, SS_TRUNCATED, NULL) : 2;
+    lua_pop(L, 4); /* a finalizer was faster */
+    return receive_again(L, r->sock, 2);
 }
 
 static int receive_many(lua_State *L, struct udp *s, size_t count, size_t size)
@@ -475,4 +510,6 @@ static const luaL_Reg methods[] = {
 void lss_open_udp(lua_State *L)
 {
     lss_class(L, LSS_UDP, lss_socket_events, methods);
+    lua_pushcfunction(L, push_another);
+    lua_setfield(L, LUA_REGISTRYINDEX, PUSH_ANOTHER);
 }
