@@ -374,7 +374,7 @@ api.options = {
         "error",
         "integer",
         "both",
-        "read only: the pending error, an errno(3) number or 0; cleared by that, but not for reads and a connect under way",
+        "read only: the pending error, an errno(3) number or 0; cleared by that, but reads and connects know it still",
         "socket(7), `SO_ERROR`",
     },
     { "OPT_BROADCAST", "broadcast", "boolean", "udp", "datagrams may go to broadcast addresses", "socket(7)" },
@@ -569,7 +569,11 @@ local module = {
             brief = "look a name up",
             text = "All addresses of a host, in the order in which the system wants them tried.",
             takes = {
-                { name = "host", type = "string", text = "a name or a numeric host, as in [Addresses](#addresses)" },
+                {
+                    name = "host",
+                    type = "string",
+                    text = "a name or a numeric host, as in [Addresses](#addresses); no name has a `/` in it",
+                },
                 {
                     name = "port",
                     type = "integer",
@@ -1498,8 +1502,8 @@ local task = {
                 {
                     "...",
                     "any",
-                    [[its results; where it has failed, the error value and a text, message and traceback; else
-                    `err` alone]],
+                    [[its results; where it has failed, the error value and a text, message (of an object: what its
+                    `__tostring` says) and traceback; else `err` alone]],
                 },
             },
             errors = {

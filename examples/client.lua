@@ -18,11 +18,9 @@ if not ok then
 end
 tcpsock:settimeout(1)
 local data, why, partial = tcpsock:read(1024)
-if why == socket.ERROR_TIMEOUT or why == socket.ERROR_CLOSED then
-    data = partial -- fewer bytes than asked for, and that is fine here
-elseif why then
+io.output():write(data or partial) -- with an error: the bytes that came before it
+tcpsock:close()
+if why and why ~= socket.ERROR_TIMEOUT and why ~= socket.ERROR_CLOSED then -- fewer bytes are fine here
     io.stderr:write(host, ": ", why, "\n")
     os.exit(1)
 end
-io.output():write(data)
-tcpsock:close()

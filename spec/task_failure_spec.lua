@@ -79,6 +79,24 @@ describe("a failed task that nobody can wait for", function()
         assert(told == 1)
     ]])
 
+    it_holds("is told of in the words of its error object, if that has any", [[
+        local function object(tostring) return setmetatable({}, { __tostring = tostring }) end
+        local silent, wrong = object(error), object(function() return {} end)
+        local waiting = object(function() socket.sleep(1) end)
+        local texts = { [object(function() return "own words" end)] = "own words", [silent] = "table value",
+            [wrong] = "table value", [waiting] = "table value", [{}] = "table value" }
+        for value, text in pairs(texts) do
+            heard = nil
+            spawn(error, value)
+            local limit = socket.now() + 10
+            while not heard and socket.now() < limit do socket.sleep(0.01) end
+            assert(heard:find(text, 1, true), heard)
+            assert(heard:find("traceback", 1, true), heard)
+            local _, got, said = spawn(error, value):wait(5)
+            assert(got == value and said:find(text, 1, true) and said:find("traceback", 1, true), said)
+        end
+    ]])
+
     it_holds("costs at most a collection; no failure, none", [[
         local ticker = spawn(function() while socket.sleep(0.0005) do end end)
         count_collections()

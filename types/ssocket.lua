@@ -17,7 +17,7 @@
 ---| "tcp_cork" # boolean, tcpsock; hold partial segments back until it is switched off (on the BSDs `TCP_NOPUSH`)
 ---| "tcp_fastopen" # integer, tcpsock; on a listener: how many fast-open requests may be pending
 ---| "tcp_defer_accept" # integer, tcpsock; on a listener: seconds to wait for first data before `accept` is told of a connection
----| "error" # integer, both; read only: the pending error, an errno(3) number or 0; cleared by that, but not for reads and a connect under way
+---| "error" # integer, both; read only: the pending error, an errno(3) number or 0; cleared by that, but reads and connects know it still
 ---| "broadcast" # boolean, udpsock; datagrams may go to broadcast addresses
 ---| "ip_ttl" # integer, both; hops that a packet may make, 1..255; the unicast hop limit on IPv6
 ---| "ip_multicast_ttl" # integer, udpsock; hops that a multicast datagram may make, 0..255
@@ -129,7 +129,7 @@ function ssocket.sleep(seconds) end
 function ssocket.now() end
 
 ---All addresses of a host, in the order in which the system wants them tried.
----@param host string a name or a numeric host, as in Addresses
+---@param host string a name or a numeric host, as in Addresses; no name has a `/` in it
 ---@param port? integer 0..65535; put into each address
 ---@param timeout? number seconds; negative: no limit
 ---@return ssocket.address[]? addresses # one or more
@@ -395,7 +395,7 @@ local task = {}
 ---again.
 ---@param timeout? number seconds; negative: no limit; 0: do not wait
 ---@return true? ok # it has returned, and its results follow
----@return any ... # its results; where it has failed, the error value and a text, message and traceback; else `err` alone
+---@return any ... # its results; where it has failed, the error value and a text, message (of an object: what its `__tostring` says) and traceback; else `err` alone
 function task:wait(timeout) end
 
 ---Asks the task to end. The call it waits in fails with `ERROR_CANCELLED`, and so does each later call in it

@@ -358,12 +358,24 @@ static int keep_outcome(lua_State *L)
     return 0;
 }
 
+/* What its __tostring says, as lua(1) does; nothing if that fails. */
+static bool push_own_text(lua_State *L, int error)
+{
+    if (!luaL_getmetafield(L, error, "__tostring"))
+        return false;
+    lua_pushvalue(L, error);
+    if (lua_pcall(L, 1, 1, 0) == 0 && lua_type(L, -1) == LUA_TSTRING)
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
 /* The error at `error`, or its kind, as text. */
 static const char *push_text_of(lua_State *L, int error)
 {
     if (lua_type(L, error) == LUA_TSTRING || lua_type(L, error) == LUA_TNUMBER)
         lua_pushvalue(L, error);
-    else
+    else if (!push_own_text(L, error))
         lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, error));
     return lua_tostring(L, -1);
 }
