@@ -17,10 +17,36 @@ local function count(b)
     return n
 end
 
+-- closed = how often a variable of the reading task was.
+local closed, expected = 0, 0
+
+local function read(b)
+    return b:read(size)
+end
+
+if _VERSION >= "Lua 5.4" then
+    expected = 1
+    read = load([[
+        local value, size = ...
+        return function(b)
+            local guarded <close> = value
+            return b:read(size)
+        end
+    ]])(
+        setmetatable({}, {
+            __close = function()
+                closed = closed + 1
+            end,
+        }),
+        size
+    )
+end
+
 return function()
+    closed = 0
     local socket = require "ssocket"
     local a, b = socket.pair()
-    local reader = socket.spawn(b.read, b, size)
+    local reader = socket.spawn(read, b)
     local watcher = socket.spawn(reader.wait, reader)
     local sender = socket.spawn(send, a)
     local ok, err = pcall(socket.run)
@@ -32,5 +58,6 @@ return function()
     assert(traceback:find "stack traceback", traceback)
     local _, first, second = watcher:wait()
     assert(first == nil and second == reason)
+    assert(closed == expected, closed)
     assert(count(b) == size) -- no byte is lost
 end
