@@ -168,6 +168,15 @@ describe("read", function()
         end
     end)
 
+    it("is told of no error at the end of a stream that the peer has ended, whatever a write was told", function()
+        local a, b = socket.pair()
+        b:write "x"
+        b:close()
+        t.fails(socket.ERROR_CLOSED, 0, a:write "y")
+        assert.same({ "x", n = 1 }, t.pack(a:readall()))
+        a:close()
+    end)
+
     -- The peer is gone without a word: TCP_USER_TIMEOUT (tcp(7)) has what is written given up.
     it("fails with the error of a peer that is gone, whoever was told it first", function()
         local here = space.open() or pending(space.why)

@@ -243,6 +243,24 @@ describe("another task has its turn", function()
         end))
     end)
 
+    -- What one has used of its turn is not counted against the next.
+    it("of its own, whatever the one before has called", function()
+        local ch = socket.channel(1)
+        local order = {}
+        local function short(name)
+            for _ = 1, 25 do
+                assert(ch:put(1, 0) and ch:get(0))
+            end
+            order[#order + 1] = name
+        end
+        local last
+        for _, name in ipairs { "a", "b", "c", "d", "e" } do
+            last = tasks.spawn(short, name)
+        end
+        tasks.join(last)
+        assert.equal("abcde", table.concat(order))
+    end)
+
     it("while it does so with a socket", function()
         local a, b = socket.pair()
         assert(is_fair(function()

@@ -9,6 +9,7 @@
 #include "run/block.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -134,6 +135,8 @@ static void check_dribble(size_t want, double timeout_ms)
     size_t len, position = 0;
     pair_open(&pair);
     pid_t pid = child_start(dribble, pair.other);
+    struct pollfd begun = { .fd = pair.sock.io.fd, .events = POLLIN };
+    CHECK(poll(&begun, 1, 10000) == 1);
     double begin = now_ms();
     CHECK(read_with(&pair, ss_readn_step, want, timeout_ms, &len) == SS_TIMEOUT);
     double took = now_ms() - begin;

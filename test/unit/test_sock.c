@@ -129,7 +129,7 @@ static void test_memory_that_was_another_sockets(void)
     ss_sock_again(&s, &state.env, SOCK_STREAM);
     check_closed(&s);
     CHECK(!s.finalized && s.env == &state.env && s.type == SOCK_STREAM && s.in.pool == &state.env.pool);
-    CHECK(s.in.stream != before.in.stream && s.in.epoch != before.in.epoch && s.attempt != before.attempt);
+    CHECK(s.in.stream == before.in.stream + 1 && s.in.epoch == before.in.epoch + 1 && s.attempt == before.attempt + 1);
     int own = new_descriptor(), late = new_descriptor();
     CHECK(ss_sock_adopt(&s, own, AF_UNIX, false, &err) == SS_OK);
     CHECK(ss_sock_take(&s, late, &kind, &err) == SS_ERROR && err.code == ECANCELED && is_open(late));
