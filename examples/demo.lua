@@ -1,4 +1,4 @@
--- Shows the module at work: `make demo`, or by hand
+-- Shows the module at work: `./demo`, or by hand
 --
 --   lua examples/demo.lua              against a server that it starts itself
 --   lua examples/demo.lua host:port    fetches a page from a web server
