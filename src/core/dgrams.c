@@ -1,9 +1,5 @@
 #include "core/dgrams.h"
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
+#include "core/mem.h"
 
 bool ss_dgrams_next(struct ss_dgrams *queue, size_t size, struct ss_dgram *dgram)
 {
@@ -12,9 +8,9 @@ bool ss_dgrams_next(struct ss_dgrams *queue, size_t size, struct ss_dgram *dgram
         return false;
     os_batch_get(&queue->batch, queue->next, &message);
     size_t left = message.len - queue->offset;
-    size_t len = message.segment > 0 ? min_size(left, message.segment) : left;
+    size_t len = message.segment > 0 ? ss_min_size(left, message.segment) : left;
     dgram->data = message.data + queue->offset;
-    dgram->len = min_size(len, size);
+    dgram->len = ss_min_size(len, size);
     dgram->cut = message.cut || len > size;
     dgram->from = message.from;
     queue->offset += len;

@@ -6,11 +6,6 @@
 
 enum { ROOM = SS_BLOCK / 4 }; /* a receive into less than this is not worth its system call */
 
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 static size_t room_in(const struct ss_block *block)
 {
     return block->size - block->end;
@@ -43,18 +38,18 @@ static bool borrow(struct ss_inbuf *in, size_t size)
 
 /* Room for a worthwhile receive. Bytes are moved only when at least as many were handed out since the last
  * time, and memory grows by doubling: both are constant cost per byte, whatever the pieces. */
-static bool make_room(struct ss_inbuf *in, size_t need)
+static bool make_inbuf_room(struct ss_inbuf *in, size_t need)
 {
     const struct ss_block *block = in->block;
     if (!block)
         return borrow(in, SS_BLOCK);
     size_t len = ss_inbuf_len(in);
-    size_t goal = min_size(need < ROOM ? ROOM : need, len > SS_BLOCK ? len : SS_BLOCK);
+    size_t goal = ss_min_size(need < ROOM ? ROOM : need, len > SS_BLOCK ? len : SS_BLOCK);
     if (room_in(block) >= goal)
         return true;
     if (block->start >= len)
         to_front(in);
-    if (block->size >= SS_BLOCK && room_in(block) >= min_size(goal, block->size / 4))
+    if (block->size >= SS_BLOCK && room_in(block) >= ss_min_size(goal, block->size / 4))
         return true;
     if (block->size > SIZE_MAX / 2)
         return false;
@@ -64,16 +59,16 @@ static bool make_room(struct ss_inbuf *in, size_t need)
 
 enum ss_status ss_inbuf_fill(struct ss_inbuf *in, struct ss_io *io, size_t need, struct ss_error *err)
 {
-    if (!make_room(in, need)) {
+    if (!make_inbuf_room(in, need)) {
         *err = ss_no_memory;
         return SS_ERROR;
     }
     struct ss_block *block = in->block;
     bool large = need >= SS_BLOCK;
-    size_t room = min_size(room_in(block), SS_AT_ONCE);
+    size_t room = ss_min_size(room_in(block), SS_AT_ONCE);
     size_t got = 0;
     enum ss_status st =
-        io->via->recv(io, block->bytes + block->end, large ? min_size(room, need) : room, large, &got, err);
+        io->via->recv(io, block->bytes + block->end, large ? ss_min_size(room, need) : room, large, &got, err);
     block->end += got;
     if (block->end > block->used)
         block->used = block->end;

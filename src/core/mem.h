@@ -21,4 +21,9 @@ static inline void ss_mem_free(const struct ss_mem *mem, void *ptr, size_t size)
         mem->resize(mem->ud, ptr, size, 0);
 }
 
+static inline size_t ss_min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 #endif

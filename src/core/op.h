@@ -21,6 +21,11 @@ struct ss_interest {
     int events; /* SS_READABLE | SS_WRITABLE; 0: nothing, only the timer counts */
 };
 
+static inline bool ss_interest_is_usable(const struct ss_interest *want)
+{
+    return want->fd >= 0 && want->events != 0;
+}
+
 /* Which of the kernel's own timeouts bounds the operation's calls. */
 enum ss_patience {
     SS_BY_RECV, /* SO_RCVTIMEO */

@@ -134,7 +134,7 @@ static enum ss_status prepare_own(struct ss_named *op, struct ss_error *err)
 }
 
 /* A descriptor for the next attempt. */
-static enum ss_status prepare(struct ss_named *op, int *fd, struct ss_error *err)
+static enum ss_status prepare_attempt(struct ss_named *op, int *fd, struct ss_error *err)
 {
     *fd = op->sock->io.fd;
     if (op->own)
@@ -183,7 +183,7 @@ static enum ss_status attempt(struct ss_named *op)
     struct ss_error err;
     op->retry = false;
     op->nonblock = !op->single || !may_wait(ss_io_turn(op->op.io));
-    enum ss_status st = prepare(op, &fd, &err);
+    enum ss_status st = prepare_attempt(op, &fd, &err);
     if (st != SS_OK) {
         note(op, &err);
         return st;

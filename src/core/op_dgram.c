@@ -11,7 +11,7 @@ static bool was_late(struct ss_sock *s, struct ss_error *err)
 
 /* A size up to a block costs nothing. For more (Unix datagrams can be longer) it is the datagram that counts, not the
  * number that was asked for. */
-static enum ss_status make_room(struct ss_recvfrom *op, int *flags, size_t *room)
+static enum ss_status make_datagram_room(struct ss_recvfrom *op, int *flags, size_t *room)
 {
     enum ss_status st = SS_OK;
     *room = op->size;
@@ -24,12 +24,12 @@ static enum ss_status make_room(struct ss_recvfrom *op, int *flags, size_t *room
     return st == SS_OK ? ss_inbuf_borrow(&op->sock->in, *room, &op->op.error) : st;
 }
 
-static enum ss_status receive_one(struct ss_recvfrom *op, int flags)
+static enum ss_status receive_one_datagram(struct ss_recvfrom *op, int flags)
 {
     struct ss_inbuf *in = &op->sock->in;
     size_t room, got = 0;
     op->got.from.len = 0;
-    enum ss_status st = make_room(op, &flags, &room);
+    enum ss_status st = make_datagram_room(op, &flags, &room);
     if (st == SS_OK)
         st = os_recvfrom(op->sock->io.fd, in->block->bytes, room, flags, op->with_sender ? &op->got.from : NULL, &got,
                          &op->op.error);
@@ -113,7 +113,7 @@ enum ss_status ss_recvfrom_step(struct ss_op *base)
     if (turn == SS_HOLD)
         return ss_op_want(base, SS_READABLE);
     op->from_queue = may_be_joined(op->sock) || op->sock->queued;
-    enum ss_status st = op->from_queue ? receive_queued(op, flags) : receive_one(op, flags);
+    enum ss_status st = op->from_queue ? receive_queued(op, flags) : receive_one_datagram(op, flags);
     return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
 }
 
@@ -156,7 +156,7 @@ static enum ss_status receive_long(struct ss_recvmany *op, int flags)
     return receive_into_queue(op->sock, op->queue, 1, size, OS_DONTWAIT, &op->op.error);
 }
 
-static enum ss_status receive_many(struct ss_recvmany *op, size_t count, int flags)
+static enum ss_status receive_many_datagrams(struct ss_recvmany *op, size_t count, int flags)
 {
     size_t size = may_be_joined(op->sock) ? OS_JOINED : op->size;
     if (size > SS_BLOCK && op->sock->family == AF_UNIX)
@@ -176,7 +176,7 @@ enum ss_status ss_recvmany_step(struct ss_op *base)
     if (turn == SS_HOLD)
         return ss_op_want(base, SS_READABLE);
     ask_to_join(op->sock);
-    enum ss_status st = receive_many(op, op->count, turn == SS_TRY ? OS_DONTWAIT : 0);
+    enum ss_status st = receive_many_datagrams(op, op->count, turn == SS_TRY ? OS_DONTWAIT : 0);
     return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
 }
 
@@ -190,7 +190,7 @@ bool ss_recvmany_more(struct ss_recvmany *op, size_t n, size_t bytes)
     bool was_full = op->queue->n == op->queue->batch.n;
     if (!was_full || !ss_recvmany_wants(op, n, bytes))
         return false;
-    enum ss_status st = receive_many(op, op->count - n, OS_DONTWAIT);
+    enum ss_status st = receive_many_datagrams(op, op->count - n, OS_DONTWAIT);
     if (st == SS_ERROR)
         op->sock->late = op->op.error;
     return st == SS_OK;

@@ -47,7 +47,7 @@ static void unlink_block(struct ss_optblock *block)
         block->next->at = block->at;
 }
 
-static bool make_room(struct ss_optlist *list, struct ss_optmem *all)
+static bool make_list_room(struct ss_optlist *list, struct ss_optmem *all)
 {
     struct ss_optblock *block = block_of(list);
     if (list->n < list->room)
@@ -69,7 +69,7 @@ enum ss_status ss_optlist_put(struct ss_optlist *list, struct ss_optmem *all, co
                               struct ss_error *err)
 {
     struct ss_setting *item = find(list, setting);
-    if (!item && !make_room(list, all)) {
+    if (!item && !make_list_room(list, all)) {
         *err = ss_no_memory;
         return SS_ERROR;
     }

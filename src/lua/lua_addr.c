@@ -122,7 +122,8 @@ static enum ss_status check_single(lua_State *L, int arg, struct ss_target *targ
 }
 
 /* An address value: its host takes its place on the stack, and so stays good. */
-static enum ss_status check_value(lua_State *L, int arg, int flags, struct ss_target *target, struct ss_error *err)
+static enum ss_status check_address_value(lua_State *L, int arg, int flags, struct ss_target *target,
+                                          struct ss_error *err)
 {
     luaL_argcheck(L, lua_isnoneornil(L, arg + 1), arg + 1, "an address value takes no port");
     lua_rawgeti(L, arg, 1);
@@ -140,7 +141,7 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
 {
     *target = (struct ss_target){ .host = NULL };
     if (lua_type(L, arg) == LUA_TTABLE)
-        return check_value(L, arg, flags, target, err);
+        return check_address_value(L, arg, flags, target, err);
     if (lua_type(L, arg) != LUA_TSTRING)
         lss_type_error(L, arg, "host, \"unix:/path\" or address");
     if (lua_isnoneornil(L, arg + 1))
@@ -151,6 +152,12 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
 }
 
 /* Operations on targets */
+
+int lss_finish_named(lua_State *L, struct ss_op *op, enum ss_status st)
+{
+    ss_named_fini((struct ss_named *)op);
+    return lss_push_done(L, st, &op->error);
+}
 
 void lss_drop_named(lua_State *L, int kept, struct ss_op *op)
 {

@@ -123,7 +123,7 @@ static void add_spare(lua_State *L, struct lss_socket **spare, size_t size)
 
 /* Tells the collector that each socket costs memory: of ours, which it counts only the first time, and of the kernel. What a
  * program leaves to it is closed before descriptors run out. */
-static void account(lua_State *L, struct shared *shared, size_t size)
+static void account_socket(lua_State *L, struct shared *shared, size_t size)
 {
     enum { AT_ONCE = 8192, WEIGHT = 4 };
     shared->uncounted += WEIGHT * size;
@@ -154,7 +154,7 @@ struct lss_socket *lss_new(lua_State *L, struct ss_env *env, const char *kind, s
 {
     struct lss_socket **spare = spare_of(env, type);
     lss_check_live(L, env);
-    account(L, (struct shared *)env, size);
+    account_socket(L, (struct shared *)env, size);
     struct lss_box *box = lss_newuserdata(L, sizeof *box);
     *box = (struct lss_box){ NULL, 0 };
     if (kind)
@@ -198,7 +198,7 @@ static void set_method(lua_State *L, int mt, const char *class, const char *name
     lua_setfield(L, -2, name);
 }
 
-static void set_string(lua_State *L, const char *name, const char *value)
+void lss_set_string(lua_State *L, const char *name, const char *value)
 {
     lua_pushstring(L, value);
     lua_setfield(L, -2, name);
@@ -216,8 +216,8 @@ void lss_class(lua_State *L, const char *kind, const luaL_Reg *events, const lua
     int mt = lua_gettop(L);
     const char *name = kind + sizeof LSS_PREFIX - 1;
     set_methods(L, mt, name, events);
-    set_string(L, "__name", name);
-    set_string(L, "__metatable", name);
+    lss_set_string(L, "__name", name);
+    lss_set_string(L, "__metatable", name);
     lua_newtable(L);
     set_methods(L, mt, name, methods);
     lua_setfield(L, mt, "__index");

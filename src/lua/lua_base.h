@@ -56,6 +56,9 @@ void lss_class(lua_State *L, const char *kind, const luaL_Reg *events, const lua
 /* The metamethods of sockets. */
 extern const luaL_Reg lss_socket_events[];
 
+/* t[name] = value; t is on top of the stack. */
+void lss_set_string(lua_State *L, const char *name, const char *value);
+
 /* Argument 1 of a method; anything else than a socket of the method's own kind is an argument error. */
 void *lss_self(lua_State *L);
 
@@ -104,6 +107,12 @@ void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n,
 /* Turns an outcome other than success into results: nils up to the position of the error, and its text.
  * Returns their number. The only place where that happens. */
 int lss_push_failure(lua_State *L, int nils, enum ss_status st, const struct ss_error *err);
+
+/* nil and ERROR_CLOSED. */
+static inline int lss_push_closed(lua_State *L)
+{
+    return lss_push_failure(L, 1, SS_CLOSED, NULL);
+}
 
 /* `true`, or the failure. */
 int lss_push_done(lua_State *L, enum ss_status st, const struct ss_error *err);
@@ -189,7 +198,8 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
 /* The address as a program sees it. family: of the socket, for addresses that the system left empty. */
 void lss_push_addr(lua_State *L, const struct ss_addr *addr, int family);
 
-/* What `drop` is of a call with such an operation. */
+/* What `finish` (`true`, or the failure) and `drop` are of a call with such an operation. */
+int lss_finish_named(lua_State *L, struct ss_op *op, enum ss_status st);
 void lss_drop_named(lua_State *L, int kept, struct ss_op *op);
 
 /* An operation on a named target at the beginning of a userdata of `size` bytes, so that what it holds is freed whatever

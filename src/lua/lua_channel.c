@@ -27,7 +27,7 @@ struct channel {
     struct ss_line givers, takers;
 };
 
-static struct channel *self(lua_State *L)
+static struct channel *self_channel(lua_State *L)
 {
     struct channel *ch = lss_self(L);
     lss_check_open(L, ch->tasks);
@@ -141,7 +141,7 @@ static void withdraw(lua_State *L, int values, int ticket)
     lua_rawseti(L, values, -ticket);
 }
 
-static void wake(struct channel *ch, struct ss_waiter *w, enum ss_status st)
+static void wake_waiter(struct channel *ch, struct ss_waiter *w, enum ss_status st)
 {
     ss_loop_end(&ch->tasks->loop, w, st);
 }
@@ -151,7 +151,7 @@ static struct ss_waiter *first_of(struct channel *ch, struct ss_line *line)
 {
     struct ss_waiter *w;
     while ((w = ss_line_first(line)) != NULL && w->of_task && !lss_is_there(w))
-        wake(ch, w, SS_CANCELLED);
+        wake_waiter(ch, w, SS_CANCELLED);
     return w;
 }
 
@@ -161,7 +161,7 @@ static struct ss_waiter *first_giver(lua_State *L, struct channel *ch, int value
     struct ss_waiter *w;
     while ((w = ss_line_first(&ch->givers)) != NULL && w->of_task && !lss_is_there(w)) {
         withdraw(L, values, ticket_of(w));
-        wake(ch, w, SS_CANCELLED);
+        wake_waiter(ch, w, SS_CANCELLED);
     }
     return w;
 }
@@ -176,7 +176,7 @@ static void serve_takers(struct channel *ch)
         taking->next = ch->promised;
         ch->promised = taking;
         ch->npromised++;
-        wake(ch, w, SS_OK);
+        wake_waiter(ch, w, SS_OK);
     }
 }
 
@@ -254,7 +254,7 @@ static int channel_put(lua_State *L)
     static const struct lss_way way = {
         .finish = finish_put, .drop = drop_put, .size = sizeof(struct lss_standing), .keep = 1
     };
-    struct channel *ch = self(L);
+    struct channel *ch = self_channel(L);
     struct lss_standing standing = { .line = &ch->givers };
     enum { VALUES = 3 };
     luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "a value other than nil expected");
@@ -286,7 +286,7 @@ static void take_from_giver(lua_State *L, struct channel *ch, int values, struct
     lua_rawgeti(L, values, -ticket);
     append(L, ch, values);
     withdraw(L, values, ticket);
-    wake(ch, giver, SS_OK);
+    wake_waiter(ch, giver, SS_OK);
 }
 
 /* Pushes the next value, if there is one, and lets the first of those who wait with theirs go on. */
@@ -324,7 +324,7 @@ static int channel_get(lua_State *L)
     static const struct lss_way way = {
         .finish = finish_get, .drop = drop_get, .size = sizeof(struct taking), .keep = 1
     };
-    struct channel *ch = self(L);
+    struct channel *ch = self_channel(L);
     struct taking taking = { .standing.line = &ch->takers };
     int64_t timeout_ns = lss_check_timeout(L, 2);
     lua_settop(L, 1);
@@ -345,7 +345,7 @@ static int channel_close(lua_State *L)
     struct ss_waiter *w;
     ch->closed = true;
     while ((w = ss_line_first(&ch->takers)) != NULL || (w = ss_line_first(&ch->givers)) != NULL)
-        wake(ch, w, SS_CLOSED);
+        wake_waiter(ch, w, SS_CLOSED);
     lua_pushinteger(L, 1);
     return 1;
 }

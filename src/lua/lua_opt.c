@@ -45,7 +45,7 @@ static int check_seconds_or_false(lua_State *L, int arg)
     return lss_check_int(L, arg, "seconds", 0, INT_MAX);
 }
 
-static int check_value(lua_State *L, int arg, const struct os_opt *opt)
+static int check_option_value(lua_State *L, int arg, const struct os_opt *opt)
 {
     if (opt && opt->type == OS_OPT_SPIN)
         return lss_check_int(L, arg, "value", 0, SS_SPIN_MAX_US);
@@ -64,7 +64,7 @@ int lss_setopt(lua_State *L)
     struct ss_setting setting = check_option(L, s);
     if (setting.opt && (setting.opt->use & OS_OPT_READONLY))
         luaL_argerror(L, 2, lua_pushfstring(L, "option '%s' can only be read", setting.opt->name));
-    setting.value = check_value(L, by_name(L) ? 3 : 4, setting.opt);
+    setting.value = check_option_value(L, by_name(L) ? 3 : 4, setting.opt);
     return lss_push_done(L, ss_sock_set(&s->sock, &setting, &err), &err);
 }
 

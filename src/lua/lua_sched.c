@@ -266,7 +266,7 @@ static void push_both(lua_State *L, const struct lss_task *t)
 
 /* Waiting */
 
-static void wait_for(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
+static void begin_waiting(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
 {
     ss_loop_wait(loop, w, op, deadline_ns);
     if (!lss_stands(op) || w->status != SS_WANT)
@@ -285,7 +285,7 @@ static void begin_to_wait(struct lss_task *t)
     if (t->for_turn)
         ss_loop_wait_turn(loop, &t->waiter, t->waiter.op, t->waiter.op->deadline_ns);
     else
-        wait_for(loop, &t->waiter, t->waiter.op, t->waiter.op->deadline_ns);
+        begin_waiting(loop, &t->waiter, t->waiter.op, t->waiter.op->deadline_ns);
 }
 
 /* Before it begins, and after coroutine.yield: the others' turn. */
@@ -625,7 +625,7 @@ static void lose(lua_State *L, struct lss_task *t)
 }
 
 /* A task whose wait has ended goes on. Should memory fail before it is resumed, that is tried again at the next turn. */
-static void go_on(lua_State *L, struct lss_task *t)
+static void go_on_with_task(lua_State *L, struct lss_task *t)
 {
     int n = 0;
     if (!lss_is_there(&t->waiter)) {
@@ -678,7 +678,7 @@ static void take_turns(lua_State *L, struct round *r)
 {
     while ((r->now = ss_loop_take(&r->tasks->loop)) != NULL)
         if (r->now->of_task)
-            go_on(L, (struct lss_task *)r->now);
+            go_on_with_task(L, (struct lss_task *)r->now);
     r->now = NULL;
 }
 
@@ -877,7 +877,7 @@ enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss
     prepare_round(L, &r);
     ss_waiter_init(&w, false);
     hold(s, way, &w);
-    wait_for(&tasks->loop, &w, op, deadline_ns);
+    begin_waiting(&tasks->loop, &w, op, deadline_ns);
     if (w.status == SS_WANT)
         run_round(L, &r);
     else

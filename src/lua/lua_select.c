@@ -82,7 +82,7 @@ static size_t list_length(lua_State *L, int list)
 }
 
 /* What there is of `list` in an entry that belongs to it: 0 is nothing. */
-static int found_in(const struct selecting *all, int list, const struct pollfd *p)
+static int found_of(const struct selecting *all, int list, const struct pollfd *p)
 {
     int found = os_poll_found(p);
     if (all->buffered && list == READERS && has_input(ss_env_find(all->env, p->fd)))
@@ -97,7 +97,7 @@ static bool push_ready(lua_State *L, int list, int at, const struct selecting *a
     int n = 0;
     lua_newtable(L);
     for (const struct pollfd *p = set; p < end; p++) {
-        int found = p->revents || all->buffered ? found_in(all, list, p) : 0;
+        int found = p->revents || all->buffered ? found_of(all, list, p) : 0;
         if (found & OS_NOT_OPEN)
             return false;
         if (found) {

@@ -6,11 +6,6 @@
 
 #include <string.h> /* memset */
 
-static int push_closed(lua_State *L)
-{
-    return lss_push_failure(L, 1, SS_CLOSED, NULL);
-}
-
 /* Closing with OPT_LINGER while there are tasks: close(2) would stop all of them while it waits, so the call waits by itself. */
 
 #define PARTING LSS_PREFIX "parting"
@@ -122,7 +117,7 @@ int lss_detach(lua_State *L)
     struct ss_sock *sock = &s->sock;
     struct ss_error ignored;
     if (sock->io.fd < 0)
-        return push_closed(L);
+        return lss_push_closed(L);
     if (ss_sock_has_input(sock) || !ss_dgram_unjoin(sock)) {
         lua_pushnil(L);
         lua_pushliteral(L, "Unread bytes are pending");
@@ -167,7 +162,7 @@ static int push_name(lua_State *L, enum ss_status (*ask)(int, struct ss_addr *, 
     struct ss_addr addr;
     struct ss_error err;
     if (s->sock.io.fd < 0)
-        return push_closed(L);
+        return lss_push_closed(L);
     enum ss_status st = ask(s->sock.io.fd, &addr, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
@@ -185,12 +180,6 @@ int lss_getsockname(lua_State *L)
     return push_name(L, os_local);
 }
 
-static int finish_bind(lua_State *L, struct ss_op *op, enum ss_status st)
-{
-    ss_named_fini((struct ss_named *)op);
-    return lss_push_done(L, st, &op->error);
-}
-
 int lss_bind(lua_State *L)
 {
     struct lss_socket *s = lss_self_socket(L);
@@ -199,7 +188,7 @@ int lss_bind(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, LSS_BIND, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_way way = { .finish = finish_bind,
+    static const struct lss_way way = { .finish = lss_finish_named,
                                         .drop = lss_drop_named,
                                         .holds = LSS_READING | LSS_WRITING };
     struct ss_named *op = lss_push_named(L, s->sock.env, sizeof *op);

@@ -135,12 +135,6 @@ static const luaL_Reg functions[] = {
     { NULL, NULL },
 };
 
-static void set_string(lua_State *L, const char *name, const char *value)
-{
-    lua_pushstring(L, value);
-    lua_setfield(L, -2, name);
-}
-
 static void set_integer(lua_State *L, const char *name, int value)
 {
     lua_pushinteger(L, value);
@@ -149,11 +143,11 @@ static void set_integer(lua_State *L, const char *name, int value)
 
 static void set_constants(lua_State *L)
 {
-    set_string(L, "_VERSION", "ssocket " LSS_VERSION);
+    lss_set_string(L, "_VERSION", "ssocket " LSS_VERSION);
     for (const struct os_opt *opt = os_opts; opt->name; opt++)
-        set_string(L, opt->constant, opt->name);
+        lss_set_string(L, opt->constant, opt->name);
     for (int i = 0; i < SS_CODES; i++)
-        set_string(L, ss_codes[i].name, ss_codes[i].text);
+        lss_set_string(L, ss_codes[i].name, ss_codes[i].text);
     set_integer(L, "SHUT_RD", SHUT_RD);
     set_integer(L, "SHUT_WR", SHUT_WR);
     set_integer(L, "SHUT_RDWR", SHUT_RDWR);

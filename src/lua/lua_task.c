@@ -12,7 +12,7 @@
 #define NO_MEMORY "a task failed, and there was no memory for its error"
 #define MODULE LSS_PREFIX "module" /* registry: the module */
 
-static struct lss_task *self(lua_State *L)
+static struct lss_task *self_task(lua_State *L)
 {
     return lss_self(L);
 }
@@ -46,13 +46,13 @@ static const char *const states[] = { "ready", "waiting", "done", "failed" };
 
 static int task_status(lua_State *L)
 {
-    lua_pushstring(L, states[self(L)->state]);
+    lua_pushstring(L, states[self_task(L)->state]);
     return 1;
 }
 
 static int task_tostring(lua_State *L)
 {
-    lua_pushfstring(L, "<task: %s>", states[self(L)->state]);
+    lua_pushfstring(L, "<task: %s>", states[self_task(L)->state]);
     return 1;
 }
 
@@ -117,7 +117,7 @@ static int task_wait(lua_State *L)
     static const struct lss_way way = {
         .finish = finish_wait, .size = sizeof(struct lss_standing), .keep = 1, .has_many = true
     };
-    struct lss_task *t = self(L);
+    struct lss_task *t = self_task(L);
     int64_t timeout_ns = lss_check_timeout(L, 2);
     lss_check_open(L, t->tasks);
     struct lss_standing standing = { .line = &t->joiners };
@@ -136,7 +136,7 @@ static int task_wait(lua_State *L)
 
 static int task_cancel(lua_State *L)
 {
-    struct lss_task *t = self(L);
+    struct lss_task *t = self_task(L);
     bool lives = t->state < LSS_DONE;
     if (lives)
         t->cancelled = true;
@@ -167,7 +167,7 @@ static void note_failure(lua_State *L, struct lss_task *t)
 
 static int task_gc(lua_State *L)
 {
-    struct lss_task *t = self(L);
+    struct lss_task *t = self_task(L);
     lss_free_call(L, t);
     bool unseen = t->state == LSS_FAILED && !t->seen && !t->cancelled;
     t->seen = true;

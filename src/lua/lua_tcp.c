@@ -17,22 +17,17 @@ struct lss_socket *lss_new_tcp(lua_State *L, struct ss_env *env)
     return lss_new(L, env, LSS_TCP, sizeof(struct tcp), SOCK_STREAM);
 }
 
-static struct tcp *self(lua_State *L)
+static struct tcp *self_tcp(lua_State *L)
 {
     return lss_self_socket(L);
 }
 
-static bool is_closed(const struct tcp *s)
+static bool tcp_is_closed(const struct tcp *s)
 {
     return s->base.sock.io.fd < 0;
 }
 
-static int push_closed(lua_State *L)
-{
-    return lss_push_failure(L, 1, SS_CLOSED, NULL);
-}
-
-static struct ss_op new_op(struct tcp *s, enum ss_status (*step)(struct ss_op *), enum ss_patience patience)
+static struct ss_op new_tcp_op(struct tcp *s, enum ss_status (*step)(struct ss_op *), enum ss_patience patience)
 {
     return (struct ss_op){ .step = step, .io = &s->base.sock.io, .patience = (uint8_t)patience };
 }
@@ -97,7 +92,7 @@ static void push_left(lua_State *L, struct ss_block **left, struct ss_pool *pool
 
 static int push_left_partial(lua_State *L, struct ss_block **left, struct ss_pool *pool)
 {
-    push_closed(L);
+    lss_push_closed(L);
     push_left(L, left, pool, SIZE_MAX);
     return 3;
 }
@@ -114,14 +109,14 @@ static void drop_reading(lua_State *L, int kept, struct ss_op *op)
 
 static int push_closed_reader(lua_State *L)
 {
-    push_closed(L);
+    lss_push_closed(L);
     lua_pushliteral(L, "");
     return 3;
 }
 
 /* Lets the collector know of our memory before bytes are taken out: the finalizers that it runs may raise errors. False: they
  * have changed the buffer. */
-static bool account(lua_State *L, struct ss_inbuf *in)
+static bool account_input(lua_State *L, struct ss_inbuf *in)
 {
     unsigned epoch = in->epoch;
     lss_account(L, in->pool);
@@ -136,9 +131,9 @@ static int finish_read(lua_State *L, struct ss_op *base, enum ss_status st)
         return push_left_partial(L, &r->op.left, in->pool);
     if (st != SS_OK)
         return push_partial(L, in, st, &base->error, st == SS_LIMIT ? r->op.len : ss_inbuf_len(in));
-    if (account(L, in) && take(L, in, r->op.len, 0))
+    if (account_input(L, in) && take(L, in, r->op.len, 0))
         return 1;
-    return is_closed(r->sock) ? push_left_partial(L, &r->op.left, in->pool) : LSS_AGAIN;
+    return tcp_is_closed(r->sock) ? push_left_partial(L, &r->op.left, in->pool) : LSS_AGAIN;
 }
 
 /* Where it fails nothing is left, so that there is no partial. */
@@ -168,7 +163,7 @@ static const struct lss_way readsome_way = {
 static bool take_at_hand(lua_State *L, struct tcp *s, size_t n, size_t delimiter)
 {
     struct ss_inbuf *in = &s->base.sock.in;
-    if (!lss_may_begin(&s->base.sock, LSS_READING) || !account(L, in) || !take(L, in, n, delimiter))
+    if (!lss_may_begin(&s->base.sock, LSS_READING) || !account_input(L, in) || !take(L, in, n, delimiter))
         return false;
     lss_has_done(&s->base.sock);
     return true;
@@ -177,17 +172,17 @@ static bool take_at_hand(lua_State *L, struct tcp *s, size_t n, size_t delimiter
 static int read_with(lua_State *L, struct tcp *s, enum ss_status (*step)(struct ss_op *), size_t want,
                      const struct lss_way *way)
 {
-    if (is_closed(s))
+    if (tcp_is_closed(s))
         return push_closed_reader(L);
     struct reading r = { .op = { .in = &s->base.sock.in, .want = want }, .sock = s };
-    r.op.op = new_op(s, step, SS_BY_RECV);
+    r.op.op = new_tcp_op(s, step, SS_BY_RECV);
     r.op.op.reads = true;
     return lss_run(L, &s->base, &r.op.op, way);
 }
 
 static int tcp_read(lua_State *L)
 {
-    struct tcp *s = self(L);
+    struct tcp *s = self_tcp(L);
     size_t size = lss_check_size(L, 2, "size", 0);
     struct ss_inbuf *in = &s->base.sock.in;
     unsigned stream = in->stream;
@@ -198,21 +193,21 @@ static int tcp_read(lua_State *L)
 
 static int tcp_readsome(lua_State *L)
 {
-    struct tcp *s = self(L);
+    struct tcp *s = self_tcp(L);
     size_t max = lss_check_size(L, 2, "max", 1);
-    return is_closed(s) ? push_closed(L) : read_with(L, s, ss_readsome_step, max, &readsome_way);
+    return tcp_is_closed(s) ? lss_push_closed(L) : read_with(L, s, ss_readsome_step, max, &readsome_way);
 }
 
 static int tcp_readall(lua_State *L)
 {
-    struct tcp *s = self(L);
+    struct tcp *s = self_tcp(L);
     size_t max = lua_isnoneornil(L, 2) ? SIZE_MAX / 4 : lss_check_size(L, 2, "max", 0);
     return read_with(L, s, ss_readall_step, max, &read_way);
 }
 
 static int tcp_pending(lua_State *L)
 {
-    struct tcp *s = self(L);
+    struct tcp *s = self_tcp(L);
     lss_push_size(L, ss_inbuf_len(&s->base.sock.in));
     return 1;
 }
@@ -251,10 +246,10 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
         line += delimiter;
         delimiter = 0;
     }
-    if (account(L, op->in) && take(L, op->in, line, delimiter))
+    if (account_input(L, op->in) && take(L, op->in, line, delimiter))
         return 1;
     op->scan = (struct ss_scan){ .seen = 0 };
-    return is_closed(((struct lining *)base)->sock) ? push_left_partial(L, &op->left, op->in->pool) : LSS_AGAIN;
+    return tcp_is_closed(((struct lining *)base)->sock) ? push_left_partial(L, &op->left, op->in->pool) : LSS_AGAIN;
 }
 
 static bool take_line_at_hand(lua_State *L, struct tcp *s, const struct lines *lines, struct ss_scan *scan)
@@ -278,7 +273,7 @@ static int next_line(lua_State *L)
     unsigned stream = s->base.sock.in.stream;
     if (take_line_at_hand(L, s, lines, &scan))
         return 1;
-    if (is_closed(s) || s->base.sock.in.stream != stream)
+    if (tcp_is_closed(s) || s->base.sock.in.stream != stream)
         return push_closed_reader(L);
     if (s->base.sock.env->loop) {
         scan = (struct ss_scan){ .seen = 0 };  /* another task may read first */
@@ -288,7 +283,7 @@ static int next_line(lua_State *L)
     }
     struct lining l = { .sock = s };
     l.op = (struct ss_until){ .in = &s->base.sock.in, .find = &lines->find, .scan = scan, .max = lines->max };
-    l.op.op = new_op(s, ss_until_step, SS_BY_RECV);
+    l.op.op = new_tcp_op(s, ss_until_step, SS_BY_RECV);
     l.op.op.reads = true;
     return lss_run(L, &s->base, &l.op.op, &way);
 }
@@ -296,7 +291,7 @@ static int next_line(lua_State *L)
 static int tcp_readuntil(lua_State *L)
 {
     size_t len;
-    self(L);
+    self_tcp(L);
     const char *pattern = luaL_checklstring(L, 2, &len);
     luaL_argcheck(L, len > 0, 2, "pattern must not be empty");
     size_t max = lua_isnoneornil(L, 4) ? SIZE_MAX : lss_check_size(L, 4, "max", 1);
@@ -343,7 +338,7 @@ static void move_writing(struct ss_op *base, const struct ss_op *from)
 static void begin_writing(struct writing *w, struct tcp *s, struct iovec *iov, size_t n, size_t sent)
 {
     w->op = (struct ss_write){ .iov = iov, .n = n };
-    w->op.op = new_op(s, ss_write_step, SS_BY_SEND);
+    w->op.op = new_tcp_op(s, ss_write_step, SS_BY_SEND);
     ss_write_advance(&w->op, sent);
 }
 
@@ -354,7 +349,7 @@ static int go_on_writing(lua_State *L, struct tcp *s, struct writing *w, enum ss
     ss_op_want(&w->op.op, SS_WRITABLE);
     if (st != SS_WANT && st != SS_TIMEOUT)
         return finish_write(L, &w->op.op, st);
-    return is_closed(s) ? finish_write(L, &w->op.op, SS_CLOSED) : lss_run(L, &s->base, &w->op.op, way);
+    return tcp_is_closed(s) ? finish_write(L, &w->op.op, SS_CLOSED) : lss_run(L, &s->base, &w->op.op, way);
 }
 
 enum { SMALL = 4096 }; /* bytes for which there is room nearly always */
@@ -365,7 +360,7 @@ static inline enum ss_status send_small(struct tcp *s, const void *data, size_t 
 {
     struct ss_io *io = &s->base.sock.io;
     struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
-    if (len == 0 || len > SMALL || is_closed(s) || !lss_may_begin(&s->base.sock, LSS_WRITING))
+    if (len == 0 || len > SMALL || tcp_is_closed(s) || !lss_may_begin(&s->base.sock, LSS_WRITING))
         return SS_WANT;
     ss_io_give(io, SS_TRY);
     enum ss_status st = io->via->send(io, &iov, 1, sent, err);
@@ -424,7 +419,7 @@ static int write_array(lua_State *L, struct tcp *s)
     size_t sum = n <= FEW ? push_few(L, n, w.few) : SIZE_MAX;
     struct iovec *iov = sum == SIZE_MAX ? lss_check_strings(L, 2, &n) : w.few;
     begin_writing(&w, s, iov, n, 0);
-    if (is_closed(s) || lss_stream(&s->base.sock) != stream)
+    if (tcp_is_closed(s) || lss_stream(&s->base.sock) != stream)
         return finish_write(L, &w.op.op, SS_CLOSED);
     if (sum <= SMALL)
         return lss_run_brief(L, &s->base, &w.op.op, &way);
@@ -434,7 +429,7 @@ static int write_array(lua_State *L, struct tcp *s)
 static int tcp_write(lua_State *L)
 {
     size_t len;
-    struct tcp *s = self(L);
+    struct tcp *s = self_tcp(L);
     const char *data = lua_tolstring(L, 2, &len);
     if (data)
         return write_string(L, s, data, len);
@@ -445,21 +440,15 @@ static int tcp_write(lua_State *L)
 
 /* Connections */
 
-static int finish_connect(lua_State *L, struct ss_op *op, enum ss_status st)
-{
-    ss_named_fini((struct ss_named *)op);
-    return lss_push_done(L, st, &op->error);
-}
-
 static int tcp_connect(lua_State *L)
 {
-    struct tcp *s = self(L);
+    struct tcp *s = self_tcp(L);
     struct ss_target target;
     struct ss_error err;
     enum ss_status st = lss_check_target(L, 2, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_way way = { .finish = finish_connect,
+    static const struct lss_way way = { .finish = lss_finish_named,
                                         .drop = lss_drop_named,
                                         .holds = LSS_READING | LSS_WRITING };
     struct ss_named *op = lss_push_named(L, s->base.sock.env, sizeof *op);
@@ -469,7 +458,7 @@ static int tcp_connect(lua_State *L)
 
 static int tcp_listen(lua_State *L)
 {
-    struct tcp *s = self(L);
+    struct tcp *s = self_tcp(L);
     struct ss_error err;
     int backlog = -1;
     if (!lua_isnoneornil(L, 2)) {
@@ -477,8 +466,8 @@ static int tcp_listen(lua_State *L)
         bool negative = n < 0 && n == floor(n) && n - n == 0;
         backlog = negative ? 0 : lss_check_int(L, 2, "backlog", 0, INT_MAX);
     }
-    if (is_closed(s))
-        return push_closed(L);
+    if (tcp_is_closed(s))
+        return lss_push_closed(L);
     return lss_push_done(L, os_listen(s->base.sock.io.fd, backlog, &err), &err);
 }
 
@@ -493,12 +482,12 @@ static int tcp_accept(lua_State *L)
     static const struct lss_way way = {
         .finish = finish_accept, .size = sizeof(struct ss_accept), .keep = 1, .holds = LSS_READING
     };
-    struct tcp *s = self(L);
+    struct tcp *s = self_tcp(L);
     struct lss_socket *into = lss_new(L, s->base.sock.env, NULL, sizeof(struct tcp), SOCK_STREAM);
     struct ss_accept op = { .listener = &s->base.sock, .into = &into->sock };
-    if (is_closed(s))
-        return push_closed(L);
-    op.op = new_op(s, ss_accept_step, SS_BY_POLL);
+    if (tcp_is_closed(s))
+        return lss_push_closed(L);
+    op.op = new_tcp_op(s, ss_accept_step, SS_BY_POLL);
     return lss_run(L, &s->base, &op.op, &way);
 }
 
@@ -506,14 +495,14 @@ static int tcp_accept(lua_State *L)
 
 static int tcp_shutdown(lua_State *L)
 {
-    struct tcp *s = self(L);
+    struct tcp *s = self_tcp(L);
     struct ss_error err;
     if (!lua_isnumber(L, 2))
         lss_type_error(L, 2, HOW);
     int how = lss_check_int(L, 2, "how", INT_MIN, INT_MAX);
     luaL_argcheck(L, how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR, 2, HOW " expected");
-    if (is_closed(s))
-        return push_closed(L);
+    if (tcp_is_closed(s))
+        return lss_push_closed(L);
     return lss_push_done(L, os_shutdown(s->base.sock.io.fd, how, &err), &err);
 }
 

@@ -21,17 +21,17 @@ struct lss_socket *lss_new_udp(lua_State *L, struct ss_env *env)
     return lss_new(L, env, LSS_UDP, sizeof(struct udp), SOCK_DGRAM);
 }
 
-static struct udp *self(lua_State *L)
+static struct udp *self_udp(lua_State *L)
 {
     return lss_self_socket(L);
 }
 
-static bool is_closed(const struct udp *s)
+static bool udp_is_closed(const struct udp *s)
 {
     return s->base.sock.io.fd < 0;
 }
 
-static struct ss_op new_op(struct udp *s, enum ss_status (*step)(struct ss_op *), enum ss_patience patience)
+static struct ss_op new_udp_op(struct udp *s, enum ss_status (*step)(struct ss_op *), enum ss_patience patience)
 {
     return (struct ss_op){ .step = step, .io = &s->base.sock.io, .patience = (uint8_t)patience };
 }
@@ -47,7 +47,7 @@ struct receiving {
 
 static int receive_again(lua_State *L, const struct udp *s, int values)
 {
-    return is_closed(s) ? lss_push_failure(L, values, SS_CLOSED, NULL) : LSS_AGAIN;
+    return udp_is_closed(s) ? lss_push_failure(L, values, SS_CLOSED, NULL) : LSS_AGAIN;
 }
 
 /* One that is in the queue stays there until it is safe; one that is not is gone for the kernel, and stays in its memory, which may
@@ -90,13 +90,13 @@ static int finish_recv(lua_State *L, struct ss_op *base, enum ss_status st)
     return results;
 }
 
-static int receive_one(lua_State *L, struct udp *s, size_t size, bool with_sender)
+static int run_recv(lua_State *L, struct udp *s, size_t size, bool with_sender)
 {
     static const struct lss_way way = { .finish = finish_recv, .size = sizeof(struct receiving), .holds = LSS_READING };
     struct receiving r = { .sock = s };
-    if (is_closed(s))
+    if (udp_is_closed(s))
         return lss_push_failure(L, with_sender ? 2 : 1, SS_CLOSED, NULL);
-    r.op.op = new_op(s, ss_recvfrom_step, SS_BY_RECV);
+    r.op.op = new_udp_op(s, ss_recvfrom_step, SS_BY_RECV);
     r.op.sock = &s->base.sock;
     r.op.queue = &s->queue;
     r.op.size = size;
@@ -104,21 +104,21 @@ static int receive_one(lua_State *L, struct udp *s, size_t size, bool with_sende
     return lss_run(L, &s->base, &r.op.op, &way);
 }
 
-static int receive(lua_State *L, bool with_sender)
+static int receive_with(lua_State *L, bool with_sender)
 {
-    struct udp *s = self(L);
+    struct udp *s = self_udp(L);
     size_t size = lua_isnoneornil(L, 2) ? LARGEST : lss_check_size(L, 2, "size", 1);
-    return receive_one(L, s, size, with_sender);
+    return run_recv(L, s, size, with_sender);
 }
 
 static int udp_recv(lua_State *L)
 {
-    return receive(L, false);
+    return receive_with(L, false);
 }
 
 static int udp_recvfrom(lua_State *L)
 {
-    return receive(L, true);
+    return receive_with(L, true);
 }
 
 /* The address of the datagram that becomes number `n` of the array on top of the stack: the value of the one before, if that
@@ -162,7 +162,7 @@ static void push_queue(lua_State *L, struct ss_dgrams *queue, struct taking *t)
 }
 
 /* Takes the elements behind the first `n` out of the array at `index` again, with no memory. */
-static void forget(lua_State *L, int index, size_t n)
+static void forget_elements(lua_State *L, int index, size_t n)
 {
     bool was_there = true;
     while (was_there) {
@@ -209,8 +209,8 @@ static void push_others(lua_State *L, struct taking *t)
             lua_pushvalue(L, -4);
         if (lua_pcall(L, 3, 0, 0) != 0)
             lua_pop(L, 1);
-        forget(L, -2, t->n);
-        forget(L, -1, t->n);
+        forget_elements(L, -2, t->n);
+        forget_elements(L, -1, t->n);
     }
 }
 
@@ -238,25 +238,25 @@ static int finish_recvmany(lua_State *L, struct ss_op *base, enum ss_status st)
     return receive_again(L, r->sock, 2);
 }
 
-static int receive_many(lua_State *L, struct udp *s, size_t count, size_t size)
+static int run_recvmany(lua_State *L, struct udp *s, size_t count, size_t size)
 {
     static const struct lss_way way = { .finish = finish_recvmany,
                                         .size = sizeof(struct receiving_many),
                                         .holds = LSS_READING };
     struct receiving_many r = { .sock = s };
-    if (is_closed(s))
+    if (udp_is_closed(s))
         return lss_push_failure(L, 2, SS_CLOSED, NULL);
     r.op = (struct ss_recvmany){ .sock = &s->base.sock, .queue = &s->queue, .count = count, .size = size };
-    r.op.op = new_op(s, ss_recvmany_step, SS_BY_RECV);
+    r.op.op = new_udp_op(s, ss_recvmany_step, SS_BY_RECV);
     return lss_run(L, &s->base, &r.op.op, &way);
 }
 
 static int udp_recvmany(lua_State *L)
 {
-    struct udp *s = self(L);
+    struct udp *s = self_udp(L);
     size_t count = lss_check_size(L, 2, "count", 1);
     size_t size = lss_check_size(L, 3, "size", 1);
-    return receive_many(L, s, count < OS_MANY ? count : OS_MANY, size);
+    return run_recvmany(L, s, count < OS_MANY ? count : OS_MANY, size);
 }
 
 /* Sending */
@@ -349,7 +349,7 @@ static int send_to(lua_State *L, struct udp *s, struct sending *op, int arg)
 {
     struct ss_target target;
     if (lua_isnoneornil(L, arg) && lua_isnoneornil(L, arg + 1)) {
-        if (is_closed(s))
+        if (udp_is_closed(s))
             return finish_sending(L, &op->as.op, SS_CLOSED);
         return run_sending(L, s, op);
     }
@@ -357,7 +357,7 @@ static int send_to(lua_State *L, struct udp *s, struct sending *op, int arg)
     if (st != SS_OK)
         return finish_sending(L, &op->as.op, st);
     op->known = target.addr;
-    if (target.addr.len == 0 || is_closed(s) || !ss_addr_fit(&op->known, s->base.sock.family))
+    if (target.addr.len == 0 || udp_is_closed(s) || !ss_addr_fit(&op->known, s->base.sock.family))
         return send_named(L, s, op, &target);
     *destination(op) = &op->known;
     return run_sending(L, s, op);
@@ -365,18 +365,18 @@ static int send_to(lua_State *L, struct udp *s, struct sending *op, int arg)
 
 static int udp_send(lua_State *L)
 {
-    struct udp *s = self(L);
+    struct udp *s = self_udp(L);
     struct sending op;
     size_t len;
     const char *data = luaL_checklstring(L, 2, &len);
     op.as.one = (struct ss_sendto){ .sock = &s->base.sock, .data = data, .len = len };
-    op.as.op = new_op(s, ss_sendto_step, SS_BY_SEND);
+    op.as.op = new_udp_op(s, ss_sendto_step, SS_BY_SEND);
     return send_to(L, s, &op, 3);
 }
 
 static int udp_sendto(lua_State *L)
 {
-    self(L);
+    self_udp(L);
     luaL_checkstring(L, 2);
     if (lua_isnoneornil(L, 3))
         lss_type_error(L, 3, "host, \"unix:/path\" or address");
@@ -385,7 +385,7 @@ static int udp_sendto(lua_State *L)
 
 static int udp_sendmany(lua_State *L)
 {
-    struct udp *s = self(L);
+    struct udp *s = self_udp(L);
     struct sending op;
     size_t n;
     lua_settop(L, 4);
@@ -393,29 +393,23 @@ static int udp_sendmany(lua_State *L)
     size_t batch = n < OS_MANY ? n : OS_MANY;
     void *memory = lss_newuserdata(L, os_batch_memory(batch, 0));
     op.as.many = (struct ss_sendmany){ .sock = &s->base.sock, .data = data, .n = n };
-    op.as.op = new_op(s, ss_sendmany_step, SS_BY_SEND);
+    op.as.op = new_udp_op(s, ss_sendmany_step, SS_BY_SEND);
     os_batch_init(&op.as.many.batch, memory, batch, 0);
     return send_to(L, s, &op, 3);
 }
 
 /* Peers and groups */
 
-static int finish_connect(lua_State *L, struct ss_op *op, enum ss_status st)
-{
-    ss_named_fini((struct ss_named *)op);
-    return lss_push_done(L, st, &op->error);
-}
-
 static int dissolve(lua_State *L, struct udp *s)
 {
     struct ss_error err;
-    enum ss_status st = is_closed(s) ? SS_CLOSED : os_disconnect(s->base.sock.io.fd, &err);
+    enum ss_status st = udp_is_closed(s) ? SS_CLOSED : os_disconnect(s->base.sock.io.fd, &err);
     return lss_push_done(L, st, &err);
 }
 
 static int udp_connect(lua_State *L)
 {
-    struct udp *s = self(L);
+    struct udp *s = self_udp(L);
     struct ss_target target;
     struct ss_error err;
     if (lua_isnoneornil(L, 2) && lua_isnoneornil(L, 3))
@@ -423,7 +417,7 @@ static int udp_connect(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_way way = { .finish = finish_connect,
+    static const struct lss_way way = { .finish = lss_finish_named,
                                         .drop = lss_drop_named,
                                         .holds = LSS_READING | LSS_WRITING };
     struct ss_named *op = lss_push_named(L, s->base.sock.env, sizeof *op);
@@ -442,9 +436,9 @@ static uint32_t check_interface(lua_State *L, int arg, bool *found)
     return index;
 }
 
-static int change_group(lua_State *L, bool join)
+static int run_group(lua_State *L, bool join)
 {
-    struct udp *s = self(L);
+    struct udp *s = self_udp(L);
     struct ss_addr group;
     struct ss_error err;
     size_t len;
@@ -459,7 +453,7 @@ static int change_group(lua_State *L, bool join)
         iface = group.sa.in6.sin6_scope_id;
     if (!found)
         return lss_push_failure(L, 1, SS_ERROR, &ss_no_interface);
-    bool fresh = is_closed(s);
+    bool fresh = udp_is_closed(s);
     if (fresh && join)
         lss_live_env(L);
     if (fresh)
@@ -476,12 +470,12 @@ static int change_group(lua_State *L, bool join)
 
 static int udp_join(lua_State *L)
 {
-    return change_group(L, true);
+    return run_group(L, true);
 }
 
 static int udp_leave(lua_State *L)
 {
-    return change_group(L, false);
+    return run_group(L, false);
 }
 
 static const luaL_Reg methods[] = {

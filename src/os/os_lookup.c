@@ -56,7 +56,7 @@ struct os_resolver {
     struct queue queues[2];     /* ARRIVED, QUEUED: those in the second came before those in the first */
 };
 
-static enum ss_status fail(struct ss_error *err, int code)
+static enum ss_status fail_lookup(struct ss_error *err, int code)
 {
     *err = (struct ss_error){ SS_SYSTEM, code };
     return SS_ERROR;
@@ -141,7 +141,7 @@ static void unqueue(struct os_lookup *l)
 
 /* What is waited for: an eventfd, or a pair of sockets where there is none. Needs no lock. */
 
-static bool open_pair(int ends[2])
+static bool open_wake_pair(int ends[2])
 {
     struct ss_error err;
     enum ss_status st = os_socketpair(ends, &err);
@@ -152,26 +152,26 @@ static bool open_pair(int ends[2])
 
 #ifdef __linux__
 /* A filter of system calls (seccomp(2)) may refuse an eventfd, and pipe2(2), which pipe(2) may be in a libc. */
-static bool open_ends(int ends[2])
+static bool open_wake_ends(int ends[2])
 {
     ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return ends[0] != -1 || open_pair(ends);
+    return ends[0] != -1 || open_wake_pair(ends);
 }
 #else
-static bool open_ends(int ends[2])
+static bool open_wake_ends(int ends[2])
 {
-    return open_pair(ends);
+    return open_wake_pair(ends);
 }
 #endif
 
-static void close_ends(const int ends[2])
+static void close_wake_ends(const int ends[2])
 {
     close(ends[0]);
     if (ends[1] != ends[0])
         close(ends[1]);
 }
 
-static void wake(const int ends[2])
+static void wake_caller(const int ends[2])
 {
     const uint64_t one = 1;
     ssize_t written = write(ends[1], &one, sizeof one); /* room for one is always there */
@@ -192,7 +192,7 @@ static void end(struct os_lookup *l, enum ss_status st, struct addrinfo *list, c
     if (l->dropped)
         free_lookup(l);
     else
-        wake(l->ends);
+        wake_caller(l->ends);
 }
 
 static void run(struct os_lookup *l)
@@ -251,7 +251,7 @@ void os_stay_loaded(void)
         dlopen(self.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
-static int serve(struct os_resolver *r);
+static int serve_queues(struct os_resolver *r);
 
 /* One that has arrived while no thread may be had for it: run at once, uncounted, if its name needs no server. */
 static void sort_one(struct os_lookup *l)
@@ -268,7 +268,7 @@ static void sort_one(struct os_lookup *l)
         run(l);
     } else {
         enqueue(l, QUEUED);
-        serve(r); /* if that fails this thread will do it */
+        serve_queues(r); /* if that fails this thread will do it */
     }
 }
 
@@ -338,7 +338,7 @@ static void refuse_all(struct os_resolver *r)
 }
 
 /* Called whenever one more is queued or one more may run. It fails when a thread that there may be cannot be had. */
-static int serve(struct os_resolver *r)
+static int serve_queues(struct os_resolver *r)
 {
     bool is_full = r->given_up >= OS_LOOKUPS_GIVEN_UP;
     if (!has_queue(r))
@@ -364,7 +364,7 @@ static struct os_lookup *new_lookup(struct os_resolver *r, const char *host)
         return NULL;
     *l = (struct os_lookup){ .resolver = r };
     memcpy(l->host, host, size);
-    if (open_ends(l->ends))
+    if (open_wake_ends(l->ends))
         return l;
     int code = errno;
     free(l);
@@ -380,17 +380,17 @@ enum ss_status os_lookup_start(struct os_resolver **resolver, const char *host, 
     struct os_resolver *r = *resolver;
     struct os_lookup *l = r ? new_lookup(r, host) : NULL;
     if (!l)
-        return fail(err, errno);
+        return fail_lookup(err, errno);
     lock(r);
     r->users++;
     enqueue(l, ARRIVED);
-    int code = serve(r);
+    int code = serve_queues(r);
     if (code != 0 && r->threads == 0) { /* it would wait for ever */
         unqueue(l);
-        close_ends(l->ends);
+        close_wake_ends(l->ends);
         free_lookup(l);
         unlock(r);
-        return fail(err, code);
+        return fail_lookup(err, code);
     }
     unlock(r);
     *lookup = l;
@@ -415,7 +415,7 @@ enum ss_status os_lookup_take(struct os_lookup *l, struct addrinfo **list, struc
 static void drop_stale(struct os_lookup *l)
 {
     struct os_resolver *r = l->resolver;
-    close_ends(l->ends);
+    close_wake_ends(l->ends);
     if (pthread_mutex_trylock(&r->lock) == 0) { /* otherwise a thread was about to change something at the fork */
         free_lookup(l);
         unlock(r);
@@ -431,7 +431,7 @@ void os_lookup_drop(struct os_lookup *l)
     }
     lock(r);
     l->dropped = true; /* from here on its thread does not wake it: the number may be somebody else's descriptor soon */
-    close_ends(l->ends);
+    close_wake_ends(l->ends);
     if (l->progress < RUNNING)
         unqueue(l);
     if (l->progress != RUNNING)
@@ -439,7 +439,7 @@ void os_lookup_drop(struct os_lookup *l)
     else if (l->counted) {
         r->awaited--;
         r->given_up++;
-        serve(r); /* the next one has its place; if that fails its thread goes on with the queue */
+        serve_queues(r); /* the next one has its place; if that fails its thread goes on with the queue */
     }
     unlock(r);
 }

@@ -23,7 +23,7 @@ typedef struct {
 #endif
 
 /* A failure behind some that came can't be given back to the kernel: it is the caller's to keep. */
-static int receive_plainly(int fd, message *msgs, size_t n, bool dontwait, int *late)
+static int receive_batch_plainly(int fd, message *msgs, size_t n, bool dontwait, int *late)
 {
     for (size_t i = 0; i < n; i++) {
         ssize_t got = recvmsg(fd, &msgs[i].msg_hdr, dontwait || i > 0 ? MSG_DONTWAIT : 0);
@@ -36,7 +36,7 @@ static int receive_plainly(int fd, message *msgs, size_t n, bool dontwait, int *
     return (int)n;
 }
 
-static int transmit_plainly(int fd, message *msgs, size_t n, bool dontwait)
+static int send_batch_plainly(int fd, message *msgs, size_t n, bool dontwait)
 {
     for (size_t i = 0; i < n; i++)
         if (sendmsg(fd, &msgs[i].msg_hdr, (dontwait || i > 0 ? MSG_DONTWAIT : 0) | MSG_NOSIGNAL) == -1)
@@ -47,7 +47,7 @@ static int transmit_plainly(int fd, message *msgs, size_t n, bool dontwait)
 #ifdef HAVE_MANY
 /* EOPNOTSUPP is the network's answer as well (ICMP, a source route failed), which the kernel gives once: a call for no message
  * tells. Elsewhere than on Linux that may be a call for one. */
-static bool is_refused(int fd, message *msgs, bool sending)
+static bool batch_is_refused(int fd, message *msgs, bool sending)
 {
     int code = errno, none = -1;
 #ifdef __linux__
@@ -60,26 +60,26 @@ static bool is_refused(int fd, message *msgs, bool sending)
     return none == -1 && os_is_refused(code);
 }
 
-static int receive(int fd, message *msgs, size_t n, bool dontwait, int *late)
+static int receive_batch(int fd, message *msgs, size_t n, bool dontwait, int *late)
 {
     int got = recvmmsg(fd, msgs, (unsigned)n, dontwait ? MSG_WAITFORONE | MSG_DONTWAIT : MSG_WAITFORONE, NULL);
-    return got == -1 && is_refused(fd, msgs, false) ? receive_plainly(fd, msgs, n, dontwait, late) : got;
+    return got == -1 && batch_is_refused(fd, msgs, false) ? receive_batch_plainly(fd, msgs, n, dontwait, late) : got;
 }
 
-static int transmit(int fd, message *msgs, size_t n, bool dontwait)
+static int send_batch(int fd, message *msgs, size_t n, bool dontwait)
 {
     int sent = sendmmsg(fd, msgs, (unsigned)n, dontwait ? MSG_NOSIGNAL | MSG_DONTWAIT : MSG_NOSIGNAL);
-    return sent == -1 && is_refused(fd, msgs, true) ? transmit_plainly(fd, msgs, n, dontwait) : sent;
+    return sent == -1 && batch_is_refused(fd, msgs, true) ? send_batch_plainly(fd, msgs, n, dontwait) : sent;
 }
 #else
-static int receive(int fd, message *msgs, size_t n, bool dontwait, int *late)
+static int receive_batch(int fd, message *msgs, size_t n, bool dontwait, int *late)
 {
-    return receive_plainly(fd, msgs, n, dontwait, late);
+    return receive_batch_plainly(fd, msgs, n, dontwait, late);
 }
 
-static int transmit(int fd, message *msgs, size_t n, bool dontwait)
+static int send_batch(int fd, message *msgs, size_t n, bool dontwait)
 {
-    return transmit_plainly(fd, msgs, n, dontwait);
+    return send_batch_plainly(fd, msgs, n, dontwait);
 }
 #endif
 
@@ -113,7 +113,7 @@ static bool is_no_failure(int code)
 
 /* The result of a call that says how many messages went through. An interrupted call had not begun: once one has
  * gone through, the number comes back instead. */
-static enum ss_status result(int value, int code, size_t *count, struct ss_error *err)
+static enum ss_status batch_result(int value, int code, size_t *count, struct ss_error *err)
 {
     if (value > 0) {
         *count = (size_t)value;
@@ -156,8 +156,8 @@ enum ss_status os_recv_many(int fd, struct os_batch *batch, int flags, size_t *g
         hdr->msg_controllen = sizeof controls[i].room;
     }
     batch->late = 0;
-    int received = receive(fd, msgs, batch->n, flags & OS_DONTWAIT, &batch->late);
-    enum ss_status st = result(received, errno, got, err);
+    int received = receive_batch(fd, msgs, batch->n, flags & OS_DONTWAIT, &batch->late);
+    enum ss_status st = batch_result(received, errno, got, err);
     if (batch->late != 0 && is_no_failure(batch->late))
         batch->late = 0;
     return st;
@@ -276,8 +276,8 @@ enum ss_status os_send_many(int fd, struct os_batch *batch, const struct iovec *
         i += run;
     }
     size_t through = 0;
-    int done = transmit(fd, msgs, used, flags & OS_DONTWAIT);
-    enum ss_status st = result(done, done == -1 ? os_unsent(fd, errno) : 0, &through, err);
+    int done = send_batch(fd, msgs, used, flags & OS_DONTWAIT);
+    enum ss_status st = batch_result(done, done == -1 ? os_unsent(fd, errno) : 0, &through, err);
     for (size_t i = 0; i < through; i++)
         *sent += (size_t)msgs[i].msg_hdr.msg_iovlen;
     return st;

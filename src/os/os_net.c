@@ -20,15 +20,15 @@
 #define MSG_NOSIGNAL 0 /* macOS: SO_NOSIGPIPE is set on each socket instead */
 #endif
 
-static enum ss_status fail(struct ss_error *err, int code)
+static enum ss_status fail_call(struct ss_error *err, int code)
 {
     *err = (struct ss_error){ SS_SYSTEM, code };
     return SS_ERROR;
 }
 
-static enum ss_status result(int value, struct ss_error *err)
+static enum ss_status call_result(int value, struct ss_error *err)
 {
-    return value == -1 ? fail(err, errno) : SS_OK;
+    return value == -1 ? fail_call(err, errno) : SS_OK;
 }
 
 static bool would_wait(int code)
@@ -50,7 +50,7 @@ static void spare_signal(int fd)
 
 /* Where a descriptor can't be made with its flags in one call, a fork in another thread can come between; there is no way round
  * it. Failures of fcntl on a descriptor just made are not possible (fcntl(2)). */
-static int prepare(int fd, bool nonblock)
+static int prepare_descriptor(int fd, bool nonblock)
 {
     if (fd == -1)
         return fd;
@@ -62,21 +62,21 @@ static int prepare(int fd, bool nonblock)
 
 static int open_plainly(int family, int type, bool nonblock)
 {
-    return prepare(socket(family, type, 0), nonblock);
+    return prepare_descriptor(socket(family, type, 0), nonblock);
 }
 
 static int open_pair_plainly(int fds[2])
 {
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == -1)
         return -1;
-    prepare(fds[0], false);
-    prepare(fds[1], false);
+    prepare_descriptor(fds[0], false);
+    prepare_descriptor(fds[1], false);
     return 0;
 }
 
 static int accept_plainly(int fd)
 {
-    return prepare(accept(fd, NULL, NULL), false);
+    return prepare_descriptor(accept(fd, NULL, NULL), false);
 }
 
 #ifdef SOCK_CLOEXEC
@@ -116,14 +116,14 @@ static int accept_socket(int fd)
 
 enum ss_status os_socketpair(int fds[2], struct ss_error *err)
 {
-    return result(open_pair(fds), err);
+    return call_result(open_pair(fds), err);
 }
 
 enum ss_status os_socket(int family, int type, bool nonblock, int *fd, struct ss_error *err)
 {
     int made = open_socket(family, type, nonblock);
     if (made == -1)
-        return fail(err, errno);
+        return fail_call(err, errno);
     *fd = made;
     return SS_OK;
 }
@@ -131,7 +131,7 @@ enum ss_status os_socket(int family, int type, bool nonblock, int *fd, struct ss
 enum ss_status os_close(int fd, struct ss_error *err)
 {
     if (close(fd) == -1 && errno != EINTR && errno != EINPROGRESS)
-        return fail(err, errno);
+        return fail_call(err, errno);
     return SS_OK;
 }
 
@@ -146,13 +146,13 @@ enum ss_status os_nonblock(int fd, bool on, struct ss_error *err)
     int value = on;
     if (ioctl(fd, FIONBIO, &value) == 0) /* one call where fcntl takes two */
         return SS_OK;
-    return os_is_refused(errno) || errno == ENOTTY ? result(nonblock_plainly(fd, on), err) : fail(err, errno);
+    return os_is_refused(errno) || errno == ENOTTY ? call_result(nonblock_plainly(fd, on), err) : fail_call(err, errno);
 }
 
 enum ss_status os_kernel_timeout(int fd, bool sending, int32_t ms, struct ss_error *err)
 {
     struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
-    return result(setsockopt(fd, SOL_SOCKET, sending ? SO_SNDTIMEO : SO_RCVTIMEO, &tv, sizeof tv), err);
+    return call_result(setsockopt(fd, SOL_SOCKET, sending ? SO_SNDTIMEO : SO_RCVTIMEO, &tv, sizeof tv), err);
 }
 
 #ifdef __linux__
@@ -167,18 +167,18 @@ enum ss_status os_describe(int fd, struct os_kind *kind, struct ss_error *err)
     struct ss_addr name;
     socklen_t len = sizeof type;
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1)
-        return fail(err, errno);
+        return fail_call(err, errno);
     if (type != SOCK_STREAM && type != SOCK_DGRAM)
-        return fail(err, EPROTOTYPE);
+        return fail_call(err, EPROTOTYPE);
     enum ss_status st = os_local(fd, &name, err);
     if (st != SS_OK)
         return st;
     int family = name.sa.any.sa_family;
     if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
-        return fail(err, EAFNOSUPPORT);
+        return fail_call(err, EAFNOSUPPORT);
     *kind = (struct os_kind){ .family = family, .dgram = type == SOCK_DGRAM };
     spare_signal(fd);
-    return result(fcntl(fd, F_SETFD, FD_CLOEXEC), err);
+    return call_result(fcntl(fd, F_SETFD, FD_CLOEXEC), err);
 }
 
 /* Connecting and naming */
@@ -230,7 +230,7 @@ enum ss_status os_connect(int fd, const struct ss_addr *addr, bool *later, struc
     /* Any other, interrupted, goes on by itself (POSIX, connect(), EINTR). EALREADY: called again meanwhile. */
     if (*later || code == EINPROGRESS || code == EINTR || code == EALREADY)
         return SS_WANT;
-    return fail(err, os_unsent(fd, code));
+    return fail_call(err, os_unsent(fd, code));
 }
 
 enum ss_status os_connected(int fd, struct ss_error *err)
@@ -243,7 +243,7 @@ enum ss_status os_connected(int fd, struct ss_error *err)
     socklen_t len = sizeof code;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &len) == -1)
         code = errno;
-    return code == 0 ? SS_OK : fail(err, code);
+    return code == 0 ? SS_OK : fail_call(err, code);
 }
 
 enum ss_status os_disconnect(int fd, struct ss_error *err)
@@ -253,18 +253,18 @@ enum ss_status os_disconnect(int fd, struct ss_error *err)
     none.sa_family = AF_UNSPEC;
     if (connect(fd, &none, sizeof none) == 0 || errno == EAFNOSUPPORT || errno == EINVAL)
         return SS_OK; /* macOS and the BSDs dissolve it, and say that they can't connect there */
-    return fail(err, errno);
+    return fail_call(err, errno);
 }
 
 enum ss_status os_bind(int fd, const struct ss_addr *addr, struct ss_error *err)
 {
-    return result(bind(fd, &addr->sa.any, addr->len), err);
+    return call_result(bind(fd, &addr->sa.any, addr->len), err);
 }
 
 enum ss_status os_listen(int fd, int backlog, struct ss_error *err)
 {
     /* Linux cuts it down to net.core.somaxconn (listen(2)), which is more than SOMAXCONN says. */
-    return result(listen(fd, backlog < 0 ? INT_MAX : backlog), err);
+    return call_result(listen(fd, backlog < 0 ? INT_MAX : backlog), err);
 }
 
 /* Network errors that were pending on the new connection, which accept(2) advises to take as "try again". */
@@ -293,7 +293,7 @@ enum ss_status os_accept(int fd, int *accepted, bool *again, struct ss_error *er
     int code = errno;
     *again = made == -1 && (code == EINTR || connection_vanished(code));
     if (made == -1)
-        return *again || would_wait(code) ? SS_WANT : fail(err, code);
+        return *again || would_wait(code) ? SS_WANT : fail_call(err, code);
     *accepted = made;
     return SS_OK;
 }
@@ -331,7 +331,7 @@ bool os_is_delivered(int fd)
 
 enum ss_status os_shutdown(int fd, int how, struct ss_error *err)
 {
-    return result(shutdown(fd, how), err);
+    return call_result(shutdown(fd, how), err);
 }
 
 typedef int name_call(int, struct sockaddr *, socklen_t *);
@@ -340,7 +340,7 @@ static enum ss_status get_name(name_call *call, int fd, struct ss_addr *addr, st
 {
     socklen_t len = sizeof addr->sa;
     if (call(fd, &addr->sa.any, &len) == -1)
-        return fail(err, errno);
+        return fail_call(err, errno);
     addr->len = len > sizeof addr->sa ? (socklen_t)sizeof addr->sa : len; /* unix(7), BUGS: may be one too long */
     return SS_OK;
 }
@@ -363,14 +363,14 @@ static int native(int flags)
     return (flags & OS_DONTWAIT ? MSG_DONTWAIT : 0) | (flags & OS_ALL ? MSG_WAITALL : 0);
 }
 
-static bool again(ssize_t value, int flags)
+static bool is_to_repeat(ssize_t value, int flags)
 {
     return value == -1 && errno == EINTR && (flags & OS_DONTWAIT);
 }
 
 static enum ss_status unfinished(int code, struct ss_error *err)
 {
-    return would_wait(code) || code == EINTR ? SS_WANT : fail(err, code);
+    return would_wait(code) || code == EINTR ? SS_WANT : fail_call(err, code);
 }
 
 static enum ss_status transferred(ssize_t value, size_t *count, struct ss_error *err)
@@ -386,7 +386,7 @@ enum ss_status os_recv(int fd, void *buf, size_t len, int flags, size_t *got, st
     ssize_t n;
     do
         n = recv(fd, buf, len, native(flags));
-    while (again(n, flags));
+    while (is_to_repeat(n, flags));
     return n == 0 ? SS_EOF : transferred(n, got, err);
 }
 
@@ -404,12 +404,12 @@ enum ss_status os_send(int fd, const struct iovec *iov, size_t n, int flags, siz
     do
         done = n == 1 ? send(fd, iov->iov_base, iov->iov_len, native(flags) | MSG_NOSIGNAL)
                       : send_gathered(fd, iov, n, native(flags) | MSG_NOSIGNAL);
-    while (again(done, flags));
+    while (is_to_repeat(done, flags));
     return transferred(done, sent, err);
 }
 
 /* The length of the datagram, which is more than `len` when it was cut. */
-static ssize_t receive_plainly(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
+static ssize_t receive_datagram_plainly(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
 {
     struct iovec iov = { .iov_base = buf, .iov_len = len };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -425,7 +425,7 @@ static ssize_t receive_plainly(int fd, void *buf, size_t len, int flags, struct 
 
 #ifdef __linux__ /* where MSG_TRUNC tells it */
 /* EOPNOTSUPP is the network's answer as well (ICMP, a source route failed), which the kernel gives once. */
-static bool is_refused(int fd)
+static bool receive_is_refused(int fd)
 {
     char byte;
     int code = errno;
@@ -434,20 +434,20 @@ static bool is_refused(int fd)
     return !once && os_is_refused(code);
 }
 
-static ssize_t receive(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
+static ssize_t receive_datagram(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
 {
     socklen_t namelen = sizeof from->sa;
     ssize_t n = recvfrom(fd, buf, len, flags | MSG_TRUNC, from ? &from->sa.any : NULL, from ? &namelen : NULL);
-    if (n == -1 && is_refused(fd))
-        return receive_plainly(fd, buf, len, flags, from);
+    if (n == -1 && receive_is_refused(fd))
+        return receive_datagram_plainly(fd, buf, len, flags, from);
     if (n >= 0 && from)
         from->len = namelen > sizeof from->sa ? (socklen_t)sizeof from->sa : namelen;
     return n;
 }
 #else
-static ssize_t receive(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
+static ssize_t receive_datagram(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
 {
-    return receive_plainly(fd, buf, len, flags, from);
+    return receive_datagram_plainly(fd, buf, len, flags, from);
 }
 #endif
 
@@ -456,8 +456,8 @@ enum ss_status os_recvfrom(int fd, void *buf, size_t len, int flags, struct ss_a
 {
     ssize_t n;
     do
-        n = receive(fd, buf, len, native(flags), from);
-    while (again(n, flags));
+        n = receive_datagram(fd, buf, len, native(flags), from);
+    while (is_to_repeat(n, flags));
     enum ss_status st = transferred(n, got, err);
     if (st != SS_OK || *got <= len)
         return st;
@@ -470,7 +470,7 @@ enum ss_status os_sendto(int fd, const void *buf, size_t len, int flags, const s
     ssize_t n;
     do
         n = sendto(fd, buf, len, native(flags) | MSG_NOSIGNAL, to ? &to->sa.any : NULL, to ? to->len : 0);
-    while (again(n, flags));
+    while (is_to_repeat(n, flags));
     return n == -1 ? unfinished(os_unsent(fd, errno), err) : SS_OK;
 }
 
@@ -484,7 +484,7 @@ static ssize_t longest_if_any(int fd, char *byte, int flags)
 static ssize_t peek_length(int fd, char *byte, int flags)
 {
     ssize_t n = recv(fd, byte, 1, flags | MSG_PEEK | MSG_TRUNC);
-    return n == -1 && is_refused(fd) ? longest_if_any(fd, byte, flags) : n;
+    return n == -1 && receive_is_refused(fd) ? longest_if_any(fd, byte, flags) : n;
 }
 #else
 static ssize_t peek_length(int fd, char *byte, int flags)
@@ -499,7 +499,7 @@ enum ss_status os_next_length(int fd, int flags, size_t *len, struct ss_error *e
     char byte;
     do
         n = peek_length(fd, &byte, native(flags));
-    while (again(n, flags));
+    while (is_to_repeat(n, flags));
     return transferred(n, len, err);
 }
 
@@ -523,7 +523,7 @@ bool os_has_input(int fd)
 /* Groups */
 
 #ifndef OS_PLAIN_GROUPS
-static int change_group(int fd, bool join, const struct ss_addr *group, uint32_t iface)
+static int change_membership(int fd, bool join, const struct ss_addr *group, uint32_t iface)
 {
     struct group_req req;
     memset(&req, 0, sizeof req);
@@ -539,7 +539,7 @@ static int change_group6(int fd, bool join, const struct ss_addr *group, uint32_
     return setsockopt(fd, IPPROTO_IPV6, join ? IPV6_JOIN_GROUP : IPV6_LEAVE_GROUP, &req, sizeof req);
 }
 
-static int change_group(int fd, bool join, const struct ss_addr *group, uint32_t iface)
+static int change_membership(int fd, bool join, const struct ss_addr *group, uint32_t iface)
 {
     struct ip_mreq req = { .imr_multiaddr = group->sa.in.sin_addr };
     if (group->sa.any.sa_family == AF_INET6)
@@ -554,5 +554,5 @@ static int change_group(int fd, bool join, const struct ss_addr *group, uint32_t
 
 enum ss_status os_group(int fd, bool join, const struct ss_addr *group, uint32_t iface, struct ss_error *err)
 {
-    return result(change_group(fd, join, group, iface), err);
+    return call_result(change_membership(fd, join, group, iface), err);
 }

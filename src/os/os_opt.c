@@ -79,7 +79,7 @@ bool os_opt_applies(const struct os_opt *opt, int family)
     return family == AF_INET6 || opt->level != IPPROTO_IPV6;
 }
 
-static enum ss_status result(int value, struct ss_error *err)
+static enum ss_status option_result(int value, struct ss_error *err)
 {
     if (value == 0)
         return SS_OK;
@@ -105,7 +105,7 @@ enum ss_status os_opt_set_raw(int fd, int level, int opt, int value, struct ss_e
     int done = setsockopt(fd, level, opt, &value, sizeof value);
     if (done == -1 && errno == EINVAL && may_be_byte(level, opt, value))
         done = set_as_byte(fd, level, opt, value);
-    return result(done, err);
+    return option_result(done, err);
 }
 
 bool os_opt_is_error(int level, int opt)
@@ -120,7 +120,7 @@ enum ss_status os_opt_get_raw(int fd, int level, int opt, int *value, struct ss_
         unsigned char byte; /* the multicast options of some systems */
     } v = { 0 };
     socklen_t len = sizeof v;
-    enum ss_status st = result(getsockopt(fd, level, opt, &v, &len), err);
+    enum ss_status st = option_result(getsockopt(fd, level, opt, &v, &len), err);
     *value = len == 1 ? v.byte : v.number;
     return st;
 }
@@ -128,14 +128,14 @@ enum ss_status os_opt_get_raw(int fd, int level, int opt, int *value, struct ss_
 static enum ss_status set_linger(int fd, int seconds, struct ss_error *err)
 {
     struct linger linger = { .l_onoff = seconds >= 0, .l_linger = seconds < 0 ? 0 : seconds };
-    return result(setsockopt(fd, SOL_SOCKET, LINGER, &linger, sizeof linger), err);
+    return option_result(setsockopt(fd, SOL_SOCKET, LINGER, &linger, sizeof linger), err);
 }
 
 static enum ss_status get_linger(int fd, int *seconds, struct ss_error *err)
 {
     struct linger linger = { 0 };
     socklen_t len = sizeof linger;
-    enum ss_status st = result(getsockopt(fd, SOL_SOCKET, LINGER, &linger, &len), err);
+    enum ss_status st = option_result(getsockopt(fd, SOL_SOCKET, LINGER, &linger, &len), err);
     *seconds = linger.l_onoff ? linger.l_linger : -1;
     return st;
 }

@@ -47,7 +47,8 @@ static int sleep_instead(int64_t timeout_ns)
 }
 
 /* What a wait of `bound_ns` instead of `timeout_ns` has come to. */
-static enum ss_status result(int found, int64_t timeout_ns, int64_t bound_ns, unsigned *ready, struct ss_error *err)
+static enum ss_status poll_result(int found, int64_t timeout_ns, int64_t bound_ns, unsigned *ready,
+                                  struct ss_error *err)
 {
     if (found > 0) {
         *ready = (unsigned)found;
@@ -68,7 +69,7 @@ enum ss_status os_poll(struct pollfd *set, size_t n, int64_t timeout_ns, unsigne
     int found = native_poll(set, n, bound_ns);
     if (found == -1 && n == 0 && errno != EINTR)
         found = sleep_instead(bound_ns);
-    return result(found, timeout_ns, bound_ns, ready, err);
+    return poll_result(found, timeout_ns, bound_ns, ready, err);
 }
 
 /* With select */
@@ -96,7 +97,7 @@ static bool has_sets(struct sets *sets, const struct pollfd *set, size_t n)
     return true;
 }
 
-static short found_in(const struct sets *sets, const struct pollfd *p)
+static short found_in_revents(const struct sets *sets, const struct pollfd *p)
 {
     const unsigned fd = (unsigned)p->fd;
     bool readable = (p->events & POLLIN) && FD_ISSET(fd, &sets->readable);
@@ -110,11 +111,11 @@ static bool is_open(int fd)
 }
 
 /* select(2) tells of one that is not open, and not of which. */
-static int spread(struct pollfd *set, size_t n, const struct sets *sets)
+static int spread_found(struct pollfd *set, size_t n, const struct sets *sets)
 {
     int ready = 0;
     for (size_t i = 0; i < n; i++) {
-        set[i].revents = sets ? found_in(sets, &set[i]) : is_open(set[i].fd) ? 0 : POLLNVAL;
+        set[i].revents = sets ? found_in_revents(sets, &set[i]) : is_open(set[i].fd) ? 0 : POLLNVAL;
         ready += set[i].revents != 0;
     }
     return ready;
@@ -132,8 +133,8 @@ enum ss_status os_poll_select(struct pollfd *set, size_t n, int64_t timeout_ns, 
     int found = pselect(sets.end, &sets.readable, &sets.writable, NULL, timeout_ns < 0 ? NULL : &ts, NULL);
     bool not_open = found == -1 && errno == EBADF;
     if (found > 0 || not_open)
-        found = spread(set, n, not_open ? NULL : &sets);
-    return not_open && found == 0 ? SS_WANT : result(found, timeout_ns, bound_ns, ready, err);
+        found = spread_found(set, n, not_open ? NULL : &sets);
+    return not_open && found == 0 ? SS_WANT : poll_result(found, timeout_ns, bound_ns, ready, err);
 }
 
 enum ss_status os_poll_now(struct pollfd *p, struct ss_error *err)

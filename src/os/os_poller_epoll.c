@@ -38,7 +38,7 @@ static struct epoll_event event_for(int fd, unsigned char mark)
     return event;
 }
 
-static enum ss_status fail(struct ss_error *err, int code)
+static enum ss_status fail_epoll(struct ss_error *err, int code)
 {
     *err = (struct ss_error){ SS_SYSTEM, code };
     return SS_ERROR;
@@ -59,18 +59,18 @@ enum ss_status os_poller_open(struct os_poller **poller, const struct ss_mem *me
 {
     struct os_poller *p = ss_mem_resize(mem, NULL, 0, sizeof *p);
     if (!p)
-        return fail(err, ENOMEM);
+        return fail_epoll(err, ENOMEM);
     *p = (struct os_poller){ .mem = *mem, .fd = open_epoll(), .outer = -1, .wake = { -1, -1 } };
     if (p->fd == -1) {
         int code = errno;
         ss_mem_free(mem, p, sizeof *p);
-        return fail(err, code);
+        return fail_epoll(err, code);
     }
     *poller = p;
     return SS_OK;
 }
 
-static void close_ends(const int ends[2])
+static void close_epolls(const int ends[2])
 {
     if (ends[0] != -1)
         close(ends[0]);
@@ -85,7 +85,7 @@ void os_poller_close(struct os_poller *p)
     close(p->fd);
     if (p->outer != -1)
         close(p->outer);
-    close_ends(p->wake);
+    close_epolls(p->wake);
     const struct ss_mem mem = p->mem;
     ss_mem_free(&mem, p->known.is, p->known.n);
     ss_mem_free(&mem, p, sizeof *p);
@@ -101,7 +101,7 @@ enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool for
 {
     (void)events;
     if (!os_known_has_room(&p->known, &p->mem, (size_t)fd))
-        return fail(err, ENOMEM);
+        return fail_epoll(err, ENOMEM);
     unsigned char *mark = &p->known.is[fd];
     if ((*mark & WHOSE) == OURS && !foreign)
         return SS_OK;
@@ -111,7 +111,7 @@ enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool for
     if (value == -1 && errno == EEXIST) /* reports anew what is there */
         value = epoll_ctl(p->fd, EPOLL_CTL_MOD, fd, &event);
     if (value == -1)
-        return fail(err, errno);
+        return fail_epoll(err, errno);
     p->registered += (*mark & WHOSE) == 0;
     *mark = next;
     return SS_OK;
@@ -141,7 +141,7 @@ static int wait_ms(struct os_poller *p, struct epoll_event *found, int64_t timeo
 #endif
 #endif
 
-static int wait_for_events(struct os_poller *p, struct epoll_event *found, int64_t timeout_ns)
+static int wait_for_epoll_events(struct os_poller *p, struct epoll_event *found, int64_t timeout_ns)
 {
 #ifdef HAVE_EPOLL_PWAIT2
     if (timeout_ns > 0 && !p->no_pwait2) {
@@ -156,7 +156,7 @@ static int wait_for_events(struct os_poller *p, struct epoll_event *found, int64
     return wait_ms(p, found, timeout_ns);
 }
 
-static void fall_asleep(struct os_poller *p)
+static void sleep_in_epoll(struct os_poller *p)
 {
     uint64_t count;
     if (p->is_awake)
@@ -174,7 +174,7 @@ static bool is_stray(const struct os_poller *p, const struct epoll_event *e)
     return fd >= p->known.n || p->known.is[fd] != (unsigned char)(e->data.u64 >> 32);
 }
 
-static struct os_event report(const struct epoll_event *e)
+static struct os_event report_epoll(const struct epoll_event *e)
 {
     return (struct os_event){
         .fd = fd_of(e),
@@ -228,24 +228,24 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
                               struct ss_error *err)
 {
     struct epoll_event found[OS_EVENTS];
-    int got = wait_for_events(p, found, p->is_awake ? 0 : os_wait_bound(timeout_ns));
+    int got = wait_for_epoll_events(p, found, p->is_awake ? 0 : os_wait_bound(timeout_ns));
     int code = errno;
-    fall_asleep(p);
+    sleep_in_epoll(p);
     if (got == -1)
-        return code == EINTR ? SS_WANT : fail(err, code);
+        return code == EINTR ? SS_WANT : fail_epoll(err, code);
     *n = 0;
     for (int i = 0; i < got; i++) {
         if (is_stray(p, &found[i]))
             p->strays++;
         else
-            events[(*n)++] = report(&found[i]);
+            events[(*n)++] = report_epoll(&found[i]);
     }
     if (p->strays > p->registered)
         end_strays(p);
     return *n > 0 ? SS_OK : SS_TIMEOUT;
 }
 
-static bool open_ends(int ends[2])
+static bool open_epolls(int ends[2])
 {
     ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (ends[0] != -1 || !os_is_refused(errno))
@@ -270,14 +270,14 @@ static bool has_outer(struct os_poller *p, struct ss_error *err)
     int ends[2];
     if (p->outer != -1)
         return true;
-    if (!open_ends(ends)) {
-        fail(err, errno);
+    if (!open_epolls(ends)) {
+        fail_epoll(err, errno);
         return false;
     }
     int outer = open_epoll();
     if (!watch_both(outer, p->fd, ends[0])) {
-        fail(err, errno);
-        close_ends(ends);
+        fail_epoll(err, errno);
+        close_epolls(ends);
         if (outer != -1)
             close(outer);
         return false;

@@ -21,7 +21,7 @@ struct os_poller {
     struct os_known known; /* registered and ours */
 };
 
-static enum ss_status fail(struct ss_error *err, int code)
+static enum ss_status fail_kqueue(struct ss_error *err, int code)
 {
     *err = (struct ss_error){ SS_SYSTEM, code };
     return SS_ERROR;
@@ -31,12 +31,12 @@ enum ss_status os_poller_open(struct os_poller **poller, const struct ss_mem *me
 {
     struct os_poller *p = ss_mem_resize(mem, NULL, 0, sizeof *p);
     if (!p)
-        return fail(err, ENOMEM);
+        return fail_kqueue(err, ENOMEM);
     *p = (struct os_poller){ .mem = *mem, .fd = kqueue(), .wake = { -1, -1 } };
     if (p->fd == -1) {
         int code = errno;
         ss_mem_free(mem, p, sizeof *p);
-        return fail(err, code);
+        return fail_kqueue(err, code);
     }
     fcntl(p->fd, F_SETFD, FD_CLOEXEC);
     *poller = p;
@@ -76,13 +76,13 @@ enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool for
 {
     (void)events;
     if (!os_known_has_room(&p->known, &p->mem, (size_t)fd))
-        return fail(err, ENOMEM);
+        return fail_kqueue(err, ENOMEM);
     if (p->known.is[fd] && !foreign)
         return SS_OK;
     int reading = change(p, fd, EVFILT_READ, EV_ADD | EV_CLEAR), code = errno;
     int writing = change(p, fd, EVFILT_WRITE, EV_ADD | EV_CLEAR);
     if (reading == -1 && writing == -1)
-        return fail(err, code);
+        return fail_kqueue(err, code);
     p->known.is[fd] = !foreign;
     return SS_OK;
 }
@@ -99,7 +99,7 @@ void os_poller_forget(struct os_poller *p, int fd, bool closing)
     change(p, fd, EVFILT_WRITE, EV_DELETE);
 }
 
-static struct os_event report(const struct kevent *e)
+static struct os_event report_kqueue(const struct kevent *e)
 {
     return (struct os_event){
         .fd = (int)e->ident,
@@ -115,7 +115,7 @@ static enum ss_status prepare_wake(struct os_poller *p, struct ss_error *err)
     return SS_OK;
 }
 
-static void fall_asleep(struct os_poller *p)
+static void sleep_in_kqueue(struct os_poller *p)
 {
     p->is_awake = false;
 }
@@ -148,7 +148,7 @@ static enum ss_status prepare_wake(struct os_poller *p, struct ss_error *err)
     for (int i = 0; i < 2; i++)
         fcntl(ends[i], F_SETFL, O_NONBLOCK);
     if (change(p, ends[0], EVFILT_READ, EV_ADD | EV_CLEAR) == -1) {
-        fail(err, errno);
+        fail_kqueue(err, errno);
         close(ends[0]);
         close(ends[1]);
         return SS_ERROR;
@@ -158,7 +158,7 @@ static enum ss_status prepare_wake(struct os_poller *p, struct ss_error *err)
     return SS_OK;
 }
 
-static void fall_asleep(struct os_poller *p)
+static void sleep_in_kqueue(struct os_poller *p)
 {
     char byte;
     if (p->is_awake)
@@ -187,13 +187,13 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
     int got = kevent(p->fd, NULL, 0, found, OS_EVENTS, timeout_ns < 0 ? NULL : &ts);
     int code = errno;
     if (got != -1 || code == EINTR)
-        fall_asleep(p);
+        sleep_in_kqueue(p);
     if (got == -1)
-        return code == EINTR ? SS_WANT : fail(err, code);
+        return code == EINTR ? SS_WANT : fail_kqueue(err, code);
     *n = 0;
     for (int i = 0; i < got; i++)
         if (!is_wake(p, &found[i]))
-            events[(*n)++] = report(&found[i]);
+            events[(*n)++] = report_kqueue(&found[i]);
     return *n > 0 ? SS_OK : SS_TIMEOUT;
 }
 

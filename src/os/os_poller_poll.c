@@ -18,7 +18,7 @@ struct os_poller {
     size_t nplaces;
 };
 
-static enum ss_status fail(struct ss_error *err, int code)
+static enum ss_status fail_poll(struct ss_error *err, int code)
 {
     *err = (struct ss_error){ SS_SYSTEM, code };
     return SS_ERROR;
@@ -28,7 +28,7 @@ enum ss_status os_poller_open(struct os_poller **poller, const struct ss_mem *me
 {
     *poller = ss_mem_resize(mem, NULL, 0, sizeof **poller);
     if (!*poller)
-        return fail(err, ENOMEM);
+        return fail_poll(err, ENOMEM);
     **poller = (struct os_poller){ .mem = *mem };
     return SS_OK;
 }
@@ -63,7 +63,7 @@ static bool has_place(struct os_poller *p, size_t fd)
     return true;
 }
 
-static bool has_room(struct os_poller *p)
+static bool poll_set_has_room(struct os_poller *p)
 {
     if (p->n < p->room)
         return true;
@@ -79,8 +79,8 @@ static bool has_room(struct os_poller *p)
 enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool foreign, struct ss_error *err)
 {
     (void)foreign;
-    if (!has_place(p, (size_t)fd) || !has_room(p))
-        return fail(err, ENOMEM);
+    if (!has_place(p, (size_t)fd) || !poll_set_has_room(p))
+        return fail_poll(err, ENOMEM);
     const struct pollfd wanted = os_poll_for(fd, events & OS_CAN_READ, events & OS_CAN_WRITE);
     if (p->place[fd] == NONE) {
         p->place[fd] = (int)p->n;
@@ -108,7 +108,7 @@ void os_poller_forget(struct os_poller *p, int fd, bool closing)
 }
 
 /* Takes out of entry `i` what was found there. */
-static struct os_event report(struct os_poller *p, int i)
+static struct os_event report_poll(struct os_poller *p, int i)
 {
     struct pollfd *entry = &p->set[i];
     int found = os_poll_found(entry);
@@ -138,7 +138,7 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
         return st;
     find_ready(p, events, n);
     for (size_t i = 0; i < *n; i++) /* only now, since it changes their places */
-        events[i] = report(p, p->place[events[i].fd]);
+        events[i] = report_poll(p, p->place[events[i].fd]);
     return *n > 0 ? SS_OK : SS_TIMEOUT;
 }
 

@@ -76,11 +76,6 @@ static int64_t earlier(int64_t a_ns, int64_t b_ns)
     return a_ns < 0 || (b_ns >= 0 && b_ns < a_ns) ? b_ns : a_ns;
 }
 
-static bool usable(const struct ss_interest *want)
-{
-    return want->fd >= 0 && want->events != 0;
-}
-
 /* Something was found, and nothing that was wanted. */
 static bool is_mere_trouble(const struct pollfd *p)
 {
@@ -89,7 +84,7 @@ static bool is_mere_trouble(const struct pollfd *p)
 
 /* Waits for what the operation wants, `left_ns` at most; signals end neither that time nor the operation's own. One that
  * has only used up its calls wants nothing. SS_OK: it is to be stepped | SS_ERROR, in the operation. */
-static enum ss_status wait_for(struct ss_op *op, int64_t left_ns, bool *troubled)
+static enum ss_status wait_for_interest(struct ss_op *op, int64_t left_ns, bool *troubled)
 {
     *troubled = false;
     if (ss_io_is_spent(op->io))
@@ -99,7 +94,7 @@ static enum ss_status wait_for(struct ss_op *op, int64_t left_ns, bool *troubled
     unsigned n = 0, nwants = op->wants ? op->nwants : 1;
     const struct ss_interest *wants = op->wants ? op->wants : &op->want;
     for (unsigned i = 0; i < nwants && n < sizeof set / sizeof *set; i++)
-        if (usable(&wants[i]))
+        if (ss_interest_is_usable(&wants[i]))
             set[n++] = os_poll_for(wants[i].fd, wants[i].events & SS_READABLE, wants[i].events & SS_WRITABLE);
     int64_t timer_ns = op->after_ms > 0 ? (int64_t)op->after_ms * 1000000 : -1;
     int64_t until_ns = earlier(left_ns, timer_ns);
@@ -121,7 +116,7 @@ static enum ss_status wait_and_step(struct ss_op *op, const struct ss_sock *s, i
         int64_t left_ns = endless ? -1 : ss_deadline_left(deadline_ns);
         if (left_ns == 0)
             return SS_TIMEOUT;
-        st = wait_for(op, left_ns, &troubled);
+        st = wait_for_interest(op, left_ns, &troubled);
         if (st == SS_OK)
             st = try_for(op, spin_ns);
         if (st == SS_WANT && troubled && s && !op->wants)

@@ -84,7 +84,7 @@ static void notify(struct ss_loop *loop)
         os_poller_wake(loop->poller);
 }
 
-static void again(struct ss_loop *loop, struct ss_waiter *w)
+static void look_again(struct ss_loop *loop, struct ss_waiter *w)
 {
     if (is_in_line(w))
         return;
@@ -101,7 +101,7 @@ static void watch_anew(struct ss_loop *loop)
         for (struct ss_watch *watch = loop->by_fd[fd]; watch; watch = watch->next)
             if (watch->closing ||
                 os_poller_watch(loop->poller, (int)fd, watch->events, watch->foreign, &ignored) != SS_OK)
-                again(loop, watch->waiter);
+                look_again(loop, watch->waiter);
 }
 
 /* A child process shares the poller with its parent, and whatever it did there would disturb that. */
@@ -117,7 +117,7 @@ static enum ss_status poller_of(struct ss_loop *loop, struct ss_error *err)
     return st;
 }
 
-static void forget(struct ss_loop *loop, int fd, bool closing)
+static void forget_descriptor(struct ss_loop *loop, int fd, bool closing)
 {
     struct ss_error ignored;
     if (loop->poller && poller_of(loop, &ignored) == SS_OK)
@@ -203,18 +203,13 @@ static void unlink_watch(struct ss_loop *loop, const struct ss_watch *watch)
     loop->nwatches--;
     /* The descriptor of a connect that has won is a socket's by now, and may stay registered. */
     if (watch->foreign && !loop->by_fd[watch->fd] && !ss_env_find(loop->env, watch->fd))
-        forget(loop, watch->fd, watch->closing);
+        forget_descriptor(loop, watch->fd, watch->closing);
 }
 
 static void unwatch(struct ss_loop *loop, struct ss_waiter *w)
 {
     while (w->nwatches > 0)
         unlink_watch(loop, &w->watches[--w->nwatches]);
-}
-
-static bool usable(const struct ss_interest *want)
-{
-    return want->fd >= 0 && want->events != 0;
 }
 
 static enum ss_status watch_all(struct ss_loop *loop, struct ss_waiter *w, const struct ss_interest *wants, size_t n,
@@ -226,7 +221,7 @@ static enum ss_status watch_all(struct ss_loop *loop, struct ss_waiter *w, const
         return SS_ERROR;
     }
     for (size_t i = 0; i < n && st == SS_OK; i++)
-        if (usable(&wants[i]))
+        if (ss_interest_is_usable(&wants[i]))
             st = link_watch(loop, w, &wants[i], err);
     return st;
 }
@@ -275,7 +270,7 @@ static bool is_there(const struct ss_loop *loop, const struct ss_waiter *w)
     return !w->of_task || loop->is_there(w);
 }
 
-static void fail(struct ss_loop *loop, struct ss_waiter *w, const struct ss_error *err)
+static void fail_waiter(struct ss_loop *loop, struct ss_waiter *w, const struct ss_error *err)
 {
     if (is_there(loop, w))
         w->op->error = *err;
@@ -293,7 +288,7 @@ static void set_timer(struct ss_loop *loop, struct ss_waiter *w)
     if (due_ns == SS_NEVER)
         ss_timer_clear(&w->timer);
     else if (!ss_timer_set(&loop->timers, &w->timer, due_ns))
-        fail(loop, w, &ss_no_memory);
+        fail_waiter(loop, w, &ss_no_memory);
 }
 
 /* While it waits it does not need a whole block for the little that has come. */
@@ -316,15 +311,15 @@ static void rely_on_none(const struct ss_loop *loop, const struct ss_op *op)
 }
 
 /* After a step that did not end it. One that has used up its calls wants nothing but to go on. */
-static void go_on(struct ss_loop *loop, struct ss_waiter *w)
+static void step_waiter(struct ss_loop *loop, struct ss_waiter *w)
 {
     struct ss_error err;
     settle(loop, w);
     if (ss_io_is_spent(w->op->io))
-        again(loop, w);
+        look_again(loop, w);
     else if (watch_wants(loop, w, &err) != SS_OK) {
         rely_on_none(loop, w->op);
-        fail(loop, w, &err);
+        fail_waiter(loop, w, &err);
         return;
     }
     set_timer(loop, w);
@@ -346,13 +341,13 @@ void ss_loop_wait(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, i
     if (w->stands)
         set_timer(loop, w);
     else
-        go_on(loop, w);
+        step_waiter(loop, w);
 }
 
 void ss_loop_wait_turn(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
 {
     begin(w, op, deadline_ns);
-    again(loop, w);
+    look_again(loop, w);
     if (!w->stands || deadline_ns > os_now_ns()) /* what only waits for its turn has no other time */
         set_timer(loop, w);
 }
@@ -388,7 +383,7 @@ static void step(struct ss_loop *loop, struct ss_waiter *w)
         drop_report(loop, w);
     w->troubled = false;
     if (st == SS_WANT && !w->over)
-        go_on(loop, w);
+        step_waiter(loop, w);
     else
         ss_loop_end(loop, w, st == SS_WANT ? SS_TIMEOUT : st);
 }
@@ -428,8 +423,8 @@ static void leave(struct ss_sock *s, bool closing)
     if (fd < 0 || (size_t)fd >= loop->nfds)
         return;
     while ((w = other_watcher(loop, fd)) != NULL)
-        fail(loop, w, &ss_not_open);
-    forget(loop, fd, closing && !s->shared); /* what others have as well does not cease to exist */
+        fail_waiter(loop, w, &ss_not_open);
+    forget_descriptor(loop, fd, closing && !s->shared); /* what others have as well does not cease to exist */
 }
 
 static struct ss_waiter *waiter_for(const struct ss_loop *loop, const struct ss_op *op, int fd)
@@ -465,7 +460,7 @@ static void take_event(struct ss_loop *loop, const struct os_event *event)
          watch = watch->next)
         if (event->found & (watch->events | OS_TROUBLE | OS_NOT_OPEN)) {
             watch->waiter->troubled = !(event->found & watch->events);
-            again(loop, watch->waiter);
+            look_again(loop, watch->waiter);
         }
 }
 
@@ -479,7 +474,7 @@ static void ring(struct ss_loop *loop, struct ss_waiter *w, int64_t now_ns)
     }
     if (!w->over)
         w->op->due = true;
-    again(loop, w);
+    look_again(loop, w);
 }
 
 static void ring_all(struct ss_loop *loop, int64_t moment_ns)
@@ -568,7 +563,7 @@ static void fail_watchers(struct ss_loop *loop, const struct ss_error *err)
 {
     for (size_t fd = 0; fd < loop->nfds; fd++)
         while (loop->by_fd[fd])
-            fail(loop, loop->by_fd[fd]->waiter, err);
+            fail_waiter(loop, loop->by_fd[fd]->waiter, err);
 }
 
 /* Before a wait, since what a new one can't watch is not waited for. */
@@ -591,7 +586,7 @@ static bool may_be_more(const struct reports *reports)
     return reports->n + 1 >= OS_EVENTS;
 }
 
-static enum ss_status wait_for_events(struct ss_loop *loop, int64_t left_ns, struct reports *reports,
+static enum ss_status wait_for_poller(struct ss_loop *loop, int64_t left_ns, struct reports *reports,
                                       struct ss_error *err)
 {
     reports->n = 0;
@@ -617,7 +612,7 @@ static void take_rest(struct ss_loop *loop, struct reports *reports)
     enum ss_status st = SS_OK;
     for (size_t left = loop->nfds; left > 0 && (st == SS_WANT || may_be_more(reports));
          left -= left < OS_EVENTS ? left : OS_EVENTS) {
-        st = wait_for_events(loop, 0, reports, &ignored);
+        st = wait_for_poller(loop, 0, reports, &ignored);
         take_events(loop, reports);
     }
 }
@@ -639,7 +634,7 @@ enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_
     bool rings = loop->timers.n > 0;
     int64_t began_ns = rings ? os_now_ns() : 0;
     int64_t left_ns = patience(loop, timeout_ns, began_ns);
-    enum ss_status st = wait_for_events(loop, left_ns, &reports, err);
+    enum ss_status st = wait_for_poller(loop, left_ns, &reports, err);
     if (st == SS_ERROR)
         return st;
     take_events(loop, &reports);

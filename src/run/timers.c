@@ -48,7 +48,7 @@ static void sift_down(struct ss_timers *t, size_t i, struct ss_timer *timer)
     put(t, i, timer);
 }
 
-static bool has_room(struct ss_timers *t)
+static bool heap_has_room(struct ss_timers *t)
 {
     enum { FIRST = 16 };
     if (t->n < t->room)
@@ -65,7 +65,7 @@ static bool has_room(struct ss_timers *t)
 bool ss_timer_set(struct ss_timers *t, struct ss_timer *timer, int64_t due_ns)
 {
     bool is_in = timer->place > 0;
-    if (!is_in && !has_room(t))
+    if (!is_in && !heap_has_room(t))
         return false;
     timer->due_ns = due_ns;
     if (is_in && timer->at_ns <= due_ns)

@@ -25,7 +25,7 @@ static size_t merge(struct pollfd *set, size_t n)
     return last + 1;
 }
 
-static void spread(struct pollfd *set, size_t n, const struct pollfd *merged, size_t nmerged)
+static void spread_merged(struct pollfd *set, size_t n, const struct pollfd *merged, size_t nmerged)
 {
     for (size_t i = 0; i < n; i++) {
         const struct pollfd *found = bsearch(&set[i], merged, nmerged, sizeof *merged, by_fd);
@@ -46,7 +46,7 @@ static enum ss_status poll_once(struct pollfd *set, size_t n, struct pollfd *spa
     size_t nmerged = merge(spare, n);
     st = os_poll_any(spare, nmerged, timeout_ns, &ready, err);
     if (st == SS_OK)
-        spread(set, n, spare, nmerged);
+        spread_merged(set, n, spare, nmerged);
     return st;
 }
 
