@@ -202,7 +202,8 @@ api.address = {
     },
     returned = [[
         Returned addresses are tables for IP, and for Unix sockets strings as above (`"unix:/path"`, `"unix:@name"`,
-        `"unix:"`).
+        `"unix:"`). The last is a sender without a name, which cannot be answered: a client that wants answers binds to
+        `"unix:"` or a path.
         `tostring(addr)` is `"127.0.0.1:80"` or `"[::1]:80"`. An IPv4 peer of a socket that serves both
         families is shown as IPv4.]],
     fields = {
@@ -1393,7 +1394,8 @@ local udp = {
             brief = "receive what is there",
             text = [[
                 Receives up to `count` datagrams in as few system calls as the system allows: it waits for the
-                first and then takes those that are there. A call takes at most 1024 datagrams and about 1 MiB.]],
+                first and then takes those that are there. More may be asked for; a call takes at most 1024 datagrams and about 1 MiB of data, and the
+                rest stays for the next.]],
             takes = {
                 { name = "count", type = "integer", range = "1 or more", text = "most datagrams wanted" },
                 {

@@ -187,6 +187,7 @@ describe("an argument of the wrong type", function()
             { s.connect, 3, { s, "127.0.0.1", "http" }, "port (a number) expected, got string" },
             { s.connect, 3, { s, "127.0.0.1" }, "port expected" },
             { s.read, 2, { s, {} }, "size (a number) expected, got table" },
+            { s.readuntil, 3, { s, "\n", 8192 }, "inclusive (a boolean) expected, got number" },
             { s.listen, 2, { s, "many" }, "backlog (a number) expected, got string" },
             { s.shutdown, 2, { s, "both" }, "SHUT_RD, SHUT_WR or SHUT_RDWR expected, got string" },
             { s.shutdown, 2, { s, 77 }, "SHUT_RD, SHUT_WR or SHUT_RDWR expected" },

@@ -33,8 +33,9 @@
 ---@alias ssocket.iterator fun(): string?, string?, string?
 
 ---Returned addresses are tables for IP, and for Unix sockets strings as above (`"unix:/path"`,
----`"unix:@name"`, `"unix:"`). `tostring(addr)` is `"127.0.0.1:80"` or `"[::1]:80"`. An IPv4 peer of a socket
----that serves both families is shown as IPv4.
+---`"unix:@name"`, `"unix:"`). The last is a sender without a name, which cannot be answered: a client that
+---wants answers binds to `"unix:"` or a path. `tostring(addr)` is `"127.0.0.1:80"` or `"[::1]:80"`. An IPv4
+---peer of a socket that serves both families is shown as IPv4.
 ---@class ssocket.address
 ---@field [1] string the host in numeric form
 ---@field [2] integer the port, 0..65535
@@ -352,7 +353,8 @@ function udpsock:recv(size) end
 function udpsock:recvfrom(size) end
 
 ---Receives up to `count` datagrams in as few system calls as the system allows: it waits for the first and
----then takes those that are there. A call takes at most 1024 datagrams and about 1 MiB.
+---then takes those that are there. More may be asked for; a call takes at most 1024 datagrams and about 1 MiB
+---of data, and the rest stays for the next.
 ---@param count integer 1 or more; most datagrams wanted
 ---@param size integer 1 or more; bytes; most of each datagram that is wanted
 ---@return string[]? datas # one datagram or more

@@ -32,13 +32,13 @@ struct ss_transport {
 
 struct ss_io {
     const struct ss_transport *via;
-    int fd;         /* -1: none */
-    uint8_t turn;   /* enum ss_turn */
-    uint8_t left;   /* SS_TRY: so many more calls */
-    bool edge;      /* the turn is SS_EDGE (`turn` says SS_TRY) */
-    bool quiet;     /* all that was there is received, and the poller will tell of more */
-    bool sticky;    /* that can't be known: an end of the stream, for one, comes without another report */
-    int32_t broken; /* the errno(3) number with which the connection broke, if that was told to no reader; 0: none */
+    int fd;          /* -1: none */
+    uint8_t turn;    /* enum ss_turn */
+    uint8_t left;    /* SS_TRY: so many more calls */
+    bool edge;       /* the turn is SS_EDGE (`turn` says SS_TRY) */
+    bool quiet;      /* all that was there is received, and the poller will tell of more */
+    bool sticky;     /* that can't be known: an end of the stream, for one, comes without another report */
+    uint16_t broken; /* the errno(3) number with which the connection broke, if that was told to no reader; 0: none */
     int32_t patience_ms; /* how long a call may wait in the kernel; 0: without end */
 };
 

@@ -15,7 +15,7 @@ static void note_quiet(struct ss_io *io, enum ss_status st, bool all_there)
 void ss_io_broke(struct ss_io *io, int code)
 {
     if (code == ECONNRESET || code == ETIMEDOUT || code == EHOSTUNREACH || code == ENETUNREACH)
-        io->broken = code;
+        io->broken = (uint16_t)code;
 }
 
 static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all, size_t *got, struct ss_error *err)

@@ -73,8 +73,9 @@ struct ss_sock {
     bool joins : 1;       /* datagrams: the kernel puts received ones together (os_many.h) */
     bool splits : 1;      /* datagrams: it cuts sent ones apart */
     bool asked_to_join : 1, asked_to_split : 1;
-    bool finalized : 1;  /* nobody closes it any more: it can't be opened */
-    bool may_linger : 1; /* OPT_LINGER may be set on the descriptor */
+    bool finalized : 1;          /* nobody closes it any more: it can't be opened */
+    bool may_linger : 1;         /* OPT_LINGER may be set on the descriptor */
+    bool timeout_is_integer : 1; /* lua/lua_base.h: there it would take eight bytes more */
 };
 
 void ss_sock_init(struct ss_sock *s, struct ss_env *env, int type);

@@ -116,7 +116,7 @@ static void add_spare(lua_State *L, struct lss_socket **spare, size_t size)
     lua_pop(L, 1);
     for (int i = 0; i < AT_ONCE; i++) {
         struct lss_socket *s = (struct lss_socket *)(void *)(memory + (size_t)i * size);
-        s->next = *spare;
+        s->timeout.next = *spare;
         *spare = s;
     }
 }
@@ -142,11 +142,11 @@ static struct lss_socket **spare_of(struct ss_env *env, int type)
 static struct lss_socket *take_spare(struct lss_socket **spare, struct ss_env *env, int type)
 {
     struct lss_socket *s = *spare;
-    *spare = s->next;
+    *spare = s->timeout.next;
     ss_sock_again(&s->sock, env, type);
     s->timeout_ns = -1;
     s->timeout.integer = -1;
-    s->timeout_is_integer = true;
+    s->sock.timeout_is_integer = true;
     return s;
 }
 
@@ -177,7 +177,7 @@ static int socket_gc(lua_State *L)
     lua_pushnil(L); /* a finalizer that runs later finds no socket that it could open again */
     lua_setmetatable(L, 1);
     *box = (struct lss_box){ NULL, 0 };
-    s->next = *spare;
+    s->timeout.next = *spare;
     *spare = s;
     return 0;
 }

@@ -15,13 +15,12 @@
  * close the descriptor all the same. */
 struct lss_socket {
     struct ss_sock sock;
-    struct lss_socket *next; /* of those that no userdata has */
-    int64_t timeout_ns;      /* negative: none */
-    union {                  /* the same in seconds, as the program gave it */
+    int64_t timeout_ns; /* negative: none */
+    union {             /* the same in seconds, as the program gave it */
         lua_Number number;
         lua_Integer integer;
-    } timeout;
-    bool timeout_is_integer;
+        struct lss_socket *next; /* of those that no userdata has */
+    } timeout;                   /* which of them: sock.timeout_is_integer */
 };
 
 /* The userdata of a socket. */

@@ -138,8 +138,8 @@ int lss_settimeout(lua_State *L)
     struct lss_socket *s = lss_self_socket(L);
     lua_Number seconds = lss_check_seconds(L, 2);
     s->timeout_ns = lss_nanoseconds(seconds);
-    s->timeout_is_integer = lua_isinteger(L, 2);
-    if (s->timeout_is_integer)
+    s->sock.timeout_is_integer = lua_isinteger(L, 2);
+    if (s->sock.timeout_is_integer)
         s->timeout.integer = lua_tointeger(L, 2);
     else
         s->timeout.number = seconds;
@@ -149,7 +149,7 @@ int lss_settimeout(lua_State *L)
 int lss_gettimeout(lua_State *L)
 {
     struct lss_socket *s = lss_self_socket(L);
-    if (s->timeout_is_integer)
+    if (s->sock.timeout_is_integer)
         lua_pushinteger(L, s->timeout.integer);
     else
         lua_pushnumber(L, s->timeout.number);

@@ -295,6 +295,8 @@ static int tcp_readuntil(lua_State *L)
     const char *pattern = luaL_checklstring(L, 2, &len);
     luaL_argcheck(L, len > 0, 2, "pattern must not be empty");
     size_t max = lua_isnoneornil(L, 4) ? SIZE_MAX : lss_check_size(L, 4, "max", 1);
+    if (lua_type(L, 3) == LUA_TNUMBER) /* a `max` that comes too early would be no limit */
+        lss_type_error(L, 3, "inclusive (a boolean)");
     bool inclusive = lua_toboolean(L, 3);
     struct lines *lines = lss_newuserdata(L, sizeof *lines + ss_find_border_size(len));
     *lines = (struct lines){ .box = lua_touserdata(L, 1), .max = max, .inclusive = inclusive };
