@@ -1394,8 +1394,8 @@ local udp = {
             brief = "receive what is there",
             text = [[
                 Receives up to `count` datagrams in as few system calls as the system allows: it waits for the
-                first and then takes those that are there. More may be asked for; a call takes at most 1024 datagrams and about 1 MiB of data, and the
-                rest stays for the next.]],
+                first and then takes those that are there. More may be asked for; a call takes at most 1024
+                datagrams and about 1 MiB of data, and the rest stays for the next.]],
             takes = {
                 { name = "count", type = "integer", range = "1 or more", text = "most datagrams wanted" },
                 {
