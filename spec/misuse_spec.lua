@@ -185,7 +185,7 @@ describe("an argument of the wrong type", function()
         local s, u = socket.tcp(), socket.udp()
         for _, case in ipairs {
             { s.connect, 3, { s, "127.0.0.1", "http" }, "port (a number) expected, got string" },
-            { s.connect, 3, { s, "127.0.0.1" }, "port expected" },
+            { s.connect, 3, { s, "127.0.0.1" }, "port expected (0 to 65535), got no value; a path has" },
             { s.read, 2, { s, {} }, "size (a number) expected, got table" },
             { s.readuntil, 3, { s, "\n", 8192 }, "inclusive (a boolean) expected, got number" },
             { s.listen, 2, { s, "many" }, "backlog (a number) expected, got string" },

@@ -117,7 +117,8 @@ static enum ss_status check_single(lua_State *L, int arg, struct ss_target *targ
     const char *text = lua_tolstring(L, arg, &len);
     if (len >= PREFIX_LEN && memcmp(text, UNIX_PREFIX, PREFIX_LEN) == 0)
         return check_unix(L, arg, text + PREFIX_LEN, len - PREFIX_LEN, target, err);
-    luaL_argcheck(L, memchr(text, '/', len) != NULL, arg + 1, "port expected (0 to 65535)");
+    luaL_argcheck(L, memchr(text, '/', len) != NULL, arg + 1,
+                  "port expected (0 to 65535), got no value; a path has a \"/\" in it or \"unix:\" before it");
     return check_unix(L, arg, text, len, target, err);
 }
 
