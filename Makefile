@@ -151,7 +151,7 @@ helpers: $(HELPERS)
 unit-programs: $(UNIT_TESTS)
 hosts: $(HOSTS) ## build the host programs of the specs
 
-$(MODULE): $(OBJECTS)
+$(MODULE): $(OBJECTS) src/exports.map
 	$(call LINK,$(MODULE_LDFLAGS) $(EXPORT_LDFLAGS) $(SAN),$(LDLIBS_DL))
 $(DIR)/obj/%.o: src/%.c Makefile | need-lua
 	@mkdir -p $(@D)

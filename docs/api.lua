@@ -375,7 +375,7 @@ api.options = {
         "error",
         "integer",
         "both",
-        "read only: the pending error, an errno(3) number or 0; cleared by that, but reads and connects know it still",
+        "read only: the pending error, an errno(3) number or 0; asking clears it, yet a later read or connect fails",
         "socket(7), `SO_ERROR`",
     },
     { "OPT_BROADCAST", "broadcast", "boolean", "udp", "datagrams may go to broadcast addresses", "socket(7)" },

@@ -510,6 +510,41 @@ describe("with the collector at work at every allocation, a task that waits", fu
     )
 end)
 
+describe("a finalizer that loads the module", function()
+    t.guard()
+
+    -- One that runs while the module is loaded for the first time; what it makes there stays good.
+    it("makes sockets as good as any", function()
+        local said = tools.run_lua [[
+            local collect, sys = require "testcollect", require "testsys"
+            local made = {}
+            local function litter()
+                local function finalizer()
+                    if #made < 10 then
+                        made[#made + 1] = require "ssocket".udp()
+                        litter()
+                    end
+                end
+                if newproxy then getmetatable(newproxy(true)).__gc = finalizer
+                else setmetatable({}, { __gc = finalizer }) end
+            end
+            litter()
+            collect.start(1)
+            local socket = require "ssocket"
+            collect.stop()
+            for _ = 1, 5 do
+                collectgarbage()
+                local _ = ("x"):rep(5000)
+            end
+            for i = 1, #made do
+                assert(made[i]:bind("127.0.0.1", 0) and made[i]:fileno() >= 0 and made[i]:close())
+            end
+            print((#made > 0 or _VERSION >= "Lua 5.4") and "well") -- there a finalizer cannot load it first
+        ]]
+        assert.equal("well\n", said)
+    end)
+end)
+
 describe("sockets that a program drops", function()
     t.guard()
 

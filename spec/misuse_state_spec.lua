@@ -221,6 +221,17 @@ describe("a finalizer that is called by hand", function()
         assert.is_false(pcall(b.read, a, 1))
     end)
 
+    it("leaves nothing to call, also where the metatable is set again", function()
+        local s = socket.tcp()
+        local mt = debug.getmetatable(s)
+        finalize(s)
+        debug.setmetatable(s, mt)
+        assert.is_truthy(t.rejects(s.fileno, s):find("open socket expected", 1, true))
+        finalize(s)
+        assert.is_false(pcall(tostring, s))
+        assert.is_false(pcall(socket.select, { s }, nil, 0))
+    end)
+
     it("ends the iterator, which has none of another stream's lines", function()
         local a, b = pair()
         local next_line = a:readuntil "\n"
@@ -235,6 +246,36 @@ describe("a finalizer that is called by hand", function()
         assert.same({ nil, socket.ERROR_CLOSED, "", n = 3 }, t.pack(next_line()))
         for i = 1, 40 do
             assert.equal("other\n", ends[i]:read(6))
+        end
+    end)
+
+    it("sends nothing by another socket of what it was called for", function()
+        local ends
+        local a, b = pair()
+        a:settimeout(0)
+        local function finalizer()
+            finalize(a)
+            ends = many_pairs()
+        end
+        if newproxy then
+            getmetatable(newproxy(true)).__gc = finalizer
+        else
+            setmetatable({}, { __gc = finalizer })
+        end
+        for i = 1, 1e6 do -- the text of a number is made
+            pcall(a.write, a, i + 0.5)
+            if ends then
+                break
+            end
+        end
+        b:close()
+        for i = 1, 40 do
+            assert.equal(0, ends[i]:pending())
+            ends[i]:settimeout(0)
+            t.fails(socket.ERROR_TIMEOUT, "", ends[i]:read(1))
+        end
+        for i = 1, 40 do
+            ends[i]:close()
         end
     end)
 

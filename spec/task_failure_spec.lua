@@ -97,6 +97,15 @@ describe("a failed task that nobody can wait for", function()
         end
     ]])
 
+    it_holds("is told of though its error object cancels the task as it is asked for its words", [[
+        local task
+        task = spawn(function()
+            error(setmetatable({}, { __tostring = function() return "cancelled: " .. tostring(task:cancel()) end }))
+        end)
+        local _, value, text = task:wait(5)
+        assert(type(value) == "table" and text:find("cancelled: false", 1, true), text)
+    ]])
+
     it_holds("costs at most a collection; no failure, none", [[
         local ticker = spawn(function() while socket.sleep(0.0005) do end end)
         count_collections()

@@ -4,6 +4,7 @@ local t = require "support.t"
 local tools = require "support.tools"
 
 local socket = t.socket
+local unpack = table.unpack or unpack
 
 local function bound()
     local u = socket.udp()
@@ -155,6 +156,42 @@ describe("recvmany", function()
             end
         end
         close_all(sender, receiver)
+    end)
+
+    -- Between two receives of one call Lua may run a hook.
+    it("gives what it had when a hook closes the socket, and nothing of another's", function()
+        for _, event in ipairs { "c", "r" } do
+            for nth = 1, 6 do
+                local sender, receiver = pair_of()
+                for i = 1, 80 do
+                    assert(sender:send(("D"):rep(i)))
+                end
+                local n, others = 0, {}
+                debug.sethook(function()
+                    n = n + 1
+                    if n == nth then
+                        debug.sethook()
+                        receiver:close()
+                        others[1], others[2] = socket.pair()
+                        others[2]:write(("S"):rep(100000))
+                        others[1]:settimeout(1)
+                        others[1]:read(10)
+                    end
+                end, event)
+                local datas, addrs, err = receiver:recvmany(80, 2000)
+                debug.sethook()
+                assert.is_true(datas ~= nil or err == socket.ERROR_CLOSED, err)
+                for i, data in ipairs(datas or {}) do
+                    assert.equal(("D"):rep(i), data)
+                    assert.is_table(addrs[i])
+                end
+                receiver:close() -- not every Lua has a hook so often
+                assert(receiver:bind("127.0.0.1", 0))
+                receiver:settimeout(0)
+                assert.same({ nil, socket.ERROR_TIMEOUT }, { receiver:recv() })
+                close_all(sender, receiver, unpack(others))
+            end
+        end
     end)
 
     -- pitfall: a negative or huge size crashing; a buffer leaked per call

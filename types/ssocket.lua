@@ -17,7 +17,7 @@
 ---| "tcp_cork" # boolean, tcpsock; hold partial segments back until it is switched off (on the BSDs `TCP_NOPUSH`)
 ---| "tcp_fastopen" # integer, tcpsock; on a listener: how many fast-open requests may be pending
 ---| "tcp_defer_accept" # integer, tcpsock; on a listener: seconds to wait for first data before `accept` is told of a connection
----| "error" # integer, both; read only: the pending error, an errno(3) number or 0; cleared by that, but reads and connects know it still
+---| "error" # integer, both; read only: the pending error, an errno(3) number or 0; asking clears it, yet a later read or connect fails
 ---| "broadcast" # boolean, udpsock; datagrams may go to broadcast addresses
 ---| "ip_ttl" # integer, both; hops that a packet may make, 1..255; the unicast hop limit on IPv6
 ---| "ip_multicast_ttl" # integer, udpsock; hops that a multicast datagram may make, 0..255

@@ -110,6 +110,36 @@ local function join_many()
     see(task:wait(20))
 end
 
+-- What a read had when somebody closed its socket, which no buffer has any more.
+local function take_left()
+    local c, d = must(socket.pair())
+    local reader = socket.spawn(d.read, d, 100)
+    must(c:write "came before")
+    for _ = 1, 1000 do
+        socket.sleep(0)
+        if d:pending() > 0 or reader:status() == "failed" then
+            break
+        end
+    end
+    d:close()
+    local ok, data, err, partial = reader:wait(20)
+    must(ok, data)
+    if err ~= socket.ERROR_CLOSED then
+        must(data, err)
+    end
+    if data or err ~= socket.ERROR_CLOSED or partial ~= "came before" then
+        error("what was left: " .. tostring(partial), 0)
+    end
+    c:close()
+end
+
+local function join_others()
+    join_many()
+    if not rawget(_G, "jit") then -- there one refused allocation of these leaves 8 bytes, whose is not known
+        take_left()
+    end
+end
+
 local function spawn(i, f)
     tasks[i] = socket.spawn(f)
 end
@@ -156,7 +186,7 @@ local function work()
     spawn(4, take)
     spawn(5, look_up)
     spawn(6, connect)
-    spawn(7, join_many)
+    spawn(7, join_others)
     spawn(8, sit)
     socket.spawn(fail)
     must(socket.loop():pollfd())

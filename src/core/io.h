@@ -32,13 +32,13 @@ struct ss_transport {
 
 struct ss_io {
     const struct ss_transport *via;
-    int fd;          /* -1: none */
-    uint8_t turn;    /* enum ss_turn */
-    uint8_t left;    /* SS_TRY: so many more calls */
-    bool edge;       /* the turn is SS_EDGE (`turn` says SS_TRY) */
-    bool quiet;      /* all that was there is received, and the poller will tell of more */
-    bool sticky;     /* that can't be known: an end of the stream, for one, comes without another report */
-    uint16_t broken; /* the errno(3) number with which the connection broke, if that was told to no reader; 0: none */
+    int fd;              /* -1: none */
+    uint8_t turn;        /* enum ss_turn */
+    uint8_t left;        /* SS_TRY: so many more calls */
+    bool edge;           /* the turn is SS_EDGE (`turn` says SS_TRY) */
+    bool quiet;          /* all that was there is received, and the poller will tell of more */
+    bool sticky;         /* that can't be known: an end of the stream, for one, comes without another report */
+    uint16_t broken;     /* the errno(3) number with which the connection broke, if a reader is to be told; 0: none */
     int32_t patience_ms; /* how long a call may wait in the kernel; 0: without end */
 };
 
@@ -79,8 +79,8 @@ static inline bool ss_io_is_spent(const struct ss_io *io)
     return io->turn == SS_TRY && io->left == 0;
 }
 
-/* Keeps an error for readers that the kernel has told somebody else, and tells once, if it is one that ends a connection (tcp(7)).
- */
+/* The kernel has told a writer or getsockopt(2) of an error. It tells each once, and readers get an end of stream after that: if the
+ * error is one that ends a connection, it is kept for them. */
 void ss_io_broke(struct ss_io *io, int code);
 
 /* A plain descriptor as transport. */

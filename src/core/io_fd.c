@@ -14,8 +14,16 @@ static void note_quiet(struct ss_io *io, enum ss_status st, bool all_there)
 
 void ss_io_broke(struct ss_io *io, int code)
 {
-    if (code == ECONNRESET || code == ETIMEDOUT || code == EHOSTUNREACH || code == ENETUNREACH)
+    switch (code) {
+    case EPIPE: /* the reader will see why */
+    case EMSGSIZE:
+    case ENOBUFS:
+    case ENOMEM:
+    case ENOTCONN:
+        return;
+    default: /* a reset, a time-out or any answer of the network (icmp(7)): the connection is over */
         io->broken = (uint16_t)code;
+    }
 }
 
 static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all, size_t *got, struct ss_error *err)
@@ -31,6 +39,8 @@ static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all,
     if (st != SS_EOF || io->broken == 0)
         return st;
     *err = (struct ss_error){ SS_SYSTEM, io->broken }; /* it would pass for a proper end */
+    if (io->broken != ECONNRESET)
+        io->broken = 0; /* who reads on after a time-out must come to an end */
     return SS_ERROR;
 }
 

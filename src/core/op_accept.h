@@ -11,6 +11,7 @@ struct ss_accept {
     struct ss_op op;
     struct ss_sock *listener;
     struct ss_sock *into; /* a new socket, which has the connection after SS_OK */
+    unsigned stream;      /* into->in.stream: another one when that memory is another socket's */
 };
 
 /* SS_OK | SS_WANT | SS_ERROR. */

@@ -185,7 +185,7 @@ bool ss_recvmany_wants(const struct ss_recvmany *op, size_t n, size_t bytes)
     return n < op->count && bytes < BATCH_MEMORY;
 }
 
-bool ss_recvmany_more(struct ss_recvmany *op, size_t n, size_t bytes)
+bool ss_recvmany_another(struct ss_recvmany *op, size_t n, size_t bytes)
 {
     bool was_full = op->queue->n == op->queue->batch.n;
     if (!was_full || !ss_recvmany_wants(op, n, bytes))

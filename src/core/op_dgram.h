@@ -45,11 +45,11 @@ struct ss_recvmany {
  * SS_OK | SS_WANT | SS_ERROR. */
 enum ss_status ss_recvmany_step(struct ss_op *op);
 
-/* Whether so many datagrams, of so many bytes together, are less than what is wanted and what one call takes. */
+/* Whether a call that has `n` datagrams of `bytes` bytes takes more. */
 bool ss_recvmany_wants(const struct ss_recvmany *op, size_t n, size_t bytes);
 
-/* When the queue is empty: whether there is more and that is wanted beside so much. It waits for none. */
-bool ss_recvmany_more(struct ss_recvmany *op, size_t n, size_t bytes);
+/* The same when the queue is empty, and receives more into it, without waiting. False: there is none, or it is not wanted. */
+bool ss_recvmany_another(struct ss_recvmany *op, size_t n, size_t bytes);
 
 /* Makes the descriptor fit for others, who do not expect joined datagrams. False: some may wait in it. */
 bool ss_dgram_unjoin(struct ss_sock *sock);

@@ -132,7 +132,7 @@ static bool has_ended(const struct ss_sock *s, struct ss_error *err)
     return s->finalized || s->env->has_ended;
 }
 
-/* Nor by a call that began with it when its memory was another socket's. */
+/* Whether the socket must not get a descriptor. It may have one already where a call began when its memory was another's. */
 static bool is_taken(const struct ss_sock *s, struct ss_error *err)
 {
     if (s->io.fd >= 0)

@@ -90,10 +90,10 @@ void ss_sock_drop_report(const struct ss_sock *s);
 /* A new descriptor with the kept options, that is not the socket's yet. */
 enum ss_status ss_sock_make(const struct ss_sock *s, int family, bool nonblock, int *fd, struct ss_error *err);
 
-/* Makes `fd` the socket's own; on failure (memory) it is closed. */
+/* Makes `fd` the socket's own; on failure (no memory, the socket has one or has ended) it is closed. */
 enum ss_status ss_sock_adopt(struct ss_sock *s, int fd, int family, bool nonblock, struct ss_error *err);
 
-/* Makes a descriptor the socket's own of which only its kind is known; on failure (memory) it stays the caller's. */
+/* Makes a descriptor the socket's own of which only its kind is known; on failure it stays the caller's. */
 struct os_kind;
 enum ss_status ss_sock_take(struct ss_sock *s, int fd, const struct os_kind *kind, struct ss_error *err);
 

@@ -14,7 +14,7 @@
 #define PUSH_OUTSIDE LSS_PREFIX "push_outside"
 
 struct shared {
-    struct ss_env env;
+    struct ss_env env;           /* first: the rest of the module knows this */
     struct lss_socket *spare[2]; /* memory for streams and datagram sockets */
     size_t uncounted;            /* bytes that the collector is to be told of */
 };
@@ -45,6 +45,19 @@ static struct ss_env *install_env(lua_State *L, struct ss_env *env)
     return other ? other : env;
 }
 
+/* Once: a finalizer may load the module as well while the table is made, and make sockets. */
+static void keep_sockets(lua_State *L)
+{
+    lua_newtable(L);
+    lua_getfield(L, LUA_REGISTRYINDEX, SOCKETS);
+    bool is_there = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    if (is_there)
+        lua_pop(L, 1);
+    else
+        lua_setfield(L, LUA_REGISTRYINDEX, SOCKETS);
+}
+
 struct ss_env *lss_env(lua_State *L)
 {
     lua_getfield(L, LUA_REGISTRYINDEX, ENV_KEY);
@@ -54,8 +67,7 @@ struct ss_env *lss_env(lua_State *L)
         lua_Alloc alloc = lua_getallocf(L, &ud);
         lua_pushcfunction(L, push_outside);
         lua_setfield(L, LUA_REGISTRYINDEX, PUSH_OUTSIDE);
-        lua_newtable(L);
-        lua_setfield(L, LUA_REGISTRYINDEX, SOCKETS);
+        keep_sockets(L);
         env = lss_newuserdata(L, sizeof(struct shared));
         memset(env, 0, sizeof(struct shared));
         lua_createtable(L, 0, 1);
@@ -172,7 +184,10 @@ struct lss_socket *lss_new(lua_State *L, struct ss_env *env, const char *kind, s
 static int socket_gc(lua_State *L)
 {
     struct lss_box *box = lss_self(L);
-    struct lss_socket *s = box->socket, **spare = spare_of(s->sock.env, s->sock.type);
+    struct lss_socket *s = box->socket;
+    if (!s) /* the debug library has set the metatable again */
+        return 0;
+    struct lss_socket **spare = spare_of(s->sock.env, s->sock.type);
     ss_sock_fini(&s->sock);
     lua_pushnil(L); /* a finalizer that runs later finds no socket that it could open again */
     lua_setmetatable(L, 1);
@@ -242,6 +257,8 @@ static void *userdata_of(lua_State *L, int index, int mt)
     lua_pop(L, 1);
     return same ? ud : NULL;
 }
+
+const size_t lss_shared_size = sizeof(struct shared);
 
 void *lss_self(lua_State *L)
 {
@@ -412,7 +429,7 @@ static int push_outside(lua_State *L)
     return 1;
 }
 
-void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_left what)
+bool lss_try_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_left what)
 {
     struct outside o = { .data = data, .n = n };
     lua_getfield(L, LUA_REGISTRYINDEX, PUSH_OUTSIDE); /* a new function might run finalizers */
@@ -423,7 +440,12 @@ void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n,
         ss_inbuf_put_back(in, &o.own);
     else
         ss_inbuf_clear(&o.own);
-    if (status != 0)
+    return status == 0;
+}
+
+void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_left what)
+{
+    if (!lss_try_push_all(L, in, data, n, what))
         lua_error(L);
 }
 

@@ -46,6 +46,9 @@ struct ss_env *lss_env(lua_State *L);
 struct ss_env *lss_live_env(lua_State *L);
 void lss_check_live(lua_State *L, const struct ss_env *env);
 
+/* Sizes of what copies of the module share beside what is declared here. */
+extern const size_t lss_shared_size, lss_tcp_size, lss_udp_size;
+
 /* A new userdata with a socket of `size` bytes that is closed. `kind`: NULL in a method of that class. */
 struct lss_socket *lss_new(lua_State *L, struct ss_env *env, const char *kind, size_t size, int type);
 
@@ -58,13 +61,19 @@ extern const luaL_Reg lss_socket_events[];
 /* t[name] = value; t is on top of the stack. */
 void lss_set_string(lua_State *L, const char *name, const char *value);
 
+/* Argument error "… expected, got …". */
+int lss_type_error(lua_State *L, int arg, const char *expected);
+
 /* Argument 1 of a method; anything else than a socket of the method's own kind is an argument error. */
 void *lss_self(lua_State *L);
 
-/* The same of a method of sockets. */
+/* The same of a method of sockets. One that is finalized has this metatable only if the debug library has set it again. */
 static inline void *lss_self_socket(lua_State *L)
 {
-    return ((const struct lss_box *)lss_self(L))->socket;
+    const struct lss_box *box = lss_self(L);
+    if (!box->socket)
+        lss_type_error(L, 1, "open socket");
+    return box->socket;
 }
 
 /* The socket at any index, or NULL. */
@@ -83,9 +92,6 @@ int64_t lss_nanoseconds(lua_Number seconds);
 /* Nanoseconds from such seconds; negative, as with nil and none: no limit. */
 int64_t lss_check_timeout(lua_State *L, int arg);
 
-/* Argument error "… expected, got …". */
-int lss_type_error(lua_State *L, int arg, const char *expected);
-
 /* Pushes `n` bytes that belong to `in`. Any allocation may run a finalizer, and that may use or close the same socket: false,
  * and nothing is pushed, when the bytes were gone before they were safe. They are whole in the string otherwise, but may
  * have been handed out there as well: in->epoch tells. */
@@ -102,6 +108,9 @@ static inline bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const
  * first. Afterwards it is in there again or not, as `what` says. */
 enum lss_left { LSS_GOES, LSS_STAYS_AFTER_ERROR, LSS_STAYS };
 void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_left what);
+
+/* The same; false: the error is on top of the stack instead. */
+bool lss_try_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_left what);
 
 /* Turns an outcome other than success into results: nils up to the position of the error, and its text.
  * Returns their number. The only place where that happens. */

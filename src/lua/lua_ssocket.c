@@ -156,11 +156,19 @@ static void set_constants(lua_State *L)
 /* Copies of the same build share what is in the registry; one that was built differently must not. */
 static void check_build(lua_State *L)
 {
-    static const lua_Number layout =
-        (lua_Number)(((sizeof(struct ss_env) * 1021 + sizeof(struct lss_socket)) * 1021 + sizeof(struct lss_tasks)) *
-                         1021 +
-                     sizeof(struct lss_task)) +
-        (lua_Number)offsetof(struct ss_env, by_fd) / 4096;
+    const size_t sizes[] = { sizeof(struct ss_env),
+                             sizeof(struct lss_socket),
+                             sizeof(struct lss_box),
+                             sizeof(struct lss_tasks),
+                             sizeof(struct lss_task),
+                             offsetof(struct ss_env, by_fd),
+                             lss_shared_size,
+                             lss_tcp_size,
+                             lss_udp_size };
+    uint64_t sum = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        sum = (sum * 1021 + sizes[i]) % ((uint64_t)1 << 50);
+    const lua_Number layout = (lua_Number)sum;
     lua_getfield(L, LUA_REGISTRYINDEX, LAYOUT);
     bool other = lua_isnumber(L, -1) && lua_tonumber(L, -1) != layout;
     lua_pop(L, 1);

@@ -137,7 +137,8 @@ static int task_wait(lua_State *L)
 static int task_cancel(lua_State *L)
 {
     struct lss_task *t = self_task(L);
-    bool lives = t->state < LSS_DONE;
+    bool ends = t->tasks->ending && t->tasks->runs == t;
+    bool lives = t->state < LSS_DONE && !ends;
     if (lives)
         t->cancelled = true;
     if (t->state == LSS_WAITING)

@@ -12,6 +12,8 @@ struct tcp {
     struct lss_socket base;
 };
 
+const size_t lss_tcp_size = sizeof(struct tcp);
+
 struct lss_socket *lss_new_tcp(lua_State *L, struct ss_env *env)
 {
     return lss_new(L, env, LSS_TCP, sizeof(struct tcp), SOCK_STREAM);
@@ -78,16 +80,19 @@ static int push_partial(lua_State *L, struct ss_inbuf *in, enum ss_status st, co
     return 3;
 }
 
-/* The bytes that were there when another task has closed the socket. */
+/* The bytes that were there when another task has closed the socket. They stay `left` if there is no memory for them: that is
+ * tried again. */
 static void push_left(lua_State *L, struct ss_block **left, struct ss_pool *pool, size_t max)
 {
     struct ss_inbuf own = { .pool = pool, .block = *left };
     size_t n = ss_inbuf_len(&own);
     *left = NULL;
-    if (own.block)
-        lss_push_all(L, &own, ss_inbuf_data(&own), n < max ? n : max, LSS_GOES);
-    else
+    if (!own.block) {
         lua_pushliteral(L, "");
+    } else if (!lss_try_push_all(L, &own, ss_inbuf_data(&own), n < max ? n : max, LSS_STAYS_AFTER_ERROR)) {
+        *left = own.block;
+        lua_error(L);
+    }
 }
 
 static int push_left_partial(lua_State *L, struct ss_block **left, struct ss_pool *pool)
@@ -431,8 +436,8 @@ static int write_array(lua_State *L, struct tcp *s)
 static int tcp_write(lua_State *L)
 {
     size_t len;
+    const char *data = lua_tolstring(L, 2, &len); /* of a number it is made, and finalizers may run */
     struct tcp *s = self_tcp(L);
-    const char *data = lua_tolstring(L, 2, &len);
     if (data)
         return write_string(L, s, data, len);
     if (!lua_istable(L, 2))
@@ -454,6 +459,7 @@ static int tcp_connect(lua_State *L)
                                         .drop = lss_drop_named,
                                         .holds = LSS_READING | LSS_WRITING };
     struct ss_named *op = lss_push_named(L, s->base.sock.env, sizeof *op);
+    s = self_tcp(L); /* not finalized meanwhile */
     ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_connect);
     return lss_run(L, &s->base, &op->op, &way);
 }
@@ -486,7 +492,8 @@ static int tcp_accept(lua_State *L)
     };
     struct tcp *s = self_tcp(L);
     struct lss_socket *into = lss_new(L, s->base.sock.env, NULL, sizeof(struct tcp), SOCK_STREAM);
-    struct ss_accept op = { .listener = &s->base.sock, .into = &into->sock };
+    s = self_tcp(L); /* not finalized meanwhile */
+    struct ss_accept op = { .listener = &s->base.sock, .into = &into->sock, .stream = lss_stream(&into->sock) };
     if (tcp_is_closed(s))
         return lss_push_closed(L);
     op.op = new_tcp_op(s, ss_accept_step, SS_BY_POLL);

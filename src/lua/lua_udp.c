@@ -8,6 +8,7 @@
 #include <string.h> /* memchr */
 
 #define PUSH_ANOTHER LSS_PREFIX "push_another"
+#define TRUNCATED LSS_PREFIX "truncated" /* the text */
 
 struct udp {
     struct lss_socket base;
@@ -15,6 +16,8 @@ struct udp {
 };
 
 enum { LARGEST = 65535 }; /* an IP datagram's length has 16 bits */
+
+const size_t lss_udp_size = sizeof(struct udp);
 
 struct lss_socket *lss_new_udp(lua_State *L, struct ss_env *env)
 {
@@ -137,6 +140,7 @@ static void push_sender(lua_State *L, const struct ss_addr *from, struct ss_addr
 struct taking {
     struct ss_recvmany *op;
     size_t n, bytes; /* that are in the arrays */
+    unsigned epoch;  /* of what is in the queue */
     bool cut;        /* one of them was longer */
 };
 
@@ -161,7 +165,7 @@ static void push_queue(lua_State *L, struct ss_dgrams *queue, struct taking *t)
     }
 }
 
-/* Takes the elements behind the first `n` out of the array at `index` again, with no memory. */
+/* Takes the elements behind the first `n` out of the array at `index`, counted from the top, with no memory. */
 static void forget_elements(lua_State *L, int index, size_t n)
 {
     bool was_there = true;
@@ -194,20 +198,29 @@ static bool push_batch(lua_State *L, struct taking *t)
 static int push_another(lua_State *L)
 {
     struct taking *t = lua_touserdata(L, 1);
-    push_batch(L, t);
+    const struct ss_sock *s = t->op->sock;
+    if (s->queued && s->in.epoch == t->epoch) /* a hook of this call has not taken it or closed the socket */
+        push_batch(L, t);
     return 0;
 }
 
-/* The same with what else is there, while there is more. What is in the arrays is to reach the program, so it raises nothing: the
- * function, its argument and the arrays are on top of the stack. */
+/* The same with what else is there, while there is more. Without memory for that it stays in the queue, and what is in the arrays
+ * reaches the program. The function, its argument and the arrays are on top of the stack. */
 static void push_others(lua_State *L, struct taking *t)
 {
+    const struct ss_sock *s = t->op->sock;
+    unsigned stream = lss_stream(s);
     size_t before = 0;
-    while (t->n > before && !t->op->sock->queued && ss_recvmany_more(t->op, t->n, t->bytes)) {
+    while (t->n > before && s->io.fd >= 0 && lss_stream(s) == stream && !s->queued &&
+           ss_recvmany_another(t->op, t->n, t->bytes)) {
         before = t->n;
+        t->epoch = s->in.epoch;
         for (int i = 0; i < 4; i++)
             lua_pushvalue(L, -4);
-        if (lua_pcall(L, 3, 0, 0) != 0)
+        int status = lua_pcall(L, 3, 0, 0);
+        if (status != 0 && status != LUA_ERRMEM)
+            lua_error(L); /* of a hook, say, which interrupts the program */
+        if (status != 0)
             lua_pop(L, 1);
         forget_elements(L, -2, t->n);
         forget_elements(L, -1, t->n);
@@ -232,7 +245,9 @@ static int finish_recvmany(lua_State *L, struct ss_op *base, enum ss_status st)
     lss_account(L, r->op.sock->in.pool);
     if (r->op.sock->queued && push_batch(L, &t)) {
         push_others(L, &t);
-        return t.cut ? 2 + lss_push_failure(L, 0, SS_TRUNCATED, NULL) : 2;
+        if (t.cut)
+            lua_getfield(L, LUA_REGISTRYINDEX, TRUNCATED); /* runs nothing that might raise */
+        return t.cut ? 3 : 2;
     }
     lua_pop(L, 4); /* a finalizer was faster */
     return receive_again(L, r->sock, 2);
@@ -326,6 +341,7 @@ static int send_named(lua_State *L, struct udp *s, const struct sending *sending
                                         .drop = lss_drop_named,
                                         .holds = LSS_READING | LSS_WRITING };
     struct sending_named *op = (struct sending_named *)lss_push_named(L, s->base.sock.env, sizeof *op);
+    self_udp(L); /* not finalized meanwhile */
     ss_named_init(&op->named, s->base.sock.env, &s->base.sock, target, ss_named_send);
     op->sending = *sending;
     op->named.send = &op->sending.as.op;
@@ -368,7 +384,10 @@ static int udp_send(lua_State *L)
     struct udp *s = self_udp(L);
     struct sending op;
     size_t len;
+    bool is_made = lua_type(L, 2) == LUA_TNUMBER;
     const char *data = luaL_checklstring(L, 2, &len);
+    if (is_made)
+        s = self_udp(L); /* not finalized meanwhile */
     op.as.one = (struct ss_sendto){ .sock = &s->base.sock, .data = data, .len = len };
     op.as.op = new_udp_op(s, ss_sendto_step, SS_BY_SEND);
     return send_to(L, s, &op, 3);
@@ -390,6 +409,7 @@ static int udp_sendmany(lua_State *L)
     size_t n;
     lua_settop(L, 4);
     const struct iovec *data = lss_check_strings(L, 2, &n);
+    s = self_udp(L); /* not finalized meanwhile */
     size_t batch = n < OS_MANY ? n : OS_MANY;
     void *memory = lss_newuserdata(L, os_batch_memory(batch, 0));
     op.as.many = (struct ss_sendmany){ .sock = &s->base.sock, .data = data, .n = n };
@@ -506,4 +526,6 @@ void lss_open_udp(lua_State *L)
     lss_class(L, LSS_UDP, lss_socket_events, methods);
     lua_pushcfunction(L, push_another);
     lua_setfield(L, LUA_REGISTRYINDEX, PUSH_ANOTHER);
+    lss_push_failure(L, 0, SS_TRUNCATED, NULL);
+    lua_setfield(L, LUA_REGISTRYINDEX, TRUNCATED);
 }

@@ -4,6 +4,7 @@
 #include "heap.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -105,8 +106,25 @@ static void test_another_error_is_told(void)
     end(&state);
 }
 
+/* Its memory is another socket's, which is closed as well. The connection is nobody's. */
+static void test_the_socket_for_it_has_ended(void)
+{
+    static const int says[] = { 0 };
+    struct state state;
+    begin(&state, says);
+    ss_sock_fini(&state.into);
+    ss_sock_again(&state.into, &state.env, SOCK_STREAM);
+    state.listener.may_linger = true;
+    int next = dup(state.listener.io.fd);
+    close(next);
+    CHECK(step(&state, SS_TRY) == SS_ERROR && state.op.op.error.code == ECANCELED && calls == 1);
+    CHECK(state.into.io.fd == -1 && !state.into.may_linger && fcntl(next, F_GETFD) == -1);
+    end(&state);
+}
+
 int main(void)
 {
+    RUN(test_the_socket_for_it_has_ended);
     RUN(test_the_one_behind_those_that_vanished_is_taken);
     RUN(test_nothing_is_there_behind_one_that_vanished);
     RUN(test_a_flood_of_those_that_vanish_ends_the_step);

@@ -114,7 +114,7 @@ static void check_late_failure(bool by_recvfrom)
     struct ss_recvmany op = receiving(&pair, &queue);
     CHECK(ss_recvmany_step(&op.op) == SS_OK && queue.n == MANY);
     take_all(&pair, &queue);
-    CHECK(!ss_recvmany_more(&op, 0, 0));
+    CHECK(!ss_recvmany_another(&op, 0, 0));
     struct ss_recvfrom one = { .op = op.op, .sock = &pair.sock, .queue = &queue, .size = 100 };
     struct ss_op *next = by_recvfrom ? &one.op : &op.op;
     next->error.code = 0;
@@ -141,15 +141,15 @@ static void test_no_more_without_a_full_batch(void)
     struct ss_recvmany op = receiving(&pair, &queue);
     CHECK(ss_recvmany_step(&op.op) == SS_OK);
     take_all(&pair, &queue);
-    CHECK(!ss_recvmany_more(&op, MANY, 0) && !ss_recvmany_more(&op, 1, MIB));
+    CHECK(!ss_recvmany_another(&op, MANY, 0) && !ss_recvmany_another(&op, 1, MIB));
     CHECK(ss_recvmany_wants(&op, MANY - 1, MIB - 1));
     CHECK(!ss_recvmany_wants(&op, MANY, MIB - 1) && !ss_recvmany_wants(&op, MANY - 1, MIB));
     queue.n--;
-    CHECK(!ss_recvmany_more(&op, 0, 0));
+    CHECK(!ss_recvmany_another(&op, 0, 0));
     queue.n++;
-    CHECK(ss_recvmany_more(&op, 0, MIB - 1) && pair.sock.queued);
+    CHECK(ss_recvmany_another(&op, 0, MIB - 1) && pair.sock.queued);
     take_all(&pair, &queue);
-    CHECK(!ss_recvmany_more(&op, 0, 0) && pair.sock.late.code == 0 && !pair.sock.queued);
+    CHECK(!ss_recvmany_another(&op, 0, 0) && pair.sock.late.code == 0 && !pair.sock.queued);
     pair_close(&pair);
 }
 
