@@ -26,7 +26,9 @@ static int addr_tostring(lua_State *L)
 static int named_gc(lua_State *L)
 {
     struct ss_named *op = lua_touserdata(L, 1);
-    if (op->env && op->env->loop)
+    if (!op->env) /* its call has raised before it began */
+        return 0;
+    if (op->env->loop)
         ss_loop_lose(op->env->loop, &op->op);
     ss_named_fini(op);
     return 0;
