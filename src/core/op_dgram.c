@@ -45,14 +45,11 @@ static enum ss_status receive_one_datagram(struct ss_recvfrom *op, int flags)
 
 /* Receiving into the queue */
 
-enum {
-    BATCH_MEMORY = 1024 * 1024, /* bytes of buffers for one receive */
-    JOINED_BUFFERS = 32         /* where each is large, and most of it is never touched */
-};
+enum { JOINED_BUFFERS = 32 }; /* where each is large, and most of it is never touched */
 
 static size_t batch_length(size_t count, size_t size)
 {
-    size_t fits = size == OS_JOINED ? JOINED_BUFFERS : BATCH_MEMORY / size;
+    size_t fits = size == OS_JOINED ? JOINED_BUFFERS : SS_BATCH_MEMORY / size;
     return fits == 0 ? 1 : count < fits ? count : fits;
 }
 
@@ -178,11 +175,6 @@ enum ss_status ss_recvmany_step(struct ss_op *base)
     ask_to_join(op->sock);
     enum ss_status st = receive_many_datagrams(op, op->count, turn == SS_TRY ? OS_DONTWAIT : 0);
     return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
-}
-
-bool ss_recvmany_wants(const struct ss_recvmany *op, size_t n, size_t bytes)
-{
-    return n < op->count && bytes < BATCH_MEMORY;
 }
 
 bool ss_recvmany_another(struct ss_recvmany *op, size_t n, size_t bytes)

@@ -34,6 +34,8 @@ struct ss_sendto {
 /* SS_OK | SS_WANT | SS_ERROR. */
 enum ss_status ss_sendto_step(struct ss_op *op);
 
+enum { SS_BATCH_MEMORY = 1024 * 1024 }; /* bytes of buffers for one receive, and of datagrams that a call takes */
+
 struct ss_recvmany {
     struct ss_op op;
     struct ss_sock *sock;
@@ -46,7 +48,10 @@ struct ss_recvmany {
 enum ss_status ss_recvmany_step(struct ss_op *op);
 
 /* Whether a call that has `n` datagrams of `bytes` bytes takes more. */
-bool ss_recvmany_wants(const struct ss_recvmany *op, size_t n, size_t bytes);
+static inline bool ss_recvmany_wants(const struct ss_recvmany *op, size_t n, size_t bytes)
+{
+    return n < op->count && bytes < SS_BATCH_MEMORY;
+}
 
 /* The same when the queue is empty, and receives more into it, without waiting. False: there is none, or it is not wanted. */
 bool ss_recvmany_another(struct ss_recvmany *op, size_t n, size_t bytes);

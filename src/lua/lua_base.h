@@ -76,6 +76,14 @@ static inline void *lss_self_socket(lua_State *L)
     return box->socket;
 }
 
+/* After what may have run finalizers: argument 1 is still the userdata of that socket, and none has finalized it. */
+static inline void lss_check_self(lua_State *L, const struct lss_socket *s)
+{
+    const struct lss_box *box = lua_touserdata(L, 1);
+    if (!box || box->socket != s)
+        lss_type_error(L, 1, "open socket");
+}
+
 /* The socket at any index, or NULL. */
 struct lss_socket *lss_test(lua_State *L, int index);
 

@@ -192,7 +192,7 @@ int lss_bind(lua_State *L)
                                         .drop = lss_drop_named,
                                         .holds = LSS_READING | LSS_WRITING };
     struct ss_named *op = lss_push_named(L, s->sock.env, sizeof *op);
-    s = lss_self_socket(L); /* not finalized meanwhile */
+    lss_check_self(L, s);
     ss_named_init(op, s->sock.env, &s->sock, &target, ss_named_bind);
     return lss_run(L, s, &op->op, &way);
 }

@@ -459,7 +459,7 @@ static int tcp_connect(lua_State *L)
                                         .drop = lss_drop_named,
                                         .holds = LSS_READING | LSS_WRITING };
     struct ss_named *op = lss_push_named(L, s->base.sock.env, sizeof *op);
-    s = self_tcp(L); /* not finalized meanwhile */
+    lss_check_self(L, &s->base);
     ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_connect);
     return lss_run(L, &s->base, &op->op, &way);
 }
@@ -492,7 +492,7 @@ static int tcp_accept(lua_State *L)
     };
     struct tcp *s = self_tcp(L);
     struct lss_socket *into = lss_new(L, s->base.sock.env, NULL, sizeof(struct tcp), SOCK_STREAM);
-    s = self_tcp(L); /* not finalized meanwhile */
+    lss_check_self(L, &s->base);
     struct ss_accept op = { .listener = &s->base.sock, .into = &into->sock, .stream = lss_stream(&into->sock) };
     if (tcp_is_closed(s))
         return lss_push_closed(L);

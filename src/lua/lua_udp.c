@@ -341,7 +341,7 @@ static int send_named(lua_State *L, struct udp *s, const struct sending *sending
                                         .drop = lss_drop_named,
                                         .holds = LSS_READING | LSS_WRITING };
     struct sending_named *op = (struct sending_named *)lss_push_named(L, s->base.sock.env, sizeof *op);
-    self_udp(L); /* not finalized meanwhile */
+    lss_check_self(L, &s->base);
     ss_named_init(&op->named, s->base.sock.env, &s->base.sock, target, ss_named_send);
     op->sending = *sending;
     op->named.send = &op->sending.as.op;
@@ -387,7 +387,7 @@ static int udp_send(lua_State *L)
     bool is_made = lua_type(L, 2) == LUA_TNUMBER;
     const char *data = luaL_checklstring(L, 2, &len);
     if (is_made)
-        s = self_udp(L); /* not finalized meanwhile */
+        lss_check_self(L, &s->base);
     op.as.one = (struct ss_sendto){ .sock = &s->base.sock, .data = data, .len = len };
     op.as.op = new_udp_op(s, ss_sendto_step, SS_BY_SEND);
     return send_to(L, s, &op, 3);
@@ -409,7 +409,7 @@ static int udp_sendmany(lua_State *L)
     size_t n;
     lua_settop(L, 4);
     const struct iovec *data = lss_check_strings(L, 2, &n);
-    s = self_udp(L); /* not finalized meanwhile */
+    lss_check_self(L, &s->base);
     size_t batch = n < OS_MANY ? n : OS_MANY;
     void *memory = lss_newuserdata(L, os_batch_memory(batch, 0));
     op.as.many = (struct ss_sendmany){ .sock = &s->base.sock, .data = data, .n = n };
