@@ -257,6 +257,7 @@ describe("a finalizer that is called by hand", function()
         accept = "a.accept(a)",
         ["send a number"] = "u.send(u, 1.5)",
         ["sendto a name"] = "u.sendto(u, 'x', 'localhost', 9)",
+        ["connect to a peer"] = "u.connect(u, 'localhost', 9)",
         sendmany = "u.sendmany(u, { 'x', 1.5 }, '127.0.0.1', 9)",
     } do
         it("is noticed by a call that it comes into: " .. name, function()

@@ -409,9 +409,9 @@ static int udp_sendmany(lua_State *L)
     size_t n;
     lua_settop(L, 4);
     const struct iovec *data = lss_check_strings(L, 2, &n);
-    lss_check_self(L, &s->base);
     size_t batch = n < OS_MANY ? n : OS_MANY;
     void *memory = lss_newuserdata(L, os_batch_memory(batch, 0));
+    lss_check_self(L, &s->base);
     op.as.many = (struct ss_sendmany){ .sock = &s->base.sock, .data = data, .n = n };
     op.as.op = new_udp_op(s, ss_sendmany_step, SS_BY_SEND);
     os_batch_init(&op.as.many.batch, memory, batch, 0);
@@ -441,6 +441,7 @@ static int udp_connect(lua_State *L)
                                         .drop = lss_drop_named,
                                         .holds = LSS_READING | LSS_WRITING };
     struct ss_named *op = lss_push_named(L, s->base.sock.env, sizeof *op);
+    lss_check_self(L, &s->base);
     ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_set_peer);
     return lss_run(L, &s->base, &op->op, &way);
 }
