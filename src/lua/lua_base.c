@@ -18,6 +18,7 @@ struct shared {
     struct lss_socket *spare[2]; /* memory for streams and datagram sockets */
     size_t uncounted;            /* bytes that the collector is to be told of */
 };
+const size_t lss_shared_size = sizeof(struct shared);
 
 /* What finalizers make while the state is being closed has none itself in Lua 5.4: it ends here. */
 static int env_gc(lua_State *L)
@@ -45,17 +46,15 @@ static struct ss_env *install_env(lua_State *L, struct ss_env *env)
     return other ? other : env;
 }
 
-/* Once: a finalizer may load the module as well while the table is made, and make sockets. */
-static void keep_sockets(lua_State *L)
+void lss_set_unless_there(lua_State *L, const char *name)
 {
-    lua_newtable(L);
-    lua_getfield(L, LUA_REGISTRYINDEX, SOCKETS);
-    bool is_there = !lua_isnil(L, -1);
+    lua_getfield(L, LUA_REGISTRYINDEX, name);
+    bool there = !lua_isnil(L, -1);
     lua_pop(L, 1);
-    if (is_there)
+    if (there)
         lua_pop(L, 1);
     else
-        lua_setfield(L, LUA_REGISTRYINDEX, SOCKETS);
+        lua_setfield(L, LUA_REGISTRYINDEX, name);
 }
 
 struct ss_env *lss_env(lua_State *L)
@@ -67,7 +66,9 @@ struct ss_env *lss_env(lua_State *L)
         lua_Alloc alloc = lua_getallocf(L, &ud);
         lua_pushcfunction(L, push_outside);
         lua_setfield(L, LUA_REGISTRYINDEX, PUSH_OUTSIDE);
-        keep_sockets(L);
+        lua_newtable(L);
+        lss_set_unless_there(L,
+                             SOCKETS); /* a finalizer may have loaded the module as well meanwhile, and made sockets */
         env = lss_newuserdata(L, sizeof(struct shared));
         memset(env, 0, sizeof(struct shared));
         lua_createtable(L, 0, 1);
@@ -257,8 +258,6 @@ static void *userdata_of(lua_State *L, int index, int mt)
     lua_pop(L, 1);
     return same ? ud : NULL;
 }
-
-const size_t lss_shared_size = sizeof(struct shared);
 
 void *lss_self(lua_State *L)
 {

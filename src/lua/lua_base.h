@@ -58,6 +58,9 @@ void lss_class(lua_State *L, const char *kind, const luaL_Reg *events, const lua
 /* The metamethods of sockets. */
 extern const luaL_Reg lss_socket_events[];
 
+/* Pops the value on top of the stack into the registry, unless something has that name there. */
+void lss_set_unless_there(lua_State *L, const char *name);
+
 /* t[name] = value; t is on top of the stack. */
 void lss_set_string(lua_State *L, const char *name, const char *value);
 

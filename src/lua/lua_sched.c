@@ -124,17 +124,6 @@ static int close_lost(lua_State *L);
 static int run_protected(lua_State *L);
 static int descend(lua_State *L);
 
-static void set_unless_there(lua_State *L, const char *name)
-{
-    lua_getfield(L, LUA_REGISTRYINDEX, name);
-    bool there = !lua_isnil(L, -1);
-    lua_pop(L, 1);
-    if (there)
-        lua_pop(L, 1);
-    else
-        lua_setfield(L, LUA_REGISTRYINDEX, name);
-}
-
 /* When the module is loaded, and under names: after an allocation has failed, Lua 5.1 may not find what a table has under
  * numbers. */
 void lss_open_sched(lua_State *L)
@@ -150,9 +139,9 @@ void lss_open_sched(lua_State *L)
         lua_setfield(L, LUA_REGISTRYINDEX, f->name);
     }
     lua_newtable(L);
-    set_unless_there(L, HANDLES);
+    lss_set_unless_there(L, HANDLES);
     lua_newtable(L);
-    set_unless_there(L, COROUTINES);
+    lss_set_unless_there(L, COROUTINES);
 }
 
 static struct lss_tasks *new_tasks(lua_State *L, struct ss_env *env)
