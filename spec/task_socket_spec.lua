@@ -1203,6 +1203,9 @@ describe("the end of a stream", function()
             assert.same({ true, nil, socket.ERROR_REFUSED }, { task:wait(10) })
             local listener, other = t.listener "inet"
             assert.same({ true, true }, { spawn(s.connect, s, other):wait(10) }) -- it is told once
+            local peer = assert(listener:accept())
+            assert(peer:write "x" and peer:close())
+            assert.same({ true, "x" }, { spawn(s.readall, s):wait(10) }) -- and not to readers of the next connection
             close_all(s, listener)
         end)
     end
