@@ -435,7 +435,7 @@ bool lss_try_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_
     lua_pushlightuserdata(L, &o);
     ss_inbuf_take_out(in, &o.own);
     int status = lua_pcall(L, 1, 1, 0);
-    if (what == LSS_STAYS || (status != 0 && what == LSS_STAYS_AFTER_ERROR))
+    if (what == LSS_STAYS || status != 0)
         ss_inbuf_put_back(in, &o.own);
     else
         ss_inbuf_clear(&o.own);

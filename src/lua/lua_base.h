@@ -117,7 +117,7 @@ static inline bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const
 
 /* The same for all that is in the buffer, which is taken out of it: no finalizer can reach it, and so it is not copied
  * first. Afterwards it is in there again or not, as `what` says. */
-enum lss_left { LSS_GOES, LSS_STAYS_AFTER_ERROR, LSS_STAYS };
+enum lss_left { LSS_STAYS_AFTER_ERROR, LSS_STAYS };
 void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_left what);
 
 /* The same; false: the error is on top of the stack instead. */
