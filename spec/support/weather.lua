@@ -9,6 +9,7 @@ weather.spared = {
     { "select", "", "spurious", "select passes on what the system says, and the tests believe it" },
     { "select_many", "", "spurious", "the same" },
     { "task_socket", "select beside tasks", "spurious", "the same" },
+    { "misuse_state", "ends calls that wait in tasks", "spurious", "the same" },
     { "udp_joined", "make it readable for select", "spurious", "the same" },
     { "task_socket", "what has come before a deadline", "false spurious eintr", "no try is left" },
     { "loop", "readable when a task can go on", "short false spurious", "it knows how many steps a line is" },

@@ -3,38 +3,15 @@
  *
  *     descriptors CODE
  *
- * Exit status 0 if it raised nothing and left no descriptor. A thread of a look-up that was given up may still be on its way to
- * its end, with a descriptor of the C library's.
+ * Exit status 0 if it raised nothing and left no descriptor.
  */
-#include <dirent.h>
-#include <poll.h>
+#include "left.h"
+
 #include <stdio.h>
 
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
-
-static int count_descriptors(void)
-{
-    int n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    if (!dir)
-        return -1;
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
-
-static int wait_for_descriptors(int expected)
-{
-    int n = count_descriptors();
-    for (int i = 0; i < 1000 && n != expected; i++) {
-        poll(NULL, 0, 10);
-        n = count_descriptors();
-    }
-    return n;
-}
 
 static int run(const char *code)
 {

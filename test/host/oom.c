@@ -13,7 +13,8 @@
  * The function may succeed, or fail with a memory error. Either way no byte of the state's memory and no
  * descriptor may be left after lua_close. Exit status 0 if all runs were so, and "N allocations, M given up".
  */
-#include <dirent.h>
+#include "left.h"
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -94,17 +95,6 @@ static void *resize(void *ud, void *ptr, size_t osize, size_t nsize)
     return p;
 }
 
-static int open_descriptors(void)
-{
-    DIR *dir = opendir("/dev/fd");
-    int n = 0;
-    while (dir && readdir(dir))
-        n++;
-    if (dir)
-        closedir(dir);
-    return n;
-}
-
 static const char *text(lua_State *L)
 {
     const char *s = lua_tostring(L, -1);
@@ -167,7 +157,7 @@ static int run(lua_State *L, struct heap *heap, long n, int before, long *given_
     close_loose(L);
     lua_close(L);
     long lost = blocks_left(); /* its threads have ended */
-    int leaked = open_descriptors() - before;
+    int leaked = wait_for_descriptors(before) - before;
     if (leaked != 0 || heap->bytes != 0 || lost != 0) {
         fprintf(stderr, "allocation %ld leaves %d descriptors, %lu bytes and %ld blocks\n", n, leaked,
                 (unsigned long)heap->bytes, lost);
@@ -183,10 +173,10 @@ int main(int argc, char **argv)
     long only = argc > 4 ? atol(argv[4]) : 0;
     long n = only ? only - 1 : 0;
     long given_up = 0;
+    int before = count_descriptors();
     int done = 0;
     while (done == 0) {
         struct heap heap = { .fails = atol(argv[3]) };
-        int before = open_descriptors();
         now = &heap;
         lua_State *L = state_with(&heap, argv[1], argv[2]);
         if (!L) {

@@ -8,7 +8,8 @@
  * has the other end. All states are new in each round and closed at its end. Exit status 0 if no script failed and no
  * descriptor is left.
  */
-#include <dirent.h>
+#include "left.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,27 +81,16 @@ static int round_fails(const char *script, const char *module, int n)
     return failed;
 }
 
-static int open_descriptors(void)
-{
-    DIR *dir = opendir("/dev/fd");
-    int n = 0;
-    while (dir && readdir(dir))
-        n++;
-    if (dir)
-        closedir(dir);
-    return n;
-}
-
 int main(int argc, char **argv)
 {
     int n = argc == 5 ? atoi(argv[4]) : 0;
     if (n < 2 || n > MOST || n % 2 != 0)
         return 2;
-    int before = open_descriptors();
+    int before = count_descriptors();
     for (int rounds = atoi(argv[3]); rounds > 0; rounds--)
         if (round_fails(argv[1], argv[2], n))
             return 1;
-    int left = open_descriptors() - before;
+    int left = wait_for_descriptors(before) - before;
     if (left != 0)
         fprintf(stderr, "%d descriptors are left\n", left);
     return left != 0;
