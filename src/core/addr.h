@@ -2,28 +2,14 @@
 #ifndef SS_CORE_ADDR_H
 #define SS_CORE_ADDR_H
 
-#include "core/status.h"
+#include "base/sockaddr.h"
+#include "base/status.h"
 
-#include <netinet/in.h> /* struct sockaddr_in, struct sockaddr_in6 */
 #include <stdbool.h>
 #include <stddef.h> /* size_t */
 #include <stdint.h>
-#include <sys/socket.h>
-#include <sys/un.h> /* struct sockaddr_un */
 
 #pragma GCC visibility push(hidden)
-
-union ss_sockaddr {
-    struct sockaddr any;
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-    struct sockaddr_un un;
-};
-
-struct ss_addr {
-    socklen_t len; /* 0: nothing was filled in */
-    union ss_sockaddr sa;
-};
 
 /* What a host text is, by its looks alone. */
 enum ss_host {

@@ -2,7 +2,7 @@
 #ifndef SS_CORE_CODES_H
 #define SS_CORE_CODES_H
 
-#include "core/status.h"
+#include "base/status.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -1,5 +1,5 @@
 #include "core/dgrams.h"
-#include "core/mem.h"
+#include "base/mem.h"
 
 bool ss_dgrams_next(struct ss_dgrams *queue, size_t size, struct ss_dgram *dgram)
 {

@@ -2,7 +2,7 @@
 #ifndef SS_CORE_IO_H
 #define SS_CORE_IO_H
 
-#include "core/status.h"
+#include "base/status.h"
 
 #include <stdbool.h>
 #include <stddef.h> /* size_t */

@@ -7,7 +7,7 @@
 #define SS_CORE_OP_H
 
 #include "core/io.h"
-#include "core/status.h"
+#include "base/status.h"
 
 #include <stdint.h>
 

@@ -3,8 +3,8 @@
 #ifndef SS_CORE_OPTLIST_H
 #define SS_CORE_OPTLIST_H
 
-#include "core/mem.h"
-#include "core/status.h"
+#include "base/mem.h"
+#include "base/status.h"
 
 #pragma GCC visibility push(hidden)
 

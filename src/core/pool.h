@@ -3,7 +3,7 @@
 #ifndef SS_CORE_POOL_H
 #define SS_CORE_POOL_H
 
-#include "core/mem.h"
+#include "base/mem.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -2,7 +2,7 @@
 #ifndef SS_OS_KNOWN_H
 #define SS_OS_KNOWN_H
 
-#include "core/mem.h"
+#include "base/mem.h"
 
 #include <stdbool.h>
 #include <string.h> /* memset */

@@ -8,7 +8,7 @@
 #ifndef SS_OS_LOOKUP_H
 #define SS_OS_LOOKUP_H
 
-#include "core/status.h"
+#include "base/status.h"
 
 #pragma GCC visibility push(hidden)
 

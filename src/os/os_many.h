@@ -3,8 +3,8 @@
 #ifndef SS_OS_MANY_H
 #define SS_OS_MANY_H
 
-#include "core/addr.h"
-#include "core/status.h"
+#include "base/sockaddr.h"
+#include "base/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>  /* size_t */

@@ -2,9 +2,10 @@
 #ifndef SS_OS_NAME_H
 #define SS_OS_NAME_H
 
-#include "core/addr.h"
-#include "core/status.h"
+#include "base/sockaddr.h"
+#include "base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h> /* size_t */
 
 #pragma GCC visibility push(hidden)

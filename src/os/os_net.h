@@ -5,8 +5,8 @@
 #ifndef SS_OS_NET_H
 #define SS_OS_NET_H
 
-#include "core/addr.h"
-#include "core/status.h"
+#include "base/sockaddr.h"
+#include "base/status.h"
 
 #include <stdbool.h>
 #include <stddef.h> /* size_t */

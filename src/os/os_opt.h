@@ -2,7 +2,7 @@
 #ifndef SS_OS_OPT_H
 #define SS_OS_OPT_H
 
-#include "core/status.h"
+#include "base/status.h"
 
 #include <stdbool.h>
 

@@ -2,7 +2,7 @@
 #ifndef SS_OS_POLL_H
 #define SS_OS_POLL_H
 
-#include "core/status.h"
+#include "base/status.h"
 
 #include <errno.h> /* EINVAL */
 #include <poll.h>  /* struct pollfd, for the whole module */

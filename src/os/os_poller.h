@@ -6,8 +6,8 @@
 #ifndef SS_OS_POLLER_H
 #define SS_OS_POLLER_H
 
-#include "core/mem.h"
-#include "core/status.h"
+#include "base/mem.h"
+#include "base/status.h"
 #include "os/os_poll.h" /* OS_CAN_READ, OS_CAN_WRITE, OS_TROUBLE */
 
 #pragma GCC visibility push(hidden)

@@ -2,7 +2,7 @@
 #ifndef SS_OS_TEXT_H
 #define SS_OS_TEXT_H
 
-#include "core/status.h"
+#include "base/status.h"
 
 #include <stddef.h> /* size_t */
 

@@ -4,7 +4,7 @@
 #ifndef SS_RUN_TIMERS_H
 #define SS_RUN_TIMERS_H
 
-#include "core/mem.h"
+#include "base/mem.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,7 +2,7 @@
 #ifndef HEAP_H
 #define HEAP_H
 
-#include "core/mem.h"
+#include "base/mem.h"
 
 #include <stdbool.h>
 

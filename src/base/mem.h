@@ -1,6 +1,6 @@
 /* Memory comes from the host's allocator, so that its limits and its accounts include ours. */
-#ifndef SS_CORE_MEM_H
-#define SS_CORE_MEM_H
+#ifndef SS_BASE_MEM_H
+#define SS_BASE_MEM_H
 
 #include <stddef.h> /* size_t */
 

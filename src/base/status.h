@@ -1,6 +1,6 @@
 /* Outcomes: what a system call, a step or a whole operation can end with, and why. */
-#ifndef SS_CORE_STATUS_H
-#define SS_CORE_STATUS_H
+#ifndef SS_BASE_STATUS_H
+#define SS_BASE_STATUS_H
 
 enum ss_status {
     SS_OK,        /* done */
