@@ -104,7 +104,7 @@ void ss_inbuf_consume(struct ss_inbuf *in, size_t n)
     }
 }
 
-void ss_inbuf_settle(struct ss_inbuf *in)
+void ss_inbuf_shrink(struct ss_inbuf *in)
 {
     size_t len = ss_inbuf_len(in);
     if (!in->block || in->block->size < SS_BLOCK || len > in->block->size / 4)

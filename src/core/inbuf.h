@@ -37,7 +37,7 @@ enum ss_status ss_inbuf_borrow(struct ss_inbuf *in, size_t size, struct ss_error
 void ss_inbuf_consume(struct ss_inbuf *in, size_t n);
 
 /* Moves what waits into memory of its own size, for a socket that will be idle for an unknown time. */
-void ss_inbuf_settle(struct ss_inbuf *in);
+void ss_inbuf_shrink(struct ss_inbuf *in);
 
 /* Takes the whole out, so that nobody else can reach it, and puts it back before what has come meanwhile (which is lost if
  * there is no memory for both), unless that is another stream's. */

@@ -12,12 +12,12 @@
 #pragma GCC visibility push(hidden)
 
 /* What the driver lets the next system call of a step do. */
-enum ss_turn {
-    SS_HOLD, /* make no call: finish from memory or say SS_WANT */
-    SS_TRY,  /* do what can be done without waiting */
-    SS_ONCE, /* one call may wait in the kernel, which keeps the time; then as SS_TRY */
-    SS_FREE, /* every call may wait: there is no deadline */
-    SS_EDGE  /* as SS_TRY; a poller tells of new data */
+enum ss_mode {
+    SS_NO_CALL,     /* make no call: finish from memory or say SS_WANT */
+    SS_NO_WAIT,     /* do what can be done without waiting */
+    SS_WAIT_ONCE,   /* one call may wait in the kernel, which keeps the time; then as SS_NO_WAIT */
+    SS_WAIT_ALWAYS, /* every call may wait: there is no deadline */
+    SS_NO_WAIT_EDGE /* as SS_NO_WAIT; a poller tells of new data */
 };
 
 struct ss_io;
@@ -32,51 +32,51 @@ struct ss_transport {
 
 struct ss_io {
     const struct ss_transport *via;
-    int fd;              /* -1: none */
-    uint8_t turn;        /* enum ss_turn */
-    uint8_t left;        /* SS_TRY: so many more calls */
-    bool edge;           /* the turn is SS_EDGE (`turn` says SS_TRY) */
-    bool quiet;          /* all that was there is received, and the poller will tell of more */
-    bool sticky;         /* that can't be known: an end of the stream, for one, comes without another report */
-    uint16_t broken;     /* the errno(3) number with which the connection broke, if a reader is to be told; 0: none */
-    int32_t patience_ms; /* how long a call may wait in the kernel; 0: without end */
+    int fd;             /* -1: none */
+    uint8_t mode;       /* enum ss_mode */
+    uint8_t calls_left; /* SS_NO_WAIT: so many more calls */
+    bool edge;          /* the turn is SS_NO_WAIT_EDGE (`turn` says SS_NO_WAIT) */
+    bool drained;       /* all that was there is received, and the poller will tell of more */
+    bool recheck;       /* that can't be known: an end of the stream, for one, comes without another report */
+    uint16_t broken;    /* the errno(3) number with which the connection broke, if a reader is to be told; 0: none */
+    int32_t kernel_timeout_ms; /* how long a call may wait in the kernel; 0: without end */
 };
 
 /* A peer that sends or takes as fast as we do must not keep a step from ever ending: after so many calls, or as many MiB, it
  * says SS_WANT, and the driver looks at its clock. A call with more bytes than SS_AT_ONCE could go on for as long itself. */
 enum { SS_CALLS_A_STEP = 16, SS_AT_ONCE = 8 * 1024 * 1024 };
 
-static inline void ss_io_give(struct ss_io *io, enum ss_turn turn)
+static inline void ss_io_set_mode(struct ss_io *io, enum ss_mode mode)
 {
-    io->edge = turn == SS_EDGE;
-    io->turn = (uint8_t)(io->edge ? SS_TRY : turn);
-    io->left = SS_CALLS_A_STEP;
+    io->edge = mode == SS_NO_WAIT_EDGE;
+    io->mode = (uint8_t)(io->edge ? SS_NO_WAIT : mode);
+    io->calls_left = SS_CALLS_A_STEP;
 }
 
 /* The permission for the call that comes now; it is used up by asking. */
-static inline enum ss_turn ss_io_turn(struct ss_io *io)
+static inline enum ss_mode ss_io_take_mode(struct ss_io *io)
 {
-    enum ss_turn turn = (enum ss_turn)io->turn;
-    if (turn == SS_ONCE)
-        io->turn = SS_TRY;
-    if (turn == SS_TRY && io->left-- == 0) {
-        io->left = 0;
-        return SS_HOLD;
+    enum ss_mode mode = (enum ss_mode)io->mode;
+    if (mode == SS_WAIT_ONCE)
+        io->mode = SS_NO_WAIT;
+    if (mode == SS_NO_WAIT && io->calls_left-- == 0) {
+        io->calls_left = 0;
+        return SS_NO_CALL;
     }
-    return turn;
+    return mode;
 }
 
 /* So many bytes have gone through a call: each MiB counts as a call. */
 static inline void ss_io_took(struct ss_io *io, size_t n)
 {
     size_t calls = n >> 20;
-    io->left = calls < io->left ? (uint8_t)(io->left - calls) : 0;
+    io->calls_left = calls < io->calls_left ? (uint8_t)(io->calls_left - calls) : 0;
 }
 
 /* Whether a step may have ended for want of calls, not of anything else. */
 static inline bool ss_io_is_spent(const struct ss_io *io)
 {
-    return io->turn == SS_TRY && io->left == 0;
+    return io->mode == SS_NO_WAIT && io->calls_left == 0;
 }
 
 /* The kernel has told a writer or getsockopt(2) of an error. It tells each once, and readers get an end of stream after that: if the

@@ -7,9 +7,9 @@
 
 /* In a task a receive that got less than it could spares the next one, which would find nothing (epoll(7), "Questions and
  * answers" 9). */
-static void note_quiet(struct ss_io *io, enum ss_status st, bool all_there)
+static void note_drained(struct ss_io *io, enum ss_status st, bool all_there)
 {
-    io->quiet = os_poller_is_edged && !io->sticky && (st == SS_WANT || (st == SS_OK && all_there));
+    io->drained = os_poller_is_edged && !io->recheck && (st == SS_WANT || (st == SS_OK && all_there));
 }
 
 void ss_io_broke(struct ss_io *io, int code)
@@ -28,14 +28,14 @@ void ss_io_broke(struct ss_io *io, int code)
 
 static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all, size_t *got, struct ss_error *err)
 {
-    enum ss_turn turn = ss_io_turn(io);
-    if (turn == SS_HOLD || (io->edge && io->quiet))
+    enum ss_mode mode = ss_io_take_mode(io);
+    if (mode == SS_NO_CALL || (io->edge && io->drained))
         return SS_WANT;
-    enum ss_status st = os_recv(io->fd, buf, len, turn == SS_TRY ? OS_DONTWAIT : all ? OS_ALL : 0, got, err);
+    enum ss_status st = os_recv(io->fd, buf, len, mode == SS_NO_WAIT ? OS_DONTWAIT : all ? OS_ALL : 0, got, err);
     if (st == SS_OK)
         ss_io_took(io, *got);
     if (io->edge)
-        note_quiet(io, st, st == SS_OK && *got < len);
+        note_drained(io, st, st == SS_OK && *got < len);
     if (st != SS_EOF || io->broken == 0)
         return st;
     *err = (struct ss_error){ SS_SYSTEM, io->broken }; /* it would pass for a proper end */
@@ -56,12 +56,12 @@ static size_t fit(const struct iovec *iov, size_t n)
 static enum ss_status fd_send(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err)
 {
     struct iovec part = { .iov_base = iov->iov_base, .iov_len = SS_AT_ONCE };
-    enum ss_turn turn = ss_io_turn(io);
-    if (turn == SS_HOLD)
+    enum ss_mode mode = ss_io_take_mode(io);
+    if (mode == SS_NO_CALL)
         return SS_WANT;
     size_t whole = n == 1 && iov->iov_len <= SS_AT_ONCE ? 1 : fit(iov, n);
-    enum ss_status st =
-        os_send(io->fd, whole > 0 ? iov : &part, whole > 0 ? whole : 1, turn == SS_TRY ? OS_DONTWAIT : 0, sent, err);
+    enum ss_status st = os_send(io->fd, whole > 0 ? iov : &part, whole > 0 ? whole : 1,
+                                mode == SS_NO_WAIT ? OS_DONTWAIT : 0, sent, err);
     if (st == SS_OK)
         ss_io_took(io, *sent);
     if (st == SS_ERROR)

@@ -27,11 +27,11 @@ static inline bool ss_interest_is_usable(const struct ss_interest *want)
 }
 
 /* Which of the kernel's own timeouts bounds the operation's calls. */
-enum ss_patience {
-    SS_BY_RECV, /* SO_RCVTIMEO */
-    SS_BY_SEND, /* SO_SNDTIMEO */
-    SS_BY_OWN,  /* it makes its own descriptors, and sets SO_SNDTIMEO to io->patience_ms on them */
-    SS_BY_POLL  /* none: its calls must not wait */
+enum ss_kernel_timeout {
+    SS_BY_RCVTIMEO,     /* SO_RCVTIMEO */
+    SS_BY_SNDTIMEO,     /* SO_SNDTIMEO */
+    SS_BY_OWN_SNDTIMEO, /* it makes its own descriptors, and sets SO_SNDTIMEO to io->kernel_timeout_ms on them */
+    SS_BY_NONE          /* none: its calls must not wait */
 };
 
 struct ss_op {
@@ -41,13 +41,13 @@ struct ss_op {
     const struct ss_interest *wants; /* after SS_WANT: several (`nwants` of them) that the operation owns, or NULL: */
     struct ss_interest want;         /* this one */
     unsigned nwants;
-    uint16_t after_ms;   /* 0, or: step again so many milliseconds after this step, whatever happens */
-    uint8_t patience;    /* enum ss_patience */
-    bool due : 1;        /* set by the driver: after_ms has passed since the last step */
-    bool tried : 1;      /* what needs no waiting has been tried just now, in vain */
-    bool reads : 1;      /* a stream: it is a struct ss_reading */
-    bool closes : 1;     /* it has opened what it waits for, unless that is a socket's, and closes it */
-    int64_t deadline_ns; /* of the driver: 0: none is known yet; or when it ends, also when it is run once more */
+    uint16_t after_ms;      /* 0, or: step again so many milliseconds after this step, whatever happens */
+    uint8_t kernel_timeout; /* enum ss_kernel_timeout */
+    bool due : 1;           /* set by the driver: after_ms has passed since the last step */
+    bool tried : 1;         /* what needs no waiting has been tried just now, in vain */
+    bool reads : 1;         /* a stream: it is a struct ss_reading */
+    bool closes : 1;        /* it has opened what it waits for, unless that is a socket's, and closes it */
+    int64_t deadline_ns;    /* of the driver: 0: none is known yet; or when it ends, also when it is run once more */
 };
 
 /* The common end of a step that must wait for its own descriptor. */

@@ -8,9 +8,9 @@
 static enum ss_status try(struct ss_accept *op, int *fd, bool *again)
 {
     *again = false;
-    if (ss_io_turn(op->op.io) == SS_HOLD)
+    if (ss_io_take_mode(op->op.io) == SS_NO_CALL)
         return SS_WANT;
-    enum ss_status st = ss_sock_mode(op->listener, true, &op->op.error);
+    enum ss_status st = ss_sock_set_nonblock(op->listener, true, &op->op.error);
     return st == SS_OK ? os_accept(op->op.io->fd, fd, again, &op->op.error) : st;
 }
 

@@ -47,7 +47,7 @@ static enum ss_status win(struct ss_named *op, int fd, int family)
         s->kernel_ms[1] = op->bounded_ms;
     }
     s->connected = true;
-    return ss_sock_mode(s, false, &op->op.error);
+    return ss_sock_set_nonblock(s, false, &op->op.error);
 }
 
 /* The socket's own descriptor stays, whatever becomes of the attempt. */
@@ -79,8 +79,8 @@ static enum ss_status look_at(const struct ss_named *op, int fd, struct ss_error
 {
     struct ss_error ignored;
     enum ss_status st = os_connected(fd, err);
-    if (st == SS_OK && op->own && op->sock->late.code != 0) {
-        *err = op->sock->late;
+    if (st == SS_OK && op->own && op->sock->pending_error.code != 0) {
+        *err = op->sock->pending_error;
         st = SS_ERROR;
     }
     if (st == SS_ERROR && op->own)
@@ -125,10 +125,10 @@ static enum ss_status prepare_own(struct ss_named *op, struct ss_error *err)
     struct ss_sock *s = op->sock;
     bool connected = s->connected || is_connected(s->io.fd);
     op->attempt = ++s->attempt;
-    s->late.code = 0;
+    s->pending_error.code = 0;
     s->io.broken = 0;
     if (!connected && ss_addr_fit(&op->latest, s->family))
-        return ss_sock_mode(s, op->nonblock, err);
+        return ss_sock_set_nonblock(s, op->nonblock, err);
     *err = connected ? (struct ss_error){ SS_SYSTEM, EISCONN } : ss_wrong_family;
     return SS_ERROR;
 }
@@ -146,7 +146,7 @@ static enum ss_status prepare_attempt(struct ss_named *op, int *fd, struct ss_er
 /* Lets the kernel keep the deadline of a connect that may wait there. Where it takes none (SO_SNDTIMEO), nothing waits there. */
 static enum ss_status set_bound(struct ss_named *op, int fd, struct ss_error *err)
 {
-    int32_t ms = op->op.io->patience_ms;
+    int32_t ms = op->op.io->kernel_timeout_ms;
     int32_t *is = op->own ? &op->sock->kernel_ms[1] : &op->bounded_ms;
     if (op->nonblock || *is == ms)
         return SS_OK;
@@ -155,7 +155,7 @@ static enum ss_status set_bound(struct ss_named *op, int fd, struct ss_error *er
         return SS_OK;
     }
     op->nonblock = true;
-    return op->own ? ss_sock_mode(op->sock, true, err) : os_nonblock(fd, true, err);
+    return op->own ? ss_sock_set_nonblock(op->sock, true, err) : os_nonblock(fd, true, err);
 }
 
 static enum ss_status start(struct ss_named *op, int fd, struct ss_error *err)
@@ -171,9 +171,9 @@ static enum ss_status start(struct ss_named *op, int fd, struct ss_error *err)
 }
 
 /* In the kernel, in connect(2). */
-static bool may_wait(enum ss_turn turn)
+static bool may_wait(enum ss_mode mode)
 {
-    return turn == SS_FREE || (turn == SS_ONCE && os_kernel_bounds_calls);
+    return mode == SS_WAIT_ALWAYS || (mode == SS_WAIT_ONCE && os_kernel_bounds_calls);
 }
 
 /* Tries op->latest. SS_OK: connected. SS_WANT: under way, or op->retry. SS_ERROR: noted. */
@@ -182,7 +182,7 @@ static enum ss_status attempt(struct ss_named *op)
     int fd, family = op->latest.sa.any.sa_family;
     struct ss_error err;
     op->retry = false;
-    op->nonblock = !op->single || !may_wait(ss_io_turn(op->op.io));
+    op->nonblock = !op->single || !may_wait(ss_io_take_mode(op->op.io));
     enum ss_status st = prepare_attempt(op, &fd, &err);
     if (st != SS_OK) {
         note(op, &err);

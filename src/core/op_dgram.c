@@ -2,10 +2,10 @@
 #include "os/os_net.h"
 
 /* What the kernel has said once it does not say again. */
-static bool was_late(struct ss_sock *s, struct ss_error *err)
+static bool take_pending_error(struct ss_sock *s, struct ss_error *err)
 {
-    *err = s->late;
-    s->late.code = 0;
+    *err = s->pending_error;
+    s->pending_error.code = 0;
     return err->code != 0;
 }
 
@@ -73,8 +73,8 @@ static enum ss_status receive_into_queue(struct ss_sock *s, struct ss_dgrams *qu
     s->queued = st == SS_OK;
     if (st != SS_OK)
         ss_inbuf_clear(&s->in);
-    else if (queue->batch.late != 0)
-        s->late = (struct ss_error){ SS_SYSTEM, queue->batch.late };
+    else if (queue->batch.pending_error != 0)
+        s->pending_error = (struct ss_error){ SS_SYSTEM, queue->batch.pending_error };
     return st;
 }
 
@@ -103,11 +103,11 @@ static enum ss_status receive_queued(struct ss_recvfrom *op, int flags)
 enum ss_status ss_recvfrom_step(struct ss_op *base)
 {
     struct ss_recvfrom *op = (struct ss_recvfrom *)base;
-    if (was_late(op->sock, &base->error))
+    if (take_pending_error(op->sock, &base->error))
         return SS_ERROR;
-    enum ss_turn turn = op->sock->queued ? SS_TRY : ss_io_turn(base->io);
-    int flags = turn == SS_TRY ? OS_DONTWAIT : 0;
-    if (turn == SS_HOLD)
+    enum ss_mode mode = op->sock->queued ? SS_NO_WAIT : ss_io_take_mode(base->io);
+    int flags = mode == SS_NO_WAIT ? OS_DONTWAIT : 0;
+    if (mode == SS_NO_CALL)
         return ss_op_want(base, SS_READABLE);
     op->from_queue = may_be_joined(op->sock) || op->sock->queued;
     enum ss_status st = op->from_queue ? receive_queued(op, flags) : receive_one_datagram(op, flags);
@@ -126,8 +126,8 @@ void ss_recvfrom_done(struct ss_recvfrom *op)
 static bool can_tell_joined(struct ss_env *env)
 {
     enum { TRIES = 3 };
-    if (env->joining == SS_WANT && env->proofs < TRIES) {
-        env->proofs++;
+    if (env->joining == SS_WANT && env->probes < TRIES) {
+        env->probes++;
         env->joining = os_prove_joined();
     }
     return env->joining == SS_OK;
@@ -167,13 +167,13 @@ enum ss_status ss_recvmany_step(struct ss_op *base)
     struct ss_recvmany *op = (struct ss_recvmany *)base;
     if (op->sock->queued)
         return SS_OK;
-    if (was_late(op->sock, &base->error))
+    if (take_pending_error(op->sock, &base->error))
         return SS_ERROR;
-    enum ss_turn turn = ss_io_turn(base->io);
-    if (turn == SS_HOLD)
+    enum ss_mode mode = ss_io_take_mode(base->io);
+    if (mode == SS_NO_CALL)
         return ss_op_want(base, SS_READABLE);
     ask_to_join(op->sock);
-    enum ss_status st = receive_many_datagrams(op, op->count, turn == SS_TRY ? OS_DONTWAIT : 0);
+    enum ss_status st = receive_many_datagrams(op, op->count, mode == SS_NO_WAIT ? OS_DONTWAIT : 0);
     return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
 }
 
@@ -184,7 +184,7 @@ bool ss_recvmany_another(struct ss_recvmany *op, size_t n, size_t bytes)
         return false;
     enum ss_status st = receive_many_datagrams(op, op->count - n, OS_DONTWAIT);
     if (st == SS_ERROR)
-        op->sock->late = op->op.error;
+        op->sock->pending_error = op->op.error;
     return st == SS_OK;
 }
 
@@ -217,11 +217,11 @@ enum ss_status ss_dgram_want_room(struct ss_op *op, const struct ss_sock *sock, 
 enum ss_status ss_sendto_step(struct ss_op *base)
 {
     struct ss_sendto *op = (struct ss_sendto *)base;
-    enum ss_turn turn = ss_io_turn(base->io);
-    if (turn == SS_HOLD)
+    enum ss_mode mode = ss_io_take_mode(base->io);
+    if (mode == SS_NO_CALL)
         return ss_op_want(base, SS_WRITABLE);
     enum ss_status st =
-        os_sendto(base->io->fd, op->data, op->len, turn == SS_TRY ? OS_DONTWAIT : 0, op->to, &base->error);
+        os_sendto(base->io->fd, op->data, op->len, mode == SS_NO_WAIT ? OS_DONTWAIT : 0, op->to, &base->error);
     return st == SS_WANT ? ss_dgram_want_room(base, op->sock, op->to != NULL) : st;
 }
 
@@ -239,13 +239,13 @@ static bool splits(struct ss_sendmany *op)
 
 static enum ss_status send_some(struct ss_sendmany *op)
 {
-    enum ss_turn turn = ss_io_turn(op->op.io);
-    if (turn == SS_HOLD)
+    enum ss_mode mode = ss_io_take_mode(op->op.io);
+    if (mode == SS_NO_CALL)
         return ss_op_want(&op->op, SS_WRITABLE);
     bool split = splits(op);
     /* Only without a deadline: the kernel's timeout counts for each message anew. */
     enum ss_status st = os_send_many(op->sock->io.fd, &op->batch, op->data + op->sent, op->n - op->sent,
-                                     turn == SS_FREE ? 0 : OS_DONTWAIT, op->to, split, &op->sent, &op->op.error);
+                                     mode == SS_WAIT_ALWAYS ? 0 : OS_DONTWAIT, op->to, split, &op->sent, &op->op.error);
     if (st == SS_ERROR && split && os_is_refused_split(&op->op.error)) {
         op->whole = true;
         return SS_OK;

@@ -11,7 +11,7 @@ void ss_named_init(struct ss_named *op, struct ss_env *env, struct ss_sock *sock
     *op = (struct ss_named){ .env = env, .sock = sock, .target = *target, .then = then, .forks = env->forks };
     op->op.step = ss_named_step;
     op->op.io = sock ? &sock->io : &op->io;
-    op->op.patience = SS_BY_OWN;
+    op->op.kernel_timeout = SS_BY_OWN_SNDTIMEO;
     op->op.closes = true;
     op->found = op->one_left = op->single = target->addr.len > 0;
     op->own = sock && sock->io.fd >= 0;
@@ -59,7 +59,7 @@ static enum ss_status look_up_behind(struct ss_named *op)
 /* Only where nobody minds how long it takes is the resolver called directly. */
 static enum ss_status look_up(struct ss_named *op)
 {
-    bool direct = op->op.io->turn == SS_FREE && !op->lookup;
+    bool direct = op->op.io->mode == SS_WAIT_ALWAYS && !op->lookup;
     enum ss_status st = direct ? os_names(op->target.host, &op->names, &op->op.error) : look_up_behind(op);
     return st == SS_OK ? survey(op) : st;
 }
@@ -67,7 +67,7 @@ static enum ss_status look_up(struct ss_named *op)
 enum ss_status ss_named_step(struct ss_op *base)
 {
     struct ss_named *op = (struct ss_named *)base;
-    if (base->io->turn == SS_HOLD)
+    if (base->io->mode == SS_NO_CALL)
         return SS_WANT;
     if (!op->found && !op->target.any) {
         enum ss_status st = look_up(op);
@@ -125,7 +125,7 @@ void ss_named_fini(struct ss_named *op)
             os_close(fd, &ignored);
     }
     if (has_own)
-        ss_sock_mode(op->sock, false, &ignored);
+        ss_sock_set_nonblock(op->sock, false, &ignored);
     op->own = false;
     end_lookup(op);
     if (op->names)
@@ -186,7 +186,7 @@ static enum ss_status move_peer(struct ss_sock *s, struct ss_addr *addr, struct 
 
 static enum ss_status set_peer(struct ss_sock *s, struct ss_addr *addr, struct ss_error *err)
 {
-    if (s->io.fd < 0 || (!s->named && s->family != addr->sa.any.sa_family))
+    if (s->io.fd < 0 || (!s->bound && s->family != addr->sa.any.sa_family))
         return move_peer(s, addr, err);
     if (!ss_addr_fit(addr, s->family))
         return wrong_family(err);
@@ -225,8 +225,8 @@ enum ss_status ss_named_send(struct ss_named *op)
         return st;
     op->chosen = true;
     *op->to = &op->latest;
-    if (op->op.io->turn == SS_ONCE) /* the time that the kernel keeps was not set on this descriptor */
-        ss_io_give(op->op.io, SS_TRY);
+    if (op->op.io->mode == SS_WAIT_ONCE) /* the time that the kernel keeps was not set on this descriptor */
+        ss_io_set_mode(op->op.io, SS_NO_WAIT);
     st = op->send->step(op->send);
     op->op.want = op->send->want;
     op->op.after_ms = op->send->after_ms;

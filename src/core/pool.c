@@ -26,13 +26,13 @@ struct ss_block *ss_pool_resize(struct ss_pool *pool, struct ss_block *block, si
     size_t before = block ? sizeof *block + block->size : 0;
     if (size > SIZE_MAX - sizeof *block)
         return NULL;
-    struct ss_block *moved = ss_mem_resize(&pool->mem, block, before, sizeof *block + size);
-    if (!moved)
+    struct ss_block *relocate = ss_mem_resize(&pool->mem, block, before, sizeof *block + size);
+    if (!relocate)
         return NULL;
-    moved->size = size;
+    relocate->size = size;
     if (sizeof *block + size > before)
         pool->grown += sizeof *block + size - before;
-    return moved;
+    return relocate;
 }
 
 struct ss_block *ss_pool_make(struct ss_pool *pool, size_t size)

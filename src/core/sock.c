@@ -14,10 +14,10 @@ void ss_env_init(struct ss_env *env, struct ss_mem mem)
     env->nfds = 0;
     env->resolver = NULL;
     env->loop = NULL;
-    env->leaving = NULL;
+    env->on_release = NULL;
     env->forks = 0;
     env->keeps = env->loop_has_ended = env->has_ended = false;
-    env->proofs = 0;
+    env->probes = 0;
     env->joining = SS_WANT;
     os_fork_mark_init(&env->mark);
 }
@@ -66,7 +66,7 @@ static bool grow_table(struct ss_env *env, size_t n)
     return true;
 }
 
-bool ss_env_notes_fork(struct ss_env *env)
+bool ss_env_check_fork(struct ss_env *env)
 {
     if (env->has_ended || !os_fork_mark_is_new(&env->mark))
         return false;
@@ -90,7 +90,7 @@ void ss_sock_init(struct ss_sock *s, struct ss_env *env, int type)
     s->in.pool = &env->pool;
 }
 
-void ss_sock_again(struct ss_sock *s, struct ss_env *env, int type)
+void ss_sock_reinit(struct ss_sock *s, struct ss_env *env, int type)
 {
     const struct ss_sock before = *s;
     ss_sock_init(s, env, type);
@@ -120,7 +120,7 @@ static void enter(struct ss_sock *s, int fd, int family)
 {
     s->env->by_fd[fd] = s;
     s->io.fd = fd;
-    s->io.sticky = family == AF_UNIX; /* a receive may end where descriptors were sent along (unix(7)) */
+    s->io.recheck = family == AF_UNIX; /* a receive may end where descriptors were sent along (unix(7)) */
     s->family = (uint8_t)family;
 }
 
@@ -163,7 +163,7 @@ enum ss_status ss_sock_take(struct ss_sock *s, int fd, const struct os_kind *kin
     if (!grow_table(s->env, (size_t)fd + 1))
         return no_memory(err);
     enter(s, fd, kind->family);
-    s->named = s->shared = s->may_linger = true;
+    s->bound = s->shared = s->may_linger = true;
     return SS_OK;
 }
 
@@ -174,7 +174,7 @@ enum ss_status ss_sock_open(struct ss_sock *s, int family, struct ss_error *err)
     return st == SS_OK ? ss_sock_adopt(s, fd, family, false, err) : st;
 }
 
-enum ss_status ss_sock_mode(struct ss_sock *s, bool nonblock, struct ss_error *err)
+enum ss_status ss_sock_set_nonblock(struct ss_sock *s, bool nonblock, struct ss_error *err)
 {
     if (s->nonblock == nonblock && !s->shared)
         return SS_OK;
@@ -193,18 +193,18 @@ void ss_sock_drop_report(const struct ss_sock *s)
 int ss_sock_release(struct ss_sock *s, bool closing)
 {
     int fd = s->io.fd;
-    if (s->env->leaving)
-        s->env->leaving(s, closing);
+    if (s->env->on_release)
+        s->env->on_release(s, closing);
     if (fd >= 0)
         s->env->by_fd[fd] = NULL;
     s->io.fd = -1;
-    s->io.quiet = s->io.sticky = false;
+    s->io.drained = s->io.recheck = false;
     s->io.broken = 0;
     s->family = 0;
     s->attempt++;
-    s->named = s->nonblock = s->connected = false;
+    s->bound = s->nonblock = s->connected = false;
     s->queued = s->joins = s->splits = s->asked_to_join = s->asked_to_split = s->shared = false;
-    s->late.code = 0;
+    s->pending_error.code = 0;
     ss_inbuf_restart(&s->in);
     return fd;
 }
@@ -234,7 +234,7 @@ static void end_lingering(const struct ss_sock *s)
     os_opt_set(s->io.fd, s->family, os_opt_find("linger"), -1, &ignored);
 }
 
-int ss_sock_part(struct ss_sock *s)
+int ss_sock_detach_lingering(struct ss_sock *s)
 {
     struct ss_error ignored;
     if (s->io.fd >= 0) {
@@ -260,7 +260,7 @@ static enum ss_status bind_at(struct ss_sock *s, struct ss_addr *addr, bool open
     enum ss_status st = os_bind(s->io.fd, addr, err);
     struct ss_error ignored;
     if (st == SS_OK)
-        s->named = true;
+        s->bound = true;
     else if (opened)
         ss_sock_close(s, &ignored);
     return st;
@@ -361,7 +361,7 @@ enum ss_status ss_sock_get(struct ss_sock *s, const struct ss_setting *setting, 
     enum ss_status st = get(s, setting, value, err);
     if (st != SS_OK || *value == 0 || s->type != SOCK_STREAM || !is_error(setting))
         return st;
-    s->late = (struct ss_error){ SS_SYSTEM, *value };
+    s->pending_error = (struct ss_error){ SS_SYSTEM, *value };
     ss_io_broke(&s->io, *value);
     return st;
 }

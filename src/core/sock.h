@@ -24,13 +24,13 @@ struct ss_env {
     size_t nfds;
     struct ss_loop *loop; /* of the tasks, or NULL (run/loop.h) */
     struct os_fork_mark mark;
-    bool keeps;                                       /* whoever owns this keeps sockets alive until the next is made */
-    bool loop_has_ended;                              /* and none is made any more */
-    bool has_ended;                                   /* its sockets are closed, and none is opened any more */
-    uint8_t proofs;                                   /* how often it was tried to find out this: */
-    enum ss_status joining;                           /* os_prove_joined; SS_WANT: not known yet */
-    unsigned forks;                                   /* how many there were between the first process and this one */
-    void (*leaving)(struct ss_sock *s, bool closing); /* tells the loop that a socket gives its descriptor away */
+    bool keeps;             /* whoever owns this keeps sockets alive until the next is made */
+    bool loop_has_ended;    /* and none is made any more */
+    bool has_ended;         /* its sockets are closed, and none is opened any more */
+    uint8_t probes;         /* how often it was tried to find out this: */
+    enum ss_status joining; /* os_prove_joined; SS_WANT: not known yet */
+    unsigned forks;         /* how many there were between the first process and this one */
+    void (*on_release)(struct ss_sock *s, bool closing); /* tells the loop that a socket gives its descriptor away */
 };
 
 void ss_env_init(struct ss_env *env, struct ss_mem mem);
@@ -40,10 +40,10 @@ void ss_env_fini(struct ss_env *env);
 void ss_env_end(struct ss_env *env);
 
 /* Whether this is a new process: a fork(2) has made it since the last time. Its sockets are its parent's as well. */
-bool ss_env_notes_fork(struct ss_env *env);
+bool ss_env_check_fork(struct ss_env *env);
 static inline bool ss_env_forked(struct ss_env *env)
 {
-    return !os_fork_mark_is_old(&env->mark) && ss_env_notes_fork(env);
+    return !os_fork_mark_is_old(&env->mark) && ss_env_check_fork(env);
 }
 
 /* The socket of this state that has the descriptor, or NULL. */
@@ -57,9 +57,9 @@ struct ss_sock {
     struct ss_io io;              /* io.fd: the descriptor, or -1 */
     struct ss_inbuf in;           /* streams: bytes that wait; datagrams: where one is received */
     struct ss_optlist opts;       /* kept over close */
-    struct ss_waiter *holders[2]; /* the calls that wait, reading and writing */
+    struct ss_waiter *waiters[2]; /* the calls that wait, reading and writing */
     /* To be told yet, or code 0: an error that came behind datagrams; that getopt has had of a stream. */
-    struct ss_error late;
+    struct ss_error pending_error;
     int32_t kernel_ms[2]; /* SO_RCVTIMEO, SO_SNDTIMEO as they are; -1: unknown */
     uint16_t spin_us;     /* OPT_SPIN: try so long before sleeping in the kernel */
     uint16_t attempt;     /* changes with each attempt to connect the descriptor, and when that is given away */
@@ -67,7 +67,7 @@ struct ss_sock {
     uint8_t type;         /* SOCK_STREAM or SOCK_DGRAM */
     bool nonblock : 1;    /* O_NONBLOCK, as set by us */
     bool connected : 1;   /* it has been, whatever became of it: it can't be again */
-    bool named : 1;       /* the program bound it: it keeps its descriptor when a connect fails */
+    bool bound : 1;       /* the program bound it: it keeps its descriptor when a connect fails */
     bool shared : 1;      /* other processes, or other owners in this one, may change what the descriptor is set to */
     bool queued : 1;      /* datagrams: some are received and not handed out */
     bool joins : 1;       /* datagrams: the kernel puts received ones together (os_many.h) */
@@ -81,7 +81,7 @@ struct ss_sock {
 void ss_sock_init(struct ss_sock *s, struct ss_env *env, int type);
 
 /* The same with memory that is zero or was a socket's: to a call that has not noticed the end of that one, this is another stream. */
-void ss_sock_again(struct ss_sock *s, struct ss_env *env, int type);
+void ss_sock_reinit(struct ss_sock *s, struct ss_env *env, int type);
 
 /* What a call wants was not there, and yet it is told of an error without end, if that waits where nobody looks (os_drop_report). A
  * Unix socket has no such place. */
@@ -101,7 +101,7 @@ enum ss_status ss_sock_take(struct ss_sock *s, int fd, const struct os_kind *kin
 enum ss_status ss_sock_open(struct ss_sock *s, int family, struct ss_error *err);
 
 /* Puts the descriptor in the mode in which a call waits in the kernel, or not. */
-enum ss_status ss_sock_mode(struct ss_sock *s, bool nonblock, struct ss_error *err);
+enum ss_status ss_sock_set_nonblock(struct ss_sock *s, bool nonblock, struct ss_error *err);
 
 /* Back to the state of a new socket, options kept; calls that wait on it end. The descriptor is returned, not closed (-1:
  * there was none); `closing`: that is what the caller does next. */
@@ -115,7 +115,7 @@ enum ss_status ss_sock_close(struct ss_sock *s, struct ss_error *err);
 int ss_sock_linger_s(const struct ss_sock *s);
 
 /* Gives the descriptor away with what is written ended, so that closing it waits for nothing any more; -1: there is none. */
-int ss_sock_part(struct ss_sock *s);
+int ss_sock_detach_lingering(struct ss_sock *s);
 
 /* The end of its life: nothing of it is left. What is written goes out without anybody waiting for that. */
 void ss_sock_fini(struct ss_sock *s);

@@ -29,7 +29,7 @@ static int named_gc(lua_State *L)
     if (!op->env) /* its call has raised before it began */
         return 0;
     if (op->env->loop)
-        ss_loop_lose(op->env->loop, &op->op);
+        ss_loop_end_op(op->env->loop, &op->op);
     ss_named_fini(op);
     return 0;
 }

@@ -14,9 +14,9 @@
 #define PUSH_OUTSIDE LSS_PREFIX "push_outside"
 
 struct shared {
-    struct ss_env env;           /* first: the rest of the module knows this */
-    struct lss_socket *spare[2]; /* memory for streams and datagram sockets */
-    size_t uncounted;            /* bytes that the collector is to be told of */
+    struct ss_env env;               /* first: the rest of the module knows this */
+    struct lss_socket *free_list[2]; /* memory for streams and datagram sockets */
+    size_t uncounted;                /* bytes that the collector is to be told of */
 };
 const size_t lss_shared_size = sizeof(struct shared);
 
@@ -118,7 +118,7 @@ static void keep_socket(lua_State *L, struct ss_env *env)
 }
 
 /* Memory for a few more sockets of that size, as a userdata, so that Lua frees it with the state. */
-static void add_spare(lua_State *L, struct lss_socket **spare, size_t size)
+static void add_slab(lua_State *L, struct lss_socket **free_list, size_t size)
 {
     enum { AT_ONCE = 16 };
     char *memory = lss_newuserdata(L, AT_ONCE * size);
@@ -129,8 +129,8 @@ static void add_spare(lua_State *L, struct lss_socket **spare, size_t size)
     lua_pop(L, 1);
     for (int i = 0; i < AT_ONCE; i++) {
         struct lss_socket *s = (struct lss_socket *)(void *)(memory + (size_t)i * size);
-        s->timeout.next = *spare;
-        *spare = s;
+        s->timeout.next = *free_list;
+        *free_list = s;
     }
 }
 
@@ -147,16 +147,16 @@ static void account_socket(lua_State *L, struct shared *shared, size_t size)
     lua_pop(L, 1);
 }
 
-static struct lss_socket **spare_of(struct ss_env *env, int type)
+static struct lss_socket **free_list_of(struct ss_env *env, int type)
 {
-    return &((struct shared *)env)->spare[type == SOCK_DGRAM];
+    return &((struct shared *)env)->free_list[type == SOCK_DGRAM];
 }
 
-static struct lss_socket *take_spare(struct lss_socket **spare, struct ss_env *env, int type)
+static struct lss_socket *take_free(struct lss_socket **free_list, struct ss_env *env, int type)
 {
-    struct lss_socket *s = *spare;
-    *spare = s->timeout.next;
-    ss_sock_again(&s->sock, env, type);
+    struct lss_socket *s = *free_list;
+    *free_list = s->timeout.next;
+    ss_sock_reinit(&s->sock, env, type);
     s->timeout_ns = -1;
     s->timeout.integer = -1;
     s->sock.timeout_is_integer = true;
@@ -165,7 +165,7 @@ static struct lss_socket *take_spare(struct lss_socket **spare, struct ss_env *e
 
 struct lss_socket *lss_new(lua_State *L, struct ss_env *env, const char *kind, size_t size, int type)
 {
-    struct lss_socket **spare = spare_of(env, type);
+    struct lss_socket **free_list = free_list_of(env, type);
     lss_check_live(L, env);
     account_socket(L, (struct shared *)env, size);
     struct lss_box *box = lss_newuserdata(L, sizeof *box);
@@ -174,9 +174,9 @@ struct lss_socket *lss_new(lua_State *L, struct ss_env *env, const char *kind, s
         luaL_getmetatable(L, kind);
     else
         lua_pushvalue(L, lua_upvalueindex(1));
-    while (!*spare)
-        add_spare(L, spare, size);
-    *box = (struct lss_box){ take_spare(spare, env, type), lss_proof(env) };
+    while (!*free_list)
+        add_slab(L, free_list, size);
+    *box = (struct lss_box){ take_free(free_list, env, type), lss_tag(env) };
     lua_setmetatable(L, -2);
     keep_socket(L, env);
     return box->socket;
@@ -188,13 +188,13 @@ static int socket_gc(lua_State *L)
     struct lss_socket *s = box->socket;
     if (!s) /* the debug library has set the metatable again */
         return 0;
-    struct lss_socket **spare = spare_of(s->sock.env, s->sock.type);
+    struct lss_socket **free_list = free_list_of(s->sock.env, s->sock.type);
     ss_sock_fini(&s->sock);
     lua_pushnil(L); /* a finalizer that runs later finds no socket that it could open again */
     lua_setmetatable(L, 1);
     *box = (struct lss_box){ NULL, 0 };
-    s->timeout.next = *spare;
-    *spare = s;
+    s->timeout.next = *free_list;
+    *free_list = s;
     return 0;
 }
 
@@ -473,19 +473,19 @@ void lss_account_growth(lua_State *L, struct ss_pool *pool)
 }
 
 int lss_run_for(lua_State *L, struct ss_env *env, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
-                const struct lss_way *way)
+                const struct lss_call *call)
 {
     unsigned stream = lss_stream(s);
     int results;
     if (env->loop)
-        return lss_run_with_tasks(L, env->loop, s, timeout_ns, op, way);
+        return lss_run_with_tasks(L, env->loop, s, timeout_ns, op, call);
     do
-        results = way->finish(L, op, ss_block_run(op, s, timeout_ns));
-    while (results == LSS_AGAIN && lss_stream(s) == stream);
-    return results == LSS_AGAIN ? way->finish(L, op, SS_CLOSED) : results;
+        results = call->finish(L, op, ss_block_run(op, s, timeout_ns));
+    while (results == LSS_RETRY && lss_stream(s) == stream);
+    return results == LSS_RETRY ? call->finish(L, op, SS_CLOSED) : results;
 }
 
-int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_way *way)
+int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_call *call)
 {
-    return lss_run_for(L, s->sock.env, &s->sock, s->timeout_ns, op, way);
+    return lss_run_for(L, s->sock.env, &s->sock, s->timeout_ns, op, call);
 }

@@ -26,11 +26,11 @@ struct lss_socket {
 /* The userdata of a socket. */
 struct lss_box {
     struct lss_socket *socket; /* NULL: it is finalized */
-    uintptr_t proof;           /* lss_proof: no other userdata has it */
+    uintptr_t tag;             /* lss_tag: no other userdata has it */
 };
 
 /* Tells a socket's userdata from any other without a look at its metatable, which is slower. */
-static inline uintptr_t lss_proof(const struct ss_env *env)
+static inline uintptr_t lss_tag(const struct ss_env *env)
 {
     return ~(uintptr_t)env;
 }
@@ -136,10 +136,10 @@ static inline int lss_push_closed(lua_State *L)
 /* `true`, or the failure. */
 int lss_push_done(lua_State *L, enum ss_status st, const struct ss_error *err);
 
-/* Turns the outcome of an operation into results, and returns their number; LSS_AGAIN: a finalizer has taken what it was
+/* Turns the outcome of an operation into results, and returns their number; LSS_RETRY: a finalizer has taken what it was
  * about, and the operation, made as new by this, is to be run again. */
 typedef int lss_finish(lua_State *L, struct ss_op *op, enum ss_status st);
-enum { LSS_AGAIN = -2 }; /* -1 is what lua_yield returns in Lua 5.1 */
+enum { LSS_RETRY = -2 }; /* -1 is what lua_yield returns in Lua 5.1 */
 
 /* Changes when the socket is closed: what is in it after that is not for the calls that began before. */
 static inline unsigned lss_stream(const struct ss_sock *s)
@@ -148,35 +148,35 @@ static inline unsigned lss_stream(const struct ss_sock *s)
 }
 
 /* What a driver must know of a call. */
-struct lss_way {
+struct lss_call {
     lss_finish *finish;
     size_t
         size; /* of the operation, if it is on the C stack: a task that waits takes it along; 0: it is in a userdata */
-    void (*moved)(struct ss_op *op, const struct ss_op *from); /* puts right what points into it, or NULL */
+    void (*relocate)(struct ss_op *op, const struct ss_op *from); /* puts right what points into it, or NULL */
     /* Ends a call that can't be finished: gives back what it holds beside its memory. `kept`: stack index of the last value
      * that is kept, or 0: they are gone. Raises nothing. NULL: there is nothing to do. */
     void (*drop)(lua_State *L, int kept, struct ss_op *op);
-    int keep;       /* values on top of the stack that `finish` finds there */
-    unsigned holds; /* whom it keeps from waiting on the same socket */
-    bool has_many;  /* it may have many results, and needs nothing on its stack but what it keeps */
+    int keep;            /* values on top of the stack that `finish` finds there */
+    unsigned directions; /* whom it keeps from waiting on the same socket */
+    bool many_results;   /* it may have many results, and needs nothing on its stack but what it keeps */
 };
 enum { LSS_READING = 1, LSS_WRITING = 2 }; /* bits of `holds`, by index of ss_sock.holders */
 
 /* Runs an operation to its end: of a socket (or NULL), within a time. What it returns must be returned at once. */
 int lss_run_for(lua_State *L, struct ss_env *env, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
-                const struct lss_way *way);
+                const struct lss_call *call);
 
 /* The same within the socket's timeout. */
-int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_way *way);
+int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_call *call);
 
 /* Whether a call that needs no waiting may be done at once: nobody else waits on the socket for the same, and no other task
  * is to have its turn first. One that has been done counts; one that is to wait after all counts later, and nobody has a
  * turn in between. */
-bool lss_has_turn(const struct ss_sock *s, unsigned holds);
+bool lss_has_turn(const struct ss_sock *s, unsigned directions);
 void lss_count_call(const struct ss_sock *s);
-static inline bool lss_may_begin(const struct ss_sock *s, unsigned holds)
+static inline bool lss_may_begin(const struct ss_sock *s, unsigned directions)
 {
-    return !s->env->loop || lss_has_turn(s, holds);
+    return !s->env->loop || lss_has_turn(s, directions);
 }
 static inline void lss_has_done(const struct ss_sock *s)
 {
@@ -187,18 +187,18 @@ static inline void lss_has_done(const struct ss_sock *s)
 /* lss_run for what hardly ever has to wait: it is tried first, without a look at the clock and with few calls between Lua and
  * the kernel. (What returns after a system call was not foreseen by the processor: each level costs as much as 20
  * instructions.) */
-static inline int lss_run_brief(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_way *way)
+static inline int lss_run_brief(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_call *call)
 {
-    if (lss_may_begin(&s->sock, way->holds)) {
-        ss_io_give(op->io, SS_TRY);
+    if (lss_may_begin(&s->sock, call->directions)) {
+        ss_io_set_mode(op->io, SS_NO_WAIT);
         enum ss_status st = op->step(op);
         if (st != SS_WANT) {
             lss_has_done(&s->sock);
-            return way->finish(L, op, st);
+            return call->finish(L, op, st);
         }
         op->tried = true;
     }
-    return lss_run(L, s, op, way);
+    return lss_run(L, s, op, call);
 }
 
 /* Lets the collector know of memory that was got outside its accounts. */

@@ -7,9 +7,9 @@
 
 /* A call that waits to take a value. */
 struct taking {
-    struct lss_standing standing; /* first */
-    struct channel *promised_by;  /* has a value for it that it has not come to take yet, or NULL */
-    struct taking *next;          /* of those */
+    struct lss_parked parked;    /* first */
+    struct channel *promised_by; /* has a value for it that it has not come to take yet, or NULL */
+    struct taking *next;         /* of those */
 };
 
 /* The channel keeps a table: under 0 a ring of what was put, itself a table; under its ticket, which is negative, what somebody
@@ -24,7 +24,7 @@ struct channel {
     struct taking *promised;
     int tickets;
     bool closed;
-    struct ss_line givers, takers;
+    struct ss_queue givers, takers;
 };
 
 static struct channel *self_channel(lua_State *L)
@@ -40,8 +40,8 @@ int lss_channel(lua_State *L)
     struct lss_tasks *tasks = lss_tasks(L);
     struct channel *ch = lss_newuserdata_keeping(L, sizeof *ch);
     *ch = (struct channel){ .tasks = tasks, .capacity = (size_t)capacity };
-    ss_line_init(&ch->givers);
-    ss_line_init(&ch->takers);
+    ss_queue_init(&ch->givers);
+    ss_queue_init(&ch->takers);
     lua_newtable(L);
     lua_pushboolean(L, 0);
     lua_rawseti(L, -2, 0);
@@ -121,7 +121,7 @@ static size_t available(const struct channel *ch)
 
 static int ticket_of(const struct ss_waiter *w)
 {
-    return ((const struct lss_standing *)w->op)->ticket;
+    return ((const struct lss_parked *)w->op)->ticket;
 }
 
 /* A task's is always the same: where lua_yield raises (Lua 5.1 and 5.2), its value is left, and the next takes the place. */
@@ -147,10 +147,10 @@ static void wake_waiter(struct channel *ch, struct ss_waiter *w, enum ss_status 
 }
 
 /* The first of them that can still go on: the program may have closed the coroutine of a task. */
-static struct ss_waiter *first_of(struct channel *ch, struct ss_line *line)
+static struct ss_waiter *first_of(struct channel *ch, struct ss_queue *queue)
 {
     struct ss_waiter *w;
-    while ((w = ss_line_first(line)) != NULL && w->of_task && !lss_is_there(w))
+    while ((w = ss_queue_first(queue)) != NULL && w->of_task && !lss_is_suspended(w))
         wake_waiter(ch, w, SS_CANCELLED);
     return w;
 }
@@ -159,7 +159,7 @@ static struct ss_waiter *first_of(struct channel *ch, struct ss_line *line)
 static struct ss_waiter *first_giver(lua_State *L, struct channel *ch, int values)
 {
     struct ss_waiter *w;
-    while ((w = ss_line_first(&ch->givers)) != NULL && w->of_task && !lss_is_there(w)) {
+    while ((w = ss_queue_first(&ch->givers)) != NULL && w->of_task && !lss_is_suspended(w)) {
         withdraw(L, values, ticket_of(w));
         wake_waiter(ch, w, SS_CANCELLED);
     }
@@ -220,7 +220,7 @@ static bool give(lua_State *L, struct channel *ch, int values)
  * meanwhile. */
 static int finish_put(lua_State *L, struct ss_op *base, enum ss_status st)
 {
-    const struct lss_standing *standing = (const struct lss_standing *)base;
+    const struct lss_parked *parked = (const struct lss_parked *)base;
     struct channel *ch = lua_touserdata(L, -1);
     if (st == SS_OK) {
         lua_pushboolean(L, 1);
@@ -229,9 +229,9 @@ static int finish_put(lua_State *L, struct ss_op *base, enum ss_status st)
     lss_push_kept(L, lua_gettop(L));
     int values = lua_gettop(L);
     int results = lss_push_failure(L, 1, st, &base->error); /* what may raise comes first: it is done once more then */
-    lua_rawgeti(L, values, -standing->ticket);
+    lua_rawgeti(L, values, -parked->ticket);
     bool given = st == SS_TIMEOUT && !first_giver(L, ch, values) && give(L, ch, values);
-    withdraw(L, values, standing->ticket);
+    withdraw(L, values, parked->ticket);
     if (given) {
         lua_pushboolean(L, 1);
         return 1;
@@ -245,17 +245,17 @@ static void drop_put(lua_State *L, int kept, struct ss_op *op)
     if (!kept)
         return;
     lss_push_kept(L, kept);
-    withdraw(L, lua_gettop(L), ((const struct lss_standing *)op)->ticket);
+    withdraw(L, lua_gettop(L), ((const struct lss_parked *)op)->ticket);
     lua_pop(L, 1);
 }
 
 static int channel_put(lua_State *L)
 {
-    static const struct lss_way way = {
-        .finish = finish_put, .drop = drop_put, .size = sizeof(struct lss_standing), .keep = 1
+    static const struct lss_call call = {
+        .finish = finish_put, .drop = drop_put, .size = sizeof(struct lss_parked), .keep = 1
     };
     struct channel *ch = self_channel(L);
-    struct lss_standing standing = { .line = &ch->givers };
+    struct lss_parked parked = { .queue = &ch->givers };
     enum { VALUES = 3 };
     luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "a value other than nil expected");
     int64_t timeout_ns = lss_check_timeout(L, 3);
@@ -268,10 +268,10 @@ static int channel_put(lua_State *L)
             return lss_push_failure(L, 1, SS_CLOSED, NULL);
         if (timeout_ns != 0)
             lss_check_wait(L, ch->tasks);
-        standing.ticket = new_ticket(ch);
-        lua_rawseti(L, VALUES, -standing.ticket);
+        parked.ticket = new_ticket(ch);
+        lua_rawseti(L, VALUES, -parked.ticket);
         lua_pushvalue(L, 1);
-        return lss_stand(L, ch->tasks, timeout_ns, &standing, &way);
+        return lss_park(L, ch->tasks, timeout_ns, &parked, &call);
     }
     lua_pushboolean(L, 1);
     return lss_pass(L, ch->tasks);
@@ -321,11 +321,11 @@ static int finish_get(lua_State *L, struct ss_op *base, enum ss_status st)
 
 static int channel_get(lua_State *L)
 {
-    static const struct lss_way way = {
+    static const struct lss_call call = {
         .finish = finish_get, .drop = drop_get, .size = sizeof(struct taking), .keep = 1
     };
     struct channel *ch = self_channel(L);
-    struct taking taking = { .standing.line = &ch->takers };
+    struct taking taking = { .parked.queue = &ch->takers };
     int64_t timeout_ns = lss_check_timeout(L, 2);
     lua_settop(L, 1);
     lss_take_turn(L, ch->tasks);
@@ -335,7 +335,7 @@ static int channel_get(lua_State *L)
     if (ch->closed)
         return lss_push_failure(L, 1, SS_CLOSED, NULL);
     lua_pushvalue(L, 1);
-    return lss_stand(L, ch->tasks, timeout_ns, &taking.standing, &way);
+    return lss_park(L, ch->tasks, timeout_ns, &taking.parked, &call);
 }
 
 /* What was put can still be taken; what somebody waits with was not. */
@@ -344,7 +344,7 @@ static int channel_close(lua_State *L)
     struct channel *ch = lss_self(L);
     struct ss_waiter *w;
     ch->closed = true;
-    while ((w = ss_line_first(&ch->takers)) != NULL || (w = ss_line_first(&ch->givers)) != NULL)
+    while ((w = ss_queue_first(&ch->takers)) != NULL || (w = ss_queue_first(&ch->givers)) != NULL)
         wake_waiter(ch, w, SS_CLOSED);
     lua_pushinteger(L, 1);
     return 1;

@@ -19,25 +19,25 @@
 
 /* Holding a socket: one call of each direction may wait on it. */
 
-static void hold(struct ss_sock *s, const struct lss_way *way, struct ss_waiter *w)
+static void set_waiters(struct ss_sock *s, const struct lss_call *call, struct ss_waiter *w)
 {
-    for (unsigned i = 0; s && way && i < 2; i++)
-        if (way->holds & (1u << i))
-            s->holders[i] = w;
+    for (unsigned i = 0; s && call && i < 2; i++)
+        if (call->directions & (1u << i))
+            s->waiters[i] = w;
 }
 
-static void release(struct ss_sock *s, const struct ss_waiter *w)
+static void clear_waiter(struct ss_sock *s, const struct ss_waiter *w)
 {
     for (unsigned i = 0; s && i < 2; i++)
-        if (s->holders[i] == w)
-            s->holders[i] = NULL;
+        if (s->waiters[i] == w)
+            s->waiters[i] = NULL;
 }
 
 /* A socket that was closed has let go itself, and may be gone. */
-static void let_go(struct lss_task *t)
+static void detach_socket(struct lss_task *t)
 {
     if (t->waiter.status != SS_CLOSED)
-        release(t->sock, &t->waiter);
+        clear_waiter(t->sock, &t->waiter);
     t->sock = NULL;
 }
 
@@ -46,14 +46,14 @@ static void let_go(struct lss_task *t)
 /* What the call holds that a task waits in and that will not be finished. */
 static void drop_call(lua_State *L, struct lss_task *t)
 {
-    if (t->way && t->way->drop && (t->way->size > 0 || lss_is_there(&t->waiter)))
-        t->way->drop(L, 0, t->waiter.op);
-    t->way = NULL;
+    if (t->call && t->call->drop && (t->call->size > 0 || lss_is_suspended(&t->waiter)))
+        t->call->drop(L, 0, t->waiter.op);
+    t->call = NULL;
 }
 
 void lss_free_call(lua_State *L, struct lss_task *t)
 {
-    let_go(t);
+    detach_socket(t);
     ss_loop_drop(&t->tasks->loop, &t->waiter);
     drop_call(L, t);
     ss_mem_free(&t->tasks->mem, t->memory, t->room);
@@ -74,7 +74,7 @@ static void free_all_calls(lua_State *L, struct lss_tasks *tasks)
     lua_pop(L, 1);
 }
 
-static void end_all(lua_State *L, struct lss_tasks *tasks)
+static void end_loop(lua_State *L, struct lss_tasks *tasks)
 {
     tasks->closed = true;
     free_all_calls(L, tasks);
@@ -89,7 +89,7 @@ void lss_end_tasks(lua_State *L, struct ss_loop *loop)
         return;
     tasks->closing = true;
     if (tasks->rounds == 0)
-        end_all(L, tasks);
+        end_loop(L, tasks);
     lss_report_last(L, tasks);
 }
 
@@ -107,7 +107,7 @@ static void set_gc(lua_State *L)
     lua_setmetatable(L, -2);
 }
 
-bool lss_is_there(const struct ss_waiter *w)
+bool lss_is_suspended(const struct ss_waiter *w)
 {
     struct lss_task *t = (struct lss_task *)w;
     int n = lua_gettop(t->co);
@@ -155,7 +155,7 @@ static struct lss_tasks *new_tasks(lua_State *L, struct ss_env *env)
     }
     lua_setfield(L, LUA_REGISTRYINDEX, TASKS);
     tasks->closing = false;
-    ss_loop_init(&tasks->loop, env, lss_is_there);
+    ss_loop_init(&tasks->loop, env, lss_is_suspended);
     return tasks;
 }
 
@@ -224,7 +224,7 @@ static void push_at(lua_State *L, const char *table, int anchor)
 }
 
 /* The handle and the coroutine are on top of the stack, and are popped. */
-static void keep_alive(lua_State *L, struct lss_task *t)
+static void anchor_task(lua_State *L, struct lss_task *t)
 {
     struct lss_tasks *tasks = t->tasks;
     while (tasks->free == 0)
@@ -237,7 +237,7 @@ static void keep_alive(lua_State *L, struct lss_task *t)
     set_at(L, HANDLES, t->anchor);
 }
 
-static void let_die(lua_State *L, const struct lss_task *t)
+static void release_anchor(lua_State *L, const struct lss_task *t)
 {
     lua_pushinteger(L, t->tasks->free);
     set_at(L, HANDLES, t->anchor);
@@ -255,39 +255,39 @@ static void push_both(lua_State *L, const struct lss_task *t)
 
 /* Waiting */
 
-static void begin_waiting(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
+static void start_waiter(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
 {
     ss_loop_wait(loop, w, op, deadline_ns);
-    if (!lss_stands(op) || w->status != SS_WANT)
+    if (!lss_is_parked(op) || w->status != SS_WANT)
         return;
-    struct ss_line *line = ((struct lss_standing *)op)->line;
-    if (line)
-        ss_line_add(line, w);
+    struct ss_queue *queue = ((struct lss_parked *)op)->queue;
+    if (queue)
+        ss_queue_add(queue, w);
 }
 
 /* From here on the loop knows of it. */
-static void begin_to_wait(struct lss_task *t)
+static void start_wait(struct lss_task *t)
 {
     struct ss_loop *loop = &t->tasks->loop;
     t->state = LSS_WAITING;
-    hold(t->sock, t->way, &t->waiter);
+    set_waiters(t->sock, t->call, &t->waiter);
     if (t->for_turn)
         ss_loop_wait_turn(loop, &t->waiter, t->waiter.op, t->waiter.op->deadline_ns);
     else
-        begin_waiting(loop, &t->waiter, t->waiter.op, t->waiter.op->deadline_ns);
+        start_waiter(loop, &t->waiter, t->waiter.op, t->waiter.op->deadline_ns);
 }
 
 /* Before it begins, and after coroutine.yield: the others' turn. */
-static void begin_turn(struct lss_task *t, int values)
+static void wait_for_turn(struct lss_task *t, int values)
 {
-    t->way = NULL;
+    t->call = NULL;
     t->sock = NULL;
     t->for_turn = true;
     t->waiter.op = &t->tasks->nothing;
     t->waiter.op->deadline_ns = SS_NEVER;
     t->values = values;
     t->under = 0;
-    begin_to_wait(t);
+    start_wait(t);
     t->state = LSS_READY;
 }
 
@@ -295,9 +295,9 @@ void lss_begin(lua_State *L, struct lss_task *t, int values)
 {
     lua_pushlightuserdata(L, lss_mark(t)); /* LuaJIT may allocate for that; it must not where the coroutine yields */
     lua_pop(L, 1);
-    keep_alive(L, t);
+    anchor_task(L, t);
     t->tasks->alive++;
-    begin_turn(t, values);
+    wait_for_turn(t, values);
 }
 
 /* Ending. What runs meanwhile (finalizers, <close> variables) runs as a part of the task, and can't wait. */
@@ -437,7 +437,7 @@ static bool call_with_both(lua_State *L, const char *name, int third)
 }
 
 /* Nothing of its outcome remains but that there was no memory for it. */
-static void lose_outcome(struct lss_task *t)
+static void drop_outcome(struct lss_task *t)
 {
     t->state = LSS_FAILED;
     t->values = 0;
@@ -445,15 +445,15 @@ static void lose_outcome(struct lss_task *t)
 
 /* Those who wait for it get what became of it, and have not seen it before that: an error may keep it from them. Its handle may
  * have no finalizer that frees the memory of its calls: one that is made while the state is being closed. */
-static void tell_end(lua_State *L, struct lss_task *t)
+static void announce_end(lua_State *L, struct lss_task *t)
 {
     struct lss_tasks *tasks = t->tasks;
     struct ss_waiter *joiner;
     tasks->alive--;
     lss_free_call(L, t); /* its finalizer may fail for want of memory */
-    while ((joiner = ss_line_first(&t->joiners)) != NULL)
+    while ((joiner = ss_queue_first(&t->joiners)) != NULL)
         ss_loop_end(&tasks->loop, joiner, SS_OK);
-    let_die(L, t);
+    release_anchor(L, t);
     if (t->state != LSS_FAILED || t->cancelled)
         return;
     tasks->unseen++;
@@ -461,13 +461,13 @@ static void tell_end(lua_State *L, struct lss_task *t)
         tasks->turns = 0;
 }
 
-static void begin_end(struct lss_task *t)
+static void start_ending(struct lss_task *t)
 {
     t->tasks->runs = t;
     t->tasks->ending = true;
 }
 
-static void end_end(struct lss_tasks *tasks)
+static void finish_ending(struct lss_tasks *tasks)
 {
     tasks->runs = NULL;
     tasks->ending = false;
@@ -477,7 +477,7 @@ static void end_end(struct lss_tasks *tasks)
 static void end_task(lua_State *L, struct lss_task *t, enum lss_state state, int values, int error)
 {
     push_both(L, t);
-    begin_end(t);
+    start_ending(t);
     t->values = values;
     t->kept = values == 0;
     if (!t->kept)
@@ -486,19 +486,19 @@ static void end_task(lua_State *L, struct lss_task *t, enum lss_state state, int
         call_with_both(L, EXPLAIN, 0);
     if (LSS_CLOSES && state == LSS_FAILED)
         call_with_both(L, t->kept ? CLOSE_VARIABLES : CLOSE_LOST, 0);
-    end_end(t->tasks);
+    finish_ending(t->tasks);
     t->state = (uint8_t)state;
     if (!t->kept)
-        lose_outcome(t);
-    tell_end(L, t);
+        drop_outcome(t);
+    announce_end(L, t);
     lua_pop(L, 2);
 }
 
 static bool is_suspended_call(struct lss_task *t, int results)
 {
-    bool ours = t->way && results > t->way->keep && lua_islightuserdata(t->co, -1) &&
+    bool ours = t->call && results > t->call->keep && lua_islightuserdata(t->co, -1) &&
                 lua_touserdata(t->co, -1) == lss_mark(t) && lss_running_function(t->co) == t->function;
-    t->values = ours ? t->way->keep : 0;
+    t->values = ours ? t->call->keep : 0;
     t->under = ours ? (uint16_t)(results - 1 - t->values) : 0;
     return ours;
 }
@@ -510,9 +510,9 @@ static void resume(lua_State *L, struct lss_task *t, int n)
     int results;
     t->begun = true;
     t->for_turn = false;
-    t->stumbled = false;
+    t->retried = false;
     t->state = LSS_READY;
-    t->way = NULL;
+    t->call = NULL;
     tasks->runs = t;
     tasks->calls = 0;
     int status = lss_resume(t->co, L, n, &results);
@@ -520,15 +520,15 @@ static void resume(lua_State *L, struct lss_task *t, int n)
     if (LUA_VERSION_NUM >= 503)
         lua_checkstack(L, 3 * LUA_MINSTACK); /* a call that needs a larger stack would let the collector run first */
     if (status == LUA_YIELD && is_suspended_call(t, results)) {
-        begin_to_wait(t);
+        start_wait(t);
         return;
     }
-    t->way = NULL; /* of a call that could not be suspended */
+    t->call = NULL; /* of a call that could not be suspended */
     t->sock = NULL;
     if (status == LUA_YIELD) {
         lua_pop(t->co, results);
         lua_pushlightuserdata(t->co, lss_mark(t));
-        begin_turn(t, 0);
+        wait_for_turn(t, 0);
     } else if (status == LUA_OK) {
         end_task(L, t, LSS_DONE, results, 0);
     } else {
@@ -550,7 +550,7 @@ enum { LOST = -3 };
 /* Copies what the call used onto our stack: it is in use until its results are made, whatever becomes of the coroutine. */
 static void push_used(lua_State *L, const struct lss_task *t)
 {
-    int used = t->values + (t->way->has_many ? 0 : t->under);
+    int used = t->values + (t->call->many_results ? 0 : t->under);
     lss_check_room(L, used + LUA_MINSTACK);
     for (int i = used; i > 0; i--) {
         lua_pushvalue(t->co, -i - 1);
@@ -562,7 +562,7 @@ static void push_used(lua_State *L, const struct lss_task *t)
  * what says so. */
 static int move_results(lua_State *L, struct lss_task *t, int n)
 {
-    int room = t->way->has_many ? n - LSS_RESERVE : n;
+    int room = t->call->many_results ? n - LSS_RESERVE : n;
     if (room > 0 && !lss_has_room(t->co, room)) {
         if (LSS_RESERVE == 0)
             luaL_error(L, "not enough memory");
@@ -582,12 +582,12 @@ static int finish_call(lua_State *L, struct lss_task *t)
 {
     int top = lua_gettop(L);
     push_used(L, t);
-    int n = t->way->finish(L, t->waiter.op, status_of(t));
-    if (n == LSS_AGAIN) /* nobody else reads from what it holds: a finalizer has closed that and opened it again */
-        n = t->way->finish(L, t->waiter.op, SS_CLOSED);
-    if (lss_is_there(&t->waiter)) {
+    int n = t->call->finish(L, t->waiter.op, status_of(t));
+    if (n == LSS_RETRY) /* nobody else reads from what it holds: a finalizer has closed that and opened it again */
+        n = t->call->finish(L, t->waiter.op, SS_CLOSED);
+    if (lss_is_suspended(&t->waiter)) {
         n = move_results(L, t, n);
-        let_go(t);
+        detach_socket(t);
     } else {
         n = LOST;
     }
@@ -597,38 +597,38 @@ static int finish_call(lua_State *L, struct lss_task *t)
 
 /* Its coroutine is not where it was left. Nothing is known of it any more; when it has failed elsewhere, nobody else closes its
  * variables. */
-static void lose(lua_State *L, struct lss_task *t)
+static void fail_lost_task(lua_State *L, struct lss_task *t)
 {
     push_both(L, t);
-    let_go(t);
+    detach_socket(t);
     drop_call(L, t);
     if (LSS_CLOSES && lua_status(t->co) > LUA_YIELD) {
-        begin_end(t);
+        start_ending(t);
         call_with_both(L, CLOSE_LOST, 0);
-        end_end(t->tasks);
+        finish_ending(t->tasks);
     }
-    lose_outcome(t);
+    drop_outcome(t);
     t->lost = true;
-    tell_end(L, t);
+    announce_end(L, t);
     lua_pop(L, 2);
 }
 
 /* A task whose wait has ended goes on. Should memory fail before it is resumed, that is tried again at the next turn. */
-static void go_on_with_task(lua_State *L, struct lss_task *t)
+static void continue_task(lua_State *L, struct lss_task *t)
 {
     int n = 0;
-    if (!lss_is_there(&t->waiter)) {
-        lose(L, t);
+    if (!lss_is_suspended(&t->waiter)) {
+        fail_lost_task(L, t);
         return;
     }
-    if (t->way)
+    if (t->call)
         n = finish_call(L, t);
     else if (!t->begun)
         n = t->values;
     else
         lua_pop(t->co, 1);
     if (n == LOST) {
-        lose(L, t);
+        fail_lost_task(L, t);
     } else {
         resume(L, t, n);
     }
@@ -643,7 +643,7 @@ struct round {
     struct ss_waiter *until; /* ends with this one; NULL: with the last task */
     struct ss_sock *sock;    /* that it holds */
     struct ss_op *op;        /* its call */
-    const struct lss_way *way;
+    const struct lss_call *call;
     int kept; /* stack index of the last value that this keeps */
     int64_t timeout_ns;
     bool once;
@@ -653,27 +653,27 @@ struct round {
 };
 
 /* Nothing is left to wait for; socket.onerror may have run the tasks as well. */
-static bool has_come(const struct round *r)
+static bool is_reached(const struct round *r)
 {
     return r->until ? r->until->status != SS_WANT : r->tasks->alive == 0;
 }
 
 static bool is_over(const struct round *r)
 {
-    return r->once || has_come(r);
+    return r->once || is_reached(r);
 }
 
-static void take_turns(lua_State *L, struct round *r)
+static void run_finished(lua_State *L, struct round *r)
 {
     while ((r->now = ss_loop_take(&r->tasks->loop)) != NULL)
         if (r->now->of_task)
-            go_on_with_task(L, (struct lss_task *)r->now);
+            continue_task(L, (struct lss_task *)r->now);
     r->now = NULL;
 }
 
 static void check_progress(lua_State *L, struct round *r)
 {
-    if (r->timeout_ns < 0 && !has_come(r) && ss_loop_is_stuck(&r->tasks->loop))
+    if (r->timeout_ns < 0 && !is_reached(r) && ss_loop_is_stuck(&r->tasks->loop))
         lss_fail_deadlock(L, r->tasks);
 }
 
@@ -744,11 +744,11 @@ static int run_protected(lua_State *L)
         lss_report(L, r->tasks); /* not behind the turn: an error must not take away what has been waited for */
         int64_t timeout_ns = look_for_failures(L, r);
         check_progress(L, r);
-        if (ss_loop_turn(&r->tasks->loop, has_come(r) ? 0 : timeout_ns, &err) != SS_OK) {
+        if (ss_loop_turn(&r->tasks->loop, is_reached(r) ? 0 : timeout_ns, &err) != SS_OK) {
             lss_push_failure(L, 0, SS_ERROR, &err);
             return lua_error(L);
         }
-        take_turns(L, r);
+        run_finished(L, r);
     } while (!is_over(r));
     if (!r->until)
         lss_report(L, r->tasks);
@@ -757,7 +757,7 @@ static int run_protected(lua_State *L)
 }
 
 /* The task whose results could not be made, or NULL. */
-static struct lss_task *stumbled(const struct round *r)
+static struct lss_task *retried(const struct round *r)
 {
     struct lss_task *t = r->now && r->now->of_task ? (struct lss_task *)r->now : NULL;
     return t && r->now->status != SS_WANT && t->state < LSS_DONE ? t : NULL;
@@ -767,11 +767,11 @@ static struct lss_task *stumbled(const struct round *r)
  * with the error, which is on top of the stack and is popped. */
 static bool give_up(lua_State *L, struct round *r)
 {
-    struct lss_task *t = stumbled(r);
-    if (!t || !t->stumbled)
+    struct lss_task *t = retried(r);
+    if (!t || !t->retried)
         return false;
     r->now = NULL;
-    let_go(t);
+    detach_socket(t);
     drop_call(L, t);
     end_task(L, t, LSS_FAILED, 1, lua_gettop(L));
     lua_pop(L, 1);
@@ -782,17 +782,17 @@ static bool give_up(lua_State *L, struct round *r)
 static void clean_up(lua_State *L, struct round *r)
 {
     struct ss_loop *loop = &r->tasks->loop;
-    struct lss_task *t = stumbled(r);
+    struct lss_task *t = retried(r);
     if (t) {
-        t->stumbled = true;
+        t->retried = true;
         ss_loop_untake(loop, r->now);
     }
     if (!r->until)
         return;
-    release(r->sock, r->until);
+    clear_waiter(r->sock, r->until);
     ss_loop_drop(loop, r->until);
-    if (r->way->drop)
-        r->way->drop(L, r->kept, r->op);
+    if (r->call->drop)
+        r->call->drop(L, r->kept, r->op);
 }
 
 /* Pushes what run_round needs. From here on to its end nothing else may raise: a waiter may stand on the C stack. */
@@ -807,20 +807,20 @@ static void prepare_round(lua_State *L, struct round *r)
     lss_push_shelter(L);
 }
 
-static void leave_round(lua_State *L, const struct round *r)
+static void end_round(lua_State *L, const struct round *r)
 {
     struct lss_tasks *tasks = r->tasks;
     if (r->delays_end && --tasks->rounds == 0 && tasks->closing && !tasks->closed)
-        end_all(L, tasks);
+        end_loop(L, tasks);
 }
 
 /* The error is on top of the stack, unless it has been closed. */
 static void fail_round(lua_State *L, struct round *r, bool closed)
 {
     if (closed)
-        end_end(r->tasks); /* of the task whose end was under way perhaps */
+        finish_ending(r->tasks); /* of the task whose end was under way perhaps */
     clean_up(L, r);
-    leave_round(L, r);
+    end_round(L, r);
     if (closed)
         luaL_error(L, "a finalizer or socket.onerror has closed the coroutine that runs the tasks");
     lua_error(L);
@@ -837,7 +837,7 @@ static void run_round(lua_State *L, struct round *r)
         if (called || !give_up(L, r))
             fail_round(L, r, called);
     } while (!is_over(r));
-    leave_round(L, r);
+    end_round(L, r);
     lua_pop(L, PUSHED);
 }
 
@@ -857,22 +857,22 @@ void lss_run_all(lua_State *L, struct lss_tasks *tasks)
     run_round(L, &r);
 }
 
-enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, const struct lss_way *way,
+enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, const struct lss_call *call,
                                 struct ss_op *op, int64_t deadline_ns)
 {
     struct ss_waiter w;
-    struct round r = { .tasks = tasks, .until = &w, .sock = s, .op = op, .way = way, .timeout_ns = -1 };
+    struct round r = { .tasks = tasks, .until = &w, .sock = s, .op = op, .call = call, .timeout_ns = -1 };
     r.kept = lua_gettop(L);
     prepare_round(L, &r);
     ss_waiter_init(&w, false);
-    hold(s, way, &w);
-    begin_waiting(&tasks->loop, &w, op, deadline_ns);
+    set_waiters(s, call, &w);
+    start_waiter(&tasks->loop, &w, op, deadline_ns);
     if (w.status == SS_WANT)
         run_round(L, &r);
     else
         lua_pop(L, PUSHED);
     enum ss_status st = w.status;
-    release(s, &w);
+    clear_waiter(s, &w);
     ss_loop_drop(&tasks->loop, &w);
     return st;
 }

@@ -24,7 +24,7 @@ static int check_descriptor(lua_State *L, int list, int i)
 static struct lss_socket *find_socket(lua_State *L, const struct ss_env *env)
 {
     const struct lss_box *box = lua_touserdata(L, -1);
-    return box && lua_rawlen(L, -1) == sizeof *box && box->proof == lss_proof(env) ? box->socket : NULL;
+    return box && lua_rawlen(L, -1) == sizeof *box && box->tag == lss_tag(env) ? box->socket : NULL;
 }
 
 /* The descriptor of the element on top of the stack; *sock is the stream or datagram socket that has it, if any. */
@@ -48,7 +48,7 @@ static bool has_input(const struct ss_sock *sock)
 struct selecting {
     struct ss_op op;
     struct pollfd *set;        /* of both lists, one after the other */
-    struct pollfd *spare;      /* as much again, or NULL */
+    struct pollfd *scratch;    /* as much again, or NULL */
     struct ss_interest *wants; /* or NULL, where no task waits */
     size_t n[3];               /* lengths, by argument */
     bool buffered;             /* somebody's input waits already */
@@ -111,7 +111,7 @@ static bool push_ready(lua_State *L, int list, int at, const struct selecting *a
 static enum ss_status poll_now(struct selecting *all, int64_t timeout_ns)
 {
     size_t n = all->n[READERS] + all->n[WRITERS];
-    return ss_wait_any(all->set, n, all->spare, timeout_ns, &all->op.error);
+    return ss_wait_any(all->set, n, all->scratch, timeout_ns, &all->op.error);
 }
 
 static enum ss_status select_step(struct ss_op *base)
@@ -151,7 +151,7 @@ static int select_alone(lua_State *L, struct selecting *all, int64_t timeout_ns)
 {
     enum ss_status st = poll_now(all, all->buffered ? 0 : timeout_ns);
     if (st == SS_LIMIT) {
-        all->spare = new_set(L, all);
+        all->scratch = new_set(L, all);
         lua_insert(L, -3); /* both lists stay on top */
         st = poll_now(all, all->buffered ? 0 : timeout_ns);
     }
@@ -160,16 +160,16 @@ static int select_alone(lua_State *L, struct selecting *all, int64_t timeout_ns)
 
 int lss_select(lua_State *L)
 {
-    static const struct lss_way way = { .finish = finish_select, .keep = 2 };
+    static const struct lss_call call = { .finish = finish_select, .keep = 2 };
     size_t readers = list_length(L, READERS), writers = list_length(L, WRITERS), n = readers + writers;
     int64_t timeout_ns = lss_check_timeout(L, 3);
     lua_settop(L, 2);
     struct selecting *all = lss_newuserdata(L, sizeof *all);
     *all = (struct selecting){ .n = { 0, readers, writers }, .env = lss_env(L) };
-    all->op = (struct ss_op){ .step = select_step, .io = &all->io, .patience = SS_BY_POLL };
+    all->op = (struct ss_op){ .step = select_step, .io = &all->io, .kernel_timeout = SS_BY_NONE };
     all->set = new_set(L, all);
     if (all->env->loop) {
-        all->spare = new_set(L, all);
+        all->scratch = new_set(L, all);
         all->wants = lss_newuserdata(L, (n + 1) * sizeof *all->wants);
     }
     check_list(L, READERS, all);
@@ -180,5 +180,5 @@ int lss_select(lua_State *L)
     lua_pushvalue(L, WRITERS);
     if (!all->env->loop)
         return select_alone(L, all, timeout_ns);
-    return lss_run_for(L, all->env, NULL, timeout_ns, &all->op, &way);
+    return lss_run_for(L, all->env, NULL, timeout_ns, &all->op, &call);
 }

@@ -74,7 +74,7 @@ static struct parting *new_parting(lua_State *L)
     struct parting *p = lss_newuserdata(L, sizeof *p);
     memset(p, 0, sizeof *p);
     p->fd = -1;
-    p->op = (struct ss_op){ .step = parting_step, .io = &p->io, .patience = SS_BY_POLL };
+    p->op = (struct ss_op){ .step = parting_step, .io = &p->io, .kernel_timeout = SS_BY_NONE };
     luaL_getmetatable(L, PARTING);
     lua_setmetatable(L, -2);
     return p;
@@ -82,13 +82,13 @@ static struct parting *new_parting(lua_State *L)
 
 static int close_slowly(lua_State *L, struct lss_socket *s, int seconds)
 {
-    static const struct lss_way way = { .finish = finish_parting, .drop = drop_parting };
+    static const struct lss_call call = { .finish = finish_parting, .drop = drop_parting };
     struct ss_env *env = s->sock.env;
     struct parting *p = new_parting(L);
-    p->fd = ss_sock_part(&s->sock);
+    p->fd = ss_sock_detach_lingering(&s->sock);
     if (!lss_may_wait(L, env))
         return finish_parting(L, &p->op, SS_OK);
-    return lss_run_for(L, env, NULL, (int64_t)seconds * 1000000000, &p->op, &way);
+    return lss_run_for(L, env, NULL, (int64_t)seconds * 1000000000, &p->op, &call);
 }
 
 int lss_close(lua_State *L)
@@ -128,7 +128,7 @@ int lss_detach(lua_State *L)
         if (sock->kernel_ms[sending] != 0) /* or not known: what accept has handed down */
             os_kernel_timeout(sock->io.fd, sending, 0, &ignored);
     if (!sock->shared)
-        ss_sock_mode(sock, false, &ignored);
+        ss_sock_set_nonblock(sock, false, &ignored);
     lua_pushinteger(L, ss_sock_release(sock, false));
     return 1;
 }
@@ -188,11 +188,11 @@ int lss_bind(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, LSS_BIND, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_way way = { .finish = lss_finish_named,
-                                        .drop = lss_drop_named,
-                                        .holds = LSS_READING | LSS_WRITING };
+    static const struct lss_call call = { .finish = lss_finish_named,
+                                          .drop = lss_drop_named,
+                                          .directions = LSS_READING | LSS_WRITING };
     struct ss_named *op = lss_push_named(L, s->sock.env, sizeof *op);
     lss_check_self(L, s);
     ss_named_init(op, s->sock.env, &s->sock, &target, ss_named_bind);
-    return lss_run(L, s, &op->op, &way);
+    return lss_run(L, s, &op->op, &call);
 }

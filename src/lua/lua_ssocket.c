@@ -113,10 +113,10 @@ static int resolve(lua_State *L)
     enum ss_status st = lss_check_target(L, 1, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_way way = { .finish = finish_resolve, .drop = lss_drop_named };
+    static const struct lss_call call = { .finish = finish_resolve, .drop = lss_drop_named };
     struct ss_named *op = lss_push_named(L, lss_env(L), sizeof *op);
     ss_named_init(op, lss_env(L), NULL, &target, ss_named_found);
-    return lss_run_for(L, op->env, NULL, timeout_ns, &op->op, &way);
+    return lss_run_for(L, op->env, NULL, timeout_ns, &op->op, &call);
 }
 
 static const luaL_Reg functions[] = {

@@ -27,7 +27,7 @@ int lss_spawn(lua_State *L)
     memset(t, 0, sizeof *t);
     t->tasks = tasks;
     ss_waiter_init(&t->waiter, true);
-    ss_line_init(&t->joiners);
+    ss_queue_init(&t->joiners);
     luaL_getmetatable(L, TASK);
     lua_setmetatable(L, -2);
     lua_insert(L, 1);
@@ -114,24 +114,24 @@ static int finish_wait(lua_State *L, struct ss_op *op, enum ss_status st)
 
 static int task_wait(lua_State *L)
 {
-    static const struct lss_way way = {
-        .finish = finish_wait, .size = sizeof(struct lss_standing), .keep = 1, .has_many = true
+    static const struct lss_call call = {
+        .finish = finish_wait, .size = sizeof(struct lss_parked), .keep = 1, .many_results = true
     };
     struct lss_task *t = self_task(L);
     int64_t timeout_ns = lss_check_timeout(L, 2);
     lss_check_open(L, t->tasks);
-    struct lss_standing standing = { .line = &t->joiners };
+    struct lss_parked parked = { .queue = &t->joiners };
     luaL_argcheck(L, t != t->tasks->runs, 1, "a task cannot wait for itself");
     lua_settop(L, 1);
     if (t->state >= LSS_DONE) {
-        standing.line = NULL;
+        parked.queue = NULL;
         timeout_ns = 0;
     } else if (LSS_RESERVE > 0) {
         lss_check_room(L, LSS_RESERVE + LUA_MINSTACK);
         lua_settop(L, 1 + LSS_RESERVE);
         lua_pushvalue(L, 1);
     }
-    return lss_stand(L, t->tasks, timeout_ns, &standing, &way);
+    return lss_park(L, t->tasks, timeout_ns, &parked, &call);
 }
 
 static int task_cancel(lua_State *L)

@@ -37,10 +37,10 @@ struct lss_task {
     struct ss_waiter waiter; /* first */
     struct lss_tasks *tasks;
     lua_State *co;
-    const struct lss_way *way; /* of the call that it waits in; NULL: it is in none */
-    lua_CFunction function;    /* whose call that is, where lua_yield may raise; else NULL */
-    struct ss_sock *sock;      /* whose calls of that direction it keeps out, or NULL */
-    void *memory;              /* of the operation */
+    const struct lss_call *call; /* of the call that it waits in; NULL: it is in none */
+    lua_CFunction function;      /* whose call that is, where lua_yield may raise; else NULL */
+    struct ss_sock *sock;        /* whose calls of that direction it keeps out, or NULL */
+    void *memory;                /* of the operation */
     unsigned room;
     int anchor;     /* its place among those that have not ended */
     int values;     /* on top of its stack: arguments, what `way` keeps, results, or error and traceback */
@@ -50,26 +50,26 @@ struct lss_task {
     bool for_turn : 1;    /* it lets the others run before it goes on */
     bool has_no_time : 1; /* and its call ends then, cancelled or not */
     bool cancelled : 1, seen : 1;
-    bool stumbled : 1;      /* its results could not be made, for the first time */
-    bool kept : 1;          /* its handle has its outcome */
-    bool lost : 1;          /* its coroutine was resumed or closed by somebody else */
-    struct ss_line joiners; /* who waits for it */
+    bool retried : 1;        /* its results could not be made, for the first time */
+    bool kept : 1;           /* its handle has its outcome */
+    bool lost : 1;           /* its coroutine was resumed or closed by somebody else */
+    struct ss_queue joiners; /* who waits for it */
 };
 
 /* What a suspended task has on top of its stack: an address that no value of the program has, not even its handle. */
 static inline void *lss_mark(struct lss_task *t)
 {
-    return &t->way;
+    return &t->call;
 }
 
 /* A call that waits for something which is no descriptor. */
-struct lss_standing {
-    struct ss_op op;      /* without a step */
-    struct ss_line *line; /* where it stands, or NULL */
-    int ticket;           /* its number there */
+struct lss_parked {
+    struct ss_op op;        /* without a step */
+    struct ss_queue *queue; /* where it stands, or NULL */
+    int ticket;             /* its number there */
 };
 
-static inline bool lss_stands(const struct ss_op *op)
+static inline bool lss_is_parked(const struct ss_op *op)
 {
     return !op->step;
 }
@@ -82,11 +82,11 @@ struct lss_tasks *lss_tasks(lua_State *L);
 
 /* What lss_run_for does when there are tasks. */
 int lss_run_with_tasks(lua_State *L, struct ss_loop *loop, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
-                       const struct lss_way *way);
+                       const struct lss_call *call);
 
 /* Waits until somebody ends `standing`, within a time; the results are of `way`. To be returned at once. */
-int lss_stand(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct lss_standing *standing,
-              const struct lss_way *way);
+int lss_park(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct lss_parked *parked,
+             const struct lss_call *call);
 
 /* Lets others have their turn in the main program, if it is time for that: before a call, since an error may end it. */
 void lss_take_turn(lua_State *L, struct lss_tasks *tasks);
@@ -105,7 +105,7 @@ int lss_sleep_with_tasks(lua_State *L, struct ss_loop *loop, int64_t timeout_ns)
 void lss_begin(lua_State *L, struct lss_task *t, int values);
 
 /* Waits in the main program for an operation of `s` (or NULL), and runs tasks meanwhile. */
-enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, const struct lss_way *way,
+enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, const struct lss_call *call,
                                 struct ss_op *op, int64_t deadline_ns);
 
 /* With the Lua state; raises what has failed and was not told, where socket.onerror is not set. */
@@ -118,7 +118,7 @@ void lss_free_call(lua_State *L, struct lss_task *t);
 bool lss_may_wait(lua_State *L, const struct ss_env *env);
 
 /* Whether the waiter's call can still be finished: a task's coroutine may have been resumed or closed by the program. */
-bool lss_is_there(const struct ss_waiter *w);
+bool lss_is_suspended(const struct ss_waiter *w);
 
 /* Raises when the tasks have ended with the Lua state. */
 void lss_check_open(lua_State *L, const struct lss_tasks *tasks);

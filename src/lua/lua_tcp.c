@@ -29,9 +29,10 @@ static bool tcp_is_closed(const struct tcp *s)
     return s->base.sock.io.fd < 0;
 }
 
-static struct ss_op new_tcp_op(struct tcp *s, enum ss_status (*step)(struct ss_op *), enum ss_patience patience)
+static struct ss_op new_tcp_op(struct tcp *s, enum ss_status (*step)(struct ss_op *),
+                               enum ss_kernel_timeout kernel_timeout)
 {
-    return (struct ss_op){ .step = step, .io = &s->base.sock.io, .patience = (uint8_t)patience };
+    return (struct ss_op){ .step = step, .io = &s->base.sock.io, .kernel_timeout = (uint8_t)kernel_timeout };
 }
 
 /* Reading. An operation is on the C stack: a finalizer that runs within one of Lua's allocations may start another on the
@@ -74,7 +75,7 @@ static int push_partial(lua_State *L, struct ss_inbuf *in, enum ss_status st, co
     unsigned epoch = in->epoch;
     lss_push_failure(L, 1, st, err);
     if (!is_others(st) && in->epoch == epoch && take(L, in, n, 0))
-        ss_inbuf_settle(in);
+        ss_inbuf_shrink(in);
     else
         lua_pushliteral(L, "");
     return 3;
@@ -138,7 +139,7 @@ static int finish_read(lua_State *L, struct ss_op *base, enum ss_status st)
         return push_partial(L, in, st, &base->error, st == SS_LIMIT ? r->op.len : ss_inbuf_len(in));
     if (account_input(L, in) && take(L, in, r->op.len, 0))
         return 1;
-    return tcp_is_closed(r->sock) ? push_left_partial(L, &r->op.left, in->pool) : LSS_AGAIN;
+    return tcp_is_closed(r->sock) ? push_left_partial(L, &r->op.left, in->pool) : LSS_RETRY;
 }
 
 /* Where it fails nothing is left, so that there is no partial. */
@@ -157,11 +158,11 @@ static int finish_readsome(lua_State *L, struct ss_op *op, enum ss_status st)
     return results;
 }
 
-static const struct lss_way read_way = {
-    .finish = finish_read, .drop = drop_reading, .size = sizeof(struct reading), .holds = LSS_READING
+static const struct lss_call read_call = {
+    .finish = finish_read, .drop = drop_reading, .size = sizeof(struct reading), .directions = LSS_READING
 };
-static const struct lss_way readsome_way = {
-    .finish = finish_readsome, .drop = drop_reading, .size = sizeof(struct reading), .holds = LSS_READING
+static const struct lss_call readsome_call = {
+    .finish = finish_readsome, .drop = drop_reading, .size = sizeof(struct reading), .directions = LSS_READING
 };
 
 /* What has come already needs no operation. */
@@ -175,14 +176,14 @@ static bool take_at_hand(lua_State *L, struct tcp *s, size_t n, size_t delimiter
 }
 
 static int read_with(lua_State *L, struct tcp *s, enum ss_status (*step)(struct ss_op *), size_t want,
-                     const struct lss_way *way)
+                     const struct lss_call *call)
 {
     if (tcp_is_closed(s))
         return push_closed_reader(L);
     struct reading r = { .op = { .in = &s->base.sock.in, .want = want }, .sock = s };
-    r.op.op = new_tcp_op(s, step, SS_BY_RECV);
+    r.op.op = new_tcp_op(s, step, SS_BY_RCVTIMEO);
     r.op.op.reads = true;
-    return lss_run(L, &s->base, &r.op.op, way);
+    return lss_run(L, &s->base, &r.op.op, call);
 }
 
 static int tcp_read(lua_State *L)
@@ -193,21 +194,21 @@ static int tcp_read(lua_State *L)
     unsigned stream = in->stream;
     if (size > 0 && size <= ss_inbuf_len(in) && take_at_hand(L, s, size, 0))
         return 1;
-    return in->stream == stream ? read_with(L, s, ss_readn_step, size, &read_way) : push_closed_reader(L);
+    return in->stream == stream ? read_with(L, s, ss_readn_step, size, &read_call) : push_closed_reader(L);
 }
 
 static int tcp_readsome(lua_State *L)
 {
     struct tcp *s = self_tcp(L);
     size_t max = lss_check_size(L, 2, "max", 1);
-    return tcp_is_closed(s) ? lss_push_closed(L) : read_with(L, s, ss_readsome_step, max, &readsome_way);
+    return tcp_is_closed(s) ? lss_push_closed(L) : read_with(L, s, ss_readsome_step, max, &readsome_call);
 }
 
 static int tcp_readall(lua_State *L)
 {
     struct tcp *s = self_tcp(L);
     size_t max = lua_isnoneornil(L, 2) ? SIZE_MAX / 4 : lss_check_size(L, 2, "max", 0);
-    return read_with(L, s, ss_readall_step, max, &read_way);
+    return read_with(L, s, ss_readall_step, max, &read_call);
 }
 
 static int tcp_pending(lua_State *L)
@@ -254,7 +255,7 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
     if (account_input(L, op->in) && take(L, op->in, line, delimiter))
         return 1;
     op->scan = (struct ss_scan){ .seen = 0 };
-    return tcp_is_closed(((struct lining *)base)->sock) ? push_left_partial(L, &op->left, op->in->pool) : LSS_AGAIN;
+    return tcp_is_closed(((struct lining *)base)->sock) ? push_left_partial(L, &op->left, op->in->pool) : LSS_RETRY;
 }
 
 static bool take_line_at_hand(lua_State *L, struct tcp *s, const struct lines *lines, struct ss_scan *scan)
@@ -267,8 +268,8 @@ static bool take_line_at_hand(lua_State *L, struct tcp *s, const struct lines *l
 
 static int next_line(lua_State *L)
 {
-    static const struct lss_way way = {
-        .finish = finish_until, .drop = drop_reading, .size = sizeof(struct lining), .holds = LSS_READING
+    static const struct lss_call call = {
+        .finish = finish_until, .drop = drop_reading, .size = sizeof(struct lining), .directions = LSS_READING
     };
     const struct lines *lines = lua_touserdata(L, lua_upvalueindex(1));
     struct tcp *s = (struct tcp *)lines->box->socket;
@@ -288,9 +289,9 @@ static int next_line(lua_State *L)
     }
     struct lining l = { .sock = s };
     l.op = (struct ss_until){ .in = &s->base.sock.in, .find = &lines->find, .scan = scan, .max = lines->max };
-    l.op.op = new_tcp_op(s, ss_until_step, SS_BY_RECV);
+    l.op.op = new_tcp_op(s, ss_until_step, SS_BY_RCVTIMEO);
     l.op.op.reads = true;
-    return lss_run(L, &s->base, &l.op.op, &way);
+    return lss_run(L, &s->base, &l.op.op, &call);
 }
 
 static int tcp_readuntil(lua_State *L)
@@ -345,18 +346,18 @@ static void move_writing(struct ss_op *base, const struct ss_op *from)
 static void begin_writing(struct writing *w, struct tcp *s, struct iovec *iov, size_t n, size_t sent)
 {
     w->op = (struct ss_write){ .iov = iov, .n = n };
-    w->op.op = new_tcp_op(s, ss_write_step, SS_BY_SEND);
+    w->op.op = new_tcp_op(s, ss_write_step, SS_BY_SNDTIMEO);
     ss_write_advance(&w->op, sent);
 }
 
 /* After send_small, if that was tried. */
-static int go_on_writing(lua_State *L, struct tcp *s, struct writing *w, enum ss_status st, const struct lss_way *way)
+static int go_on_writing(lua_State *L, struct tcp *s, struct writing *w, enum ss_status st, const struct lss_call *call)
 {
     w->op.op.tried = st == SS_TIMEOUT;
     ss_op_want(&w->op.op, SS_WRITABLE);
     if (st != SS_WANT && st != SS_TIMEOUT)
         return finish_write(L, &w->op.op, st);
-    return tcp_is_closed(s) ? finish_write(L, &w->op.op, SS_CLOSED) : lss_run(L, &s->base, &w->op.op, way);
+    return tcp_is_closed(s) ? finish_write(L, &w->op.op, SS_CLOSED) : lss_run(L, &s->base, &w->op.op, call);
 }
 
 enum { SMALL = 4096 }; /* bytes for which there is room nearly always */
@@ -369,7 +370,7 @@ static inline enum ss_status send_small(struct tcp *s, const void *data, size_t 
     struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
     if (len == 0 || len > SMALL || tcp_is_closed(s) || !lss_may_begin(&s->base.sock, LSS_WRITING))
         return SS_WANT;
-    ss_io_give(io, SS_TRY);
+    ss_io_set_mode(io, SS_NO_WAIT);
     enum ss_status st = io->via->send(io, &iov, 1, sent, err);
     if (st == SS_WANT || (st == SS_OK && *sent < len))
         return SS_TIMEOUT;
@@ -379,9 +380,10 @@ static inline enum ss_status send_small(struct tcp *s, const void *data, size_t 
 
 static int write_string(lua_State *L, struct tcp *s, const char *data, size_t len)
 {
-    static const struct lss_way way = {
-        .finish = finish_write, .size = offsetof(struct writing, few[1]), .moved = move_writing, .holds = LSS_WRITING
-    };
+    static const struct lss_call call = { .finish = finish_write,
+                                          .size = offsetof(struct writing, few[1]),
+                                          .relocate = move_writing,
+                                          .directions = LSS_WRITING };
     size_t sent = 0;
     struct ss_error err;
     enum ss_status st = send_small(s, data, len, &sent, &err);
@@ -394,7 +396,7 @@ static int write_string(lua_State *L, struct tcp *s, const char *data, size_t le
     begin_writing(&w, s, w.few, 1, sent);
     if (st == SS_ERROR)
         w.op.op.error = err;
-    return go_on_writing(L, s, &w, st, &way);
+    return go_on_writing(L, s, &w, st, &call);
 }
 
 /* Pushes the elements of the array at index 2, so that nobody can change them. Their length, or more than SMALL; SIZE_MAX: one
@@ -417,8 +419,8 @@ static size_t push_few(lua_State *L, size_t n, struct iovec *iov)
 
 static int write_array(lua_State *L, struct tcp *s)
 {
-    static const struct lss_way way = {
-        .finish = finish_write, .size = sizeof(struct writing), .moved = move_writing, .holds = LSS_WRITING
+    static const struct lss_call call = {
+        .finish = finish_write, .size = sizeof(struct writing), .relocate = move_writing, .directions = LSS_WRITING
     };
     struct writing w;
     unsigned stream = lss_stream(&s->base.sock);
@@ -429,8 +431,8 @@ static int write_array(lua_State *L, struct tcp *s)
     if (tcp_is_closed(s) || lss_stream(&s->base.sock) != stream)
         return finish_write(L, &w.op.op, SS_CLOSED);
     if (sum <= SMALL)
-        return lss_run_brief(L, &s->base, &w.op.op, &way);
-    return lss_run(L, &s->base, &w.op.op, &way);
+        return lss_run_brief(L, &s->base, &w.op.op, &call);
+    return lss_run(L, &s->base, &w.op.op, &call);
 }
 
 static int tcp_write(lua_State *L)
@@ -455,13 +457,13 @@ static int tcp_connect(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_way way = { .finish = lss_finish_named,
-                                        .drop = lss_drop_named,
-                                        .holds = LSS_READING | LSS_WRITING };
+    static const struct lss_call call = { .finish = lss_finish_named,
+                                          .drop = lss_drop_named,
+                                          .directions = LSS_READING | LSS_WRITING };
     struct ss_named *op = lss_push_named(L, s->base.sock.env, sizeof *op);
     lss_check_self(L, &s->base);
     ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_connect);
-    return lss_run(L, &s->base, &op->op, &way);
+    return lss_run(L, &s->base, &op->op, &call);
 }
 
 static int tcp_listen(lua_State *L)
@@ -487,8 +489,8 @@ static int finish_accept(lua_State *L, struct ss_op *op, enum ss_status st)
 
 static int tcp_accept(lua_State *L)
 {
-    static const struct lss_way way = {
-        .finish = finish_accept, .size = sizeof(struct ss_accept), .keep = 1, .holds = LSS_READING
+    static const struct lss_call call = {
+        .finish = finish_accept, .size = sizeof(struct ss_accept), .keep = 1, .directions = LSS_READING
     };
     struct tcp *s = self_tcp(L);
     struct lss_socket *into = lss_new(L, s->base.sock.env, NULL, sizeof(struct tcp), SOCK_STREAM);
@@ -496,8 +498,8 @@ static int tcp_accept(lua_State *L)
     struct ss_accept op = { .listener = &s->base.sock, .into = &into->sock, .stream = lss_stream(&into->sock) };
     if (tcp_is_closed(s))
         return lss_push_closed(L);
-    op.op = new_tcp_op(s, ss_accept_step, SS_BY_POLL);
-    return lss_run(L, &s->base, &op.op, &way);
+    op.op = new_tcp_op(s, ss_accept_step, SS_BY_NONE);
+    return lss_run(L, &s->base, &op.op, &call);
 }
 
 #define HOW "SHUT_RD, SHUT_WR or SHUT_RDWR"

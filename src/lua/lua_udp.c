@@ -34,9 +34,10 @@ static bool udp_is_closed(const struct udp *s)
     return s->base.sock.io.fd < 0;
 }
 
-static struct ss_op new_udp_op(struct udp *s, enum ss_status (*step)(struct ss_op *), enum ss_patience patience)
+static struct ss_op new_udp_op(struct udp *s, enum ss_status (*step)(struct ss_op *),
+                               enum ss_kernel_timeout kernel_timeout)
 {
-    return (struct ss_op){ .step = step, .io = &s->base.sock.io, .patience = (uint8_t)patience };
+    return (struct ss_op){ .step = step, .io = &s->base.sock.io, .kernel_timeout = (uint8_t)kernel_timeout };
 }
 
 /* Receiving */
@@ -50,7 +51,7 @@ struct receiving {
 
 static int receive_again(lua_State *L, const struct udp *s, int values)
 {
-    return udp_is_closed(s) ? lss_push_failure(L, values, SS_CLOSED, NULL) : LSS_AGAIN;
+    return udp_is_closed(s) ? lss_push_failure(L, values, SS_CLOSED, NULL) : LSS_RETRY;
 }
 
 /* One that is in the queue stays there until it is safe; one that is not is gone for the kernel, and stays in its memory, which may
@@ -95,16 +96,18 @@ static int finish_recv(lua_State *L, struct ss_op *base, enum ss_status st)
 
 static int run_recv(lua_State *L, struct udp *s, size_t size, bool with_sender)
 {
-    static const struct lss_way way = { .finish = finish_recv, .size = sizeof(struct receiving), .holds = LSS_READING };
+    static const struct lss_call call = { .finish = finish_recv,
+                                          .size = sizeof(struct receiving),
+                                          .directions = LSS_READING };
     struct receiving r = { .sock = s };
     if (udp_is_closed(s))
         return lss_push_failure(L, with_sender ? 2 : 1, SS_CLOSED, NULL);
-    r.op.op = new_udp_op(s, ss_recvfrom_step, SS_BY_RECV);
+    r.op.op = new_udp_op(s, ss_recvfrom_step, SS_BY_RCVTIMEO);
     r.op.sock = &s->base.sock;
     r.op.queue = &s->queue;
     r.op.size = size;
     r.op.with_sender = with_sender;
-    return lss_run(L, &s->base, &r.op.op, &way);
+    return lss_run(L, &s->base, &r.op.op, &call);
 }
 
 static int receive_with(lua_State *L, bool with_sender)
@@ -255,15 +258,15 @@ static int finish_recvmany(lua_State *L, struct ss_op *base, enum ss_status st)
 
 static int run_recvmany(lua_State *L, struct udp *s, size_t count, size_t size)
 {
-    static const struct lss_way way = { .finish = finish_recvmany,
-                                        .size = sizeof(struct receiving_many),
-                                        .holds = LSS_READING };
+    static const struct lss_call call = { .finish = finish_recvmany,
+                                          .size = sizeof(struct receiving_many),
+                                          .directions = LSS_READING };
     struct receiving_many r = { .sock = s };
     if (udp_is_closed(s))
         return lss_push_failure(L, 2, SS_CLOSED, NULL);
     r.op = (struct ss_recvmany){ .sock = &s->base.sock, .queue = &s->queue, .count = count, .size = size };
-    r.op.op = new_udp_op(s, ss_recvmany_step, SS_BY_RECV);
-    return lss_run(L, &s->base, &r.op.op, &way);
+    r.op.op = new_udp_op(s, ss_recvmany_step, SS_BY_RCVTIMEO);
+    return lss_run(L, &s->base, &r.op.op, &call);
 }
 
 static int udp_recvmany(lua_State *L)
@@ -337,26 +340,26 @@ static int finish_named(lua_State *L, struct ss_op *base, enum ss_status st)
 
 static int send_named(lua_State *L, struct udp *s, const struct sending *sending, const struct ss_target *target)
 {
-    static const struct lss_way way = { .finish = finish_named,
-                                        .drop = lss_drop_named,
-                                        .holds = LSS_READING | LSS_WRITING };
+    static const struct lss_call call = { .finish = finish_named,
+                                          .drop = lss_drop_named,
+                                          .directions = LSS_READING | LSS_WRITING };
     struct sending_named *op = (struct sending_named *)lss_push_named(L, s->base.sock.env, sizeof *op);
     lss_check_self(L, &s->base);
     ss_named_init(&op->named, s->base.sock.env, &s->base.sock, target, ss_named_send);
     op->sending = *sending;
     op->named.send = &op->sending.as.op;
     op->named.to = destination(&op->sending);
-    return lss_run(L, &s->base, &op->named.op, &way);
+    return lss_run(L, &s->base, &op->named.op, &call);
 }
 
 static int run_sending(lua_State *L, struct udp *s, struct sending *op)
 {
-    static const struct lss_way way = {
-        .finish = finish_sending, .size = sizeof *op, .moved = move_sending, .holds = LSS_WRITING
+    static const struct lss_call call = {
+        .finish = finish_sending, .size = sizeof *op, .relocate = move_sending, .directions = LSS_WRITING
     };
     if (is_many(&op->as.op))
-        return lss_run(L, &s->base, &op->as.op, &way);
-    return lss_run_brief(L, &s->base, &op->as.op, &way);
+        return lss_run(L, &s->base, &op->as.op, &call);
+    return lss_run_brief(L, &s->base, &op->as.op, &call);
 }
 
 /* Sends to the address at index `arg`, or to the peer when there is none. An address that is known, on a socket that is open
@@ -389,7 +392,7 @@ static int udp_send(lua_State *L)
     if (is_made)
         lss_check_self(L, &s->base);
     op.as.one = (struct ss_sendto){ .sock = &s->base.sock, .data = data, .len = len };
-    op.as.op = new_udp_op(s, ss_sendto_step, SS_BY_SEND);
+    op.as.op = new_udp_op(s, ss_sendto_step, SS_BY_SNDTIMEO);
     return send_to(L, s, &op, 3);
 }
 
@@ -413,7 +416,7 @@ static int udp_sendmany(lua_State *L)
     void *memory = lss_newuserdata(L, os_batch_memory(batch, 0));
     lss_check_self(L, &s->base);
     op.as.many = (struct ss_sendmany){ .sock = &s->base.sock, .data = data, .n = n };
-    op.as.op = new_udp_op(s, ss_sendmany_step, SS_BY_SEND);
+    op.as.op = new_udp_op(s, ss_sendmany_step, SS_BY_SNDTIMEO);
     os_batch_init(&op.as.many.batch, memory, batch, 0);
     return send_to(L, s, &op, 3);
 }
@@ -437,13 +440,13 @@ static int udp_connect(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_way way = { .finish = lss_finish_named,
-                                        .drop = lss_drop_named,
-                                        .holds = LSS_READING | LSS_WRITING };
+    static const struct lss_call call = { .finish = lss_finish_named,
+                                          .drop = lss_drop_named,
+                                          .directions = LSS_READING | LSS_WRITING };
     struct ss_named *op = lss_push_named(L, s->base.sock.env, sizeof *op);
     lss_check_self(L, &s->base);
     ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_set_peer);
-    return lss_run(L, &s->base, &op->op, &way);
+    return lss_run(L, &s->base, &op->op, &call);
 }
 
 static uint32_t check_interface(lua_State *L, int arg, bool *found)
@@ -483,7 +486,7 @@ static int run_group(lua_State *L, bool join)
         return lss_push_done(L, st, &err);
     st = os_group(s->base.sock.io.fd, join, &group, iface, &err);
     if (st == SS_OK)
-        s->base.sock.named = true; /* its descriptor has become particular */
+        s->base.sock.bound = true; /* its descriptor has become particular */
     else if (fresh)
         ss_sock_close(&s->base.sock, &(struct ss_error){ SS_SYSTEM, 0 });
     return lss_push_done(L, st, &err);

@@ -12,9 +12,9 @@
 enum { CALLS = 64 };
 
 /* One call of each direction may wait on a socket. */
-static bool is_busy(const struct ss_sock *s, unsigned holds)
+static bool is_busy(const struct ss_sock *s, unsigned directions)
 {
-    return s && (((holds & LSS_READING) && s->holders[0]) || ((holds & LSS_WRITING) && s->holders[1]));
+    return s && (((directions & LSS_READING) && s->waiters[0]) || ((directions & LSS_WRITING) && s->waiters[1]));
 }
 
 static int64_t deadline_of(const struct ss_op *op, int64_t timeout_ns)
@@ -27,39 +27,39 @@ static int64_t deadline_of(const struct ss_op *op, int64_t timeout_ns)
 /* Suspending */
 
 /* Takes the operation along from the C stack. */
-static bool take_along(struct lss_task *t, struct ss_op *op, const struct lss_way *way)
+static bool take_along(struct lss_task *t, struct ss_op *op, const struct lss_call *call)
 {
     t->waiter.op = op;
-    if (way->size == 0)
+    if (call->size == 0)
         return true;
-    if (way->size > t->room) {
-        void *more = ss_mem_resize(&t->tasks->mem, t->memory, t->room, way->size);
+    if (call->size > t->room) {
+        void *more = ss_mem_resize(&t->tasks->mem, t->memory, t->room, call->size);
         if (!more)
             return false;
         t->memory = more;
-        t->room = (unsigned)way->size;
+        t->room = (unsigned)call->size;
     }
-    t->waiter.op = memcpy(t->memory, op, way->size);
-    if (way->moved)
-        way->moved(t->waiter.op, op);
+    t->waiter.op = memcpy(t->memory, op, call->size);
+    if (call->relocate)
+        call->relocate(t->waiter.op, op);
     return true;
 }
 
-/* The waiting itself begins when the coroutine is suspended (begin_to_wait): Lua may refuse that. */
+/* The waiting itself begins when the coroutine is suspended (start_wait): Lua may refuse that. */
 static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
-                   const struct lss_way *way)
+                   const struct lss_call *call)
 {
     if (lua_gettop(L) >= UINT16_MAX)
         return luaL_error(L, "too many arguments");
-    if (!take_along(t, op, way)) {
+    if (!take_along(t, op, call)) {
         op->error = ss_no_memory;
-        return way->finish(L, op, SS_ERROR);
+        return call->finish(L, op, SS_ERROR);
     }
     t->sock = s;
     t->waiter.op->deadline_ns = deadline_of(op, timeout_ns);
     lua_pushlightuserdata(L, lss_mark(t));
     t->function = lss_running_function(L);
-    return lss_yield_all(L, &t->way, way);
+    return lss_yield_all(L, &t->call, call);
 }
 
 /* Taking turns */
@@ -67,14 +67,14 @@ static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t 
 /* Whether it is time to let others run first. What stands and has time lets them run anyway. */
 static bool takes_turn(struct lss_tasks *tasks, int64_t timeout_ns, const struct ss_op *op, bool cancelled)
 {
-    return tasks->calls++ >= CALLS && (!lss_stands(op) || timeout_ns == 0 || cancelled);
+    return tasks->calls++ >= CALLS && (!lss_is_parked(op) || timeout_ns == 0 || cancelled);
 }
 
-bool lss_has_turn(const struct ss_sock *s, unsigned holds)
+bool lss_has_turn(const struct ss_sock *s, unsigned directions)
 {
     struct lss_tasks *tasks = (struct lss_tasks *)s->env->loop;
     bool others_first = tasks->calls >= CALLS && (tasks->alive > 0 || tasks->runs);
-    return !others_first && !is_busy(s, holds);
+    return !others_first && !is_busy(s, directions);
 }
 
 void lss_count_call(const struct ss_sock *s)
@@ -85,7 +85,7 @@ void lss_count_call(const struct ss_sock *s)
 /* What may want any number of descriptors, when only the loop can wait for so many. */
 static bool is_select(const struct ss_op *op, const struct ss_sock *s)
 {
-    return !s && op->patience == SS_BY_POLL;
+    return !s && op->kernel_timeout == SS_BY_NONE;
 }
 
 /* In the main program and in a task */
@@ -102,39 +102,39 @@ static bool outlives_turn(lua_State *L, struct lss_tasks *tasks, const struct ss
 }
 
 static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
-                       const struct lss_way *way)
+                       const struct lss_call *call)
 {
     if (takes_turn(tasks, timeout_ns, op, false) && tasks->alive > 0 && lss_can_run(L) && !outlives_turn(L, tasks, s))
-        return way->finish(L, op, SS_CLOSED);
-    if (is_busy(s, way->holds))
-        return way->finish(L, op, SS_BUSY);
+        return call->finish(L, op, SS_CLOSED);
+    if (is_busy(s, call->directions))
+        return call->finish(L, op, SS_BUSY);
     enum ss_status st = SS_WANT;
     bool by_loop = tasks->alive > 0 || tasks->fresh > 0 || is_select(op, s);
-    if (!lss_stands(op))
+    if (!lss_is_parked(op))
         st = ss_block_run(op, s, by_loop ? 0 : timeout_ns);
     if (timeout_ns == 0 && st == SS_WANT)
         st = SS_TIMEOUT;
     else if (timeout_ns != 0 && (st == SS_WANT || (st == SS_TIMEOUT && by_loop)))
-        st = lss_wait_in_main(L, tasks, s, way, op, deadline_of(op, timeout_ns));
-    return way->finish(L, op, st);
+        st = lss_wait_in_main(L, tasks, s, call, op, deadline_of(op, timeout_ns));
+    return call->finish(L, op, st);
 }
 
 /* Once more, also where only the poller would tell of new bytes: there will be no wait for it. */
 static enum ss_status try_last(struct ss_op *op)
 {
-    if (lss_stands(op))
+    if (lss_is_parked(op))
         return SS_WANT;
-    ss_io_give(op->io, SS_TRY);
+    ss_io_set_mode(op->io, SS_NO_WAIT);
     return op->step(op);
 }
 
 static enum ss_status try_in_task(const struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op)
 {
     enum ss_status st = SS_WANT;
-    if (!lss_stands(op) && timeout_ns == 0)
+    if (!lss_is_parked(op) && timeout_ns == 0)
         return ss_block_run(op, s, 0);
-    if (!lss_stands(op) && !op->tried) {
-        ss_io_give(op->io, SS_EDGE);
+    if (!lss_is_parked(op) && !op->tried) {
+        ss_io_set_mode(op->io, SS_NO_WAIT_EDGE);
         st = op->step(op);
     }
     if (st == SS_WANT && timeout_ns == 0)
@@ -168,40 +168,40 @@ void lss_check_wait(lua_State *L, const struct lss_tasks *tasks)
 }
 
 static int run_in_task(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
-                       const struct lss_way *way)
+                       const struct lss_call *call)
 {
-    if (is_busy(s, way->holds))
-        return way->finish(L, op, SS_BUSY);
+    if (is_busy(s, call->directions))
+        return call->finish(L, op, SS_BUSY);
     if (takes_turn(t->tasks, timeout_ns, op, t->cancelled) && L == t->co) {
         t->tasks->calls = 0; /* to look at the stack has its price, also when the answer is no */
         if (lss_can_yield(L)) {
             t->for_turn = true;
             t->has_no_time = timeout_ns == 0;
-            return suspend(L, t, s, t->cancelled ? 0 : timeout_ns, op, way);
+            return suspend(L, t, s, t->cancelled ? 0 : timeout_ns, op, call);
         }
     }
     enum ss_status st = try_in_task(t, s, timeout_ns, op);
     if (st != SS_WANT)
-        return way->finish(L, op, st);
+        return call->finish(L, op, st);
     if (!can_wait(L, t)) {
         st = try_last(op);
-        return st == SS_WANT ? raise_cannot_wait(L, t) : way->finish(L, op, st);
+        return st == SS_WANT ? raise_cannot_wait(L, t) : call->finish(L, op, st);
     }
     t->for_turn = false;
-    return suspend(L, t, s, timeout_ns, op, way);
+    return suspend(L, t, s, timeout_ns, op, call);
 }
 
 int lss_run_with_tasks(lua_State *L, struct ss_loop *loop, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
-                       const struct lss_way *way)
+                       const struct lss_call *call)
 {
     struct lss_tasks *tasks = (struct lss_tasks *)loop;
     unsigned stream = lss_stream(s);
     int results;
     do
-        results = tasks->runs ? run_in_task(L, tasks->runs, s, timeout_ns, op, way)
-                              : run_in_main(L, tasks, s, timeout_ns, op, way);
-    while (results == LSS_AGAIN && lss_stream(s) == stream);
-    return results == LSS_AGAIN ? way->finish(L, op, SS_CLOSED) : results;
+        results = tasks->runs ? run_in_task(L, tasks->runs, s, timeout_ns, op, call)
+                              : run_in_main(L, tasks, s, timeout_ns, op, call);
+    while (results == LSS_RETRY && lss_stream(s) == stream);
+    return results == LSS_RETRY ? call->finish(L, op, SS_CLOSED) : results;
 }
 
 bool lss_may_wait(lua_State *L, const struct ss_env *env)
@@ -211,11 +211,11 @@ bool lss_may_wait(lua_State *L, const struct ss_env *env)
     return t ? !tasks->ending && L == t->co && lss_can_yield(L) : lss_can_run(L);
 }
 
-int lss_stand(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct lss_standing *standing,
-              const struct lss_way *way)
+int lss_park(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct lss_parked *parked,
+             const struct lss_call *call)
 {
     lss_check_open(L, tasks);
-    return lss_run_with_tasks(L, &tasks->loop, NULL, timeout_ns, &standing->op, way);
+    return lss_run_with_tasks(L, &tasks->loop, NULL, timeout_ns, &parked->op, call);
 }
 
 /* The result of a call that did not wait, after others have had their turn if it is time for that. */
@@ -236,9 +236,9 @@ void lss_take_turn(lua_State *L, struct lss_tasks *tasks)
 
 int lss_pass(lua_State *L, struct lss_tasks *tasks)
 {
-    static const struct lss_way way = { .finish = finish_pass, .size = sizeof(struct lss_standing), .keep = 1 };
-    struct lss_standing standing = { .line = NULL };
-    return tasks->runs && tasks->calls >= CALLS ? lss_stand(L, tasks, 0, &standing, &way) : (tasks->calls++, 1);
+    static const struct lss_call call = { .finish = finish_pass, .size = sizeof(struct lss_parked), .keep = 1 };
+    struct lss_parked parked = { .queue = NULL };
+    return tasks->runs && tasks->calls >= CALLS ? lss_park(L, tasks, 0, &parked, &call) : (tasks->calls++, 1);
 }
 
 /* Sleeping: the time that is over is what it has waited for. */
@@ -250,12 +250,12 @@ static int finish_sleep(lua_State *L, struct ss_op *op, enum ss_status st)
 
 int lss_sleep_with_tasks(lua_State *L, struct ss_loop *loop, int64_t timeout_ns)
 {
-    static const struct lss_way way = { .finish = finish_sleep, .size = sizeof(struct lss_standing) };
+    static const struct lss_call call = { .finish = finish_sleep, .size = sizeof(struct lss_parked) };
     struct lss_tasks *tasks = (struct lss_tasks *)loop;
-    struct lss_standing standing = { .line = NULL };
+    struct lss_parked parked = { .queue = NULL };
     if (timeout_ns == 0)
         tasks->calls = CALLS; /* somebody else's turn */
     if (tasks->runs && tasks->runs->cancelled)
         timeout_ns = 1; /* it says so, without time as well */
-    return lss_stand(L, tasks, timeout_ns, &standing, &way);
+    return lss_park(L, tasks, timeout_ns, &parked, &call);
 }

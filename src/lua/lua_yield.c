@@ -108,16 +108,16 @@ lua_CFunction lss_running_function(lua_State *L)
 #endif
 
 #if LUA_VERSION_NUM >= 502
-int lss_yield_all(lua_State *L, const struct lss_way **at, const struct lss_way *way)
+int lss_yield_all(lua_State *L, const struct lss_call **at, const struct lss_call *call)
 {
-    *at = way;
+    *at = call;
     return lua_yield(L, lua_gettop(L)); /* does not return */
 }
 #else
-int lss_yield_all(lua_State *L, const struct lss_way **at, const struct lss_way *way)
+int lss_yield_all(lua_State *L, const struct lss_call **at, const struct lss_call *call)
 {
     int suspended = lua_yield(L, lua_gettop(L));
-    *at = way;
+    *at = call;
     return suspended;
 }
 #endif

@@ -28,8 +28,8 @@ lua_CFunction lss_running_function(lua_State *L);
 
 /* Suspends the call with all that it has on its stack: LuaJIT forgets what is not yielded, and what the operation uses is kept
  * alive there. *at is `way` then; where Lua raises instead it may be so too (lss_running_function). To be returned at once. */
-struct lss_way;
-int lss_yield_all(lua_State *L, const struct lss_way **at, const struct lss_way *way);
+struct lss_call;
+int lss_yield_all(lua_State *L, const struct lss_call **at, const struct lss_call *call);
 
 /* Makes the function at index 1 fit for the beginning of a coroutine. */
 void lss_wrap_body(lua_State *L);

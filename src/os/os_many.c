@@ -23,12 +23,12 @@ typedef struct {
 #endif
 
 /* A failure behind some that came can't be given back to the kernel: it is the caller's to keep. */
-static int receive_batch_plainly(int fd, message *msgs, size_t n, bool dontwait, int *late)
+static int receive_batch_plainly(int fd, message *msgs, size_t n, bool dontwait, int *pending_error)
 {
     for (size_t i = 0; i < n; i++) {
         ssize_t got = recvmsg(fd, &msgs[i].msg_hdr, dontwait || i > 0 ? MSG_DONTWAIT : 0);
         if (got == -1 && i > 0)
-            *late = errno;
+            *pending_error = errno;
         if (got == -1)
             return i == 0 ? -1 : (int)i;
         msgs[i].msg_len = (unsigned)got;
@@ -60,10 +60,11 @@ static bool batch_is_refused(int fd, message *msgs, bool sending)
     return none == -1 && os_is_refused(code);
 }
 
-static int receive_batch(int fd, message *msgs, size_t n, bool dontwait, int *late)
+static int receive_batch(int fd, message *msgs, size_t n, bool dontwait, int *pending_error)
 {
     int got = recvmmsg(fd, msgs, (unsigned)n, dontwait ? MSG_WAITFORONE | MSG_DONTWAIT : MSG_WAITFORONE, NULL);
-    return got == -1 && batch_is_refused(fd, msgs, false) ? receive_batch_plainly(fd, msgs, n, dontwait, late) : got;
+    return got == -1 && batch_is_refused(fd, msgs, false) ? receive_batch_plainly(fd, msgs, n, dontwait, pending_error)
+                                                          : got;
 }
 
 static int send_batch(int fd, message *msgs, size_t n, bool dontwait)
@@ -72,9 +73,9 @@ static int send_batch(int fd, message *msgs, size_t n, bool dontwait)
     return sent == -1 && batch_is_refused(fd, msgs, true) ? send_batch_plainly(fd, msgs, n, dontwait) : sent;
 }
 #else
-static int receive_batch(int fd, message *msgs, size_t n, bool dontwait, int *late)
+static int receive_batch(int fd, message *msgs, size_t n, bool dontwait, int *pending_error)
 {
-    return receive_batch_plainly(fd, msgs, n, dontwait, late);
+    return receive_batch_plainly(fd, msgs, n, dontwait, pending_error);
 }
 
 static int send_batch(int fd, message *msgs, size_t n, bool dontwait)
@@ -155,11 +156,11 @@ enum ss_status os_recv_many(int fd, struct os_batch *batch, int flags, size_t *g
         hdr->msg_control = &controls[i];
         hdr->msg_controllen = sizeof controls[i].room;
     }
-    batch->late = 0;
-    int received = receive_batch(fd, msgs, batch->n, flags & OS_DONTWAIT, &batch->late);
+    batch->pending_error = 0;
+    int received = receive_batch(fd, msgs, batch->n, flags & OS_DONTWAIT, &batch->pending_error);
     enum ss_status st = batch_result(received, errno, got, err);
-    if (batch->late != 0 && is_no_failure(batch->late))
-        batch->late = 0;
+    if (batch->pending_error != 0 && is_no_failure(batch->pending_error))
+        batch->pending_error = 0;
     return st;
 }
 
@@ -285,38 +286,38 @@ enum ss_status os_send_many(int fd, struct os_batch *batch, const struct iovec *
 
 /* Trying it */
 
-enum { PROOF_LENGTH = 8, PROOF_DATAGRAMS = 2 };
+enum { PROBE_LENGTH = 8, PROBE_DATAGRAMS = 2 };
 
-union proof_memory {
+union probe_memory {
     message aligned;
     unsigned char room[2048];
 };
 
-static bool is_proof(const struct os_batch *batch, size_t got)
+static bool is_probe(const struct os_batch *batch, size_t got)
 {
     struct os_message m;
     if (got != 1)
         return false;
     os_batch_get(batch, 0, &m);
-    return m.len == PROOF_LENGTH * PROOF_DATAGRAMS && m.segment == PROOF_LENGTH;
+    return m.len == PROBE_LENGTH * PROBE_DATAGRAMS && m.segment == PROBE_LENGTH;
 }
 
-static enum ss_status receive_proof(int fd)
+static enum ss_status receive_probe(int fd)
 {
-    union proof_memory memory;
+    union probe_memory memory;
     struct os_batch batch;
     struct ss_error ignored;
     size_t got = 0;
-    os_batch_init(&batch, &memory, PROOF_DATAGRAMS, PROOF_LENGTH * PROOF_DATAGRAMS);
+    os_batch_init(&batch, &memory, PROBE_DATAGRAMS, PROBE_LENGTH * PROBE_DATAGRAMS);
     enum ss_status st = os_recv_many(fd, &batch, OS_DONTWAIT | OS_JOINS, &got, &ignored);
-    return st == SS_OK && !is_proof(&batch, got) ? SS_ERROR : st;
+    return st == SS_OK && !is_probe(&batch, got) ? SS_ERROR : st;
 }
 
 static enum ss_status prove(int from, int into)
 {
-    static char bytes[PROOF_LENGTH];
-    const struct iovec data[PROOF_DATAGRAMS] = { { bytes, sizeof bytes }, { bytes, sizeof bytes } };
-    union proof_memory memory;
+    static char bytes[PROBE_LENGTH];
+    const struct iovec data[PROBE_DATAGRAMS] = { { bytes, sizeof bytes }, { bytes, sizeof bytes } };
+    union probe_memory memory;
     struct os_batch batch;
     struct ss_addr addr = { .len = sizeof addr.sa.in };
     struct ss_error ignored;
@@ -328,9 +329,9 @@ static enum ss_status prove(int from, int into)
     if (os_bind(into, &addr, &ignored) != SS_OK || os_local(into, &addr, &ignored) != SS_OK)
         return SS_WANT;
     os_batch_init(&batch, &memory, 1, 0);
-    if (os_send_many(from, &batch, data, PROOF_DATAGRAMS, OS_DONTWAIT, &addr, true, &sent, &ignored) != SS_OK)
+    if (os_send_many(from, &batch, data, PROBE_DATAGRAMS, OS_DONTWAIT, &addr, true, &sent, &ignored) != SS_OK)
         return SS_WANT;
-    return receive_proof(into);
+    return receive_probe(into);
 }
 
 enum ss_status os_prove_joined(void)

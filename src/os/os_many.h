@@ -22,7 +22,7 @@ struct os_batch {
     struct iovec *iovs;
     union ss_sockaddr *names;
     unsigned char *buffers;
-    int late; /* how a receive failed, as errno says, behind the messages that it got; 0: it did not */
+    int pending_error; /* how a receive failed, as errno says, behind the messages that it got; 0: it did not */
 };
 
 size_t os_batch_memory(size_t n, size_t size);

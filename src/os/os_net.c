@@ -37,7 +37,7 @@ static bool would_wait(int code)
 }
 
 /* A signal for a broken stream is no way to say so. */
-static void spare_signal(int fd)
+static void disable_sigpipe(int fd)
 {
 #ifdef SO_NOSIGPIPE
     int on = 1;
@@ -56,7 +56,7 @@ static int prepare_descriptor(int fd, bool nonblock)
         return fd;
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     fcntl(fd, F_SETFL, nonblock ? O_NONBLOCK : 0);
-    spare_signal(fd);
+    disable_sigpipe(fd);
     return fd;
 }
 
@@ -177,7 +177,7 @@ enum ss_status os_describe(int fd, struct os_kind *kind, struct ss_error *err)
     if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
         return fail_call(err, EAFNOSUPPORT);
     *kind = (struct os_kind){ .family = family, .dgram = type == SOCK_DGRAM };
-    spare_signal(fd);
+    disable_sigpipe(fd);
     return call_result(fcntl(fd, F_SETFD, FD_CLOEXEC), err);
 }
 

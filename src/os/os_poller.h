@@ -33,7 +33,7 @@ struct os_event {
     int fd;
     int found; /* OS_CAN_READ | OS_CAN_WRITE | OS_TROUBLE */
     bool
-        sticky; /* an end, an error or urgent data: a receive that got less than it could does not mean that there is no more */
+        recheck; /* an end, an error or urgent data: a receive that got less than it could does not mean that there is no more */
 };
 
 enum { OS_EVENTS = 256 }; /* reports of one wait, at most */

@@ -1,7 +1,7 @@
 /* Linux. A descriptor of ours is registered once, for both directions and edge-triggered: no system call when a wait
  * begins, none when it ends. */
 #include "os/os_poller.h"
-#include "os/os_known.h"
+#include "os/os_fd_table.h"
 #include "os/os_net.h"
 #include "os/os_refused.h"
 
@@ -22,9 +22,9 @@ struct os_poller {
     int wake[2];    /* what is readable, and what makes it so (the same for an eventfd); -1: not made yet */
     bool is_awake;  /* it is readable */
     bool no_pwait2; /* a kernel before 5.11, or it is refused */
-    struct os_known known; /* marks */
-    size_t registered;     /* how many are */
-    size_t strays;         /* reports of what is not, any more: its description goes on elsewhere */
+    struct os_fd_table table; /* marks */
+    size_t registered;        /* how many are */
+    size_t strays;            /* reports of what is not, any more: its description goes on elsewhere */
 };
 
 /* The mark of a descriptor: whose it is while it is registered, and the number of that registration, which comes back with its
@@ -87,7 +87,7 @@ void os_poller_close(struct os_poller *p)
         close(p->outer);
     close_epolls(p->wake);
     const struct ss_mem mem = p->mem;
-    ss_mem_free(&mem, p->known.is, p->known.n);
+    ss_mem_free(&mem, p->table.mark, p->table.n);
     ss_mem_free(&mem, p, sizeof *p);
 }
 
@@ -100,9 +100,9 @@ void os_poller_abandon(struct os_poller *p)
 enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool foreign, struct ss_error *err)
 {
     (void)events;
-    if (!os_known_has_room(&p->known, &p->mem, (size_t)fd))
+    if (!os_fd_table_has_room(&p->table, &p->mem, (size_t)fd))
         return fail_epoll(err, ENOMEM);
-    unsigned char *mark = &p->known.is[fd];
+    unsigned char *mark = &p->table.mark[fd];
     if ((*mark & WHOSE) == OURS && !foreign)
         return SS_OK;
     const unsigned char next = (unsigned char)(((*mark & ~WHOSE) + NEXT) | (foreign ? FOREIGN : OURS));
@@ -121,9 +121,9 @@ enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool for
  * are strays. */
 void os_poller_forget(struct os_poller *p, int fd, bool closing)
 {
-    if ((size_t)fd >= p->known.n || (p->known.is[fd] & WHOSE) == 0)
+    if ((size_t)fd >= p->table.n || (p->table.mark[fd] & WHOSE) == 0)
         return;
-    p->known.is[fd] &= (unsigned char)~WHOSE;
+    p->table.mark[fd] &= (unsigned char)~WHOSE;
     p->registered--;
     if (!closing)
         epoll_ctl(p->fd, EPOLL_CTL_DEL, fd, NULL);
@@ -171,7 +171,7 @@ static int fd_of(const struct epoll_event *e)
 static bool is_stray(const struct os_poller *p, const struct epoll_event *e)
 {
     size_t fd = (size_t)fd_of(e);
-    return fd >= p->known.n || p->known.is[fd] != (unsigned char)(e->data.u64 >> 32);
+    return fd >= p->table.n || p->table.mark[fd] != (unsigned char)(e->data.u64 >> 32);
 }
 
 static struct os_event report_epoll(const struct epoll_event *e)
@@ -180,16 +180,16 @@ static struct os_event report_epoll(const struct epoll_event *e)
         .fd = fd_of(e),
         .found = (e->events & EPOLLIN ? OS_CAN_READ : 0) | (e->events & EPOLLOUT ? OS_CAN_WRITE : 0) |
                  (e->events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP | EPOLLPRI) ? OS_TROUBLE : 0),
-        .sticky = (e->events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP | EPOLLPRI)) != 0,
+        .recheck = (e->events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP | EPOLLPRI)) != 0,
     };
 }
 
 /* One that was closed behind our back is left out. */
 static bool register_all(const struct os_poller *p, int epoll)
 {
-    for (size_t fd = 0; fd < p->known.n; fd++) {
-        struct epoll_event event = event_for((int)fd, p->known.is[fd]);
-        bool is = (p->known.is[fd] & WHOSE) != 0;
+    for (size_t fd = 0; fd < p->table.n; fd++) {
+        struct epoll_event event = event_for((int)fd, p->table.mark[fd]);
+        bool is = (p->table.mark[fd] & WHOSE) != 0;
         if (is && epoll_ctl(epoll, EPOLL_CTL_ADD, (int)fd, &event) == -1 && errno != EBADF)
             return false;
     }

@@ -1,6 +1,6 @@
 /* BSD and macOS. As with epoll: registered once for both directions (EV_CLEAR). */
 #include "os/os_poller.h"
-#include "os/os_known.h"
+#include "os/os_fd_table.h"
 #include "os/os_net.h"
 
 #if SS_POLLER == SS_KQUEUE
@@ -16,9 +16,9 @@ const bool os_poller_is_edged = false;
 struct os_poller {
     struct ss_mem mem;
     int fd;
-    int wake[2];           /* without EVFILT_USER: what is readable, and what makes it so; -1: not made yet */
-    bool is_awake;         /* it has been told to report nothing */
-    struct os_known known; /* registered and ours */
+    int wake[2];              /* without EVFILT_USER: what is readable, and what makes it so; -1: not made yet */
+    bool is_awake;            /* it has been told to report nothing */
+    struct os_fd_table table; /* registered and ours */
 };
 
 static enum ss_status fail_kqueue(struct ss_error *err, int code)
@@ -51,7 +51,7 @@ void os_poller_abandon(struct os_poller *p)
     for (int i = 0; i < 2 && p->wake[i] != -1; i++)
         close(p->wake[i]);
     const struct ss_mem mem = p->mem;
-    ss_mem_free(&mem, p->known.is, p->known.n);
+    ss_mem_free(&mem, p->table.mark, p->table.n);
     ss_mem_free(&mem, p, sizeof *p);
 }
 
@@ -75,24 +75,24 @@ static int change(struct os_poller *p, int fd, int filter, int flags)
 enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool foreign, struct ss_error *err)
 {
     (void)events;
-    if (!os_known_has_room(&p->known, &p->mem, (size_t)fd))
+    if (!os_fd_table_has_room(&p->table, &p->mem, (size_t)fd))
         return fail_kqueue(err, ENOMEM);
-    if (p->known.is[fd] && !foreign)
+    if (p->table.mark[fd] && !foreign)
         return SS_OK;
     int reading = change(p, fd, EVFILT_READ, EV_ADD | EV_CLEAR), code = errno;
     int writing = change(p, fd, EVFILT_WRITE, EV_ADD | EV_CLEAR);
     if (reading == -1 && writing == -1)
         return fail_kqueue(err, code);
-    p->known.is[fd] = !foreign;
+    p->table.mark[fd] = !foreign;
     return SS_OK;
 }
 
 /* What is closed leaves by itself (kqueue(2)). */
 void os_poller_forget(struct os_poller *p, int fd, bool closing)
 {
-    if ((size_t)fd >= p->known.n)
+    if ((size_t)fd >= p->table.n)
         return;
-    p->known.is[fd] = false;
+    p->table.mark[fd] = false;
     if (closing)
         return;
     change(p, fd, EVFILT_READ, EV_DELETE);
@@ -104,7 +104,7 @@ static struct os_event report_kqueue(const struct kevent *e)
     return (struct os_event){
         .fd = (int)e->ident,
         .found = (e->filter == EVFILT_READ ? OS_CAN_READ : OS_CAN_WRITE) | (e->flags & EV_EOF ? OS_TROUBLE : 0),
-        .sticky = true,
+        .recheck = true,
     };
 }
 

@@ -112,7 +112,7 @@ static struct os_event report_poll(struct os_poller *p, int i)
 {
     struct pollfd *entry = &p->set[i];
     int found = os_poll_found(entry);
-    struct os_event event = { .fd = entry->fd, .found = found, .sticky = true };
+    struct os_event event = { .fd = entry->fd, .found = found, .recheck = true };
     entry->events = (short)(entry->events & ~entry->revents);
     if (entry->events == 0 || (found & (OS_TROUBLE | OS_NOT_OPEN)))
         remove_at(p, i);

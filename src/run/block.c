@@ -25,29 +25,29 @@ static int32_t kernel_share(int64_t timeout_ns)
 
 /* Lets the operation's next call wait in the kernel. False: it can't. With `set` the socket's kernel
  * timeout is changed if it has to be. */
-static bool grant(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns, bool set)
+static bool allow_kernel_wait(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns, bool set)
 {
     struct ss_error ignored;
     int32_t share = kernel_share(timeout_ns);
-    if (op->patience == SS_BY_POLL || share < 0 || (s && s->shared))
+    if (op->kernel_timeout == SS_BY_NONE || share < 0 || (s && s->shared))
         return false;
-    if (timeout_ns >= 0 && !os_kernel_bounds_calls && op->patience != SS_BY_OWN)
+    if (timeout_ns >= 0 && !os_kernel_bounds_calls && op->kernel_timeout != SS_BY_OWN_SNDTIMEO)
         return false;
-    if (timeout_ns >= 0 && op->patience == SS_BY_SEND && s->family == AF_UNIX)
+    if (timeout_ns >= 0 && op->kernel_timeout == SS_BY_SNDTIMEO && s->family == AF_UNIX)
         return false; /* the time would count anew for each buffer of a long write */
-    if (op->patience != SS_BY_OWN && s->kernel_ms[op->patience] != share) {
-        if (!set || os_kernel_timeout(s->io.fd, op->patience == SS_BY_SEND, share, &ignored) != SS_OK)
+    if (op->kernel_timeout != SS_BY_OWN_SNDTIMEO && s->kernel_ms[op->kernel_timeout] != share) {
+        if (!set || os_kernel_timeout(s->io.fd, op->kernel_timeout == SS_BY_SNDTIMEO, share, &ignored) != SS_OK)
             return false;
-        s->kernel_ms[op->patience] = share;
+        s->kernel_ms[op->kernel_timeout] = share;
     }
-    op->io->patience_ms = share;
-    ss_io_give(op->io, timeout_ns < 0 ? SS_FREE : SS_ONCE);
+    op->io->kernel_timeout_ms = share;
+    ss_io_set_mode(op->io, timeout_ns < 0 ? SS_WAIT_ALWAYS : SS_WAIT_ONCE);
     return true;
 }
 
 static enum ss_status try_once(struct ss_op *op)
 {
-    ss_io_give(op->io, SS_TRY);
+    ss_io_set_mode(op->io, SS_NO_WAIT);
     enum ss_status st = op->step(op);
     op->due = false;
     return st;
@@ -84,12 +84,12 @@ static bool is_mere_trouble(const struct pollfd *p)
 
 /* Waits for what the operation wants, `left_ns` at most; signals end neither that time nor the operation's own. One that
  * has only used up its calls wants nothing. SS_OK: it is to be stepped | SS_ERROR, in the operation. */
-static enum ss_status wait_for_interest(struct ss_op *op, int64_t left_ns, bool *troubled)
+static enum ss_status wait_for_interest(struct ss_op *op, int64_t left_ns, bool *error_only)
 {
-    *troubled = false;
+    *error_only = false;
     if (ss_io_is_spent(op->io))
         return SS_OK;
-    struct pollfd set[16], spare[16];
+    struct pollfd set[16], scratch[16];
     struct ss_error err;
     unsigned n = 0, nwants = op->wants ? op->nwants : 1;
     const struct ss_interest *wants = op->wants ? op->wants : &op->want;
@@ -98,9 +98,9 @@ static enum ss_status wait_for_interest(struct ss_op *op, int64_t left_ns, bool 
             set[n++] = os_poll_for(wants[i].fd, wants[i].events & SS_READABLE, wants[i].events & SS_WRITABLE);
     int64_t timer_ns = op->after_ms > 0 ? (int64_t)op->after_ms * 1000000 : -1;
     int64_t until_ns = earlier(left_ns, timer_ns);
-    enum ss_status st = ss_wait_any(set, n, spare, until_ns, &err);
+    enum ss_status st = ss_wait_any(set, n, scratch, until_ns, &err);
     op->due = st == SS_TIMEOUT && until_ns == timer_ns;
-    *troubled = st == SS_OK && n == 1 && is_mere_trouble(set);
+    *error_only = st == SS_OK && n == 1 && is_mere_trouble(set);
     if (st != SS_ERROR)
         return SS_OK;
     op->error = err;
@@ -109,17 +109,17 @@ static enum ss_status wait_for_interest(struct ss_op *op, int64_t left_ns, bool 
 
 static enum ss_status wait_and_step(struct ss_op *op, const struct ss_sock *s, int64_t deadline_ns, bool endless)
 {
-    bool troubled;
+    bool error_only;
     int64_t spin_ns = spin_of(s);
     enum ss_status st = SS_WANT;
     while (st == SS_WANT) {
         int64_t left_ns = endless ? -1 : ss_deadline_left(deadline_ns);
         if (left_ns == 0)
             return SS_TIMEOUT;
-        st = wait_for_interest(op, left_ns, &troubled);
+        st = wait_for_interest(op, left_ns, &error_only);
         if (st == SS_OK)
             st = try_for(op, spin_ns);
-        if (st == SS_WANT && troubled && s && !op->wants)
+        if (st == SS_WANT && error_only && s && !op->wants)
             ss_sock_drop_report(s);
     }
     return st;
@@ -128,9 +128,9 @@ static enum ss_status wait_and_step(struct ss_op *op, const struct ss_sock *s, i
 /* What memory has needs no clock. */
 static enum ss_status without_clock(struct ss_op *op, const struct ss_sock *s)
 {
-    if (op->patience == SS_BY_OWN || !s || !ss_sock_has_input(s))
+    if (op->kernel_timeout == SS_BY_OWN_SNDTIMEO || !s || !ss_sock_has_input(s))
         return SS_WANT;
-    ss_io_give(op->io, SS_HOLD);
+    ss_io_set_mode(op->io, SS_NO_CALL);
     return op->step(op);
 }
 
@@ -162,9 +162,9 @@ enum ss_status ss_block_run(struct ss_op *op, struct ss_sock *s, int64_t timeout
         timeout_ns = ss_deadline_left(deadline_ns);
     }
     int64_t spin_ns = spin_of(s);
-    bool granted = spin_ns == 0 && grant(op, s, timeout_ns, false);
-    st = granted ? op->step(op) : try_for(op, spin_ns);
-    if (st == SS_WANT && !granted && grant(op, s, timeout_ns, true))
+    bool may_block = spin_ns == 0 && allow_kernel_wait(op, s, timeout_ns, false);
+    st = may_block ? op->step(op) : try_for(op, spin_ns);
+    if (st == SS_WANT && !may_block && allow_kernel_wait(op, s, timeout_ns, true))
         st = op->step(op);
     return st == SS_WANT ? wait_and_step(op, s, deadline_ns, endless) : st;
 }

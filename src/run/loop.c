@@ -7,56 +7,56 @@
 
 /* Lines */
 
-void ss_line_init(struct ss_line *line)
+void ss_queue_init(struct ss_queue *queue)
 {
-    line->next = line->last = line;
+    queue->next = queue->prev = queue;
 }
 
-static bool is_empty(const struct ss_line *line)
+static bool is_empty(const struct ss_queue *queue)
 {
-    return line->next == line;
+    return queue->next == queue;
 }
 
-struct ss_waiter *ss_line_first(const struct ss_line *line)
+struct ss_waiter *ss_queue_first(const struct ss_queue *queue)
 {
-    return is_empty(line) ? NULL : (struct ss_waiter *)((char *)line->next - offsetof(struct ss_waiter, place));
+    return is_empty(queue) ? NULL : (struct ss_waiter *)((char *)queue->next - offsetof(struct ss_waiter, link));
 }
 
-static void stand_behind(struct ss_line *before, struct ss_waiter *w)
+static void insert_after(struct ss_queue *before, struct ss_waiter *w)
 {
-    w->place = (struct ss_line){ .next = before->next, .last = before };
-    before->next = before->next->last = &w->place;
+    w->link = (struct ss_queue){ .next = before->next, .prev = before };
+    before->next = before->next->prev = &w->link;
 }
 
-void ss_line_add(struct ss_line *line, struct ss_waiter *w)
+void ss_queue_add(struct ss_queue *queue, struct ss_waiter *w)
 {
-    stand_behind(line->last, w);
+    insert_after(queue->prev, w);
 }
 
-static bool is_in_line(const struct ss_waiter *w)
+static bool is_queued(const struct ss_waiter *w)
 {
-    return w->place.next != NULL;
+    return w->link.next != NULL;
 }
 
-static void leave_line(struct ss_waiter *w)
+static void unqueue_waiter(struct ss_waiter *w)
 {
-    if (!is_in_line(w))
+    if (!is_queued(w))
         return;
-    w->place.last->next = w->place.next;
-    w->place.next->last = w->place.last;
-    w->place.next = NULL;
+    w->link.prev->next = w->link.next;
+    w->link.next->prev = w->link.prev;
+    w->link.next = NULL;
 }
 
 /* All of `from`, behind those who stand in `line`. */
-static void join_lines(struct ss_line *line, struct ss_line *from)
+static void append_queue(struct ss_queue *queue, struct ss_queue *from)
 {
     if (is_empty(from))
         return;
-    from->next->last = line->last;
-    from->last->next = line;
-    line->last->next = from->next;
-    line->last = from->last;
-    ss_line_init(from);
+    from->next->prev = queue->prev;
+    from->prev->next = queue;
+    queue->prev->next = from->next;
+    queue->prev = from->prev;
+    ss_queue_init(from);
 }
 
 /* The poller */
@@ -84,11 +84,11 @@ static void notify(struct ss_loop *loop)
         os_poller_wake(loop->poller);
 }
 
-static void look_again(struct ss_loop *loop, struct ss_waiter *w)
+static void make_ready(struct ss_loop *loop, struct ss_waiter *w)
 {
-    if (is_in_line(w))
+    if (is_queued(w))
         return;
-    ss_line_add(&loop->again, w);
+    ss_queue_add(&loop->ready, w);
     notify(loop);
 }
 
@@ -101,7 +101,7 @@ static void watch_anew(struct ss_loop *loop)
         for (struct ss_watch *watch = loop->by_fd[fd]; watch; watch = watch->next)
             if (watch->closing ||
                 os_poller_watch(loop->poller, (int)fd, watch->events, watch->foreign, &ignored) != SS_OK)
-                look_again(loop, watch->waiter);
+                make_ready(loop, watch->waiter);
 }
 
 /* A child process shares the poller with its parent, and whatever it did there would disturb that. */
@@ -258,21 +258,21 @@ void ss_loop_end(struct ss_loop *loop, struct ss_waiter *w, enum ss_status statu
     if (w->status != SS_WANT)
         return;
     unwatch(loop, w);
-    leave_line(w);
+    unqueue_waiter(w);
     ss_timer_clear(&w->timer);
     w->status = status;
-    ss_line_add(&loop->ended, w);
+    ss_queue_add(&loop->done, w);
     notify(loop);
 }
 
-static bool is_there(const struct ss_loop *loop, const struct ss_waiter *w)
+static bool can_step(const struct ss_loop *loop, const struct ss_waiter *w)
 {
-    return !w->of_task || loop->is_there(w);
+    return !w->of_task || loop->is_suspended(w);
 }
 
 static void fail_waiter(struct ss_loop *loop, struct ss_waiter *w, const struct ss_error *err)
 {
-    if (is_there(loop, w))
+    if (can_step(loop, w))
         w->op->error = *err;
     ss_loop_end(loop, w, SS_ERROR);
 }
@@ -292,21 +292,21 @@ static void set_timer(struct ss_loop *loop, struct ss_waiter *w)
 }
 
 /* While it waits it does not need a whole block for the little that has come. */
-static void settle(struct ss_loop *loop, const struct ss_waiter *w)
+static void shrink_input(struct ss_loop *loop, const struct ss_waiter *w)
 {
     struct ss_sock *s = w->op->wants ? NULL : ss_env_find(loop->env, w->op->want.fd);
     if (s && s->type == SOCK_STREAM)
-        ss_inbuf_settle(&s->in);
+        ss_inbuf_shrink(&s->in);
 }
 
 /* Nobody tells of what comes to those that could not be watched: the next receive is not to be spared. */
-static void rely_on_none(const struct ss_loop *loop, const struct ss_op *op)
+static void clear_drained(const struct ss_loop *loop, const struct ss_op *op)
 {
     const struct ss_interest *wants = op->wants ? op->wants : &op->want;
     for (size_t i = 0; i < (op->wants ? op->nwants : 1); i++) {
         struct ss_sock *s = ss_env_find(loop->env, wants[i].fd);
         if (s)
-            s->io.quiet = false;
+            s->io.drained = false;
     }
 }
 
@@ -314,11 +314,11 @@ static void rely_on_none(const struct ss_loop *loop, const struct ss_op *op)
 static void step_waiter(struct ss_loop *loop, struct ss_waiter *w)
 {
     struct ss_error err;
-    settle(loop, w);
+    shrink_input(loop, w);
     if (ss_io_is_spent(w->op->io))
-        look_again(loop, w);
+        make_ready(loop, w);
     else if (watch_wants(loop, w, &err) != SS_OK) {
-        rely_on_none(loop, w->op);
+        clear_drained(loop, w->op);
         fail_waiter(loop, w, &err);
         return;
     }
@@ -328,17 +328,17 @@ static void step_waiter(struct ss_loop *loop, struct ss_waiter *w)
 static void begin(struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
 {
     w->op = op;
-    w->stands = !op->step;
+    w->is_parked = !op->step;
     w->status = SS_WANT;
     op->deadline_ns = deadline_ns;
-    w->over = false;
-    w->troubled = false;
+    w->expired = false;
+    w->error_only = false;
 }
 
 void ss_loop_wait(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
 {
     begin(w, op, deadline_ns);
-    if (w->stands)
+    if (w->is_parked)
         set_timer(loop, w);
     else
         step_waiter(loop, w);
@@ -347,15 +347,15 @@ void ss_loop_wait(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, i
 void ss_loop_wait_turn(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
 {
     begin(w, op, deadline_ns);
-    look_again(loop, w);
-    if (!w->stands || deadline_ns > os_now_ns()) /* what only waits for its turn has no other time */
+    make_ready(loop, w);
+    if (!w->is_parked || deadline_ns > os_now_ns()) /* what only waits for its turn has no other time */
         set_timer(loop, w);
 }
 
 void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w)
 {
     unwatch(loop, w);
-    leave_line(w);
+    unqueue_waiter(w);
     ss_timer_remove(&loop->timers, &w->timer);
     free_watches(loop, w);
     w->status = SS_OK;
@@ -372,17 +372,17 @@ static void drop_report(const struct ss_loop *loop, const struct ss_waiter *w)
 static void step(struct ss_loop *loop, struct ss_waiter *w)
 {
     enum ss_status st = SS_TIMEOUT;
-    if (!w->stands && is_there(loop, w)) {
-        ss_io_give(w->op->io, SS_EDGE);
+    if (!w->is_parked && can_step(loop, w)) {
+        ss_io_set_mode(w->op->io, SS_NO_WAIT_EDGE);
         loop->stepping = w;
         st = w->op->step(w->op);
         loop->stepping = NULL;
         w->op->due = false;
     }
-    if (st == SS_WANT && w->troubled)
+    if (st == SS_WANT && w->error_only)
         drop_report(loop, w);
-    w->troubled = false;
-    if (st == SS_WANT && !w->over)
+    w->error_only = false;
+    if (st == SS_WANT && !w->expired)
         step_waiter(loop, w);
     else
         ss_loop_end(loop, w, st == SS_WANT ? SS_TIMEOUT : st);
@@ -399,27 +399,27 @@ static struct ss_waiter *other_watcher(const struct ss_loop *loop, int fd)
 
 /* A call that has ended in another way, and whose task has not gone on yet, ends like this too: the bytes that it counted on
  * are gone, and the socket may have others soon, which are not its own. */
-static void end_holders(struct ss_loop *loop, struct ss_sock *s)
+static void end_socket_waiters(struct ss_loop *loop, struct ss_sock *s)
 {
     for (int i = 0; i < 2; i++) {
-        struct ss_waiter *w = s->holders[i];
+        struct ss_waiter *w = s->waiters[i];
         if (!w || w == loop->stepping)
             continue;
         ss_loop_end(loop, w, SS_CLOSED);
         w->status = SS_CLOSED;
-        if (is_there(loop, w) && w->op->reads)
+        if (can_step(loop, w) && w->op->reads)
             ss_reading_keep(w->op);
-        s->holders[i] = NULL;
+        s->waiters[i] = NULL;
     }
 }
 
 /* A socket gives its descriptor away: its calls end, and whoever else watches the descriptor is told that it is none. */
-static void leave(struct ss_sock *s, bool closing)
+static void release_descriptor(struct ss_sock *s, bool closing)
 {
     struct ss_loop *loop = s->env->loop;
     struct ss_waiter *w;
     int fd = s->io.fd;
-    end_holders(loop, s);
+    end_socket_waiters(loop, s);
     if (fd < 0 || (size_t)fd >= loop->nfds)
         return;
     while ((w = other_watcher(loop, fd)) != NULL)
@@ -437,7 +437,7 @@ static struct ss_waiter *waiter_for(const struct ss_loop *loop, const struct ss_
     return NULL;
 }
 
-void ss_loop_lose(struct ss_loop *loop, const struct ss_op *op)
+void ss_loop_end_op(struct ss_loop *loop, const struct ss_op *op)
 {
     const struct ss_interest *wants = op->wants ? op->wants : &op->want;
     struct ss_waiter *w = NULL;
@@ -453,51 +453,51 @@ static void take_event(struct ss_loop *loop, const struct os_event *event)
 {
     struct ss_sock *s = ss_env_find(loop->env, event->fd);
     if (s) {
-        s->io.quiet = false;
-        s->io.sticky = s->io.sticky || event->sticky;
+        s->io.drained = false;
+        s->io.recheck = s->io.recheck || event->recheck;
     }
     for (struct ss_watch *watch = (size_t)event->fd < loop->nfds ? loop->by_fd[event->fd] : NULL; watch;
          watch = watch->next)
         if (event->found & (watch->events | OS_TROUBLE | OS_NOT_OPEN)) {
-            watch->waiter->troubled = !(event->found & watch->events);
-            look_again(loop, watch->waiter);
+            watch->waiter->error_only = !(event->found & watch->events);
+            make_ready(loop, watch->waiter);
         }
 }
 
 /* Its deadline or its operation's time has come. What is to be stepped in this turn is stepped before it is given up. */
-static void ring(struct ss_loop *loop, struct ss_waiter *w, int64_t now_ns)
+static void expire(struct ss_loop *loop, struct ss_waiter *w, int64_t now_ns)
 {
-    w->over = !is_there(loop, w) || w->op->deadline_ns <= now_ns;
-    if (w->over && (w->stands || !is_in_line(w))) {
+    w->expired = !can_step(loop, w) || w->op->deadline_ns <= now_ns;
+    if (w->expired && (w->is_parked || !is_queued(w))) {
         ss_loop_end(loop, w, SS_TIMEOUT);
         return;
     }
-    if (!w->over)
+    if (!w->expired)
         w->op->due = true;
-    look_again(loop, w);
+    make_ready(loop, w);
 }
 
-static void ring_all(struct ss_loop *loop, int64_t moment_ns)
+static void expire_timers(struct ss_loop *loop, int64_t moment_ns)
 {
     struct ss_timer *timer;
     while ((timer = ss_timers_take(&loop->timers, moment_ns)) != NULL)
-        ring(loop, (struct ss_waiter *)timer, moment_ns);
+        expire(loop, (struct ss_waiter *)timer, moment_ns);
 }
 
 static int64_t next_ns(const struct ss_loop *loop)
 {
-    bool idle = is_empty(&loop->ended) && is_empty(&loop->again) && is_empty(&loop->take) && is_empty(&loop->step);
+    bool idle = is_empty(&loop->done) && is_empty(&loop->ready) && is_empty(&loop->to_take) && is_empty(&loop->to_step);
     return idle ? ss_timers_next(&loop->timers) : 0;
 }
 
 int64_t ss_loop_next_ns(struct ss_loop *loop)
 {
-    ss_timers_settle(&loop->timers);
+    ss_timers_prune(&loop->timers);
     return next_ns(loop);
 }
 
 /* What is left of `timeout_ns` when the next timer cuts it short. */
-static int64_t patience(const struct ss_loop *loop, int64_t timeout_ns, int64_t now_ns)
+static int64_t timeout_until_next(const struct ss_loop *loop, int64_t timeout_ns, int64_t now_ns)
 {
     int64_t until_ns = next_ns(loop);
     if (until_ns == 0 || timeout_ns == 0)
@@ -533,7 +533,7 @@ static void report_set(struct ss_loop *loop, const struct pollfd *set, size_t n,
     for (size_t i = 0; i < n && *found < OS_EVENTS; i++) {
         const struct pollfd *p = &set[(first + i) % n];
         if (p->revents != 0)
-            events[(*found)++] = (struct os_event){ .fd = p->fd, .found = os_poll_found(p), .sticky = true };
+            events[(*found)++] = (struct os_event){ .fd = p->fd, .found = os_poll_found(p), .recheck = true };
     }
     if (*found > 0)
         loop->latest = events[*found - 1].fd;
@@ -631,27 +631,27 @@ enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_
 {
     struct reports reports;
     look_for_poller(loop);
-    bool rings = loop->timers.n > 0;
-    int64_t began_ns = rings ? os_now_ns() : 0;
-    int64_t left_ns = patience(loop, timeout_ns, began_ns);
+    bool has_timers = loop->timers.n > 0;
+    int64_t began_ns = has_timers ? os_now_ns() : 0;
+    int64_t left_ns = timeout_until_next(loop, timeout_ns, began_ns);
     enum ss_status st = wait_for_poller(loop, left_ns, &reports, err);
     if (st == SS_ERROR)
         return st;
     take_events(loop, &reports);
-    int64_t moment_ns = rings ? moment_of(st, began_ns, left_ns) : 0;
-    if (rings && may_be_more(&reports) && ss_timers_next(&loop->timers) <= moment_ns)
+    int64_t moment_ns = has_timers ? moment_of(st, began_ns, left_ns) : 0;
+    if (has_timers && may_be_more(&reports) && ss_timers_next(&loop->timers) <= moment_ns)
         take_rest(loop, &reports);
-    ring_all(loop, moment_ns);
-    join_lines(&loop->take, &loop->ended);
-    join_lines(&loop->step, &loop->again);
+    expire_timers(loop, moment_ns);
+    append_queue(&loop->to_take, &loop->done);
+    append_queue(&loop->to_step, &loop->ready);
     return SS_OK;
 }
 
-static struct ss_waiter *take_first(struct ss_line *line)
+static struct ss_waiter *take_first(struct ss_queue *queue)
 {
-    struct ss_waiter *w = ss_line_first(line);
+    struct ss_waiter *w = ss_queue_first(queue);
     if (w)
-        leave_line(w);
+        unqueue_waiter(w);
     return w;
 }
 
@@ -659,11 +659,11 @@ static struct ss_waiter *take_first(struct ss_line *line)
  * memory is enough for all. */
 struct ss_waiter *ss_loop_take(struct ss_loop *loop)
 {
-    struct ss_waiter *w = take_first(&loop->take);
-    while (!w && (w = take_first(&loop->step)) != NULL) {
+    struct ss_waiter *w = take_first(&loop->to_take);
+    while (!w && (w = take_first(&loop->to_step)) != NULL) {
         step(loop, w);
         if (w->status != SS_WANT)
-            leave_line(w);
+            unqueue_waiter(w);
         else
             w = NULL;
     }
@@ -672,7 +672,7 @@ struct ss_waiter *ss_loop_take(struct ss_loop *loop)
 
 void ss_loop_untake(struct ss_loop *loop, struct ss_waiter *w)
 {
-    stand_behind(&loop->take, w);
+    insert_after(&loop->to_take, w);
 }
 
 bool ss_loop_would_wait(const struct ss_loop *loop)
@@ -700,16 +700,16 @@ enum ss_status ss_loop_fd(struct ss_loop *loop, int *fd, struct ss_error *err)
 
 /* The whole */
 
-void ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*is_there_still)(const struct ss_waiter *w))
+void ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*is_suspended)(const struct ss_waiter *w))
 {
-    *loop = (struct ss_loop){ .env = env, .forks = env->forks, .is_there = is_there_still };
-    ss_line_init(&loop->again);
-    ss_line_init(&loop->ended);
-    ss_line_init(&loop->step);
-    ss_line_init(&loop->take);
+    *loop = (struct ss_loop){ .env = env, .forks = env->forks, .is_suspended = is_suspended };
+    ss_queue_init(&loop->ready);
+    ss_queue_init(&loop->done);
+    ss_queue_init(&loop->to_step);
+    ss_queue_init(&loop->to_take);
     ss_timers_init(&loop->timers, env->pool.mem);
     env->loop = loop;
-    env->leaving = leave;
+    env->on_release = release_descriptor;
 }
 
 /* Those who still wait are not asked: their memory may be gone. */
@@ -722,5 +722,5 @@ void ss_loop_fini(struct ss_loop *loop)
     loop->nfds = 0;
     loop->env->loop = NULL;
     loop->env->loop_has_ended = true;
-    loop->env->leaving = NULL;
+    loop->env->on_release = NULL;
 }

@@ -21,22 +21,22 @@ struct ss_watch {
 };
 
 /* Waiters in the order in which they came: a ring of which the line itself is a part, and so one can leave from anywhere. */
-struct ss_line {
-    struct ss_line *next, *last; /* of the line itself: the first and the last one's place */
+struct ss_queue {
+    struct ss_queue *next, *prev; /* of the line itself: the first and the last one's place */
 };
 
 /* A call that waits. */
 struct ss_waiter {
     struct ss_timer timer;         /* first: a timer that is due is its waiter */
     struct ss_op *op;              /* one without a step waits for its time, or for ss_loop_end */
-    struct ss_line place;          /* in the one line where it stands; next is NULL: it does not */
+    struct ss_queue link;          /* in the one line where it stands; next is NULL: it does not */
     struct ss_watch one, *watches; /* one of its own is enough for most */
     unsigned nwatches, room;
     enum ss_status status; /* SS_WANT while it waits; then how it ended */
-    bool stands;           /* its operation has no step */
-    bool over;             /* the deadline has passed, and the step that comes is the last */
-    bool troubled;         /* the latest report was of an error, and of nothing that it wants */
-    bool of_task;          /* which may have gone: loop->is_there tells */
+    bool is_parked;        /* its operation has no step */
+    bool expired;          /* the deadline has passed, and the step that comes is the last */
+    bool error_only;       /* the latest report was of an error, and of nothing that it wants */
+    bool of_task;          /* which may have gone: loop->is_suspended tells */
 };
 
 struct ss_loop {
@@ -47,25 +47,25 @@ struct ss_loop {
     struct ss_timers timers;
     struct ss_watch **by_fd; /* the watches of a descriptor, [0, nfds) */
     size_t nfds, nwatches;
-    int latest;                                  /* the last descriptor that was reported without a poller */
-    struct ss_line again, ended;                 /* for the next turn: to be stepped without waiting; to be taken */
-    struct ss_line step, take;                   /* the same in this one */
-    bool (*is_there)(const struct ss_waiter *w); /* if not, its operation is not touched any more */
+    int latest;                                      /* the last descriptor that was reported without a poller */
+    struct ss_queue ready, done;                     /* for the next turn: to be stepped without waiting; to be taken */
+    struct ss_queue to_step, to_take;                /* the same in this one */
+    bool (*is_suspended)(const struct ss_waiter *w); /* if not, its operation is not touched any more */
     struct ss_waiter *stepping;
 };
 
-void ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*is_there)(const struct ss_waiter *w));
+void ss_loop_init(struct ss_loop *loop, struct ss_env *env, bool (*is_suspended)(const struct ss_waiter *w));
 void ss_loop_fini(struct ss_loop *loop);
 
 void ss_waiter_init(struct ss_waiter *w, bool of_task);
 
-void ss_line_init(struct ss_line *line);
+void ss_queue_init(struct ss_queue *queue);
 
 /* The first of them, or NULL. */
-struct ss_waiter *ss_line_first(const struct ss_line *line);
+struct ss_waiter *ss_queue_first(const struct ss_queue *queue);
 
 /* Has a waiter that waits stand in a line until it ends. */
-void ss_line_add(struct ss_line *line, struct ss_waiter *w);
+void ss_queue_add(struct ss_queue *queue, struct ss_waiter *w);
 
 /* Begins to wait for `op`, which was stepped and wants something, until `deadline_ns`. When that can't be done the waiter
  * ends at once, with the error in its operation. */
@@ -78,7 +78,7 @@ void ss_loop_wait_turn(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *
 void ss_loop_end(struct ss_loop *loop, struct ss_waiter *w, enum ss_status status);
 
 /* Ends the wait for an operation that goes away, before its descriptors do. */
-void ss_loop_lose(struct ss_loop *loop, const struct ss_op *op);
+void ss_loop_end_op(struct ss_loop *loop, const struct ss_op *op);
 
 /* The loop forgets it, before its memory goes. */
 void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w);

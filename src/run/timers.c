@@ -112,7 +112,7 @@ static struct ss_timer *first(struct ss_timers *t, int64_t now_ns)
     return NULL;
 }
 
-void ss_timers_settle(struct ss_timers *t)
+void ss_timers_prune(struct ss_timers *t)
 {
     first(t, SS_NEVER);
 }

@@ -42,7 +42,7 @@ void ss_timer_remove(struct ss_timers *timers, struct ss_timer *timer);
 int64_t ss_timers_next(const struct ss_timers *timers);
 
 /* Makes ss_timers_next exact. */
-void ss_timers_settle(struct ss_timers *timers);
+void ss_timers_prune(struct ss_timers *timers);
 
 /* Takes out one that is due, or NULL. */
 struct ss_timer *ss_timers_take(struct ss_timers *timers, int64_t now_ns);

@@ -33,30 +33,31 @@ static void spread_merged(struct pollfd *set, size_t n, const struct pollfd *mer
     }
 }
 
-static enum ss_status poll_once(struct pollfd *set, size_t n, struct pollfd *spare, int64_t timeout_ns,
+static enum ss_status poll_once(struct pollfd *set, size_t n, struct pollfd *scratch, int64_t timeout_ns,
                                 struct ss_error *err)
 {
     unsigned ready;
     enum ss_status st = os_poll(set, n, timeout_ns, &ready, err);
     if (st != SS_ERROR || err->code != EINVAL || n == 0)
         return st;
-    if (!spare)
+    if (!scratch)
         return SS_LIMIT;
-    memcpy(spare, set, n * sizeof *set);
-    size_t nmerged = merge(spare, n);
-    st = os_poll_any(spare, nmerged, timeout_ns, &ready, err);
+    memcpy(scratch, set, n * sizeof *set);
+    size_t nmerged = merge(scratch, n);
+    st = os_poll_any(scratch, nmerged, timeout_ns, &ready, err);
     if (st == SS_OK)
-        spread_merged(set, n, spare, nmerged);
+        spread_merged(set, n, scratch, nmerged);
     return st;
 }
 
-enum ss_status ss_wait_any(struct pollfd *set, size_t n, struct pollfd *spare, int64_t timeout_ns, struct ss_error *err)
+enum ss_status ss_wait_any(struct pollfd *set, size_t n, struct pollfd *scratch, int64_t timeout_ns,
+                           struct ss_error *err)
 {
     int64_t deadline_ns = timeout_ns > 0 ? ss_deadline_after(timeout_ns) : 0;
     enum ss_status st;
     do {
         int64_t left_ns = timeout_ns > 0 ? ss_deadline_left(deadline_ns) : timeout_ns;
-        st = poll_once(set, n, spare, left_ns, err);
+        st = poll_once(set, n, scratch, left_ns, err);
     } while (st == SS_WANT);
     return st;
 }

@@ -47,7 +47,7 @@ static char letter(const struct program *p, unsigned byte)
 
 static void read_header(struct program *p, struct input *in)
 {
-    static const enum ss_turn turns[] = { SS_TRY, SS_ONCE, SS_FREE, SS_FREE };
+    static const enum ss_mode turns[] = { SS_NO_WAIT, SS_WAIT_ONCE, SS_WAIT_ALWAYS, SS_WAIT_ALWAYS };
     p->pattern_len = 1 + input_byte(in) % LONGEST;
     p->flags = input_byte(in);
     p->max = input_byte(in);
@@ -235,7 +235,7 @@ static bool call(struct rig *rig, const struct program *p, const struct ss_find 
            expected.status, expected.len, expected.skipped);
     ss_inbuf_consume(&rig->in, len + skipped);
     if (st != SS_OK)
-        ss_inbuf_settle(&rig->in);
+        ss_inbuf_shrink(&rig->in);
     m->at += len + skipped;
     m->stop += expected.stopped;
     return no_memory || st == SS_OK || st == SS_LIMIT || expected.stopped;

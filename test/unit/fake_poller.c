@@ -171,7 +171,7 @@ static void happen(const struct fake_plan *plan)
         if (++i == sizeof all / sizeof *all)
             give_up("no such plan");
     polling.ready[plan->fd] |= all[i].ready;
-    polling.sticky[plan->fd] = polling.sticky[plan->fd] || plan->what == 'u' || plan->what == 'h';
+    polling.recheck[plan->fd] = polling.recheck[plan->fd] || plan->what == 'u' || plan->what == 'h';
     polling.available += plan->what == 'd' ? ARRIVAL : 0;
     polling.signal = polling.signal || plan->what == 's';
 }
@@ -194,10 +194,10 @@ static size_t report_all(struct os_poller *p, struct os_event *events)
     size_t n = 0;
     for (int fd = 0; fd < FAKE_POLL_FDS; fd++)
         if (is_to_be_reported(p, fd)) {
-            events[n++] = (struct os_event){ fd, polling.ready[fd] & ~UNASKED, polling.sticky[fd] };
+            events[n++] = (struct os_event){ fd, polling.ready[fd] & ~UNASKED, polling.recheck[fd] };
             p->fds[fd].armed &= polling.ready[fd] & (OS_TROUBLE | OS_NOT_OPEN) ? 0 : ~polling.ready[fd];
             polling.ready[fd] &= polling.ready[fd] & UNASKED ? 0 : ~0;
-            polling.sticky[fd] = false;
+            polling.recheck[fd] = false;
         }
     return n;
 }

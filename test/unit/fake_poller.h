@@ -30,7 +30,7 @@ struct fake_polling {
     struct fake_plan plans[FAKE_PLANS];
     int nplans, done;
     int ready[FAKE_POLL_FDS]; /* until somebody takes it: fake_poll_take */
-    bool sticky[FAKE_POLL_FDS];
+    bool recheck[FAKE_POLL_FDS];
     bool child;       /* the next who asks is told that it is one */
     bool signal;      /* the next wait ends for it */
     int64_t late_ns;  /* so long after it has looked the next wait returns */
@@ -51,7 +51,7 @@ struct fake_polling {
 extern struct fake_polling polling;
 
 /* Everything anew. The plan: "5r3 7w4" is: descriptor 3 becomes readable at 5 ms, 4 writable at 7 ms; h: it hangs up, c: it is
- * not open, R and W: reported without being asked for, once, u: sticky, as by urgent data, d: four bytes come, s: a signal. */
+ * not open, R and W: reported without being asked for, once, u: recheck, as by urgent data, d: four bytes come, s: a signal. */
 void fake_poll_begin(const char *plan);
 void fake_poll_plan(const char *plan);
 

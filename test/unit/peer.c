@@ -22,7 +22,7 @@ unsigned char peer_byte(size_t position)
 
 bool feed_get(size_t i, size_t len, struct feed *feed)
 {
-    static const enum ss_turn turns[] = { SS_TRY, SS_ONCE, SS_FREE };
+    static const enum ss_mode turns[] = { SS_NO_WAIT, SS_WAIT_ONCE, SS_WAIT_ALWAYS };
     size_t nturns = sizeof turns / sizeof *turns;
     *feed = (struct feed){ .turn = turns[i % nturns], .pause = i / nturns % 2 != 0, .piece = i / nturns / 2 };
     return feed->piece <= len;
@@ -107,8 +107,8 @@ static void give_all(struct peer *peer, unsigned char *buf, size_t len, size_t *
 static enum ss_status peer_recv(struct ss_io *io, void *buf, size_t len, bool all, size_t *got, struct ss_error *err)
 {
     struct peer *peer = (struct peer *)io;
-    enum ss_turn turn = ss_io_turn(io);
-    if (turn == SS_HOLD)
+    enum ss_mode turn = ss_io_take_mode(io);
+    if (turn == SS_NO_CALL)
         return SS_WANT;
     peer->calls++;
     peer->asked = len;
@@ -117,7 +117,7 @@ static enum ss_status peer_recv(struct ss_io *io, void *buf, size_t len, bool al
     if (rests(peer))
         return SS_WANT;
     enum ss_status st = give(peer, buf, len, got, err);
-    if (st == SS_OK && all && turn != SS_TRY)
+    if (st == SS_OK && all && turn != SS_NO_WAIT)
         give_all(peer, buf, len, got);
     return st;
 }
@@ -147,7 +147,7 @@ static enum ss_status stop(struct peer *peer, struct ss_error *err)
 static enum ss_status peer_send(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err)
 {
     struct peer *peer = (struct peer *)io;
-    if (ss_io_turn(io) == SS_HOLD)
+    if (ss_io_take_mode(io) == SS_NO_CALL)
         return SS_WANT;
     peer->calls++;
     if (n == 0 || iov->iov_len == 0) {
@@ -172,13 +172,13 @@ void peer_init(struct peer *peer, const struct peer_event *script, const struct 
     peer->io = (struct ss_io){ .via = &peer_transport, .fd = PEER_FD };
 }
 
-static enum ss_status step(struct peer *peer, struct ss_op *op, enum ss_turn turn, int events)
+static enum ss_status step(struct peer *peer, struct ss_op *op, enum ss_mode turn, int events)
 {
-    unsigned calls = peer->calls, limit = turn == SS_HOLD ? 0 : SS_CALLS_A_STEP + (turn == SS_ONCE);
+    unsigned calls = peer->calls, limit = turn == SS_NO_CALL ? 0 : SS_CALLS_A_STEP + (turn == SS_WAIT_ONCE);
     op->want = (struct ss_interest){ .fd = -1 };
-    ss_io_give(&peer->io, turn);
+    ss_io_set_mode(&peer->io, turn);
     enum ss_status st = op->step(op);
-    CHECKF(turn == SS_FREE || peer->calls - calls <= limit, "%u calls in one step", peer->calls - calls);
+    CHECKF(turn == SS_WAIT_ALWAYS || peer->calls - calls <= limit, "%u calls in one step", peer->calls - calls);
     if (st == SS_WANT)
         CHECKF(!op->wants && op->want.fd == PEER_FD && op->want.events == events, "wants %d of descriptor %d",
                op->want.events, op->want.fd);
@@ -189,7 +189,7 @@ enum ss_status peer_run(struct peer *peer, struct ss_op *op, int events)
 {
     enum { MANY = 20000000 };
     for (unsigned steps = 0; steps < MANY; steps++) {
-        enum ss_status st = step(peer, op, SS_HOLD, events);
+        enum ss_status st = step(peer, op, SS_NO_CALL, events);
         if (st != SS_WANT)
             return st;
         peer->silent = false;

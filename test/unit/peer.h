@@ -55,7 +55,7 @@ unsigned char peer_byte(size_t position);
 struct feed {
     size_t piece;      /* bytes of one call at most; 0: as many as there are and fit */
     bool pause;        /* a would-block (or a signal) before every piece, the end included */
-    enum ss_turn turn; /* what the operation's calls may do */
+    enum ss_mode turn; /* what the operation's calls may do */
 };
 
 /* The i-th way of feeding `len` bytes: every piece size and all at once, with and without pauses, in every turn.

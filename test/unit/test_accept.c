@@ -44,9 +44,9 @@ static void begin(struct state *state, const int *says)
     calls = 0;
 }
 
-static enum ss_status step(struct state *state, enum ss_turn turn)
+static enum ss_status step(struct state *state, enum ss_mode turn)
 {
-    ss_io_give(state->op.op.io, turn);
+    ss_io_set_mode(state->op.op.io, turn);
     return ss_accept_step(&state->op.op);
 }
 
@@ -63,7 +63,7 @@ static void test_the_one_behind_those_that_vanished_is_taken(void)
 {
     static const int says[] = { ECONNABORTED, EINTR, EPROTO, 0 };
     struct state state;
-    for (enum ss_turn turn = SS_TRY; turn <= SS_EDGE; turn++) {
+    for (enum ss_mode turn = SS_NO_WAIT; turn <= SS_NO_WAIT_EDGE; turn++) {
         begin(&state, says);
         CHECKF(step(&state, turn) == SS_OK && calls == 4, "turn %d: %d calls", (int)turn, calls);
         CHECK(state.into.io.fd >= 0);
@@ -76,7 +76,7 @@ static void test_nothing_is_there_behind_one_that_vanished(void)
     static const int says[] = { ECONNABORTED, EAGAIN, 0 };
     struct state state;
     begin(&state, says);
-    CHECK(step(&state, SS_EDGE) == SS_WANT && calls == 2);
+    CHECK(step(&state, SS_NO_WAIT_EDGE) == SS_WANT && calls == 2);
     CHECK(state.op.op.want.fd == state.listener.io.fd && state.op.op.want.events == SS_READABLE);
     CHECK(!ss_io_is_spent(&state.listener.io));
     end(&state);
@@ -91,9 +91,9 @@ static void test_a_flood_of_those_that_vanish_ends_the_step(void)
         says[i] = ECONNABORTED;
     says[SS_CALLS_A_STEP + 1] = 0;
     begin(&state, says);
-    CHECK(step(&state, SS_EDGE) == SS_WANT && calls == SS_CALLS_A_STEP);
+    CHECK(step(&state, SS_NO_WAIT_EDGE) == SS_WANT && calls == SS_CALLS_A_STEP);
     CHECK(ss_io_is_spent(&state.listener.io));
-    CHECK(step(&state, SS_EDGE) == SS_OK);
+    CHECK(step(&state, SS_NO_WAIT_EDGE) == SS_OK);
     end(&state);
 }
 
@@ -102,7 +102,7 @@ static void test_another_error_is_told(void)
     static const int says[] = { EMFILE, 0 };
     struct state state;
     begin(&state, says);
-    CHECK(step(&state, SS_TRY) == SS_ERROR && state.op.op.error.code == EMFILE && calls == 1);
+    CHECK(step(&state, SS_NO_WAIT) == SS_ERROR && state.op.op.error.code == EMFILE && calls == 1);
     end(&state);
 }
 
@@ -113,11 +113,11 @@ static void test_the_socket_for_it_has_ended(void)
     struct state state;
     begin(&state, says);
     ss_sock_fini(&state.into);
-    ss_sock_again(&state.into, &state.env, SOCK_STREAM);
+    ss_sock_reinit(&state.into, &state.env, SOCK_STREAM);
     state.listener.may_linger = true;
     int next = dup(state.listener.io.fd);
     close(next);
-    CHECK(step(&state, SS_TRY) == SS_ERROR && state.op.op.error.code == ECANCELED && calls == 1);
+    CHECK(step(&state, SS_NO_WAIT) == SS_ERROR && state.op.op.error.code == ECANCELED && calls == 1);
     CHECK(state.into.io.fd == -1 && !state.into.may_linger && fcntl(next, F_GETFD) == -1);
     end(&state);
 }

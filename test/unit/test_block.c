@@ -45,7 +45,7 @@ struct fake {
     uint16_t after_ms;
     char log[2 * STEPS + 1];
     unsigned steps, calls;
-    int32_t patience_ms; /* as it was in the latest step */
+    int32_t kernel_timeout_ms; /* as it was in the latest step */
 };
 
 static enum ss_status fake_result(struct fake *fake)
@@ -75,14 +75,14 @@ static void note(struct fake *fake, char c)
 static enum ss_status fake_step(struct ss_op *op)
 {
     struct fake *fake = (struct fake *)op;
-    enum ss_turn turn = ss_io_turn(op->io);
+    enum ss_mode turn = ss_io_take_mode(op->io);
     if (fake->steps++ < STEPS) {
         note(fake, "HTOF"[turn]);
         if (op->due)
             note(fake, '!');
     }
-    fake->patience_ms = op->io->patience_ms;
-    for (; *fake->script == 'g' && turn != SS_HOLD; turn = ss_io_turn(op->io))
+    fake->kernel_timeout_ms = op->io->kernel_timeout_ms;
+    for (; *fake->script == 'g' && turn != SS_NO_CALL; turn = ss_io_take_mode(op->io))
         fake->calls++;
     return fake_result(fake);
 }
@@ -95,11 +95,11 @@ static void give_input(struct ss_sock *s)
     s->in.block->end = 1;
 }
 
-static struct fake make_fake(struct pair *pair, enum ss_patience patience, const char *script)
+static struct fake make_fake(struct pair *pair, enum ss_kernel_timeout kernel_timeout, const char *script)
 {
     struct fake fake = { .script = script, .events = SS_READABLE };
     give_input(&pair->sock);
-    fake.op = (struct ss_op){ .step = fake_step, .io = &pair->sock.io, .patience = (uint8_t)patience };
+    fake.op = (struct ss_op){ .step = fake_step, .io = &pair->sock.io, .kernel_timeout = (uint8_t)kernel_timeout };
     return fake;
 }
 
@@ -113,7 +113,7 @@ static void check_time(double begin, double least_ms)
 
 struct row {
     const char *name;
-    enum ss_patience patience;
+    enum ss_kernel_timeout kernel_timeout;
     double timeout_ms;
     const char *script;
     enum ss_status status;
@@ -129,7 +129,7 @@ static void check_row(const struct row *row)
     if (!row->silent && write(pair.other, "x", 1) != 1)
         CHECK(false);
     pair.sock.kernel_ms[0] = pair.sock.kernel_ms[1] = row->kernel_before;
-    struct fake fake = make_fake(&pair, row->patience, row->script);
+    struct fake fake = make_fake(&pair, row->kernel_timeout, row->script);
     double begin = now_ms();
     enum ss_status st = ss_block_run(&fake.op, &pair.sock, ns(row->timeout_ms));
     CHECKF(st == row->status, "%s: status %d", row->name, st);
@@ -150,12 +150,12 @@ static void check_rows(const struct row *rows, size_t n)
 static void test_no_time(void)
 {
     static const struct row rows[] = {
-        { "done", SS_BY_RECV, 0, "o", SS_OK, "T", false, 0 },
-        { "end", SS_BY_RECV, 0, "e", SS_EOF, "T", false, 0 },
-        { "error", SS_BY_SEND, 0, "x", SS_ERROR, "T", false, 0 },
-        { "not done", SS_BY_RECV, 0, "wo", SS_TIMEOUT, "T", false, 0 },
-        { "not done, by poll", SS_BY_POLL, 0, "wo", SS_TIMEOUT, "T", false, 0 },
-        { "not done, by its own", SS_BY_OWN, 0, "wo", SS_TIMEOUT, "T", false, 0 },
+        { "done", SS_BY_RCVTIMEO, 0, "o", SS_OK, "T", false, 0 },
+        { "end", SS_BY_RCVTIMEO, 0, "e", SS_EOF, "T", false, 0 },
+        { "error", SS_BY_SNDTIMEO, 0, "x", SS_ERROR, "T", false, 0 },
+        { "not done", SS_BY_RCVTIMEO, 0, "wo", SS_TIMEOUT, "T", false, 0 },
+        { "not done, by poll", SS_BY_NONE, 0, "wo", SS_TIMEOUT, "T", false, 0 },
+        { "not done, by its own", SS_BY_OWN_SNDTIMEO, 0, "wo", SS_TIMEOUT, "T", false, 0 },
     };
     CHECK_ROWS(rows);
 }
@@ -164,19 +164,19 @@ static void test_no_time(void)
 static void test_a_short_time(void)
 {
     static const struct row rows[] = {
-        { "from memory", SS_BY_RECV, 95, "o", SS_OK, "H", false, 0 },
-        { "error from memory", SS_BY_RECV, 95, "x", SS_ERROR, "H", false, 0 },
-        { "at once", SS_BY_RECV, 95, "wo", SS_OK, "HT", false, 0 },
-        { "end at once", SS_BY_RECV, 95, "we", SS_EOF, "HT", false, 0 },
-        { "after a wait", SS_BY_RECV, 95, "wwo", SS_OK, "HTT", false, 0 },
-        { "after two", SS_BY_RECV, 95, "wwwo", SS_OK, "HTTT", false, 0 },
-        { "error after a wait", SS_BY_SEND, 95, "wwx", SS_ERROR, "HTT", false, 0 },
-        { "never", SS_BY_RECV, 40, "w", SS_TIMEOUT, "HTT", true, 0 },
-        { "never, its own time being longer", SS_BY_RECV, 40, "w", SS_TIMEOUT, "HTT", true, 1000 },
-        { "in the last moment", SS_BY_RECV, 30, "wwo", SS_OK, "HTT", true, 0 },
-        { "by poll", SS_BY_POLL, 95, "wwo", SS_OK, "HTT", false, 0 },
-        { "by its own", SS_BY_OWN, 95, "wo", SS_OK, "TT", false, 0 },
-        { "by its own, never", SS_BY_OWN, 30, "w", SS_TIMEOUT, "TT", true, 0 },
+        { "from memory", SS_BY_RCVTIMEO, 95, "o", SS_OK, "H", false, 0 },
+        { "error from memory", SS_BY_RCVTIMEO, 95, "x", SS_ERROR, "H", false, 0 },
+        { "at once", SS_BY_RCVTIMEO, 95, "wo", SS_OK, "HT", false, 0 },
+        { "end at once", SS_BY_RCVTIMEO, 95, "we", SS_EOF, "HT", false, 0 },
+        { "after a wait", SS_BY_RCVTIMEO, 95, "wwo", SS_OK, "HTT", false, 0 },
+        { "after two", SS_BY_RCVTIMEO, 95, "wwwo", SS_OK, "HTTT", false, 0 },
+        { "error after a wait", SS_BY_SNDTIMEO, 95, "wwx", SS_ERROR, "HTT", false, 0 },
+        { "never", SS_BY_RCVTIMEO, 40, "w", SS_TIMEOUT, "HTT", true, 0 },
+        { "never, its own time being longer", SS_BY_RCVTIMEO, 40, "w", SS_TIMEOUT, "HTT", true, 1000 },
+        { "in the last moment", SS_BY_RCVTIMEO, 30, "wwo", SS_OK, "HTT", true, 0 },
+        { "by poll", SS_BY_NONE, 95, "wwo", SS_OK, "HTT", false, 0 },
+        { "by its own", SS_BY_OWN_SNDTIMEO, 95, "wo", SS_OK, "TT", false, 0 },
+        { "by its own, never", SS_BY_OWN_SNDTIMEO, 30, "w", SS_TIMEOUT, "TT", true, 0 },
     };
     CHECK_ROWS(rows);
 }
@@ -185,17 +185,17 @@ static void test_a_short_time(void)
 static void test_a_long_time(void)
 {
     static const struct row rows[] = {
-        { "from memory", SS_BY_RECV, 1000, "o", SS_OK, "H", false, 0 },
-        { "at once", SS_BY_RECV, 1000, "wo", SS_OK, "HT", false, 0 },
-        { "in the kernel", SS_BY_RECV, 1000, "wwo", SS_OK, "HTO", false, 0 },
-        { "in the kernel, sending to a Unix socket", SS_BY_SEND, 1000, "wwo", SS_OK, "HTT", false, 0 },
-        { "after a wait", SS_BY_RECV, 1000, "wwwo", SS_OK, "HTOT", false, 0 },
-        { "kernel's timeout unknown", SS_BY_RECV, 1000, "wwo", SS_OK, "HTO", false, -1 },
-        { "kernel's timeout another", SS_BY_RECV, 1000, "wwo", SS_OK, "HTO", false, 5 },
-        { "never", SS_BY_RECV, 120, "w", SS_TIMEOUT, "HTOT", true, 0 },
-        { "by poll", SS_BY_POLL, 1000, "wwo", SS_OK, "HTT", false, 0 },
-        { "by its own", SS_BY_OWN, 1000, "o", SS_OK, "O", false, 0 },
-        { "by its own, after a wait", SS_BY_OWN, 1000, "wo", SS_OK, "OT", false, 0 },
+        { "from memory", SS_BY_RCVTIMEO, 1000, "o", SS_OK, "H", false, 0 },
+        { "at once", SS_BY_RCVTIMEO, 1000, "wo", SS_OK, "HT", false, 0 },
+        { "in the kernel", SS_BY_RCVTIMEO, 1000, "wwo", SS_OK, "HTO", false, 0 },
+        { "in the kernel, sending to a Unix socket", SS_BY_SNDTIMEO, 1000, "wwo", SS_OK, "HTT", false, 0 },
+        { "after a wait", SS_BY_RCVTIMEO, 1000, "wwwo", SS_OK, "HTOT", false, 0 },
+        { "kernel's timeout unknown", SS_BY_RCVTIMEO, 1000, "wwo", SS_OK, "HTO", false, -1 },
+        { "kernel's timeout another", SS_BY_RCVTIMEO, 1000, "wwo", SS_OK, "HTO", false, 5 },
+        { "never", SS_BY_RCVTIMEO, 120, "w", SS_TIMEOUT, "HTOT", true, 0 },
+        { "by poll", SS_BY_NONE, 1000, "wwo", SS_OK, "HTT", false, 0 },
+        { "by its own", SS_BY_OWN_SNDTIMEO, 1000, "o", SS_OK, "O", false, 0 },
+        { "by its own, after a wait", SS_BY_OWN_SNDTIMEO, 1000, "wo", SS_OK, "OT", false, 0 },
     };
     if (os_kernel_bounds_calls)
         CHECK_ROWS(rows);
@@ -205,17 +205,17 @@ static void test_a_long_time(void)
 static void test_endless_time(void)
 {
     static const struct row rows[] = {
-        { "at once", SS_BY_RECV, -1, "o", SS_OK, "F", false, 0 },
-        { "sending", SS_BY_SEND, -1, "o", SS_OK, "F", false, 0 },
-        { "error", SS_BY_RECV, -1, "x", SS_ERROR, "F", false, 0 },
-        { "interrupted", SS_BY_RECV, -1, "wo", SS_OK, "FT", false, 0 },
-        { "interrupted twice", SS_BY_RECV, -1, "wwo", SS_OK, "FTT", false, 0 },
-        { "kernel's timeout unknown", SS_BY_RECV, -1, "wo", SS_OK, "TF", false, -1 },
-        { "kernel's timeout another", SS_BY_RECV, -1, "wo", SS_OK, "TF", false, 5 },
-        { "and not needed", SS_BY_RECV, -1, "o", SS_OK, "T", false, 5 },
-        { "any negative time", SS_BY_RECV, -77, "o", SS_OK, "F", false, 0 },
-        { "by poll", SS_BY_POLL, -1, "wwo", SS_OK, "TTT", false, 0 },
-        { "by its own", SS_BY_OWN, -1, "o", SS_OK, "F", false, 0 },
+        { "at once", SS_BY_RCVTIMEO, -1, "o", SS_OK, "F", false, 0 },
+        { "sending", SS_BY_SNDTIMEO, -1, "o", SS_OK, "F", false, 0 },
+        { "error", SS_BY_RCVTIMEO, -1, "x", SS_ERROR, "F", false, 0 },
+        { "interrupted", SS_BY_RCVTIMEO, -1, "wo", SS_OK, "FT", false, 0 },
+        { "interrupted twice", SS_BY_RCVTIMEO, -1, "wwo", SS_OK, "FTT", false, 0 },
+        { "kernel's timeout unknown", SS_BY_RCVTIMEO, -1, "wo", SS_OK, "TF", false, -1 },
+        { "kernel's timeout another", SS_BY_RCVTIMEO, -1, "wo", SS_OK, "TF", false, 5 },
+        { "and not needed", SS_BY_RCVTIMEO, -1, "o", SS_OK, "T", false, 5 },
+        { "any negative time", SS_BY_RCVTIMEO, -77, "o", SS_OK, "F", false, 0 },
+        { "by poll", SS_BY_NONE, -1, "wwo", SS_OK, "TTT", false, 0 },
+        { "by its own", SS_BY_OWN_SNDTIMEO, -1, "o", SS_OK, "F", false, 0 },
     };
     CHECK_ROWS(rows);
 }
@@ -224,10 +224,10 @@ static void test_times_at_the_edge(void)
 {
     struct pair pair;
     pair_open(&pair);
-    struct fake fake = make_fake(&pair, SS_BY_RECV, "w");
+    struct fake fake = make_fake(&pair, SS_BY_RCVTIMEO, "w");
     CHECK(ss_block_run(&fake.op, &pair.sock, 1) == SS_TIMEOUT);
     CHECK(write(pair.other, "x", 1) == 1);
-    fake = make_fake(&pair, SS_BY_RECV, "wwwo");
+    fake = make_fake(&pair, SS_BY_RCVTIMEO, "wwwo");
     CHECK(ss_block_run(&fake.op, &pair.sock, INT64_MAX) == SS_OK);
     pair_close(&pair);
 }
@@ -237,33 +237,34 @@ static void test_times_at_the_edge(void)
 static void test_once_is_once(void)
 {
     struct ss_io io;
-    ss_io_give(&io, SS_ONCE);
-    CHECK(ss_io_turn(&io) == SS_ONCE && ss_io_turn(&io) == SS_TRY && ss_io_turn(&io) == SS_TRY);
+    ss_io_set_mode(&io, SS_WAIT_ONCE);
+    CHECK(ss_io_take_mode(&io) == SS_WAIT_ONCE && ss_io_take_mode(&io) == SS_NO_WAIT &&
+          ss_io_take_mode(&io) == SS_NO_WAIT);
     for (int round = 0; round < 1000; round++) {
-        ss_io_give(&io, SS_FREE);
-        CHECK(ss_io_turn(&io) == SS_FREE && ss_io_turn(&io) == SS_FREE);
-        ss_io_give(&io, SS_HOLD);
-        CHECK(ss_io_turn(&io) == SS_HOLD && ss_io_turn(&io) == SS_HOLD);
+        ss_io_set_mode(&io, SS_WAIT_ALWAYS);
+        CHECK(ss_io_take_mode(&io) == SS_WAIT_ALWAYS && ss_io_take_mode(&io) == SS_WAIT_ALWAYS);
+        ss_io_set_mode(&io, SS_NO_CALL);
+        CHECK(ss_io_take_mode(&io) == SS_NO_CALL && ss_io_take_mode(&io) == SS_NO_CALL);
     }
 }
 
 /* Calls of a step are counted, also of one whose first call may wait; when they are used up, that is no reason to wait. */
 static void test_calls_are_counted(void)
 {
-    static const enum ss_turn turns[] = { SS_TRY, SS_ONCE };
+    static const enum ss_mode turns[] = { SS_NO_WAIT, SS_WAIT_ONCE };
     struct ss_io io;
     for (int i = 0; i < 2; i++) {
-        ss_io_give(&io, turns[i]);
-        CHECK(ss_io_turn(&io) == turns[i]);
+        ss_io_set_mode(&io, turns[i]);
+        CHECK(ss_io_take_mode(&io) == turns[i]);
         for (int calls = i == 0 ? 1 : 0; calls < SS_CALLS_A_STEP; calls++)
-            CHECK(!ss_io_is_spent(&io) && ss_io_turn(&io) == SS_TRY);
+            CHECK(!ss_io_is_spent(&io) && ss_io_take_mode(&io) == SS_NO_WAIT);
         for (int more = 0; more < 600; more++)
-            CHECK(ss_io_is_spent(&io) && ss_io_turn(&io) == SS_HOLD);
+            CHECK(ss_io_is_spent(&io) && ss_io_take_mode(&io) == SS_NO_CALL);
     }
-    ss_io_give(&io, SS_FREE);
+    ss_io_set_mode(&io, SS_WAIT_ALWAYS);
     for (int calls = 0; calls < 600; calls++)
-        CHECK(ss_io_turn(&io) == SS_FREE && !ss_io_is_spent(&io));
-    ss_io_give(&io, SS_HOLD);
+        CHECK(ss_io_take_mode(&io) == SS_WAIT_ALWAYS && !ss_io_is_spent(&io));
+    ss_io_set_mode(&io, SS_NO_CALL);
     CHECK(!ss_io_is_spent(&io));
 }
 
@@ -272,17 +273,17 @@ static void test_a_flood(void)
 {
     struct pair pair;
     pair_open(&pair);
-    struct fake fake = make_fake(&pair, SS_BY_POLL, "g");
+    struct fake fake = make_fake(&pair, SS_BY_NONE, "g");
     CHECK(ss_block_run(&fake.op, &pair.sock, 0) == SS_TIMEOUT);
     CHECKF(fake.calls > SS_CALLS_A_STEP && fake.calls < 10000, "%u calls", fake.calls);
-    fake = make_fake(&pair, SS_BY_POLL, "ggggo");
+    fake = make_fake(&pair, SS_BY_NONE, "ggggo");
     CHECK(ss_block_run(&fake.op, &pair.sock, 0) == SS_OK && fake.steps == 5);
     double begin = now_ms();
-    fake = make_fake(&pair, SS_BY_POLL, "g");
+    fake = make_fake(&pair, SS_BY_NONE, "g");
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(30)) == SS_TIMEOUT);
     check_time(begin, 30);
     CHECK(fake.steps > 10);
-    fake = make_fake(&pair, SS_BY_POLL, "ggggo"); /* there is nothing to read: a wait would last */
+    fake = make_fake(&pair, SS_BY_NONE, "ggggo"); /* there is nothing to read: a wait would last */
     begin = now_ms();
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(2000)) == SS_OK);
     check_time(begin, 0);
@@ -296,18 +297,18 @@ static void test_spinning(void)
     pair_open(&pair);
     pair.sock.spin_us = SS_SPIN_MAX_US;
     for (double timeout_ms = 20; timeout_ms < 130; timeout_ms += 100) {
-        struct fake fake = make_fake(&pair, SS_BY_RECV, "w");
+        struct fake fake = make_fake(&pair, SS_BY_RCVTIMEO, "w");
         double begin = now_ms();
         CHECK(ss_block_run(&fake.op, &pair.sock, ns(timeout_ms)) == SS_TIMEOUT);
         check_time(begin, timeout_ms);
         CHECKF(fake.steps > 6, "%u steps", fake.steps);
     }
-    struct fake fake = make_fake(&pair, SS_BY_RECV, "w");
+    struct fake fake = make_fake(&pair, SS_BY_RCVTIMEO, "w");
     CHECK(ss_block_run(&fake.op, &pair.sock, 0) == SS_TIMEOUT && fake.steps == 1);
-    fake = make_fake(&pair, SS_BY_RECV, "wo");
+    fake = make_fake(&pair, SS_BY_RCVTIMEO, "wo");
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(1000)) == SS_OK && strcmp(fake.log, "HT") == 0);
     pair.sock.kernel_ms[0] = 0; /* a wait in the kernel could be had at once */
-    fake = make_fake(&pair, SS_BY_RECV, "o");
+    fake = make_fake(&pair, SS_BY_RCVTIMEO, "o");
     CHECK(ss_block_run(&fake.op, &pair.sock, -1) == SS_OK && strcmp(fake.log, "T") == 0);
     pair_close(&pair);
 }
@@ -316,13 +317,13 @@ static void test_spinning(void)
 static void test_large_calls_count_as_many(void)
 {
     struct ss_io io = { .fd = -1 };
-    ss_io_give(&io, SS_TRY);
+    ss_io_set_mode(&io, SS_NO_WAIT);
     ss_io_took(&io, 1000000);
-    CHECK(io.left == SS_CALLS_A_STEP);
+    CHECK(io.calls_left == SS_CALLS_A_STEP);
     ss_io_took(&io, 3 << 20);
-    CHECK(io.left == SS_CALLS_A_STEP - 3);
+    CHECK(io.calls_left == SS_CALLS_A_STEP - 3);
     ss_io_took(&io, (size_t)100 << 20);
-    CHECK(ss_io_is_spent(&io) && ss_io_turn(&io) == SS_HOLD);
+    CHECK(ss_io_is_spent(&io) && ss_io_take_mode(&io) == SS_NO_CALL);
 }
 
 static void check_first_steps(bool input, double timeout_ms, const char *script, const char *log)
@@ -330,7 +331,7 @@ static void check_first_steps(bool input, double timeout_ms, const char *script,
     struct pair pair;
     pair_open(&pair);
     CHECK(write(pair.other, "x", 1) == 1);
-    struct fake fake = make_fake(&pair, SS_BY_RECV, script);
+    struct fake fake = make_fake(&pair, SS_BY_RCVTIMEO, script);
     if (!input)
         ss_inbuf_clear(&pair.sock.in);
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(timeout_ms)) == SS_OK);
@@ -352,7 +353,7 @@ static void test_tried_before(void)
 {
     struct pair pair;
     pair_open(&pair);
-    struct fake fake = make_fake(&pair, SS_BY_SEND, "oo");
+    struct fake fake = make_fake(&pair, SS_BY_SNDTIMEO, "oo");
     fake.op.tried = true;
     CHECK(ss_block_run(&fake.op, &pair.sock, 0) == SS_TIMEOUT);
     CHECKF(strcmp(fake.log, "") == 0, "%s", fake.log);
@@ -378,14 +379,14 @@ static void check_kernel(const struct pair *pair, int which, int32_t expected)
     CHECKF(is >= expected && is <= expected + 20, "is %d, noted %d", (int)is, (int)expected);
 }
 
-static void run_fake(struct pair *pair, enum ss_patience patience, const char *script, double timeout_ms,
+static void run_fake(struct pair *pair, enum ss_kernel_timeout kernel_timeout, const char *script, double timeout_ms,
                      const char *log)
 {
-    struct fake fake = make_fake(pair, patience, script);
+    struct fake fake = make_fake(pair, kernel_timeout, script);
     CHECK(ss_block_run(&fake.op, &pair->sock, ns(timeout_ms)) == SS_OK);
     CHECKF(strcmp(fake.log, log) == 0, "%s with %.0f ms: %s, not %s", script, timeout_ms, fake.log, log);
-    CHECKF(timeout_ms < 0 ? fake.patience_ms == 0 : fake.patience_ms < timeout_ms, "the kernel is given %d",
-           (int)fake.patience_ms);
+    CHECKF(timeout_ms < 0 ? fake.kernel_timeout_ms == 0 : fake.kernel_timeout_ms < timeout_ms, "the kernel is given %d",
+           (int)fake.kernel_timeout_ms);
 }
 
 /* It is set when it has to be another one, and then the usual call is one. It ends before the deadline, being late. */
@@ -396,21 +397,21 @@ static void test_the_kernel_is_told_once(void)
         return;
     pair_open(&pair);
     CHECK(write(pair.other, "x", 1) == 1); /* a wait that should not be ends at once */
-    run_fake(&pair, SS_BY_RECV, "wwo", 1000, "HTO");
+    run_fake(&pair, SS_BY_RCVTIMEO, "wwo", 1000, "HTO");
     int32_t share = pair.sock.kernel_ms[0];
     CHECKF(share > 500 && share < 1000, "the kernel is given %d", (int)share);
     check_kernel(&pair, 0, share);
     check_kernel(&pair, 1, 0);
-    run_fake(&pair, SS_BY_RECV, "wo", 1000, "HO");
+    run_fake(&pair, SS_BY_RCVTIMEO, "wo", 1000, "HO");
     pair.sock.family = AF_INET; /* those of a Unix socket do not bound a whole write */
-    run_fake(&pair, SS_BY_SEND, "wwo", 2000, "HTO");
+    run_fake(&pair, SS_BY_SNDTIMEO, "wwo", 2000, "HTO");
     pair.sock.family = AF_UNIX;
     CHECK(pair.sock.kernel_ms[1] > 1000 && pair.sock.kernel_ms[1] < 2000);
     check_kernel(&pair, 1, pair.sock.kernel_ms[1]);
     check_kernel(&pair, 0, share);
-    run_fake(&pair, SS_BY_RECV, "wo", -1, "TF");
+    run_fake(&pair, SS_BY_RCVTIMEO, "wo", -1, "TF");
     check_kernel(&pair, 0, 0);
-    run_fake(&pair, SS_BY_RECV, "o", -1, "F");
+    run_fake(&pair, SS_BY_RCVTIMEO, "o", -1, "F");
     pair_close(&pair);
 }
 
@@ -421,8 +422,8 @@ static void test_a_shared_descriptor(void)
     pair_open(&pair);
     CHECK(write(pair.other, "x", 1) == 1);
     pair.sock.shared = true;
-    run_fake(&pair, SS_BY_RECV, "wwo", 1000, "HTT");
-    run_fake(&pair, SS_BY_RECV, "wo", -1, "TT");
+    run_fake(&pair, SS_BY_RCVTIMEO, "wwo", 1000, "HTT");
+    run_fake(&pair, SS_BY_RCVTIMEO, "wo", -1, "TT");
     check_kernel(&pair, 0, 0);
     pair_close(&pair);
 }
@@ -432,9 +433,9 @@ static void test_an_operation_with_its_own_descriptors(void)
 {
     struct pair pair;
     pair_open(&pair);
-    struct fake fake = make_fake(&pair, SS_BY_OWN, "o");
+    struct fake fake = make_fake(&pair, SS_BY_OWN_SNDTIMEO, "o");
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(1000)) == SS_OK);
-    CHECK(fake.patience_ms > 500 && fake.patience_ms < 1000);
+    CHECK(fake.kernel_timeout_ms > 500 && fake.kernel_timeout_ms < 1000);
     check_kernel(&pair, 0, 0);
     check_kernel(&pair, 1, 0);
     pair_close(&pair);
@@ -447,13 +448,13 @@ static void test_an_operation_without_a_socket(void)
     pair_open(&pair);
     struct ss_io io = { .fd = -1 };
     static const struct row rows[] = {
-        { "endless", SS_BY_OWN, -1, "o", SS_OK, "F", false, 0 },
-        { "long", SS_BY_OWN, 1000, "o", SS_OK, "O", false, 0 },
-        { "short", SS_BY_OWN, 40, "o", SS_OK, "T", false, 0 },
-        { "none", SS_BY_POLL, 0, "o", SS_OK, "T", false, 0 },
+        { "endless", SS_BY_OWN_SNDTIMEO, -1, "o", SS_OK, "F", false, 0 },
+        { "long", SS_BY_OWN_SNDTIMEO, 1000, "o", SS_OK, "O", false, 0 },
+        { "short", SS_BY_OWN_SNDTIMEO, 40, "o", SS_OK, "T", false, 0 },
+        { "none", SS_BY_NONE, 0, "o", SS_OK, "T", false, 0 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct fake fake = make_fake(&pair, rows[i].patience, rows[i].script);
+        struct fake fake = make_fake(&pair, rows[i].kernel_timeout, rows[i].script);
         fake.op.io = &io;
         CHECK(ss_block_run(&fake.op, NULL, ns(rows[i].timeout_ms)) == SS_OK);
         CHECKF(strcmp(fake.log, rows[i].log) == 0, "%s: %s, not %s", rows[i].name, fake.log, rows[i].log);
@@ -471,7 +472,7 @@ static void test_a_descriptor_without_kernel_timeouts(void)
     CHECK(pipe(fds) == 0 && write(fds[1], "x", 1) == 1);
     ss_sock_close(&pair.sock, &err);
     CHECK(ss_sock_adopt(&pair.sock, fds[0], AF_UNIX, false, &err) == SS_OK);
-    struct fake fake = make_fake(&pair, SS_BY_RECV, "wwo");
+    struct fake fake = make_fake(&pair, SS_BY_RCVTIMEO, "wwo");
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(1000)) == SS_OK);
     CHECKF(strcmp(fake.log, "HTT") == 0, "%s", fake.log);
     CHECK(pair.sock.kernel_ms[0] == 0);
@@ -510,7 +511,7 @@ static void check_wake(int events, bool full, void (*act)(int), double timeout_m
     pair_open(&pair);
     if (full)
         fill_up(pair.sock.io.fd);
-    struct fake fake = make_fake(&pair, SS_BY_POLL, timeout_ms < 0 ? "wo" : "wwo");
+    struct fake fake = make_fake(&pair, SS_BY_NONE, timeout_ms < 0 ? "wo" : "wwo");
     fake.events = events;
     double begin = now_ms();
     pid_t pid = child_start(act, pair.other);
@@ -538,18 +539,18 @@ static void test_only_what_is_wanted_counts(void)
 {
     struct pair pair;
     pair_open(&pair);
-    struct fake fake = make_fake(&pair, SS_BY_RECV, "w");
+    struct fake fake = make_fake(&pair, SS_BY_RCVTIMEO, "w");
     double begin = now_ms();
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(20)) == SS_TIMEOUT && fake.steps == 3);
     check_time(begin, 20);
     fill_up(pair.sock.io.fd);
     CHECK(write(pair.other, "x", 1) == 1);
-    fake = make_fake(&pair, SS_BY_SEND, "w");
+    fake = make_fake(&pair, SS_BY_SNDTIMEO, "w");
     fake.events = SS_WRITABLE;
     begin = now_ms();
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(20)) == SS_TIMEOUT && fake.steps == 3);
     check_time(begin, 20);
-    fake = make_fake(&pair, SS_BY_RECV, "wwo");
+    fake = make_fake(&pair, SS_BY_RCVTIMEO, "wwo");
     fake.events = SS_READABLE | SS_WRITABLE;
     begin = now_ms();
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(90)) == SS_OK);
@@ -564,7 +565,7 @@ static void test_a_hang_up_ends_the_wait(void)
     pair_open(&pair);
     close(pair.other);
     pair.other = -1;
-    struct fake fake = make_fake(&pair, SS_BY_POLL, "wo");
+    struct fake fake = make_fake(&pair, SS_BY_NONE, "wo");
     CHECK(ss_block_run(&fake.op, &pair.sock, -1) == SS_OK);
     pair_close(&pair);
 }
@@ -580,7 +581,7 @@ static void check_several(unsigned ready, unsigned n)
     for (unsigned i = 0; i < n; i++)
         wants[i] = (struct ss_interest){ .fd = i % 2 ? -1 : mute.sock.io.fd, .events = SS_READABLE };
     wants[ready] = (struct ss_interest){ .fd = pair.sock.io.fd, .events = SS_READABLE };
-    struct fake fake = make_fake(&mute, SS_BY_POLL, "wo");
+    struct fake fake = make_fake(&mute, SS_BY_NONE, "wo");
     fake.op.wants = wants;
     fake.op.nwants = (uint8_t)n;
     CHECK(ss_block_run(&fake.op, &mute.sock, -1) == SS_OK);
@@ -600,8 +601,8 @@ static void test_waiting_for_several(void)
 
 /* Timers of the operation's own */
 
-static void check_timer(double timeout_ms, enum ss_patience patience, int events, const char *script, const char *log,
-                        double least_ms)
+static void check_timer(double timeout_ms, enum ss_kernel_timeout kernel_timeout, int events, const char *script,
+                        const char *log, double least_ms)
 {
     struct pair pair;
     pair_open(&pair);
@@ -609,7 +610,7 @@ static void check_timer(double timeout_ms, enum ss_patience patience, int events
         close(pair.other);
         pair.other = -1;
     }
-    struct fake fake = make_fake(&pair, patience, script);
+    struct fake fake = make_fake(&pair, kernel_timeout, script);
     fake.after_ms = 10;
     fake.events = events;
     double begin = now_ms();
@@ -621,19 +622,19 @@ static void check_timer(double timeout_ms, enum ss_patience patience, int events
 
 static void test_steps_after_a_time(void)
 {
-    check_timer(-1, SS_BY_POLL, SS_READABLE, "wo", "TT!", 10);
-    check_timer(-1, SS_BY_POLL, SS_READABLE, "wwwo", "TT!T!T!", 30);
-    check_timer(2000, SS_BY_POLL, SS_READABLE, "wwwo", "HTT!T!", 20);
-    check_timer(2000, SS_BY_POLL, 0, "wwwo", "HTT!T!", 20);
-    check_timer(-1, SS_BY_OWN, SS_READABLE, "wwo", "FT!T!", 20);
+    check_timer(-1, SS_BY_NONE, SS_READABLE, "wo", "TT!", 10);
+    check_timer(-1, SS_BY_NONE, SS_READABLE, "wwwo", "TT!T!T!", 30);
+    check_timer(2000, SS_BY_NONE, SS_READABLE, "wwwo", "HTT!T!", 20);
+    check_timer(2000, SS_BY_NONE, 0, "wwwo", "HTT!T!", 20);
+    check_timer(-1, SS_BY_OWN_SNDTIMEO, SS_READABLE, "wwo", "FT!T!", 20);
 }
 
 /* What is wanted comes first, or there was only no call left: then it is not yet time. */
 static void test_no_timer_when_it_is_ready(void)
 {
-    check_timer(-1, SS_BY_POLL, SS_WRITABLE, "wwo", "TTT", 0);
-    check_timer(2000, SS_BY_POLL, SS_WRITABLE, "wwo", "HTT", 0);
-    check_timer(-1, SS_BY_POLL, SS_READABLE, "wgo", "TT!T", 10);
+    check_timer(-1, SS_BY_NONE, SS_WRITABLE, "wwo", "TTT", 0);
+    check_timer(2000, SS_BY_NONE, SS_WRITABLE, "wwo", "HTT", 0);
+    check_timer(-1, SS_BY_NONE, SS_READABLE, "wgo", "TT!T", 10);
 }
 
 /* There is something to do all the time, and never enough: no reason to go on for ever. */
@@ -642,7 +643,7 @@ static void test_progress_does_not_move_the_deadline(void)
     struct pair pair;
     pair_open(&pair);
     for (double timeout_ms = 30; timeout_ms < 150; timeout_ms += 90) {
-        struct fake fake = make_fake(&pair, SS_BY_RECV, "w");
+        struct fake fake = make_fake(&pair, SS_BY_RCVTIMEO, "w");
         fake.events = SS_WRITABLE;
         double begin = now_ms();
         CHECK(ss_block_run(&fake.op, &pair.sock, ns(timeout_ms)) == SS_TIMEOUT);
@@ -658,7 +659,7 @@ static void test_a_deadline_from_before(void)
     struct pair pair;
     pair_open(&pair);
     for (double left_ms = 30; left_ms < 150; left_ms += 90) {
-        struct fake fake = make_fake(&pair, SS_BY_RECV, "w");
+        struct fake fake = make_fake(&pair, SS_BY_RCVTIMEO, "w");
         double begin = now_ms();
         fake.op.deadline_ns = ss_deadline_after(ns(left_ms));
         CHECK(ss_block_run(&fake.op, &pair.sock, ns(2000)) == SS_TIMEOUT);
@@ -671,7 +672,7 @@ static void test_timers_do_not_move_the_deadline(void)
 {
     struct pair pair;
     pair_open(&pair);
-    struct fake fake = make_fake(&pair, SS_BY_POLL, "w");
+    struct fake fake = make_fake(&pair, SS_BY_NONE, "w");
     fake.after_ms = 4;
     double begin = now_ms();
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(30)) == SS_TIMEOUT);
@@ -685,7 +686,7 @@ static void test_signals_do_not_move_the_deadline(void)
     struct pair pair;
     pair_open(&pair);
     for (double timeout_ms = 40; timeout_ms < 150; timeout_ms += 80) {
-        struct fake fake = make_fake(&pair, SS_BY_RECV, "w");
+        struct fake fake = make_fake(&pair, SS_BY_RCVTIMEO, "w");
         ticks_start(4, -1);
         double begin = now_ms();
         CHECK(ss_block_run(&fake.op, &pair.sock, ns(timeout_ms)) == SS_TIMEOUT);
@@ -702,7 +703,7 @@ static void test_a_wait_that_fails(void)
     pair_open(&pair);
     wait_failure = ENOMEM;
     for (double timeout_ms = -1; timeout_ms < 200; timeout_ms += 90) {
-        struct fake fake = make_fake(&pair, SS_BY_POLL, "w");
+        struct fake fake = make_fake(&pair, SS_BY_NONE, "w");
         enum ss_status st = ss_block_run(&fake.op, &pair.sock, ns(timeout_ms));
         CHECKF(st == SS_ERROR && fake.op.error.code == ENOMEM, "status %d, error %d", st, fake.op.error.code);
         CHECK(fake.steps <= 2);

@@ -66,7 +66,7 @@ static struct ss_recvmany receiving(struct pair *pair, struct ss_dgrams *queue)
 {
     struct ss_recvmany op = { .sock = &pair->sock, .queue = queue, .count = MANY, .size = 100 };
     op.op = (struct ss_op){ .step = ss_recvmany_step, .io = &pair->sock.io };
-    ss_io_give(op.op.io, SS_TRY);
+    ss_io_set_mode(op.op.io, SS_NO_WAIT);
     return op;
 }
 
@@ -85,7 +85,7 @@ static void test_without_a_turn(void)
     struct ss_sendmany out_many = { .op = many.op, .sock = &pair.sock, .data = datas, .n = MANY };
     joined_calls = single_calls = 0;
     CHECK(send(pair.other, "y", 1, 0) == 1);
-    ss_io_give(&pair.sock.io, SS_HOLD);
+    ss_io_set_mode(&pair.sock.io, SS_NO_CALL);
     CHECK(ss_recvmany_step(&many.op) == SS_WANT && many.op.want.events == SS_READABLE);
     CHECK(ss_recvfrom_step(&one.op) == SS_WANT && one.op.want.events == SS_READABLE);
     CHECK(ss_sendto_step(&out.op) == SS_WANT && out.op.want.events == SS_WRITABLE);
@@ -120,7 +120,7 @@ static void check_late_failure(bool by_recvfrom)
     next->error.code = 0;
     CHECK((by_recvfrom ? ss_recvfrom_step(next) : ss_recvmany_step(next)) == SS_ERROR);
     CHECKF(next->error.space == SS_SYSTEM && next->error.code == ECONNREFUSED, "error %d", next->error.code);
-    ss_io_give(op.op.io, SS_TRY);
+    ss_io_set_mode(op.op.io, SS_NO_WAIT);
     CHECK((by_recvfrom ? ss_recvfrom_step(next) : ss_recvmany_step(next)) == SS_WANT);
     pair_close(&pair);
 }
@@ -149,7 +149,7 @@ static void test_no_more_without_a_full_batch(void)
     queue.n++;
     CHECK(ss_recvmany_another(&op, 0, MIB - 1) && pair.sock.queued);
     take_all(&pair, &queue);
-    CHECK(!ss_recvmany_another(&op, 0, 0) && pair.sock.late.code == 0 && !pair.sock.queued);
+    CHECK(!ss_recvmany_another(&op, 0, 0) && pair.sock.pending_error.code == 0 && !pair.sock.queued);
     pair_close(&pair);
 }
 
@@ -166,7 +166,7 @@ static void test_what_may_have_been_joined(void)
     for (int round = 0; round < 3; round++) {
         pair.sock.shared = round > 0;
         pair.sock.family = round == 1 ? AF_INET : AF_UNIX;
-        ss_io_give(op.op.io, SS_TRY);
+        ss_io_set_mode(op.op.io, SS_NO_WAIT);
         CHECK(ss_recvfrom_step(&op.op) == (round == 1 ? SS_OK : SS_WANT) && op.from_queue == (round == 1));
         if (round == 1)
             ss_recvfrom_done(&op);
@@ -195,7 +195,7 @@ static void check_refusal(int code, enum ss_status status, size_t joined, size_t
     joined_calls = single_calls = 0;
     struct ss_sendmany op = { .sock = &pair.sock, .data = datas, .n = MANY };
     op.op = (struct ss_op){ .step = ss_sendmany_step, .io = &pair.sock.io };
-    ss_io_give(op.op.io, SS_TRY);
+    ss_io_set_mode(op.op.io, SS_NO_WAIT);
     CHECKF(ss_sendmany_step(&op.op) == status && op.sent == (status == SS_OK ? MANY : 0), "%d: %zu", code, op.sent);
     CHECKF(joined_calls == joined && single_calls == single, "%d: %zu and %zu", code, joined_calls, single_calls);
     pair_close(&pair);

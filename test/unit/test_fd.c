@@ -26,16 +26,16 @@ static int64_t ns(double ms)
     return ms < 0 ? -1 : (int64_t)(ms * 1e6);
 }
 
-static struct ss_op make_op(struct pair *pair, enum ss_status (*step)(struct ss_op *), enum ss_patience patience)
+static struct ss_op make_op(struct pair *pair, enum ss_status (*step)(struct ss_op *), enum ss_kernel_timeout patience)
 {
-    return (struct ss_op){ .step = step, .io = &pair->sock.io, .patience = (uint8_t)patience };
+    return (struct ss_op){ .step = step, .io = &pair->sock.io, .kernel_timeout = (uint8_t)patience };
 }
 
 static enum ss_status read_with(struct pair *pair, enum ss_status (*step)(struct ss_op *), size_t want,
                                 double timeout_ms, size_t *len)
 {
     struct ss_read op = { .in = &pair->sock.in, .want = want };
-    op.op = make_op(pair, step, SS_BY_RECV);
+    op.op = make_op(pair, step, SS_BY_RCVTIMEO);
     enum ss_status st = ss_block_run(&op.op, &pair->sock, ns(timeout_ms));
     *len = op.len;
     return st;
@@ -44,7 +44,7 @@ static enum ss_status read_with(struct pair *pair, enum ss_status (*step)(struct
 static enum ss_status write_to(struct pair *pair, struct iovec *iov, size_t n, double timeout_ms, size_t *sent)
 {
     struct ss_write op = { .iov = iov, .n = n };
-    op.op = make_op(pair, ss_write_step, SS_BY_SEND);
+    op.op = make_op(pair, ss_write_step, SS_BY_SNDTIMEO);
     enum ss_status st = ss_block_run(&op.op, &pair->sock, ns(timeout_ms));
     *sent = op.sent;
     CHECK(st != SS_ERROR || op.op.error.code == EPIPE);
@@ -291,17 +291,17 @@ static void test_a_quiet_stream_is_not_asked(void)
     size_t got = 0;
     pair_open(&pair);
     struct ss_io *io = &pair.sock.io;
-    io->sticky = false; /* as with TCP */
+    io->recheck = false; /* as with TCP */
     CHECK(write(pair.other, "a", 1) == 1);
-    ss_io_give(io, SS_EDGE);
-    CHECK(io->via->recv(io, byte, 2, false, &got, &err) == SS_OK && got == 1 && io->quiet == os_poller_is_edged);
+    ss_io_set_mode(io, SS_NO_WAIT_EDGE);
+    CHECK(io->via->recv(io, byte, 2, false, &got, &err) == SS_OK && got == 1 && io->drained == os_poller_is_edged);
     CHECK(write(pair.other, "b", 1) == 1);
     got = 0;
-    ss_io_give(io, SS_EDGE);
+    ss_io_set_mode(io, SS_NO_WAIT_EDGE);
     enum ss_status expected = os_poller_is_edged ? SS_WANT : SS_OK;
     CHECK(io->via->recv(io, byte, 2, false, &got, &err) == expected && got == !os_poller_is_edged);
-    io->quiet = false;
-    ss_io_give(io, SS_EDGE);
+    io->drained = false;
+    ss_io_set_mode(io, SS_NO_WAIT_EDGE);
     if (os_poller_is_edged)
         CHECK(io->via->recv(io, byte, 2, false, &got, &err) == SS_OK && got == 1 && byte[0] == 'b');
     pair_close(&pair);

@@ -11,19 +11,19 @@
 
 enum { MIB = 1024 * 1024, WORTHWHILE = SS_BLOCK / 4 };
 
-static const struct feed at_once = { .turn = SS_TRY };
+static const struct feed at_once = { .turn = SS_NO_WAIT };
 static const struct peer_event endless[] = { STREAM(SIZE_MAX), { PEER_END, NULL, 0, 0 } };
 
 static void play_endless(struct rig *rig, size_t piece)
 {
-    const struct feed feed = { .turn = SS_TRY, .piece = piece };
+    const struct feed feed = { .turn = SS_NO_WAIT, .piece = piece };
     rig_play(rig, endless, &feed);
 }
 
 static enum ss_status fill(struct rig *rig, size_t need)
 {
     struct ss_error err = { SS_SYSTEM, 0 };
-    ss_io_give(&rig->peer.io, SS_TRY);
+    ss_io_set_mode(&rig->peer.io, SS_NO_WAIT);
     enum ss_status st = ss_inbuf_fill(&rig->in, &rig->peer.io, need, &err);
     CHECKF(st != SS_ERROR || err.code == ENOMEM, "error %d", err.code);
     return st;
@@ -78,7 +78,7 @@ static void test_empty(void)
     rig_open(&rig);
     CHECK(ss_inbuf_len(&rig.in) == 0 && ss_inbuf_data(&rig.in) != NULL);
     ss_inbuf_consume(&rig.in, 0);
-    ss_inbuf_settle(&rig.in);
+    ss_inbuf_shrink(&rig.in);
     ss_inbuf_clear(&rig.in);
     CHECK(rig.heap.requests == 0);
     rig_close(&rig);
@@ -113,7 +113,7 @@ static void test_other_ends(void)
     CHECK(fill(&rig, 1) == SS_WANT && rig.in.block == NULL);
     CHECK(fill(&rig, 1) == SS_OK);
     CHECK(fill(&rig, 1) == SS_WANT);
-    ss_io_give(&rig.peer.io, SS_TRY);
+    ss_io_set_mode(&rig.peer.io, SS_NO_WAIT);
     CHECK(ss_inbuf_fill(&rig.in, &rig.peer.io, 1, &err) == SS_ERROR);
     CHECK(err.space == SS_SYSTEM && err.code == ECONNRESET);
     CHECK(fill(&rig, 1) == SS_EOF && fill(&rig, 1) == SS_EOF);
@@ -129,7 +129,7 @@ static void test_other_ends(void)
 static void settle(struct rig *rig)
 {
     size_t len = ss_inbuf_len(&rig->in);
-    ss_inbuf_settle(&rig->in);
+    ss_inbuf_shrink(&rig->in);
     CHECK(ss_inbuf_len(&rig->in) == len);
 }
 
@@ -374,12 +374,12 @@ static void check_settling(size_t len)
     play_endless(&rig, 1000);
     fill_up_to(&rig, 10000, 1);
     ss_inbuf_consume(&rig.in, ss_inbuf_len(&rig.in) - len);
-    ss_inbuf_settle(&rig.in);
+    ss_inbuf_shrink(&rig.in);
     CHECKF(size_of(rig.in.block) == len && size_of(rig.pool.idle) == SS_BLOCK, "%zu bytes in %zu", len,
            size_of(rig.in.block));
     check_bytes(&rig);
     size_t requests = rig.heap.requests;
-    ss_inbuf_settle(&rig.in);
+    ss_inbuf_shrink(&rig.in);
     CHECK(rig.heap.requests == requests);
     CHECK(fill(&rig, 1) == SS_OK && ss_inbuf_len(&rig.in) == len + 1000);
     check_bytes(&rig);
@@ -401,7 +401,7 @@ static void check_no_settling(size_t len)
     play_endless(&rig, len);
     fill_up_to(&rig, len, 1);
     size_t requests = rig.heap.requests;
-    ss_inbuf_settle(&rig.in);
+    ss_inbuf_shrink(&rig.in);
     CHECK(rig.heap.requests == requests && size_of(rig.in.block) == SS_BLOCK);
     check_bytes(&rig);
     rig_close(&rig);
@@ -447,7 +447,7 @@ static void test_the_epoch_changes_when_bytes_leave(void)
     CHECK(fill(&rig, 1) == SS_OK);
     unsigned epoch = rig.in.epoch;
     CHECK(fill(&rig, 1) == SS_OK && fill(&rig, SIZE_MAX) == SS_OK);
-    ss_inbuf_settle(&rig.in);
+    ss_inbuf_shrink(&rig.in);
     CHECK(rig.in.epoch == epoch);
     ss_inbuf_consume(&rig.in, 1);
     CHECK(rig.in.epoch != epoch);
@@ -469,7 +469,7 @@ static void test_two_buffers_share_a_block(void)
     play_endless(&rig, 100);
     struct ss_inbuf other = { .pool = &rig.pool };
     for (int round = 0; round < 10; round++) {
-        ss_io_give(&rig.peer.io, SS_TRY);
+        ss_io_set_mode(&rig.peer.io, SS_NO_WAIT);
         CHECK(ss_inbuf_fill(&other, &rig.peer.io, 1, &(struct ss_error){ SS_SYSTEM, 0 }) == SS_OK);
         ss_inbuf_clear(&other);
         CHECK(fill(&rig, 1) == SS_OK);
@@ -487,7 +487,7 @@ static void test_settled_memory_is_not_kept(void)
     play_endless(&rig, 100);
     struct ss_inbuf other = { .pool = &rig.pool };
     CHECK(fill(&rig, 1) == SS_OK);
-    ss_inbuf_settle(&rig.in);
+    ss_inbuf_shrink(&rig.in);
     CHECK(ss_inbuf_borrow(&other, 1, &(struct ss_error){ SS_SYSTEM, 0 }) == SS_OK);
     ss_inbuf_consume(&rig.in, 100);
     CHECK(rig.pool.idle == NULL && rig.heap.live == sizeof(struct ss_block) + SS_BLOCK);

@@ -55,7 +55,7 @@ static struct call *call_of(const struct ss_waiter *w)
     return (struct call *)((char *)w - offsetof(struct call, waiter));
 }
 
-static bool is_there(const struct ss_waiter *w)
+static bool is_suspended(const struct ss_waiter *w)
 {
     return !call_of(w)->gone;
 }
@@ -66,7 +66,7 @@ static void bench_open(struct bench *b, const char *plan)
     memset(b, 0, sizeof *b);
     ss_env_init(&b->env, heap_mem(&b->heap));
     os_fork_mark_fini(&b->env.mark); /* without the page the plan is asked */
-    ss_loop_init(&b->loop, &b->env, is_there);
+    ss_loop_init(&b->loop, &b->env, is_suspended);
     for (int fd = 0; fd < FAKE_POLL_FDS; fd++)
         ss_sock_init(&b->socks[fd], &b->env, SOCK_STREAM);
 }
@@ -85,8 +85,8 @@ static void bench_close(struct bench *b)
     for (int i = 0; i < b->ncalls; i++)
         ss_loop_drop(&b->loop, &b->calls[i].waiter);
     CHECK(b->loop.nwatches == 0 && b->loop.timers.n == 0);
-    CHECK(!ss_line_first(&b->loop.again) && !ss_line_first(&b->loop.ended));
-    CHECK(!ss_line_first(&b->loop.step) && !ss_line_first(&b->loop.take));
+    CHECK(!ss_queue_first(&b->loop.ready) && !ss_queue_first(&b->loop.done));
+    CHECK(!ss_queue_first(&b->loop.to_step) && !ss_queue_first(&b->loop.to_take));
     for (int fd = 0; b->loop.poller && fd < FAKE_POLL_FDS; fd++)
         CHECKF(!b->loop.poller->fds[fd].known || ss_env_find(&b->env, fd), "%d is not forgotten", fd);
     for (int fd = 0; fd < FAKE_POLL_FDS; fd++)
@@ -122,7 +122,7 @@ static void check_log(const struct bench *b, const char *title, const char *log)
 
 static void use_up(struct ss_io *io)
 {
-    while (ss_io_turn(io) != SS_HOLD)
+    while (ss_io_take_mode(io) != SS_NO_CALL)
         ;
 }
 
@@ -172,7 +172,7 @@ static enum ss_status call_step(struct ss_op *op)
     if (c->script[1] != '\0')
         c->script++;
     note(c->b, c->name, op->due ? "!" : "");
-    CHECK(op->io->edge && op->io->turn == SS_TRY && op->io->left == SS_CALLS_A_STEP);
+    CHECK(op->io->edge && op->io->mode == SS_NO_WAIT && op->io->calls_left == SS_CALLS_A_STEP);
     for (int i = 0; op->wants && i < 2; i++)
         fake_poll_take(c->wants[i].fd, c->wants[i].events);
     fake_poll_take(op->want.fd, op->want.events);
@@ -198,7 +198,7 @@ static int64_t deadline(double ms)
 /* As a task does it: tries, and waits if it must. */
 static void begin(struct call *c, double deadline_ms)
 {
-    ss_io_give(c->op.io, SS_EDGE);
+    ss_io_set_mode(c->op.io, SS_NO_WAIT_EDGE);
     CHECK(c->op.step(&c->op) == SS_WANT);
     ss_loop_wait(&c->b->loop, &c->waiter, &c->op, deadline(deadline_ms));
 }
@@ -223,15 +223,15 @@ static void hold(struct call *c)
 {
     for (int i = 0; i < 2; i++)
         if (c->events & (1 << i))
-            adopt(c->b, c->fd)->holders[i] = &c->waiter;
+            adopt(c->b, c->fd)->waiters[i] = &c->waiter;
 }
 
-static void let_go(struct call *c)
+static void detach_socket(struct call *c)
 {
     for (int fd = 0; fd < FAKE_POLL_FDS; fd++)
         for (int i = 0; i < 2; i++)
-            if (c->b->socks[fd].holders[i] == &c->waiter)
-                c->b->socks[fd].holders[i] = NULL;
+            if (c->b->socks[fd].waiters[i] == &c->waiter)
+                c->b->socks[fd].waiters[i] = NULL;
 }
 
 /* Running */
@@ -258,7 +258,7 @@ static void take_all(struct bench *b)
     for (struct ss_waiter *w; (w = ss_loop_take(&b->loop)) != NULL; b->ended++) {
         struct call *c = call_of(w);
         note_end(c);
-        let_go(c);
+        detach_socket(c);
     }
 }
 
@@ -683,7 +683,7 @@ static void test_ended_from_outside(void)
         ss_loop_end(&b.loop, &b.calls[i].waiter, i % 2 ? SS_CANCELLED : SS_OK);
         ss_loop_end(&b.loop, &b.calls[i].waiter, SS_TIMEOUT); /* it has ended already */
     }
-    CHECK(b.loop.nwatches == 0 && !ss_line_first(&b.loop.again) && ss_loop_next_ns(&b.loop) == 0);
+    CHECK(b.loop.nwatches == 0 && !ss_queue_first(&b.loop.ready) && ss_loop_next_ns(&b.loop) == 0);
     CHECK(!fake_poll_now()->fds[3].known && !fake_poll_now()->fds[5].known && !fake_poll_now()->fds[6].known);
     CHECK(fake_poll_now()->fds[23].known); /* ours */
     turn(&b, 0);
@@ -746,7 +746,7 @@ static void test_taking_and_putting_back(void)
         ss_loop_end(&b.loop, &start_standing(&b, -1)->waiter, SS_OK);
     CHECK(ss_loop_turn(&b.loop, 0, &err) == SS_OK);
     struct ss_waiter *first = ss_loop_take(&b.loop);
-    CHECK(first == &b.calls[0].waiter && ss_line_first(&b.loop.take) == &b.calls[1].waiter);
+    CHECK(first == &b.calls[0].waiter && ss_queue_first(&b.loop.to_take) == &b.calls[1].waiter);
     ss_loop_untake(&b.loop, first);
     CHECK(ss_loop_next_ns(&b.loop) == 0 && ss_loop_turn(&b.loop, 0, &err) == SS_OK);
     CHECK(ss_loop_take(&b.loop) == first);
@@ -850,28 +850,28 @@ static void test_those_who_are_gone(void)
 
 /* Lines */
 
-static void test_lines(void)
+static void test_queues(void)
 {
     struct bench b;
-    struct ss_line line;
+    struct ss_queue queue;
     bench_open(&b, "");
-    ss_line_init(&line);
+    ss_queue_init(&queue);
     for (int i = 0; i < 5; i++)
-        ss_line_add(&line, &start_standing(&b, i == 3 ? 7 : -1)->waiter);
-    CHECK(ss_line_first(&line) == &b.calls[0].waiter);
+        ss_queue_add(&queue, &start_standing(&b, i == 3 ? 7 : -1)->waiter);
+    CHECK(ss_queue_first(&queue) == &b.calls[0].waiter);
     ss_loop_end(&b.loop, &b.calls[2].waiter, SS_CANCELLED); /* from the middle */
     ss_loop_drop(&b.loop, &b.calls[4].waiter);              /* from the end */
-    ss_loop_end(&b.loop, ss_line_first(&line), SS_OK);
-    CHECK(ss_line_first(&line) == &b.calls[1].waiter);
+    ss_loop_end(&b.loop, ss_queue_first(&queue), SS_OK);
+    CHECK(ss_queue_first(&queue) == &b.calls[1].waiter);
     turn(&b, 0);
     turn(&b, 100); /* by its deadline */
-    ss_line_add(&line, &start_standing(&b, -1)->waiter);
+    ss_queue_add(&queue, &start_standing(&b, -1)->waiter);
     ss_loop_drop(&b.loop, &b.calls[2].waiter); /* which has left already */
-    CHECK(line.next == &b.calls[1].waiter.place && line.last == &b.calls[5].waiter.place);
-    CHECK(line.next->next == line.last && line.last->last == line.next);
-    ss_loop_end(&b.loop, ss_line_first(&line), SS_OK);
-    ss_loop_end(&b.loop, ss_line_first(&line), SS_OK);
-    CHECK(!ss_line_first(&line) && line.last == &line);
+    CHECK(queue.next == &b.calls[1].waiter.link && queue.prev == &b.calls[5].waiter.link);
+    CHECK(queue.next->next == queue.prev && queue.prev->prev == queue.next);
+    ss_loop_end(&b.loop, ss_queue_first(&queue), SS_OK);
+    ss_loop_end(&b.loop, ss_queue_first(&queue), SS_OK);
+    CHECK(!ss_queue_first(&queue) && queue.prev == &queue);
     turn(&b, 0);
     check_log(&b, "lines", "0c=cancelled 0a=ok 7d=timeout 7b=ok 7f=ok");
     bench_close(&b);
@@ -936,7 +936,7 @@ static void test_leaving_with_calls_that_do_not_watch_it(void)
     wait_turn(turning, -1);
     ss_sock_release(&b.socks[23], true);
     ss_sock_release(&b.socks[24], true);
-    CHECK(!fake_poll_now()->fds[3].known && !ss_line_first(&b.loop.again) && b.loop.nwatches == 0);
+    CHECK(!fake_poll_now()->fds[3].known && !ss_queue_first(&b.loop.ready) && b.loop.nwatches == 0);
     turn(&b, 100);
     check_log(&b, "closed", "0a 0b 0a=closed 0b=closed 0c=closed");
     bench_close(&b);
@@ -1019,7 +1019,7 @@ static void cancel_b(struct call *c)
 static void drop_b(struct call *c)
 {
     ss_loop_drop(&c->b->loop, &c->b->calls[1].waiter);
-    let_go(&c->b->calls[1]);
+    detach_socket(&c->b->calls[1]);
     c->b->ended++;
 }
 
@@ -1423,12 +1423,12 @@ static void test_one_that_cannot_be_watched_in_a_child_process(void)
 
 /* Receives that are spared (core/io_fd.c) */
 
-static enum ss_status receive(struct ss_sock *s, enum ss_turn how, size_t len)
+static enum ss_status receive(struct ss_sock *s, enum ss_mode how, size_t len)
 {
     char buf[16];
     size_t got = 0;
     struct ss_error err;
-    ss_io_give(&s->io, how);
+    ss_io_set_mode(&s->io, how);
     return s->io.via->recv(&s->io, buf, len, false, &got, &err);
 }
 
@@ -1436,7 +1436,7 @@ static enum ss_status receive(struct ss_sock *s, enum ss_turn how, size_t len)
 static bool is_spared(struct ss_sock *s)
 {
     int before = polling.recvs;
-    enum ss_status st = receive(s, SS_EDGE, 1);
+    enum ss_status st = receive(s, SS_NO_WAIT_EDGE, 1);
     CHECK(polling.recvs > before || st == SS_WANT);
     return polling.recvs == before;
 }
@@ -1447,26 +1447,26 @@ static void test_what_spares_a_receive(void)
         const char *title;
         size_t available, len;
         char end;
-        bool sticky, spared;
-        enum ss_turn how;
+        bool recheck, spared;
+        enum ss_mode how;
     } rows[] = {
-        { "less than asked for", 5, 10, 'w', false, true, SS_EDGE },
-        { "nothing", 0, 10, 'w', false, true, SS_EDGE },
-        { "as much as asked for", 10, 10, 'w', false, false, SS_EDGE },
-        { "end", 0, 10, 'e', false, false, SS_EDGE },
-        { "error", 0, 10, 'x', false, false, SS_EDGE },
-        { "less, sticky", 5, 10, 'w', true, false, SS_EDGE },
-        { "nothing, sticky", 0, 10, 'w', true, false, SS_EDGE },
-        { "less, outside of tasks", 5, 10, 'w', false, false, SS_TRY },
-        { "nothing, outside of tasks", 0, 10, 'w', false, false, SS_TRY },
-        { "less, in the kernel", 5, 10, 'w', false, false, SS_ONCE },
-        { "less, without end", 5, 10, 'w', false, false, SS_FREE },
+        { "less than asked for", 5, 10, 'w', false, true, SS_NO_WAIT_EDGE },
+        { "nothing", 0, 10, 'w', false, true, SS_NO_WAIT_EDGE },
+        { "as much as asked for", 10, 10, 'w', false, false, SS_NO_WAIT_EDGE },
+        { "end", 0, 10, 'e', false, false, SS_NO_WAIT_EDGE },
+        { "error", 0, 10, 'x', false, false, SS_NO_WAIT_EDGE },
+        { "less, recheck", 5, 10, 'w', true, false, SS_NO_WAIT_EDGE },
+        { "nothing, recheck", 0, 10, 'w', true, false, SS_NO_WAIT_EDGE },
+        { "less, outside of tasks", 5, 10, 'w', false, false, SS_NO_WAIT },
+        { "nothing, outside of tasks", 0, 10, 'w', false, false, SS_NO_WAIT },
+        { "less, in the kernel", 5, 10, 'w', false, false, SS_WAIT_ONCE },
+        { "less, without end", 5, 10, 'w', false, false, SS_WAIT_ALWAYS },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct bench b;
         bench_open(&b, "");
         struct ss_sock *s = adopt(&b, 23);
-        s->io.sticky = rows[i].sticky;
+        s->io.recheck = rows[i].recheck;
         polling.available = rows[i].available;
         polling.recv_end = rows[i].end;
         receive(s, rows[i].how, rows[i].len);
@@ -1479,12 +1479,12 @@ static void test_what_spares_a_receive(void)
 /* Outside of tasks every receive is made: nobody would hear of what has come. */
 static void test_none_is_spared_outside_of_tasks(void)
 {
-    static const enum ss_turn others[] = { SS_TRY, SS_ONCE, SS_FREE };
+    static const enum ss_mode others[] = { SS_NO_WAIT, SS_WAIT_ONCE, SS_WAIT_ALWAYS };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         struct bench b;
         bench_open(&b, "");
         struct ss_sock *s = adopt(&b, 23);
-        receive(s, SS_EDGE, 10);
+        receive(s, SS_NO_WAIT_EDGE, 10);
         CHECK(is_spared(s) == os_poller_is_edged);
         int before = polling.recvs;
         polling.available = 1;
@@ -1495,7 +1495,7 @@ static void test_none_is_spared_outside_of_tasks(void)
 
 static void receive_in_vain(struct call *c)
 {
-    receive(&c->b->socks[c->fd], SS_EDGE, 10);
+    receive(&c->b->socks[c->fd], SS_NO_WAIT_EDGE, 10);
 }
 
 /* Nobody tells of what comes to a descriptor that cannot be watched: it is tried again. */
@@ -1526,12 +1526,12 @@ static void test_none_is_spared_on_a_unix_socket(void)
     bench_open(&b, "");
     CHECK(ss_sock_adopt(&b.socks[23], 23, AF_UNIX, false, &err) == SS_OK);
     polling.available = 5;
-    receive(&b.socks[23], SS_EDGE, 10);
+    receive(&b.socks[23], SS_NO_WAIT_EDGE, 10);
     CHECK(!is_spared(&b.socks[23]) && !is_spared(&b.socks[23]));
     bench_close(&b);
 }
 
-/* A report ends that, whether somebody waits for it or not, until there is nothing any more; one that is sticky does for
+/* A report ends that, whether somebody waits for it or not, until there is nothing any more; one that is recheck does for
  * good, that is as long as the socket has the descriptor. */
 static void test_reports_and_spared_receives(void)
 {
@@ -1539,7 +1539,7 @@ static void test_reports_and_spared_receives(void)
     bench_open(&b, "5W23 6R23 7u23 8R23");
     struct ss_sock *s = adopt(&b, 23);
     start(&b, "wo", 23, R, 4); /* so that the poller knows it */
-    receive(s, SS_EDGE, 10);
+    receive(s, SS_NO_WAIT_EDGE, 10);
     CHECK(is_spared(s) == os_poller_is_edged);
     run(&b);
     for (int ms = 5; ms <= 8; ms++) {
@@ -1551,7 +1551,7 @@ static void test_reports_and_spared_receives(void)
     }
     ss_sock_release(s, true);
     adopt(&b, 23);
-    receive(s, SS_EDGE, 10);
+    receive(s, SS_NO_WAIT_EDGE, 10);
     CHECK(is_spared(s) == os_poller_is_edged);
     ss_sock_release(s, false);
     adopt(&b, 23);
@@ -1568,7 +1568,7 @@ static void test_one_receive_for_each_arrival(void)
     struct ss_read op = { .op = { .step = ss_readn_step, .io = &s->io }, .in = &s->in, .want = 12 };
     struct ss_waiter w;
     ss_waiter_init(&w, false);
-    ss_io_give(&s->io, SS_EDGE);
+    ss_io_set_mode(&s->io, SS_NO_WAIT_EDGE);
     CHECK(op.op.step(&op.op) == SS_WANT);
     ss_loop_wait(&b.loop, &w, &op.op, SS_NEVER);
     for (int arrival = 1; arrival <= 3; arrival++) {
@@ -1609,7 +1609,7 @@ int main(void)
     RUN(test_dropped);
     RUN(test_waking_who_watches_the_loop);
     RUN(test_those_who_are_gone);
-    RUN(test_lines);
+    RUN(test_queues);
     RUN(test_leaving);
     RUN(test_leaving_with_calls_that_do_not_watch_it);
     RUN(test_leaving_without_anybody);

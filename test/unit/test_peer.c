@@ -23,7 +23,7 @@ static void set_peer(struct ss_env *env, struct ss_sock *s)
     struct ss_target target = { .port = 9 };
     ss_addr_any(&target.addr, AF_INET, 9);
     ss_named_init(&op, env, s, &target, ss_named_set_peer);
-    ss_io_give(op.op.io, SS_TRY);
+    ss_io_set_mode(op.op.io, SS_NO_WAIT);
     calls = 0;
     CHECK(op.op.step(&op.op) == SS_OK && calls == 2 && s->io.fd >= 0);
     ss_named_fini(&op);

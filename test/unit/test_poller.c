@@ -64,13 +64,13 @@ static void watch(struct os_poller *p, int fd, int events, bool foreign)
 /* What the reports of some time said of a descriptor. */
 struct seen {
     int found;
-    bool sticky;
+    bool recheck;
 };
 
 static void note(struct seen *seen, const struct os_event *event)
 {
     seen->found |= event->found;
-    seen->sticky = seen->sticky || event->sticky;
+    seen->recheck = seen->recheck || event->recheck;
 }
 
 /* One wait; the reports of `fd` are noted. Returns their number, of all. */
@@ -731,7 +731,7 @@ static void check_end_of(const struct end *e, bool before, bool foreign)
     struct seen seen = await(p, ends.fd, e->event | OS_TROUBLE);
     struct seen more = settle(p, ends.fd);
     CHECKF(seen.found & (e->event | OS_TROUBLE), "%s: the end is not reported", e->name);
-    CHECKF(seen.sticky || more.sticky, "%s: the end is not sticky", e->name);
+    CHECKF(seen.recheck || more.recheck, "%s: the end is not recheck", e->name);
     os_poller_close(p);
     close_ends(&ends);
 }
@@ -795,7 +795,7 @@ static size_t receive(int fd)
     return got > 0 ? (size_t)got : 0;
 }
 
-/* One that is edged tells of it without being asked again. Nor is anything sticky as long as there are only data. */
+/* One that is edged tells of it without being asked again. Nor is anything recheck as long as there are only data. */
 static void test_each_arrival_is_reported(void)
 {
     struct os_poller *p = open_poller();
@@ -806,7 +806,7 @@ static void test_each_arrival_is_reported(void)
         give(&ends);
         struct seen seen = await(p, ends.fd, OS_CAN_READ);
         CHECK(seen.found & OS_CAN_READ);
-        CHECK(!os_poller_is_edged || !seen.sticky);
+        CHECK(!os_poller_is_edged || !seen.recheck);
         if (round % 3 == 0) /* between the report and the receive */
             give(&ends);
         CHECK(receive(ends.fd) > 0);
@@ -820,7 +820,7 @@ static void test_each_arrival_is_reported(void)
     if (!os_poller_is_edged)
         watch(p, ends.fd, OS_CAN_READ, false);
     struct seen seen = await(p, ends.fd, OS_CAN_READ | OS_TROUBLE);
-    CHECK(seen.sticky && (seen.found & (OS_CAN_READ | OS_TROUBLE)));
+    CHECK(seen.recheck && (seen.found & (OS_CAN_READ | OS_TROUBLE)));
     os_poller_close(p);
     close_ends(&ends);
 }
@@ -836,7 +836,7 @@ static void test_urgent_data_are_sticky(void)
     CHECK(send(ends.other, "a", 1, 0) == 1 && send(ends.other, "!", 1, MSG_OOB) == 1);
     CHECK(send(ends.other, "b", 1, 0) == 1);
     struct seen seen = await(p, ends.fd, OS_CAN_READ), more = settle(p, ends.fd);
-    CHECK(seen.sticky || more.sticky);
+    CHECK(seen.recheck || more.recheck);
     os_poller_close(p);
     close_ends(&ends);
 }

@@ -108,7 +108,7 @@ static void test_nothing_is_done_on_hold(void)
     const struct ss_target name = { .host = "name", .port = 80 };
     race_open(&r, "4+");
     ss_named_init(&r.op, &r.env, &r.sock, &name, ss_named_connect);
-    ss_io_give(r.op.op.io, SS_HOLD);
+    ss_io_set_mode(r.op.op.io, SS_NO_CALL);
     CHECK(ss_named_step(&r.op.op) == SS_WANT && fake.log[0] == '\0' && fake.lookups == 0 && r.sock.io.fd == -1);
     ss_named_fini(&r.op);
     race_close(&r);
@@ -412,7 +412,7 @@ static void check_own(int family, const char *addresses, double timeout_ms, int 
     struct ss_error err;
     race_open(&r, addresses);
     CHECK(ss_sock_open(&r.sock, family, &err) == SS_OK);
-    r.sock.named = true;
+    r.sock.bound = true;
     int fd = r.sock.io.fd;
     check_outcome(addresses, race_by_name(&r, timeout_ms), code, log);
     CHECKF(r.sock.io.fd == fd && fake.nfds == 1, "it has another descriptor");
@@ -443,10 +443,10 @@ static void test_a_bound_socket_that_is_closed(void)
     struct ss_target number = { .port = 0 };
     race_open(&r, "4+20");
     CHECK(ss_sock_open(&r.sock, AF_INET, &err) == SS_OK);
-    r.sock.named = true;
+    r.sock.bound = true;
     ss_addr_any(&number.addr, AF_INET, 80);
     ss_named_init(&r.op, &r.env, &r.sock, &number, ss_named_connect);
-    ss_io_give(r.op.op.io, SS_TRY);
+    ss_io_set_mode(r.op.op.io, SS_NO_WAIT);
     CHECK(ss_named_step(&r.op.op) == SS_WANT && fake_fd(r.sock.io.fd)->connecting);
     CHECK(ss_sock_close(&r.sock, &err) == SS_OK);
     ss_named_fini(&r.op);
@@ -519,7 +519,7 @@ static void test_a_kernel_that_takes_no_bound(void)
         fake.no_bounds = true;
         if (own)
             CHECK(ss_sock_open(&r.sock, AF_INET, &err) == SS_OK);
-        r.sock.named = own;
+        r.sock.bound = own;
         int code = race_by_number(&r, 1000);
         CHECKF(code == row->code && fake.now_ns < fake_ms(1001), "%s: %d, %s", row->title, code, fake.log);
         if (code == 0)

@@ -11,8 +11,8 @@
 
 enum { EVENTS = 8, TEXT = 256, NO_MAX = 0 };
 
-static const struct feed at_once = { .turn = SS_TRY };
-static const struct feed by_bytes = { .turn = SS_TRY, .piece = 1, .pause = true };
+static const struct feed at_once = { .turn = SS_NO_WAIT };
+static const struct feed by_bytes = { .turn = SS_NO_WAIT, .piece = 1, .pause = true };
 
 /* Running operations as the bindings do */
 
@@ -32,7 +32,7 @@ static void hand_out(struct rig *rig, struct outcome *out, size_t len)
     out->len = len;
     ss_inbuf_consume(&rig->in, len);
     if (out->status != SS_OK)
-        ss_inbuf_settle(&rig->in);
+        ss_inbuf_shrink(&rig->in);
 }
 
 static void check_memory(const struct rig *rig)
@@ -250,7 +250,7 @@ static void test_some_bytes_are_enough(void)
     struct rig rig;
     rig_open(&rig);
     for (size_t max = 10; max < SIZE_MAX / 2; max *= 10) {
-        rig_play(&rig, script, &(struct feed){ .turn = SS_FREE });
+        rig_play(&rig, script, &(struct feed){ .turn = SS_WAIT_ALWAYS });
         struct outcome out = run_read(&rig, ss_readsome_step, max, got);
         CHECK(out.status == SS_OK && out.len == 10 && !rig.peer.asked_all);
     }
@@ -531,7 +531,7 @@ static void compare_with_model(struct rig *rig, const struct pattern *pattern, c
 static void in_all_texts(const struct pattern *pattern, size_t longest, size_t piece)
 {
     static const enum peer_kind ends[] = { PEER_EOF, PEER_FAIL, PEER_END };
-    const struct feed feed = { .turn = SS_TRY, .piece = piece };
+    const struct feed feed = { .turn = SS_NO_WAIT, .piece = piece };
     char text[16];
     struct rig rig;
     rig_open(&rig);
@@ -648,7 +648,7 @@ static void test_large_reads(void)
 {
     static const size_t wants[] = { SS_BLOCK - 1, SS_BLOCK, SS_BLOCK + 1, 5 * SS_BLOCK + 7, 1000000 };
     static const size_t pieces[] = { 1, 1000, 16384, SS_BLOCK, 0 };
-    static const enum ss_turn turns[] = { SS_TRY, SS_ONCE, SS_FREE };
+    static const enum ss_mode turns[] = { SS_NO_WAIT, SS_WAIT_ONCE, SS_WAIT_ALWAYS };
     for (size_t i = 0; i < sizeof wants / sizeof *wants; i++)
         for (size_t k = 0; k < sizeof pieces / sizeof *pieces; k++)
             for (size_t t = 0; t < 3; t++)
@@ -662,7 +662,7 @@ static void test_a_large_read_is_one_call(void)
     static const struct peer_event script[] = { STREAM(SS_BLOCK), { PEER_END, NULL, 0, 0 } };
     struct rig rig;
     rig_open(&rig);
-    rig_play(&rig, script, &(struct feed){ .piece = 1000, .turn = SS_FREE });
+    rig_play(&rig, script, &(struct feed){ .piece = 1000, .turn = SS_WAIT_ALWAYS });
     struct outcome out = run_read(&rig, ss_readn_step, SS_BLOCK, got);
     CHECKF(out.status == SS_OK && out.calls == 1, "%u calls", out.calls);
     rig_close(&rig);
@@ -729,7 +729,7 @@ static void test_no_memory_loses_nothing(void)
         struct ss_read op = { .op = { .step = ss_readn_step }, .in = &rig.in, .want = sizeof got };
         struct outcome out;
         rig_open(&rig);
-        rig_play(&rig, script, &(struct feed){ .piece = 5000, .turn = SS_TRY });
+        rig_play(&rig, script, &(struct feed){ .piece = 5000, .turn = SS_NO_WAIT });
         rig.heap.fail_from = n;
         rig.heap.fail_count = 1;
         enum ss_status st = run(&rig, &op.op, &out);

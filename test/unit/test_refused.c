@@ -374,7 +374,7 @@ static void check_all(struct dgrams *d)
         os_batch_get(&d->batch, i, &message);
         CHECK(message.len == i + 1 && memcmp(message.data, "abcd", i + 1) == 0 && !message.cut);
     }
-    CHECK(d->batch.late == 0 && receive_all(d, &n, &err) == SS_WANT && n == 0);
+    CHECK(d->batch.pending_error == 0 && receive_all(d, &n, &err) == SS_WANT && n == 0);
 }
 
 static void test_many_datagrams(void)
@@ -452,14 +452,14 @@ static void test_a_late_failure_of_receiving_plainly(void)
     CHECK(send_all(&d, &n, &err) == SS_OK);
     good_receives = 2;
     late_code = ECONNREFUSED;
-    CHECK(receive_all(&d, &n, &err) == SS_OK && n == 2 && d.batch.late == ECONNREFUSED);
+    CHECK(receive_all(&d, &n, &err) == SS_OK && n == 2 && d.batch.pending_error == ECONNREFUSED);
     good_receives = 1;
     late_code = EINTR;
-    CHECK(receive_all(&d, &n, &err) == SS_OK && n == 1 && d.batch.late == 0);
+    CHECK(receive_all(&d, &n, &err) == SS_OK && n == 1 && d.batch.pending_error == 0);
     CHECK(receive_all(&d, &n, &err) == SS_OK && n == 1);
     good_receives = 0;
     late_code = ECONNREFUSED;
-    CHECK(receive_all(&d, &n, &err) == SS_ERROR && err.code == ECONNREFUSED && d.batch.late == 0);
+    CHECK(receive_all(&d, &n, &err) == SS_ERROR && err.code == ECONNREFUSED && d.batch.pending_error == 0);
     good_receives = -1;
     refuse("", 0);
     dgrams_close(&d);
@@ -477,7 +477,7 @@ static enum ss_status receive_many(struct ss_sock *s, struct ss_dgrams *queue)
 {
     struct ss_recvmany op = { .sock = s, .queue = queue, .count = ROOM, .size = LENGTH };
     op.op = (struct ss_op){ .step = ss_recvmany_step, .io = &s->io };
-    ss_io_give(op.op.io, SS_TRY);
+    ss_io_set_mode(op.op.io, SS_NO_WAIT);
     return ss_recvmany_step(&op.op);
 }
 
@@ -503,7 +503,7 @@ static void test_a_late_failure_is_told(void)
     CHECK(send_all(&d, &n, &err) == SS_OK);
     good_receives = SENT;
     late_code = ECONNREFUSED;
-    CHECK(receive_many(&s, &queue) == SS_OK && queue.n == SENT && s.late.code == ECONNREFUSED);
+    CHECK(receive_many(&s, &queue) == SS_OK && queue.n == SENT && s.pending_error.code == ECONNREFUSED);
     good_receives = -1;
     refuse("", 0);
     ss_sock_fini(&s);
@@ -523,7 +523,7 @@ static void check_joining(bool works)
     for (int i = 0; i < 2; i++) {
         open_in(&env, &s[i]);
         CHECK(receive_many(&s[i], &queue) == SS_WANT);
-        CHECKF(s[i].joins == works && env.proofs == 1, "%d proofs", env.proofs);
+        CHECKF(s[i].joins == works && env.probes == 1, "%d proofs", env.probes);
     }
     for (int i = 0; i < 2; i++)
         ss_sock_fini(&s[i]);
@@ -564,7 +564,7 @@ static void test_how_often_joining_is_tried(void)
         CHECK(receive_many(&s, &queue) == SS_WANT && !s.joins);
         ss_sock_fini(&s);
     }
-    CHECKF(env.proofs == 3 && env.joining == SS_WANT, "%d proofs", env.proofs);
+    CHECKF(env.probes == 3 && env.joining == SS_WANT, "%d proofs", env.probes);
     good_receives = -1;
     refuse("", 0);
     ss_env_fini(&env);

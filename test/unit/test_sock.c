@@ -50,8 +50,8 @@ static bool is_open(int fd)
 
 static void check_closed(const struct ss_sock *s)
 {
-    CHECK(s->io.fd == -1 && s->family == 0 && !s->named && !s->nonblock && !s->shared);
-    CHECK(!s->io.quiet && !s->io.sticky && s->io.broken == 0);
+    CHECK(s->io.fd == -1 && s->family == 0 && !s->bound && !s->nonblock && !s->shared);
+    CHECK(!s->io.drained && !s->io.recheck && s->io.broken == 0);
     CHECK(ss_inbuf_len(&s->in) == 0 && s->in.block == NULL);
 }
 
@@ -126,7 +126,7 @@ static void test_memory_that_was_another_sockets(void)
     CHECK(ss_sock_adopt(&s, new_descriptor(), AF_UNIX, true, &err) == SS_OK);
     ss_sock_fini(&s);
     const struct ss_sock before = s;
-    ss_sock_again(&s, &state.env, SOCK_STREAM);
+    ss_sock_reinit(&s, &state.env, SOCK_STREAM);
     check_closed(&s);
     CHECK(!s.finalized && s.env == &state.env && s.type == SOCK_STREAM && s.in.pool == &state.env.pool);
     CHECK(s.in.stream == before.in.stream + 1 && s.in.epoch == before.in.epoch + 1 && s.attempt == before.attempt + 1);
@@ -202,7 +202,7 @@ static void test_what_outlives_a_descriptor(void)
     for (int round = 0; round < 2; round++) {
         CHECK(ss_sock_open(&s, AF_UNIX, &err) == SS_OK && s.kernel_ms[0] == 0 && s.kernel_ms[1] == 0);
         s.kernel_ms[0] = s.kernel_ms[1] = 1000;
-        s.io.quiet = true;
+        s.io.drained = true;
         s.io.broken = ECONNRESET;
         CHECK(os_opt_get(s.io.fd, AF_UNIX, keepalive.opt, &value, &err) == SS_OK && value == 1);
         CHECK(ss_inbuf_borrow(&s.in, 100, &err) == SS_OK);
@@ -291,7 +291,7 @@ static void check_any(bool has_ipv6)
     ipv6_asked = 0;
     CHECK(ss_sock_bind_any(&s, 0, &err) == SS_OK && ipv6_asked == 1);
     CHECK(os_local(s.io.fd, &addr, &err) == SS_OK && addr.sa.any.sa_family == s.family);
-    CHECK(s.family == (has_ipv6 ? AF_INET6 : AF_INET) && s.named);
+    CHECK(s.family == (has_ipv6 ? AF_INET6 : AF_INET) && s.bound);
     CHECK(ss_sock_bind_any(&s, 0, &err) == SS_ERROR && err.code == EINVAL && s.io.fd >= 0); /* it has a name */
     no_ipv6 = false;
     ss_sock_fini(&s);
@@ -319,7 +319,7 @@ static void test_modes(void)
     CHECK(fcntl(s.io.fd, F_GETFD) & FD_CLOEXEC);
     for (int round = 0; round < 4; round++) {
         bool nonblock = round % 2 == 0;
-        CHECK(ss_sock_mode(&s, nonblock, &err) == SS_OK && ss_sock_mode(&s, nonblock, &err) == SS_OK);
+        CHECK(ss_sock_set_nonblock(&s, nonblock, &err) == SS_OK && ss_sock_set_nonblock(&s, nonblock, &err) == SS_OK);
         CHECK(s.nonblock == nonblock && ((fcntl(s.io.fd, F_GETFL) & O_NONBLOCK) != 0) == nonblock);
     }
     ss_sock_fini(&s);
@@ -334,9 +334,9 @@ static void test_the_mode_of_a_shared_descriptor(void)
     struct ss_error err;
     open_state(&state);
     take_descriptor(&s, &state);
-    CHECK(ss_sock_mode(&s, true, &err) == SS_OK);
+    CHECK(ss_sock_set_nonblock(&s, true, &err) == SS_OK);
     CHECK(fcntl(s.io.fd, F_SETFL, fcntl(s.io.fd, F_GETFL) & ~O_NONBLOCK) == 0);
-    CHECK(ss_sock_mode(&s, true, &err) == SS_OK && (fcntl(s.io.fd, F_GETFL) & O_NONBLOCK) != 0);
+    CHECK(ss_sock_set_nonblock(&s, true, &err) == SS_OK && (fcntl(s.io.fd, F_GETFL) & O_NONBLOCK) != 0);
     ss_sock_fini(&s);
     close_state(&state);
 }
@@ -350,12 +350,12 @@ static void test_a_child_process_shares_descriptors(void)
     int status = -1;
     open_state(&state);
     ss_sock_init(&s, &state.env, SOCK_STREAM);
-    CHECK(ss_sock_open(&s, AF_UNIX, &err) == SS_OK && !ss_env_notes_fork(&state.env) && !s.shared);
+    CHECK(ss_sock_open(&s, AF_UNIX, &err) == SS_OK && !ss_env_check_fork(&state.env) && !s.shared);
     pid_t child = fork();
     if (child == -1)
         abort();
     if (child == 0)
-        exit(ss_env_notes_fork(&state.env) && s.shared && state.env.forks == 1 ? 0 : 1);
+        exit(ss_env_check_fork(&state.env) && s.shared && state.env.forks == 1 ? 0 : 1);
     CHECK(waitpid(child, &status, 0) == child && status == 0);
     ss_sock_fini(&s);
     close_state(&state);

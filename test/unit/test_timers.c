@@ -63,7 +63,7 @@ static int64_t earliest(const struct bench *b)
 static void check_next(struct bench *b)
 {
     int64_t early_ns = ss_timers_next(&b->timers);
-    ss_timers_settle(&b->timers);
+    ss_timers_prune(&b->timers);
     int64_t next_ns = ss_timers_next(&b->timers);
     CHECKF(early_ns <= next_ns, "to be looked at by %lld, due at %lld", (long long)early_ns, (long long)next_ns);
     CHECKF(next_ns == earliest(b), "next is %lld, not %lld", (long long)next_ns, (long long)earliest(b));

@@ -25,7 +25,7 @@ static void check_send(const size_t *lengths, size_t n, size_t expected_buffers,
     size_t sent = 0;
     for (size_t i = 0; i < n; i++)
         iov[i].iov_len = lengths[i];
-    ss_io_give(&io, SS_TRY);
+    ss_io_set_mode(&io, SS_NO_WAIT);
     CHECK(io.via->send(&io, iov, n, &sent, &err) == SS_OK && sent == expected_bytes);
     CHECKF(buffers == expected_buffers && bytes == expected_bytes, "%zu bytes in %zu buffers", bytes, buffers);
     CHECK(ss_io_is_spent(&io) == (expected_bytes >> 20 >= SS_CALLS_A_STEP - 1));
