@@ -74,6 +74,8 @@ build = {
                 "src/run/loop.c",
                 "src/run/timers.c",
                 "src/run/wait.c",
+                "src/run/waiter.c",
+                "src/run/watch.c",
                 -- sources end
             },
         },
