@@ -1,4 +1,4 @@
-/* Datagrams that one system call has received and that are handed out one by one. */
+/* A queue of datagrams that one system call has received. */
 #ifndef SS_CORE_DGRAMS_H
 #define SS_CORE_DGRAMS_H
 
@@ -10,17 +10,17 @@
 struct ss_dgram {
     const void *data;
     size_t len;
-    bool cut; /* it was longer */
+    bool cut; /* the datagram was longer */
     struct ss_addr from;
 };
 
 struct ss_dgrams {
     struct os_batch batch;
-    size_t n, next; /* messages in the batch, and the first that is not handed out whole */
-    size_t offset;  /* into that: a message may be several datagrams in a row (udp(7), UDP_GRO) */
+    size_t n, next; /* messages in the batch; index of the first unfinished one */
+    size_t offset;  /* in bytes, into message `next`, which may hold several datagrams (udp(7), UDP_GRO) */
 };
 
-/* The next datagram, of which at most `size` bytes are wanted; it stands in the batch. False: there are no more. */
+/* Dequeues a datagram, cut to `size` bytes; dgram->data points into the batch. False: the queue is empty. */
 bool ss_dgrams_next(struct ss_dgrams *queue, size_t size, struct ss_dgram *dgram);
 
 #pragma GCC visibility pop

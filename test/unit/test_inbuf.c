@@ -418,21 +418,21 @@ static void test_the_pool(void)
 {
     struct rig rig;
     rig_open(&rig);
-    struct ss_block *a = ss_pool_lend(&rig.pool, 1);
+    struct ss_block *a = ss_pool_borrow(&rig.pool, 1);
     CHECK(size_of(a) == SS_BLOCK && rig.pool.grown == memory_of(a));
     ss_pool_return(&rig.pool, a);
-    CHECK(ss_pool_lend(&rig.pool, SS_BLOCK) == a && size_of(a) == SS_BLOCK && rig.pool.grown == memory_of(a));
-    struct ss_block *b = ss_pool_lend(&rig.pool, 3 * SS_BLOCK);
+    CHECK(ss_pool_borrow(&rig.pool, SS_BLOCK) == a && size_of(a) == SS_BLOCK && rig.pool.grown == memory_of(a));
+    struct ss_block *b = ss_pool_borrow(&rig.pool, 3 * SS_BLOCK);
     CHECK(size_of(b) == 3 * SS_BLOCK && rig.pool.grown == memory_of(a) + memory_of(b));
     a->used = SS_BLOCK;
     b->used = 3 * SS_BLOCK;
     ss_pool_return(&rig.pool, b);
     ss_pool_return(&rig.pool, a);
     CHECK(rig.heap.blocks == 1 && rig.pool.idle == b && size_of(b) == 3 * SS_BLOCK);
-    CHECK(ss_pool_lend(&rig.pool, 2 * SS_BLOCK) == b);
+    CHECK(ss_pool_borrow(&rig.pool, 2 * SS_BLOCK) == b);
     CHECK(b->start == 0 && b->end == 0 && b->used == 0);
     b->used = 3 * SS_BLOCK;
-    ss_pool_return(&rig.pool, ss_pool_lend(&rig.pool, 1));
+    ss_pool_return(&rig.pool, ss_pool_borrow(&rig.pool, 1));
     ss_pool_return(&rig.pool, b);
     CHECK(rig.heap.blocks == 1 && rig.pool.idle == b);
     rig_close(&rig);
