@@ -11,12 +11,12 @@
 
 enum { MIB = 1024 * 1024, WORTHWHILE = SS_BLOCK / 4 };
 
-static const struct feed at_once = { .turn = SS_NO_WAIT };
+static const struct feed at_once = { .mode = SS_NO_WAIT };
 static const struct peer_event endless[] = { STREAM(SIZE_MAX), { PEER_END, NULL, 0, 0 } };
 
 static void play_endless(struct rig *rig, size_t piece)
 {
-    const struct feed feed = { .turn = SS_NO_WAIT, .piece = piece };
+    const struct feed feed = { .mode = SS_NO_WAIT, .piece = piece };
     rig_play(rig, endless, &feed);
 }
 
