@@ -292,7 +292,7 @@ lint-format:
 lint-lua:
 	@luacheck --quiet --no-color $(LUA_DIRS) $(wildcard *.rockspec)
 lint-sh:
-	@shellcheck $(SH_FILES)
+	@shellcheck -x $(SH_FILES)
 docs: ## write docs/reference.md and types/ssocket.lua from docs/api.lua
 	$(LUA) script/gen-docs.lua
 format: ## lay out the C files
