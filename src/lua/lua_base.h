@@ -2,7 +2,7 @@
 #ifndef LSS_BASE_H
 #define LSS_BASE_H
 
-#include "core/op_named.h"
+#include "core/op_lookup.h"
 #include "core/op_read.h"
 #include "core/op_write.h"
 #include "core/sock.h"
@@ -217,13 +217,13 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
 /* The address as a program sees it. family: of the socket, for addresses that the system left empty. */
 void lss_push_addr(lua_State *L, const struct ss_addr *addr, int family);
 
-/* What `finish` (`true`, or the failure) and `drop` are of a call with such an operation. */
-int lss_finish_named(lua_State *L, struct ss_op *op, enum ss_status st);
-void lss_drop_named(lua_State *L, int kept, struct ss_op *op);
+/* `finish` (`true`, or the failure) and `drop` of a call whose operation has a struct ss_lookup at its head. */
+int lss_finish_lookup(lua_State *L, struct ss_op *op, enum ss_status st);
+void lss_drop_lookup(lua_State *L, int kept, struct ss_op *op);
 
-/* An operation on a named target at the beginning of a userdata of `size` bytes, so that what it holds is freed whatever
- * happens. */
-struct ss_named *lss_push_named(lua_State *L, const struct ss_env *env, size_t size);
+/* Pushes a userdata for such an operation of `size` bytes, to be initialized by the caller. Its finalizer frees what the
+ * operation holds if nobody else does. */
+void *lss_push_lookup(lua_State *L, const struct ss_env *env, size_t size);
 
 /* The number of elements of the array at `arg`; anything else and too many of them are argument errors. */
 size_t lss_check_length(lua_State *L, int arg);

@@ -1,4 +1,5 @@
 /* Methods that both kinds of sockets have. */
+#include "core/op_bind.h"
 #include "core/op_dgram.h"
 #include "lua/lua_base.h"
 #include "lua/lua_task.h"
@@ -188,11 +189,11 @@ int lss_bind(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, LSS_BIND, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_call call = { .finish = lss_finish_named,
-                                          .drop = lss_drop_named,
+    static const struct lss_call call = { .finish = lss_finish_lookup,
+                                          .drop = lss_drop_lookup,
                                           .directions = LSS_READING | LSS_WRITING };
-    struct ss_named *op = lss_push_named(L, s->sock.env, sizeof *op);
+    struct ss_bind *op = lss_push_lookup(L, s->sock.env, sizeof *op);
     lss_check_self(L, s);
-    ss_named_init(op, s->sock.env, &s->sock, &target, ss_named_bind);
-    return lss_run(L, s, &op->op, &call);
+    ss_bind_init(op, &s->sock, &target);
+    return lss_run(L, s, &op->lookup.op, &call);
 }

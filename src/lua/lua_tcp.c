@@ -1,5 +1,6 @@
 /* Stream sockets: the class tcpsock. */
 #include "core/op_accept.h"
+#include "core/op_connect.h"
 #include "lua/lua_base.h"
 #include "os/os_net.h"
 
@@ -457,13 +458,13 @@ static int tcp_connect(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_call call = { .finish = lss_finish_named,
-                                          .drop = lss_drop_named,
+    static const struct lss_call call = { .finish = lss_finish_lookup,
+                                          .drop = lss_drop_lookup,
                                           .directions = LSS_READING | LSS_WRITING };
-    struct ss_named *op = lss_push_named(L, s->base.sock.env, sizeof *op);
+    struct ss_connect *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
     lss_check_self(L, &s->base);
-    ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_connect);
-    return lss_run(L, &s->base, &op->op, &call);
+    ss_connect_init(op, &s->base.sock, &target);
+    return lss_run(L, &s->base, &op->lookup.op, &call);
 }
 
 static int tcp_listen(lua_State *L)

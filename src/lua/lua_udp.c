@@ -1,6 +1,8 @@
 /* Datagram sockets: the class udpsock. */
 #include "core/codes.h"
 #include "core/op_dgram.h"
+#include "core/op_send_by_name.h"
+#include "core/op_set_peer.h"
 #include "lua/lua_base.h"
 #include "os/os_iface.h"
 #include "os/os_net.h"
@@ -325,31 +327,29 @@ static int finish_sending(lua_State *L, struct ss_op *op, enum ss_status st)
 }
 
 /* To an address that has to be looked up, or from a socket that has to be opened for it. */
-struct sending_named {
-    struct ss_named named;
+struct sending_by_name {
+    struct ss_send_by_name by_name;
     struct sending sending;
 };
 
-static int finish_named(lua_State *L, struct ss_op *base, enum ss_status st)
+static int finish_send_by_name(lua_State *L, struct ss_op *base, enum ss_status st)
 {
-    struct sending_named *s = (struct sending_named *)base;
+    struct sending_by_name *s = (struct sending_by_name *)base;
     s->sending.as.op.error = base->error;
-    ss_named_fini(&s->named);
+    ss_lookup_fini(&s->by_name.lookup);
     return finish_sending(L, &s->sending.as.op, st);
 }
 
-static int send_named(lua_State *L, struct udp *s, const struct sending *sending, const struct ss_target *target)
+static int send_by_name(lua_State *L, struct udp *s, const struct sending *sending, const struct ss_target *target)
 {
-    static const struct lss_call call = { .finish = finish_named,
-                                          .drop = lss_drop_named,
+    static const struct lss_call call = { .finish = finish_send_by_name,
+                                          .drop = lss_drop_lookup,
                                           .directions = LSS_READING | LSS_WRITING };
-    struct sending_named *op = (struct sending_named *)lss_push_named(L, s->base.sock.env, sizeof *op);
+    struct sending_by_name *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
     lss_check_self(L, &s->base);
-    ss_named_init(&op->named, s->base.sock.env, &s->base.sock, target, ss_named_send);
     op->sending = *sending;
-    op->named.send = &op->sending.as.op;
-    op->named.to = destination(&op->sending);
-    return lss_run(L, &s->base, &op->named.op, &call);
+    ss_send_by_name_init(&op->by_name, &s->base.sock, target, &op->sending.as.op, destination(&op->sending));
+    return lss_run(L, &s->base, &op->by_name.lookup.op, &call);
 }
 
 static int run_sending(lua_State *L, struct udp *s, struct sending *op)
@@ -377,7 +377,7 @@ static int send_to(lua_State *L, struct udp *s, struct sending *op, int arg)
         return finish_sending(L, &op->as.op, st);
     op->known = target.addr;
     if (target.addr.len == 0 || udp_is_closed(s) || !ss_addr_fit(&op->known, s->base.sock.family))
-        return send_named(L, s, op, &target);
+        return send_by_name(L, s, op, &target);
     *destination(op) = &op->known;
     return run_sending(L, s, op);
 }
@@ -440,13 +440,13 @@ static int udp_connect(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_call call = { .finish = lss_finish_named,
-                                          .drop = lss_drop_named,
+    static const struct lss_call call = { .finish = lss_finish_lookup,
+                                          .drop = lss_drop_lookup,
                                           .directions = LSS_READING | LSS_WRITING };
-    struct ss_named *op = lss_push_named(L, s->base.sock.env, sizeof *op);
+    struct ss_set_peer *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
     lss_check_self(L, &s->base);
-    ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_set_peer);
-    return lss_run(L, &s->base, &op->op, &call);
+    ss_set_peer_init(op, &s->base.sock, &target);
+    return lss_run(L, &s->base, &op->lookup.op, &call);
 }
 
 static uint32_t check_interface(lua_State *L, int arg, bool *found)
