@@ -117,7 +117,10 @@ static inline bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const
 
 /* The same for all that is in the buffer, which is taken out of it: no finalizer can reach it, and so it is not copied
  * first. Afterwards it is in there again or not, as `what` says. */
-enum lss_left { LSS_STAYS_AFTER_ERROR, LSS_STAYS };
+enum lss_left {
+    LSS_STAYS_AFTER_ERROR,
+    LSS_STAYS /* for a datagram, unless a finalizer has received others into the queue, whose memory is there now */
+};
 void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_left what);
 
 /* The same; false: the error is on top of the stack instead. */
@@ -132,6 +135,9 @@ static inline int lss_push_closed(lua_State *L)
 {
     return lss_push_failure(L, 1, SS_CLOSED, NULL);
 }
+
+/* The failure of detach where something is received and not yet read. */
+int lss_push_unread(lua_State *L);
 
 /* `true`, or the failure. */
 int lss_push_done(lua_State *L, enum ss_status st, const struct ss_error *err);
