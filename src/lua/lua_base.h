@@ -7,6 +7,7 @@
 #include "core/op_write.h"
 #include "core/sock.h"
 #include "lua/lua_compat.h"
+#include "run/try.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -190,14 +191,11 @@ static inline void lss_has_done(const struct ss_sock *s)
         lss_count_call(s);
 }
 
-/* lss_run for what hardly ever has to wait: it is tried first, without a look at the clock and with few calls between Lua and
- * the kernel. (What returns after a system call was not foreseen by the processor: each level costs as much as 20
- * instructions.) */
+/* lss_run for an operation that hardly ever has to wait: one step comes before the driver. */
 static inline int lss_run_brief(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_call *call)
 {
     if (lss_may_begin(&s->sock, call->directions)) {
-        ss_io_set_mode(op->io, SS_NO_WAIT);
-        enum ss_status st = op->step(op);
+        enum ss_status st = ss_try_step(op, SS_NO_WAIT);
         if (st != SS_WANT) {
             lss_has_done(&s->sock);
             return call->finish(L, op, st);
