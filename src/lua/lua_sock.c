@@ -1,6 +1,5 @@
 /* Methods that both kinds of sockets have. */
 #include "core/op_bind.h"
-#include "core/op_dgram.h"
 #include "lua/lua_base.h"
 #include "lua/lua_task.h"
 #include "os/os_net.h"
@@ -110,6 +109,13 @@ int lss_fileno(lua_State *L)
     return 1;
 }
 
+int lss_push_unread(lua_State *L)
+{
+    lua_pushnil(L);
+    lua_pushliteral(L, "Unread bytes are pending");
+    return 2;
+}
+
 /* The descriptor leaves as the program would have made it: without our timeouts and mode; one that others have as well stays as
  * it is. */
 int lss_detach(lua_State *L)
@@ -119,11 +125,8 @@ int lss_detach(lua_State *L)
     struct ss_error ignored;
     if (sock->io.fd < 0)
         return lss_push_closed(L);
-    if (ss_sock_has_input(sock) || !ss_dgram_unjoin(sock)) {
-        lua_pushnil(L);
-        lua_pushliteral(L, "Unread bytes are pending");
-        return 2;
-    }
+    if (ss_sock_has_input(sock))
+        return lss_push_unread(L);
     ss_env_forked(sock->env);
     for (int sending = 0; sending <= 1 && !sock->shared; sending++)
         if (sock->kernel_ms[sending] != 0) /* or not known: what accept has handed down */

@@ -124,8 +124,7 @@ static enum ss_status try_last(struct ss_op *op)
 {
     if (lss_is_parked(op))
         return SS_WANT;
-    ss_io_set_mode(op->io, SS_NO_WAIT);
-    return op->step(op);
+    return ss_try_step(op, SS_NO_WAIT);
 }
 
 static enum ss_status try_in_task(const struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op)
@@ -133,10 +132,8 @@ static enum ss_status try_in_task(const struct lss_task *t, struct ss_sock *s, i
     enum ss_status st = SS_WANT;
     if (!lss_is_parked(op) && timeout_ns == 0)
         return ss_block_run(op, s, 0);
-    if (!lss_is_parked(op) && !op->tried) {
-        ss_io_set_mode(op->io, SS_NO_WAIT_EDGE);
-        st = op->step(op);
-    }
+    if (!lss_is_parked(op) && !op->tried)
+        st = ss_try_step(op, SS_NO_WAIT_EDGE);
     if (st == SS_WANT && timeout_ns == 0)
         return SS_TIMEOUT;
     if (st == SS_WANT && t->cancelled)

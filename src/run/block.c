@@ -8,6 +8,7 @@
 #include "os/os_net.h"
 #include "os/os_poll.h"
 #include "run/deadline.h"
+#include "run/try.h"
 #include "run/wait.h"
 
 enum { SHORT_NS = 100000000, TICKS_NS = 20000000 };
@@ -47,8 +48,7 @@ static bool allow_kernel_wait(struct ss_op *op, struct ss_sock *s, int64_t timeo
 
 static enum ss_status try_once(struct ss_op *op)
 {
-    ss_io_set_mode(op->io, SS_NO_WAIT);
-    enum ss_status st = op->step(op);
+    enum ss_status st = ss_try_step(op, SS_NO_WAIT);
     op->due = false;
     return st;
 }
