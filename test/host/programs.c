@@ -11,7 +11,7 @@
  * A program that shows a fault is told with "not ok", what was wrong and how often that happened again when it ran alone.
  *
  * A program can call, beside what Lua has: refuse(n, k), from its n-th allocation on k are refused; stress(n), each n-th allocation
- * makes the collector work.
+ * makes the collector work; closing(), whether the program has ended and its state is being closed.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -31,7 +31,8 @@
 
 enum {
     IN_A_CHILD = 100, /* programs */
-    LIMIT_MS = 20000, /* for each */
+    LIMIT_MS = 20000, /* of processor time for each */
+    WAIT_MS = 120000, /* of time for each: one that waits for ever uses no processor, nor does one on a busy machine */
     LATE_MS = 3000,   /* until descriptors of look-ups are closed */
     AGAIN = 3,        /* how often a finding is tried alone */
     DESCRIPTORS = 1024,
@@ -64,7 +65,8 @@ struct heap {
     long every, count;   /* the collector works at each so many allocations; 0: as it likes */
     int foreign;         /* LuaJIT may insist on an allocator of its own */
     int blurred;         /* sizes may be wrong */
-    int closing;
+    int ended;           /* the program is over */
+    int closing;         /* lua_close is at work */
     int starved; /* memory was refused while the state was closed: Lua may not have called finalizers, and forgets what they free */
 };
 
@@ -75,6 +77,10 @@ struct heap {
 #else
 #define STEPS_AT_END 1
 #endif
+
+/* In Lua 5.3 a collection in a finalizer never ends (runafewfinalizers in lgc.c, with a gcfinnum of 0) if lua_close came while the
+ * collector swept, and lua_close has given it finalizers to call. A cycle that ends before sets that right. */
+#define COLLECTS_AT_END (LUA_VERSION_NUM < 502 || LUA_VERSION_NUM == 503)
 
 static int refuses(struct heap *heap)
 {
@@ -140,11 +146,22 @@ static int set_refuse(lua_State *L)
     return 0;
 }
 
-#if LUA_VERSION_NUM < 502
+#if COLLECTS_AT_END
 static int collect(lua_State *L)
 {
     lua_gc(L, LUA_GCCOLLECT, 0);
     return 0;
+}
+
+static void call(lua_State *L, lua_CFunction f)
+{
+#if LUA_VERSION_NUM < 502
+    lua_cpcall(L, f, NULL);
+#else
+    lua_settop(L, 0);
+    lua_pushcfunction(L, f);
+    lua_pcall(L, 0, 0, 0);
+#endif
 }
 #endif
 
@@ -152,6 +169,13 @@ static int set_stress(lua_State *L)
 {
     heap_of(L)->every = heap_of(L)->foreign ? 0 : (long)luaL_checknumber(L, 1);
     return 0;
+}
+
+/* Also if the program did not come to its last line. */
+static int is_closing(lua_State *L)
+{
+    lua_pushboolean(L, heap_of(L)->ended);
+    return 1;
 }
 
 /* Descriptors */
@@ -210,6 +234,13 @@ static int panic(lua_State *L)
     abort();
 }
 
+static void define(lua_State *L, struct heap *heap, const char *name, lua_CFunction f)
+{
+    lua_pushlightuserdata(L, heap);
+    lua_pushcclosure(L, f, 1);
+    lua_setglobal(L, name);
+}
+
 static lua_State *state_for(struct heap *heap, const char *cpath)
 {
     lua_State *L = heap->L = new_state(resize, heap);
@@ -222,27 +253,22 @@ static lua_State *state_for(struct heap *heap, const char *cpath)
     lua_getglobal(L, "package");
     lua_pushstring(L, cpath);
     lua_setfield(L, -2, "cpath");
-    lua_pushlightuserdata(L, heap);
-    lua_pushcclosure(L, set_refuse, 1);
-    lua_setglobal(L, "refuse");
-    lua_pushlightuserdata(L, heap);
-    lua_pushcclosure(L, set_stress, 1);
-    lua_setglobal(L, "stress");
+    define(L, heap, "refuse", set_refuse);
+    define(L, heap, "stress", set_stress);
+    define(L, heap, "closing", is_closing);
     lua_settop(L, 0);
     return L;
 }
 
-/* There, a collection need not end in Lua 5.3. */
 static void close_state(lua_State *L, struct heap *heap)
 {
     heap->refused = 0;
-    if (LUA_VERSION_NUM == 503)
-        heap->every = 0;
+    heap->ended = 1;
 #ifdef LUA_GCSETPAUSE
     lua_gc(L, LUA_GCSETPAUSE, 200);
 #endif
-#if LUA_VERSION_NUM < 502
-    lua_cpcall(L, collect, NULL); /* a finalizer may raise */
+#if COLLECTS_AT_END
+    call(L, collect); /* a finalizer may raise */
 #endif
     heap->closing = 1;
     lua_close(L);
@@ -359,6 +385,16 @@ static long now_ms(void)
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* That a child has used. */
+static long cpu_ms(pid_t pid)
+{
+    clockid_t clock;
+    struct timespec used;
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0)
+        return 0;
+    return used.tv_sec * 1000 + used.tv_nsec / 1000000;
+}
+
 static int has_ended(pid_t pid, int *status, long ms)
 {
     pid_t ended;
@@ -383,11 +419,14 @@ static const char *watch(const struct job *job, pid_t pid)
 {
     int status = 0;
     double at = -1;
-    long since = 0;
+    long since = 0, used = 0;
     while (!has_ended(pid, &status, 20)) {
-        since = *job->at == at ? since : now_ms();
-        at = *job->at;
-        if (now_ms() - since < LIMIT_MS)
+        if (*job->at != at) {
+            at = *job->at;
+            since = now_ms();
+            used = cpu_ms(pid);
+        }
+        if (now_ms() - since < WAIT_MS && cpu_ms(pid) - used < LIMIT_MS)
             continue;
         stop(pid, &status);
         return verdict(status, 1);
