@@ -364,8 +364,8 @@ local uses = {
 -- C calls, of which Lua allows 200; LuaJIT as many as its stack holds, and these may be within each other.
 local nests = is_jit and { 1, 20, 50 } or { 1, 50, 150, 180, 185, 190, 195, 198, 199 }
 
--- LuaJIT has no limit for C calls but the end of their stack: what fills it fills Lua's stack first.
-local overflow = is_jit and "nest(50," or "overflow("
+-- LuaJIT has no limit for C calls but the end of their stack.
+local overflow = is_jit and "deep(3000," or "overflow("
 
 -- Lua 5.4.4 goes on with the old stack where a function for `__concat` has moved it (luaV_concat).
 if version == 5.4 then
