@@ -45,6 +45,7 @@ struct ss_op {
     uint8_t kernel_timeout; /* enum ss_kernel_timeout */
     bool due : 1;           /* set by the driver, only where after_ms > 0: that time has passed since the last step */
     bool tried : 1;         /* before a driver runs it: a try (run/try.h) has just ended with SS_WANT */
+    bool waits : 1;         /* it has to wait whenever it begins (a name is to be looked up) */
     bool reads : 1;         /* it is a struct ss_reading; not with `closes` */
     bool closes : 1;        /* it opens the descriptors it waits for, unless a socket owns them, and closes them */
     int64_t deadline_ns;    /* set by the driver, and kept when the operation is run again; 0: not set yet */

@@ -15,6 +15,7 @@ void ss_lookup_init(struct ss_lookup *lookup, struct ss_env *env, struct ss_io *
     lookup->op.closes = true;
     lookup->literal_left = lookup->single = target->addr.len > 0;
     lookup->resolved = lookup->single || target->any;
+    lookup->op.waits = !lookup->resolved;
 }
 
 /* A resolver may answer with nothing that can be used. */

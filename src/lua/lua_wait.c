@@ -24,6 +24,14 @@ static int64_t deadline_of(const struct ss_op *op, int64_t timeout_ns)
     return timeout_ns < 0 ? SS_NEVER : ss_deadline_after(timeout_ns);
 }
 
+/* Before an error that leaves the operation undone. What it holds is not left to the collector, since Lua finalizes nothing that is
+ * made in a finalizer while the state is being closed. */
+static void drop_op(lua_State *L, struct ss_op *op, const struct lss_call *call)
+{
+    if (call->drop)
+        call->drop(L, lua_gettop(L), op);
+}
+
 /* Suspending */
 
 /* Takes the operation along from the C stack. */
@@ -49,8 +57,10 @@ static bool take_along(struct lss_task *t, struct ss_op *op, const struct lss_ca
 static int suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
                    const struct lss_call *call)
 {
-    if (lua_gettop(L) >= UINT16_MAX)
+    if (lua_gettop(L) >= UINT16_MAX) {
+        drop_op(L, op, call);
         return luaL_error(L, "too many arguments");
+    }
     if (!take_along(t, op, call)) {
         op->error = ss_no_memory;
         return call->finish(L, op, SS_ERROR);
@@ -132,7 +142,7 @@ static enum ss_status try_in_task(const struct lss_task *t, struct ss_sock *s, i
     enum ss_status st = SS_WANT;
     if (!lss_is_parked(op) && timeout_ns == 0)
         return ss_block_run(op, s, 0);
-    if (!lss_is_parked(op) && !op->tried)
+    if (!lss_is_parked(op) && !op->tried && !op->waits) /* Lua may refuse to suspend: a look-up is not begun in vain */
         st = ss_try_step(op, SS_NO_WAIT_EDGE);
     if (st == SS_WANT && timeout_ns == 0)
         return SS_TIMEOUT;
@@ -182,9 +192,13 @@ static int run_in_task(lua_State *L, struct lss_task *t, struct ss_sock *s, int6
         return call->finish(L, op, st);
     if (!can_wait(L, t)) {
         st = try_last(op);
-        return st == SS_WANT ? raise_cannot_wait(L, t) : call->finish(L, op, st);
+        if (st != SS_WANT)
+            return call->finish(L, op, st);
+        drop_op(L, op, call);
+        return raise_cannot_wait(L, t);
     }
-    t->for_turn = false;
+    t->for_turn = op->waits; /* its first step is still to come */
+    t->has_no_time = false;
     return suspend(L, t, s, timeout_ns, op, call);
 }
 
