@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -241,6 +242,14 @@ static void define(lua_State *L, struct heap *heap, const char *name, lua_CFunct
     lua_setglobal(L, name);
 }
 
+/* LuaJIT makes these strings where its stack is half changed (ffh_resume in lib_base.c), and crashes when it gets no memory for
+ * one. */
+static void keep_messages(lua_State *L)
+{
+    luaL_loadstring(L, "return 'cannot resume running coroutine', 'cannot resume dead coroutine'");
+    lua_setfield(L, LUA_REGISTRYINDEX, "messages");
+}
+
 static lua_State *state_for(struct heap *heap, const char *cpath)
 {
     lua_State *L = heap->L = new_state(resize, heap);
@@ -253,6 +262,7 @@ static lua_State *state_for(struct heap *heap, const char *cpath)
     lua_getglobal(L, "package");
     lua_pushstring(L, cpath);
     lua_setfield(L, -2, "cpath");
+    keep_messages(L);
     define(L, heap, "refuse", set_refuse);
     define(L, heap, "stress", set_stress);
     define(L, heap, "closing", is_closing);
@@ -530,12 +540,24 @@ static void keep_module(const char *cpath)
         fprintf(stderr, "%s\n", dlerror());
 }
 
+/* LuaJIT has no limit for C calls but the end of its own stack. Linux keeps 128 MiB free for that of C. */
+static void widen_stack(void)
+{
+    struct rlimit limit;
+    const rlim_t stack = 64 << 20;
+    if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= stack)
+        return;
+    limit.rlim_cur = stack;
+    setrlimit(RLIMIT_STACK, &limit);
+}
+
 int main(int argc, char **argv)
 {
     char log[] = "/tmp/programs-XXXXXX";
     struct job job = { .log = log };
     if (argc < 3)
         return 2;
+    widen_stack();
     job.cpath = argv[1];
     keep_module(job.cpath);
     job.at = mmap(NULL, sizeof *job.at, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
