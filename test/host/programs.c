@@ -32,8 +32,7 @@
 
 enum {
     IN_A_CHILD = 100, /* programs */
-    LIMIT_MS = 20000, /* of processor time for each */
-    WAIT_MS = 120000, /* of time for each: one that waits for ever uses no processor, nor does one on a busy machine */
+    LIMIT_MS = 20000, /* for each, beside the time in which others have the processors */
     LATE_MS = 3000,   /* until descriptors of look-ups are closed */
     AGAIN = 3,        /* how often a finding is tried alone */
     DESCRIPTORS = 1024,
@@ -395,14 +394,18 @@ static long now_ms(void)
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* That a child has used. */
-static long cpu_ms(pid_t pid)
+/* How long a child has been ready to run while others ran; 0 where the system does not tell. */
+static long queued_ms(pid_t pid)
 {
-    clockid_t clock;
-    struct timespec used;
-    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0)
-        return 0;
-    return used.tv_sec * 1000 + used.tv_nsec / 1000000;
+    char path[64];
+    unsigned long long queued_ns = 0;
+    snprintf(path, sizeof path, "/proc/%ld/schedstat", (long)pid);
+    FILE *file = fopen(path, "r");
+    if (file && fscanf(file, "%*u %llu", &queued_ns) != 1)
+        queued_ns = 0;
+    if (file)
+        fclose(file);
+    return (long)(queued_ns / 1000000);
 }
 
 static int has_ended(pid_t pid, int *status, long ms)
@@ -429,14 +432,13 @@ static const char *watch(const struct job *job, pid_t pid)
 {
     int status = 0;
     double at = -1;
-    long since = 0, used = 0;
+    long since = 0;
     while (!has_ended(pid, &status, 20)) {
         if (*job->at != at) {
             at = *job->at;
-            since = now_ms();
-            used = cpu_ms(pid);
+            since = now_ms() - queued_ms(pid);
         }
-        if (now_ms() - since < WAIT_MS && cpu_ms(pid) - used < LIMIT_MS)
+        if (now_ms() - queued_ms(pid) - since < LIMIT_MS)
             continue;
         stop(pid, &status);
         return verdict(status, 1);
