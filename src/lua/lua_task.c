@@ -267,7 +267,7 @@ void lss_report_last(lua_State *L, struct lss_tasks *tasks)
 static void collect_failures(lua_State *L, struct lss_tasks *tasks)
 {
     if (tasks->unseen > 0 && !lss_gc_is_stopped(L))
-        lss_collect(L);
+        lua_gc(L, LUA_GCCOLLECT, 0);
     lss_report(L, tasks);
 }
 
