@@ -15,10 +15,16 @@ static void free_block(struct ss_pool *pool, struct ss_block *block)
         ss_mem_free(&pool->mem, block, sizeof *block + block->size);
 }
 
-void ss_pool_fini(struct ss_pool *pool)
+static void free_idle(struct ss_pool *pool)
 {
     free_block(pool, pool->idle);
     pool->idle = NULL;
+}
+
+void ss_pool_fini(struct ss_pool *pool)
+{
+    free_idle(pool);
+    pool->has_ended = true;
 }
 
 struct ss_block *ss_pool_resize(struct ss_pool *pool, struct ss_block *block, size_t size)
@@ -76,6 +82,8 @@ void ss_pool_return(struct ss_pool *pool, struct ss_block *block)
         return;
     }
     block = shrink_idle_block(pool, block);
-    ss_pool_fini(pool); /* of two blocks the larger stays */
+    free_idle(pool); /* of two blocks the larger stays */
     pool->idle = block;
+    if (pool->has_ended)
+        free_idle(pool);
 }

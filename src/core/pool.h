@@ -5,6 +5,8 @@
 
 #include "base/mem.h"
 
+#include <stdbool.h>
+
 #pragma GCC visibility push(hidden)
 
 enum {
@@ -24,10 +26,11 @@ struct ss_pool {
     struct ss_block *idle; /* kept for the next borrower, or NULL */
     unsigned small_uses;   /* consecutive uses of at most a quarter of a large block */
     size_t grown;          /* bytes allocated since the last report to the collector */
+    bool has_ended;        /* returned blocks are freed at once */
 };
 
 void ss_pool_init(struct ss_pool *pool, struct ss_mem mem);
-void ss_pool_fini(struct ss_pool *pool);
+void ss_pool_fini(struct ss_pool *pool); /* borrowed blocks may still be returned */
 
 /* Borrows an empty block of at least `size` bytes. NULL: no memory. */
 struct ss_block *ss_pool_borrow(struct ss_pool *pool, size_t size);

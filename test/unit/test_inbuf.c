@@ -438,6 +438,17 @@ static void test_the_pool(void)
     rig_close(&rig);
 }
 
+static void test_the_pool_keeps_nothing_after_its_end(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    struct ss_block *block = ss_pool_lend(&rig.pool, 1);
+    ss_pool_fini(&rig.pool);
+    ss_pool_return(&rig.pool, block);
+    heap_check_empty(&rig.heap);
+    rig_close(&rig);
+}
+
 /* So that who has looked at bytes knows whether they are still the ones that wait. */
 static void test_the_epoch_changes_when_bytes_leave(void)
 {
@@ -650,6 +661,7 @@ int main(void)
     RUN(test_settling);
     RUN(test_settling_is_not_for_full_blocks);
     RUN(test_the_pool);
+    RUN(test_the_pool_keeps_nothing_after_its_end);
     RUN(test_the_epoch_changes_when_bytes_leave);
     RUN(test_two_buffers_share_a_block);
     RUN(test_settled_memory_is_not_kept);
