@@ -100,6 +100,7 @@ local function mark(co)
     end
 end
 local function gc(...)
+    if closing() and _VERSION == "Lua 5.3" then return end
     if closing() and _VERSION == "Lua 5.1" then collectgarbage() return collectgarbage("stop") end
     return collectgarbage(...)
 end

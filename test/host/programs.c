@@ -79,8 +79,20 @@ struct heap {
 #endif
 
 /* In Lua 5.3 a collection in a finalizer never ends (runafewfinalizers in lgc.c, with a gcfinnum of 0) if lua_close came while the
- * collector swept, and lua_close has given it finalizers to call. A cycle that ends before sets that right. */
+ * collector swept, and lua_close has given it finalizers to call. A cycle that ends before sets that right, unless finalizers raise. */
 #define COLLECTS_AT_END (LUA_VERSION_NUM < 502 || LUA_VERSION_NUM == 503)
+
+/* Lua 5.2 has a pointer into its list of upvalues while it makes one (luaF_findupval in lfunc.c), and crashes if the collection that
+ * a refusal begins frees what is there. */
+static int is_upvalue(const void *ptr, size_t kind)
+{
+#if LUA_VERSION_NUM == 502
+    return !ptr && kind == LUA_NUMTAGS + 1;
+#else
+    (void)ptr, (void)kind;
+    return 0;
+#endif
+}
 
 static int refuses(struct heap *heap)
 {
@@ -115,7 +127,7 @@ static void *resize(void *ud, void *ptr, size_t osize, size_t nsize)
     size_t old = ptr ? osize : 0; /* since Lua 5.2 the kind of a new object stands here */
     if (ptr && !heap->blurred && __sanitizer_get_allocated_size && __sanitizer_get_allocated_size(ptr) != osize)
         abort();
-    if (nsize > old && refuses(heap))
+    if (nsize > old && !is_upvalue(ptr, osize) && refuses(heap))
         return NULL;
     if (nsize > old)
         stress(heap);
@@ -272,6 +284,8 @@ static lua_State *state_for(struct heap *heap, const char *cpath)
 static void close_state(lua_State *L, struct heap *heap)
 {
     heap->refused = 0;
+    if (LUA_VERSION_NUM == 503)
+        heap->every = 0;
     heap->ended = 1;
 #ifdef LUA_GCSETPAUSE
     lua_gc(L, LUA_GCSETPAUSE, 200);
