@@ -442,7 +442,7 @@ static void test_the_pool_keeps_nothing_after_its_end(void)
 {
     struct rig rig;
     rig_open(&rig);
-    struct ss_block *block = ss_pool_lend(&rig.pool, 1);
+    struct ss_block *block = ss_pool_borrow(&rig.pool, 1);
     ss_pool_fini(&rig.pool);
     ss_pool_return(&rig.pool, block);
     heap_check_empty(&rig.heap);
