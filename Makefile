@@ -1,4 +1,4 @@
-# GNU make. `make help` lists what there is.
+# GNU make. `make help` lists what one needs daily.
 #
 # make                  builds for the Lua that is there and leaves ssocket.so here as well
 # make LUA=lua5.3       builds build/lua5.3/ssocket.so   (lua5.1 luajit lua5.2 lua5.3 lua5.4 ...)
@@ -146,10 +146,10 @@ FUZZERS := $(FUZZ_NAMES:%=$(FUZZ_DIR)/fuzz_%)
 REPLAYS := $(FUZZ_NAMES:%=$(UNIT_DIR)/replay_%)
 UNIT_TESTS += $(REPLAYS)
 
-all: $(MODULE) $(ROOT_COPY) ## build the module (default)
+all: $(MODULE) $(ROOT_COPY) ## build the module
 helpers: $(HELPERS)
 unit-programs: $(UNIT_TESTS)
-hosts: $(HOSTS) ## build the host programs of the specs
+hosts: $(HOSTS) # build the host programs of the specs
 
 $(MODULE): $(OBJECTS) src/exports.map
 	$(call LINK,$(MODULE_LDFLAGS) $(EXPORT_LDFLAGS) $(SAN),$(LDLIBS_DL))
@@ -229,11 +229,11 @@ need-lua:
 
 # --- install ---------------------------------------------------------------------------------------
 
-install: $(MODULE) ## install where that Lua looks for modules; PREFIX, DESTDIR and LUA_CMOD as usual
+install: $(MODULE) ## install it where that Lua looks; PREFIX, DESTDIR and LUA_CMOD as usual
 	$(INSTALL) -d '$(DESTDIR)$(LUA_CMOD)'
 	$(INSTALL) -m 755 $(MODULE) '$(DESTDIR)$(LUA_CMOD)/ssocket.so'
 
-uninstall: ## remove what install laid there
+uninstall: # remove what install laid there
 	rm -f '$(DESTDIR)$(LUA_CMOD)/ssocket.so'
 
 # --- tests -----------------------------------------------------------------------------------------
@@ -248,30 +248,20 @@ test: check
 
 run-demo: all
 	@LUA_CPATH='$(CURDIR)/$(DIR)/?.so;;' $(LUA) examples/demo.lua $(TO)
-unit: $(UNIT_TESTS) ## C tests of the layers below Lua, under the sanitizers
+unit: $(UNIT_TESTS) ## C tests of the layers below Lua
 	@script/unit $(UNIT_TESTS)
-spec: $(MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua; SPECS='spec/a_spec.lua ...' for some, WORLD=task inside tasks
+spec: $(MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua: LUA=lua5.3 SPECS='spec/udp_spec.lua' WORLD=task SANITIZE=1
 	@SSOCKET_WORLD=$(WORLD) script/spec $(LUA) $(DIR) $(SPECS)
 fuzzers: $(FUZZERS)
-fuzz: ## look for inputs that break it, ten minutes a target; TIME=seconds, TARGETS='find addr calls'
-	@script/fuzz $(TARGETS)
-soak: $(MODULE) ## ten minutes among hostile clients; SHORT=1 one
+soak: $(MODULE) # ten minutes among hostile clients; SHORT=1 one
 	@script/soak $(LUA) $(DIR)
-long-run: $(MODULE) $(HELPERS) ## ten million messages, a million connections; SHORT=1 a hundredth
+long-run: $(MODULE) $(HELPERS) # ten million messages, a million connections; SHORT=1 a hundredth
 	@script/long-run $(LUA) $(DIR)
-examples: $(MODULE) $(HELPERS) ## run the examples as tests
-	@script/spec $(LUA) $(DIR) spec/examples_spec.lua
-luas: ## build Luas that check how they are used, or other versions; NAMES='lua5.1-api lua5.5', without it: list them
-	@script/luas $(NAMES)
-coverage: ## which lines and branches the tests run; SHORT=1 for less
-	@script/coverage
-mutate: ## would the tests notice if a line were wrong? SHORT=1 for ten lines
-	@script/mutate
 torture: ## all that docs/reliability.md tells of, in an hour; SHORT=1 a minute of each
 	@script/torture
-bench: ## measure, and write docs/benchmarks.md; ONLY=lines,read ROUNDS=3 for a quick look
+bench: # measure, and write docs/benchmarks.md; ONLY=lines,read ROUNDS=3 for a quick look
 	@bench/run
-bench-counts: ## count system calls and instructions, which depend on no machine
+bench-counts: # count system calls and instructions, which depend on no machine
 	@bench/run counts
 
 # --- keeping it tidy -------------------------------------------------------------------------------
@@ -280,7 +270,7 @@ C_FILES := $(wildcard src/*/*.[ch] test/*/*.[ch] test/*/*/*.[ch] bench/c/*.[ch] 
 LUA_DIRS := $(wildcard spec examples docs types script bench test/fuzz)
 SH_FILES = .ci/run demo check $(shell grep -lE '^\#!.*[/ ](ba)?sh' script/* bench/* 2>/dev/null)
 
-lint: lint-layers lint-sources lint-docs lint-format lint-lua lint-sh ## all checks that run nothing
+lint: lint-layers lint-sources lint-docs lint-format lint-lua lint-sh ## layers, generated files, format, luacheck, shellcheck
 lint-layers:
 	@script/check-layers
 lint-sources:
@@ -292,17 +282,16 @@ lint-format:
 lint-lua:
 	@luacheck --quiet --no-color $(LUA_DIRS) $(wildcard *.rockspec)
 lint-sh:
-	@shellcheck $(SH_FILES)
+	@shellcheck -x $(SH_FILES)
 docs: ## write docs/reference.md and types/ssocket.lua from docs/api.lua
 	$(LUA) script/gen-docs.lua
 format: ## lay out the C files
 	clang-format -i $(C_FILES)
-clean: ## remove what was built
+clean: # remove what was built
 	rm -rf $(BUILD) ssocket.so
-help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
-		awk -F'|' '{ printf "  %-18s %s\n", $$1, $$2 }'
+help:
+	@sed -n 's/^\([a-z]*\):[^#]*## /make \1|/p' Makefile | awk -F'|' '{ printf "  %-14s %s\n", $$1, $$2 }'
+	@echo '  More, and the scripts: CONTRIBUTING.md. All that CI does: .ci/run'
 
 .PHONY: all helpers hosts weather fuzzers unit-programs need-lua install uninstall check test demo run-demo unit spec \
-	examples luas coverage fuzz mutate soak long-run torture bench \
-	bench-counts lint lint-layers lint-sources lint-docs lint-format lint-lua lint-sh docs format clean help
+	soak long-run torture bench bench-counts lint lint-layers lint-sources lint-docs lint-format lint-lua lint-sh docs format clean help

@@ -602,6 +602,32 @@ describe("a finalizer that runs while results are made", function()
         end)
     ]])
 
+    -- pitfall: the memory of a datagram that is handed out takes the place of the queue that a finalizer has received
+    it("may leave datagrams in the queue of the same socket, while a long one is handed out", alone [[
+        local long, many = ("long"):rep(1000), {}
+        for k = 1, 20 do many[k] = ("%04d"):format(k):rep(250) end -- of one length: the kernel may join them
+        rounds(1, function()
+            local r, u = receiver()
+            local seen, sent = {}, false
+            local function count(data)
+                if data then seen[data] = (seen[data] or 0) + 1 end
+            end
+            local function receive_more()
+                count((r:recvmany(1, 60000) or {})[1]) -- has the kernel join from now on
+                sent = u:sendmany(many) == #many
+                count((r:recvmany(1, 60000) or {})[1])
+            end
+            assert(u:send(long))
+            count((during(receive_more, r.recv, r)))
+            local other = receiver()
+            other:sendto(("secret!"):rep(9000), other:getsockname())
+            assert(#other:recv() == 63000)
+            rest(r, seen)
+            assert(seen[long] == 1, "the long one is lost")
+            for k = 1, sent and #many or 0 do assert(seen[many[k] ] == 1, "number " .. k) end
+        end)
+    ]])
+
     it("may end the peer of a batch that is received: the refusal is told", alone [[
         local told, rounds_with = 0, 0
         rounds(1, function()

@@ -115,8 +115,8 @@ local function read_100(s)
     return s:read(100)
 end
 
--- What a read had when somebody closed its socket, which no buffer has any more. (A function in C would be a new closure on
--- LuaJIT, which gives back less than it has taken when an allocation is refused while it makes one.)
+-- What a read had when somebody closed its socket, which no buffer has any more. (A function in C would be a new
+-- closure on LuaJIT, which gives back less than it has taken when an allocation is refused while it makes one.)
 local function take_left()
     local c, d = must(socket.pair())
     local reader = socket.spawn(read_100, d)

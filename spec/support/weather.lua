@@ -1,5 +1,5 @@
--- Under script/bad-weather and script/signal-storm: which tests are spared what, and why. Kinds of weather are those of
--- test/weather/weather.h.
+-- Under script/bad-weather and `script/elsewhere storm`: which tests are spared what, and why. Kinds of weather are
+-- those of test/weather/weather.h.
 
 local weather = { is_bad = false } -- so it stays in the programs that specs start
 
@@ -21,7 +21,7 @@ weather.spared = {
     { "seldom", "is not left on one that is given away", "refused", "to take the time back is refused" },
 }
 
--- The same for the signals of script/signal-storm.
+-- The same for the signals of `script/elsewhere storm`.
 weather.calm = {
     { "loop", "waits in step for at most", "all", "a signal ends a step, which says so" },
 }

@@ -1,10 +1,10 @@
-/* Memory comes from the host's allocator, so that its limits and its accounts include ours. */
+/* Memory: the host's allocator, so that the host's limits and accounting include the module. */
 #ifndef SS_BASE_MEM_H
 #define SS_BASE_MEM_H
 
 #include <stddef.h> /* size_t */
 
-/* Has the shape of lua_Alloc: new_size 0 frees, NULL means that there is no memory and `ptr` is as it was. */
+/* The signature of lua_Alloc. new_size 0 frees; NULL: no memory, `ptr` is unchanged. */
 struct ss_mem {
     void *(*resize)(void *ud, void *ptr, size_t old_size, size_t new_size);
     void *ud;

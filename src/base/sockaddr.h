@@ -1,4 +1,4 @@
-/* The type of a socket address. What is done with one is in core/addr.h. */
+/* The type of a socket address; core/addr.h has the functions. */
 #ifndef SS_BASE_SOCKADDR_H
 #define SS_BASE_SOCKADDR_H
 
@@ -14,7 +14,7 @@ union ss_sockaddr {
 };
 
 struct ss_addr {
-    socklen_t len; /* 0: nothing was filled in */
+    socklen_t len; /* 0: no address */
     union ss_sockaddr sa;
 };
 

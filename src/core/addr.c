@@ -18,8 +18,8 @@ static bool all_digits(const char *text, size_t len)
     return len > 0;
 }
 
-/* A text that ends in a number ("127.1", "1.2.3.4.", "0x7f.1") was meant as an IPv4 address; resolvers read such forms
- * in several ways (inet_aton(3)), so it is one exactly when it is a strict dotted quad. */
+/* A host whose last label is a number ("127.1", "1.2.3.4.", "0x7f.1") is an IPv4 address or invalid, never a name:
+ * resolvers interpret such forms differently (inet_aton(3)). */
 static bool ends_in_number(const char *host, size_t len)
 {
     if (len > 0 && host[len - 1] == '.')
@@ -50,7 +50,7 @@ static enum ss_host parse_inet(struct ss_addr *addr, const char *host, uint16_t 
     return SS_HOST_NUMERIC;
 }
 
-/* `host` is changed: the scope is cut off. */
+/* Modifies `host`: ends the string before the scope. */
 static enum ss_host parse_inet6(struct ss_addr *addr, char *host, uint16_t port)
 {
     struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
@@ -89,7 +89,7 @@ enum ss_status ss_addr_unix(struct ss_addr *addr, const char *path, size_t len, 
 {
     struct sockaddr_un *un = &addr->sa.un;
     bool abstract = len > 0 && path[0] == '@';
-    if (len > sizeof un->sun_path - (abstract ? 0 : 1)) { /* a path is followed by a NUL */
+    if (len > sizeof un->sun_path - (abstract ? 0 : 1)) { /* a path ends in a NUL */
         *err = (struct ss_error){ SS_SYSTEM, ENAMETOOLONG };
         return SS_ERROR;
     }
@@ -97,7 +97,7 @@ enum ss_status ss_addr_unix(struct ss_addr *addr, const char *path, size_t len, 
     un->sun_family = AF_UNIX;
     memcpy(un->sun_path, path, len);
     if (abstract)
-        un->sun_path[0] = '\0'; /* unix(7), "abstract": the length counts, NUL does not end it */
+        un->sun_path[0] = '\0'; /* unix(7), "abstract": the length delimits the name, not a NUL */
     addr->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (len > 0 && !abstract));
     return SS_OK;
 }

@@ -1,4 +1,4 @@
-/* Socket addresses: text to sockaddr and back, without asking anybody. */
+/* Socket addresses: conversion between text and sockaddr, without look-up. */
 #ifndef SS_CORE_ADDR_H
 #define SS_CORE_ADDR_H
 
@@ -11,11 +11,11 @@
 
 #pragma GCC visibility push(hidden)
 
-/* What a host text is, by its looks alone. */
+/* The kind of a host, by syntax alone. */
 enum ss_host {
-    SS_HOST_NUMERIC, /* an address literal: *addr is filled in */
-    SS_HOST_NAME,    /* to be looked up */
-    SS_HOST_BAD      /* can be neither */
+    SS_HOST_NUMERIC, /* an address literal, stored in *addr */
+    SS_HOST_NAME,    /* a name for the resolver */
+    SS_HOST_BAD      /* neither */
 };
 
 enum {
@@ -23,33 +23,33 @@ enum {
     SS_HOST_TEXT = 80  /* room for the text of any IP address with its scope and a NUL */
 };
 
-/* `host` has `len` bytes without NUL. IPv4 is the strict dotted quad of inet_pton(3); IPv6 may stand in brackets and
- * may end in %scope (RFC 4007 section 11), an interface's name or number. */
+/* Parses `host`: `len` bytes, no NUL. IPv4: the strict dotted quad of inet_pton(3). IPv6: optional brackets, optional
+ * %scope (RFC 4007 section 11), an interface's name or number. `port`: host order. */
 enum ss_host ss_addr_parse(struct ss_addr *addr, const char *host, size_t len, uint16_t port);
 
-/* A path, or "@" and an abstract name, or nothing (unnamed). SS_ERROR with ENAMETOOLONG when it does not fit. */
+/* Converts a path, "@" and an abstract name, or "" (unnamed; unix(7)). SS_ERROR: ENAMETOOLONG. */
 enum ss_status ss_addr_unix(struct ss_addr *addr, const char *path, size_t len, struct ss_error *err);
 
-/* Every local address: [::] or 0.0.0.0. */
+/* The wildcard address: [::] for AF_INET6, otherwise 0.0.0.0. */
 void ss_addr_any(struct ss_addr *addr, int family, uint16_t port);
 
-/* The address in the form that a socket of `family` takes: IPv4 becomes ::ffff:a.b.c.d for IPv6. False: there is none. */
+/* Converts the address for a socket of `family`: IPv4 to IPv4-mapped IPv6. False: impossible, *addr is unchanged. */
 bool ss_addr_fit(struct ss_addr *addr, int family);
 
-/* Shows an IPv4-mapped IPv6 address as the IPv4 address that it is. */
+/* Converts an IPv4-mapped IPv6 address to IPv4; other addresses are unchanged. */
 void ss_addr_unmap(struct ss_addr *addr);
 
-/* Whether both are the same, byte by byte. */
+/* Compares byte by byte. */
 bool ss_addr_equal(const struct ss_addr *a, const struct ss_addr *b);
 
-/* Whether it is an IP multicast group (RFC 5771, RFC 4291 section 2.7). */
+/* Whether the address is an IP multicast group (RFC 5771, RFC 4291 section 2.7). */
 bool ss_addr_is_multicast(const struct ss_addr *addr);
 
-/* Numeric text of an IP address into `text` (SS_HOST_TEXT bytes); returns the port. */
+/* Writes the numeric text of an IP address to `text` (SS_HOST_TEXT bytes). Returns the port in host order. */
 uint16_t ss_addr_host(const struct ss_addr *addr, char *text);
 
-/* The name of a Unix address: *len bytes at the result, of which the first is '@' for an abstract name ("" if unnamed).
- * `text` has room for sizeof(struct sockaddr_un). */
+/* The name of a Unix address, *len bytes: a path, '@' and an abstract name, or "" (unnamed). `text`: a buffer of
+ * sizeof(struct sockaddr_un) bytes, to which the result may point. */
 const char *ss_addr_path(const struct ss_addr *addr, char *text, size_t *len);
 
 #pragma GCC visibility pop

@@ -26,7 +26,7 @@ const struct ss_error ss_already_owned = { SS_SYSTEM, EBUSY };
 const struct ss_error ss_no_memory = { SS_SYSTEM, ENOMEM };
 const struct ss_error ss_wrong_family = { SS_SYSTEM, EAFNOSUPPORT };
 
-static enum ss_code of_system(int code)
+static enum ss_code system_code(int code)
 {
     switch (code) {
     case ETIMEDOUT:
@@ -51,7 +51,7 @@ static enum ss_code of_system(int code)
     }
 }
 
-static enum ss_code of_resolver(int code)
+static enum ss_code resolver_code(int code)
 {
     return code == EAI_NONAME ? SS_CODE_NOTFOUND : SS_CODES;
 }
@@ -73,10 +73,10 @@ enum ss_code ss_code_of(enum ss_status status, const struct ss_error *err)
     case SS_CANCELLED:
         return SS_CODE_CANCELLED;
     case SS_ERROR:
-        return err->space == SS_RESOLVER ? of_resolver(err->code) : of_system(err->code);
+        return err->space == SS_RESOLVER ? resolver_code(err->code) : system_code(err->code);
     case SS_OK:
     case SS_WANT:
-        break; /* no failures */
+        break; /* not failures */
     }
     return SS_CODES;
 }

@@ -1,4 +1,4 @@
-/* Causes that programs branch on: their texts are part of the interface and the same on every system. */
+/* Errors with a constant: the texts are part of the interface and equal on all systems. */
 #ifndef SS_CORE_CODES_H
 #define SS_CORE_CODES_H
 
@@ -20,25 +20,25 @@ enum ss_code {
     SS_CODE_LIMIT,
     SS_CODE_BUSY,
     SS_CODE_CANCELLED,
-    SS_CODES /* how many; as a result: any other cause, for which the system has a text */
+    SS_CODES /* the number of codes; as a result: any other error, with the system's text */
 };
 
 struct ss_code_text {
-    const char *name; /* as constant: "ERROR_TIMEOUT" */
+    const char *name; /* the constant: "ERROR_TIMEOUT" */
     const char *text;
 };
 
 extern const struct ss_code_text ss_codes[SS_CODES];
 
-/* Errors that are found without a system call. */
+/* Errors detected without a system call. */
 extern const struct ss_error ss_not_found;     /* no such host */
 extern const struct ss_error ss_no_interface;  /* no such network interface */
 extern const struct ss_error ss_not_open;      /* no such descriptor */
-extern const struct ss_error ss_already_owned; /* the descriptor is another socket's */
+extern const struct ss_error ss_already_owned; /* another socket has the descriptor */
 extern const struct ss_error ss_no_memory;
 extern const struct ss_error ss_wrong_family;
 
-/* What an outcome other than SS_OK is for a program. */
+/* The code of a failure; SS_CODES for SS_OK, SS_WANT and errors without a constant. `err`: read for SS_ERROR only. */
 enum ss_code ss_code_of(enum ss_status status, const struct ss_error *err);
 
 #pragma GCC visibility pop

@@ -7,8 +7,8 @@ size_t ss_find_border_size(size_t len)
     return len > 2 ? len * sizeof(size_t) : 0;
 }
 
-/* The length of the match after one more byte. */
-static size_t extend(const struct ss_find *find, size_t match, unsigned char byte)
+/* The match length after one more byte. */
+static size_t extend_match(const struct ss_find *find, size_t match, unsigned char byte)
 {
     while (match > 0 && find->pattern[match] != byte)
         match = find->border[match - 1];
@@ -21,7 +21,7 @@ void ss_find_init(struct ss_find *find)
         return;
     find->border[0] = 0;
     for (size_t i = 1; i < find->len; i++)
-        find->border[i] = extend(find, find->border[i - 1], find->pattern[i]);
+        find->border[i] = extend_match(find, find->border[i - 1], find->pattern[i]);
 }
 
 static bool next_1(const struct ss_find *find, struct ss_scan *scan, const unsigned char *data, size_t len, size_t *at)
@@ -33,7 +33,7 @@ static bool next_1(const struct ss_find *find, struct ss_scan *scan, const unsig
     return hit != NULL;
 }
 
-/* The second byte is looked for, and its neighbour looked at: for CR LF faster than memmem. */
+/* Searches the second byte and compares the byte before: for CR LF faster than memmem. */
 static bool next_2(const struct ss_find *find, struct ss_scan *scan, const unsigned char *data, size_t len, size_t *at)
 {
     const unsigned char *from = data + (scan->seen > 0 ? scan->seen : 1), *end = data + len;
@@ -52,12 +52,12 @@ static bool next_2(const struct ss_find *find, struct ss_scan *scan, const unsig
     return false;
 }
 
-/* Byte by byte, from scan->seen to `len`. */
-static bool next_slow(const struct ss_find *find, struct ss_scan *scan, const unsigned char *data, size_t len,
-                      size_t *at)
+/* Knuth-Morris-Pratt, from scan->seen to `len`. */
+static bool next_bytewise(const struct ss_find *find, struct ss_scan *scan, const unsigned char *data, size_t len,
+                          size_t *at)
 {
     while (scan->seen < len) {
-        scan->match = extend(find, scan->match, data[scan->seen++]);
+        scan->match = extend_match(find, scan->match, data[scan->seen++]);
         if (scan->match == find->len) {
             *at = scan->seen - find->len;
             return true;
@@ -66,13 +66,13 @@ static bool next_slow(const struct ss_find *find, struct ss_scan *scan, const un
     return false;
 }
 
-/* Pieces shorter than the pattern go byte by byte. In longer ones memmem looks, and only the last bytes, which may be
- * the start of a delimiter, are gone through again: at most as many as the piece has. */
-static bool next_many(const struct ss_find *find, struct ss_scan *scan, const unsigned char *data, size_t len,
+/* Uses memmem, and searches the last len - 1 bytes, which may begin a delimiter, byte by byte as well. Pieces shorter
+ * than the pattern are searched byte by byte only. */
+static bool next_long(const struct ss_find *find, struct ss_scan *scan, const unsigned char *data, size_t len,
                       size_t *at)
 {
     if (len - scan->seen < find->len)
-        return next_slow(find, scan, data, len, at);
+        return next_bytewise(find, scan, data, len, at);
     size_t from = scan->seen - scan->match;
     const unsigned char *hit = memmem(data + from, len - from, find->pattern, find->len);
     if (hit) {
@@ -81,7 +81,7 @@ static bool next_many(const struct ss_find *find, struct ss_scan *scan, const un
     }
     scan->seen = len - (find->len - 1);
     scan->match = 0;
-    return next_slow(find, scan, data, len, at);
+    return next_bytewise(find, scan, data, len, at);
 }
 
 bool ss_find_next(const struct ss_find *find, struct ss_scan *scan, const unsigned char *data, size_t len, size_t *at)
@@ -92,5 +92,5 @@ bool ss_find_next(const struct ss_find *find, struct ss_scan *scan, const unsign
         return next_1(find, scan, data, len, at);
     if (find->len == 2)
         return next_2(find, scan, data, len, at);
-    return next_many(find, scan, data, len, at);
+    return next_long(find, scan, data, len, at);
 }

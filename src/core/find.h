@@ -1,4 +1,4 @@
-/* Looking for a delimiter in a stream that comes in pieces, each byte looked at a constant number of times. */
+/* Delimiter search in a stream that arrives in pieces, in linear time. */
 #ifndef SS_CORE_FIND_H
 #define SS_CORE_FIND_H
 
@@ -15,20 +15,20 @@ struct ss_find {
     size_t *border;
 };
 
-/* How far a search has come. Starts as {0, 0}. */
+/* The state of a search, initially {0, 0}. */
 struct ss_scan {
-    size_t seen;  /* bytes looked at */
-    size_t match; /* so many of the last of them may be the start of the delimiter */
+    size_t seen;  /* bytes searched */
+    size_t match; /* length of the delimiter's longest prefix that the searched bytes end with */
 };
 
-/* Bytes of memory that `border` must have for a pattern of `len` bytes. */
+/* The size of `border` in bytes for a pattern of `len` bytes. */
 size_t ss_find_border_size(size_t len);
 
-/* Fills in find->border. */
+/* Fills find->border; the caller has set the other members and owns the memory. */
 void ss_find_init(struct ss_find *find);
 
-/* Goes on with the search in data[0..len), of which the first scan->seen bytes are as they were.
- * True: the first delimiter begins at *at. */
+/* Continues the search in data[0..len), whose first scan->seen bytes are unchanged.
+ * True: the first delimiter begins at index *at. False: none yet. */
 bool ss_find_next(const struct ss_find *find, struct ss_scan *scan, const unsigned char *data, size_t len, size_t *at);
 
 #pragma GCC visibility pop

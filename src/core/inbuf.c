@@ -4,14 +4,14 @@
 #include <stdint.h> /* SIZE_MAX */
 #include <string.h> /* memmove */
 
-enum { ROOM = SS_BLOCK / 4 }; /* a receive into less than this is not worth its system call */
+enum { ROOM_MIN = SS_BLOCK / 4 }; /* bytes; a smaller receive does not justify a system call */
 
 static size_t room_in(const struct ss_block *block)
 {
     return block->size - block->end;
 }
 
-static void to_front(struct ss_inbuf *in)
+static void compact_inbuf(struct ss_inbuf *in)
 {
     struct ss_block *block = in->block;
     memmove(block->bytes, block->bytes + block->start, ss_inbuf_len(in));
@@ -20,7 +20,7 @@ static void to_front(struct ss_inbuf *in)
     in->epoch++;
 }
 
-static bool resize(struct ss_inbuf *in, size_t size)
+static bool resize_block(struct ss_inbuf *in, size_t size)
 {
     struct ss_block *block = ss_pool_resize(in->pool, in->block, size);
     if (!block)
@@ -30,36 +30,36 @@ static bool resize(struct ss_inbuf *in, size_t size)
     return true;
 }
 
-static bool borrow(struct ss_inbuf *in, size_t size)
+static bool borrow_block(struct ss_inbuf *in, size_t size)
 {
-    in->block = ss_pool_lend(in->pool, size);
+    in->block = ss_pool_borrow(in->pool, size);
     return in->block != NULL;
 }
 
-/* Room for a worthwhile receive. Bytes are moved only when at least as many were handed out since the last
- * time, and memory grows by doubling: both are constant cost per byte, whatever the pieces. */
-static bool make_inbuf_room(struct ss_inbuf *in, size_t need)
+/* Reserves space for a receive. Moves bytes only after at least as many were consumed since the last move, and grows
+ * by doubling: amortized constant cost per byte. */
+static bool reserve_inbuf(struct ss_inbuf *in, size_t need)
 {
     const struct ss_block *block = in->block;
     if (!block)
-        return borrow(in, SS_BLOCK);
+        return borrow_block(in, SS_BLOCK);
     size_t len = ss_inbuf_len(in);
-    size_t goal = ss_min_size(need < ROOM ? ROOM : need, len > SS_BLOCK ? len : SS_BLOCK);
+    size_t goal = ss_min_size(need < ROOM_MIN ? ROOM_MIN : need, len > SS_BLOCK ? len : SS_BLOCK);
     if (room_in(block) >= goal)
         return true;
     if (block->start >= len)
-        to_front(in);
+        compact_inbuf(in);
     if (block->size >= SS_BLOCK && room_in(block) >= ss_min_size(goal, block->size / 4))
         return true;
     if (block->size > SIZE_MAX / 2)
         return false;
-    to_front(in);
-    return resize(in, block->size < SS_BLOCK ? SS_BLOCK : block->size * 2);
+    compact_inbuf(in);
+    return resize_block(in, block->size < SS_BLOCK ? SS_BLOCK : block->size * 2);
 }
 
 enum ss_status ss_inbuf_fill(struct ss_inbuf *in, struct ss_io *io, size_t need, struct ss_error *err)
 {
-    if (!make_inbuf_room(in, need)) {
+    if (!reserve_inbuf(in, need)) {
         *err = ss_no_memory;
         return SS_ERROR;
     }
@@ -80,7 +80,7 @@ enum ss_status ss_inbuf_fill(struct ss_inbuf *in, struct ss_io *io, size_t need,
 enum ss_status ss_inbuf_borrow(struct ss_inbuf *in, size_t size, struct ss_error *err)
 {
     ss_inbuf_clear(in);
-    if (borrow(in, size))
+    if (borrow_block(in, size))
         return SS_OK;
     *err = ss_no_memory;
     return SS_ERROR;
@@ -97,10 +97,10 @@ void ss_inbuf_consume(struct ss_inbuf *in, size_t n)
         ss_inbuf_clear(in);
         return;
     }
-    /* A large block that is nearly empty is not kept for what is left in it. */
+    /* Do not keep a large block for a few bytes. */
     if (block->size > 4 * SS_BLOCK && ss_inbuf_len(in) < block->size / 8) {
-        to_front(in);
-        resize(in, block->size / 4); /* without memory for the smaller block the larger one stays */
+        compact_inbuf(in);
+        resize_block(in, block->size / 4); /* on failure the larger block stays */
     }
 }
 
@@ -132,7 +132,7 @@ void ss_inbuf_put_back(struct ss_inbuf *in, struct ss_inbuf *own)
         return;
     }
     own->epoch = in->epoch + 1;
-    if (later > 0 && room_in(own->block) < later && !resize(own, own->block->end + later))
+    if (later > 0 && room_in(own->block) < later && !resize_block(own, own->block->end + later))
         later = 0;
     memcpy(own->block->bytes + own->block->end, ss_inbuf_data(in), later);
     own->block->end += later;

@@ -1,5 +1,5 @@
-/* Bytes that have been received and not yet been handed out. One piece of memory, lent by the pool while
- * it holds anything; handing out moves an index. */
+/* The input buffer of a socket: received, unconsumed bytes in one block, borrowed from the pool while not empty.
+ * Consuming advances an index. */
 #ifndef SS_CORE_INBUF_H
 #define SS_CORE_INBUF_H
 
@@ -11,8 +11,8 @@
 struct ss_inbuf {
     struct ss_pool *pool;
     struct ss_block *block; /* NULL: empty */
-    unsigned epoch;         /* changes whenever bytes leave it or move, in whatever way */
-    unsigned stream;        /* changes when what comes is another stream's */
+    unsigned epoch;         /* changes when bytes leave the buffer or move */
+    unsigned stream;        /* changes when input belongs to another stream */
 };
 
 static inline size_t ss_inbuf_len(const struct ss_inbuf *in)
@@ -20,34 +20,34 @@ static inline size_t ss_inbuf_len(const struct ss_inbuf *in)
     return in->block ? in->block->end - in->block->start : 0;
 }
 
-/* The first byte that waits; not NULL, also when none does. Good until the next call that changes `in`. */
+/* The first unconsumed byte; never NULL. Valid until the next call that changes `in`. */
 static inline const unsigned char *ss_inbuf_data(const struct ss_inbuf *in)
 {
     return in->block ? in->block->bytes + in->block->start : (const unsigned char *)"";
 }
 
-/* Receives once behind what is there, as much as fits. `need`: how many bytes the caller knows it must have
- * still (1: it can't know). The memory grows with what has arrived, never with `need` alone. */
+/* Appends the bytes of one receive. `need`: how many more bytes the caller must have (1: unknown). Memory grows with
+ * the bytes received, never with `need` alone. The transport's outcomes, and SS_ERROR: no memory. */
 enum ss_status ss_inbuf_fill(struct ss_inbuf *in, struct ss_io *io, size_t need, struct ss_error *err);
 
-/* An empty buffer with a block of at least `size` bytes, to be used by the caller as it likes. */
+/* Discards the bytes and borrows a block of at least `size` bytes for the caller's use. SS_OK | SS_ERROR: no memory. */
 enum ss_status ss_inbuf_borrow(struct ss_inbuf *in, size_t size, struct ss_error *err);
 
-/* Hands out the first `n` bytes. */
+/* Consumes the first `n` bytes. */
 void ss_inbuf_consume(struct ss_inbuf *in, size_t n);
 
-/* Moves what waits into memory of its own size, for a socket that will be idle for an unknown time. */
+/* Before a socket becomes idle: moves at most a quarter block of bytes to a block of their size. Best effort. */
 void ss_inbuf_shrink(struct ss_inbuf *in);
 
-/* Takes the whole out, so that nobody else can reach it, and puts it back before what has come meanwhile (which is lost if
- * there is no memory for both), unless that is another stream's. */
+/* Moves the buffer to `own`, out of reach of other calls, and back, in front of bytes that arrived meanwhile; without
+ * memory for both, the later bytes are lost. If the stream has changed, `own` is discarded. */
 void ss_inbuf_take_out(struct ss_inbuf *in, struct ss_inbuf *own);
 void ss_inbuf_put_back(struct ss_inbuf *in, struct ss_inbuf *own);
 
-/* Forgets everything. */
+/* Discards all bytes. */
 void ss_inbuf_clear(struct ss_inbuf *in);
 
-/* The same, and what comes now is another stream's. */
+/* Discards all bytes; later input belongs to another stream. */
 void ss_inbuf_restart(struct ss_inbuf *in);
 
 #pragma GCC visibility pop

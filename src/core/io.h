@@ -14,10 +14,10 @@
 /* What the driver lets the next system call of a step do. */
 enum ss_mode {
     SS_NO_CALL,     /* make no call: finish from memory or say SS_WANT */
-    SS_NO_WAIT,     /* do what can be done without waiting */
     SS_WAIT_ONCE,   /* one call may wait in the kernel, which keeps the time; then as SS_NO_WAIT */
     SS_WAIT_ALWAYS, /* every call may wait: there is no deadline */
-    SS_NO_WAIT_EDGE /* as SS_NO_WAIT; a poller tells of new data */
+    SS_NO_WAIT,     /* do what can be done without waiting; from here on: no call waits */
+    SS_NO_WAIT_EDGE /* as SS_NO_WAIT; an edge-triggered poller reports new data */
 };
 
 struct ss_io;
@@ -34,12 +34,11 @@ struct ss_io {
     const struct ss_transport *via;
     int fd;             /* -1: none */
     uint8_t mode;       /* enum ss_mode */
-    uint8_t calls_left; /* SS_NO_WAIT: so many more calls */
-    bool edge;          /* the turn is SS_NO_WAIT_EDGE (`turn` says SS_NO_WAIT) */
-    bool drained;       /* all that was there is received, and the poller will tell of more */
-    bool recheck;       /* that can't be known: an end of the stream, for one, comes without another report */
-    uint16_t broken;    /* the errno(3) number with which the connection broke, if a reader is to be told; 0: none */
-    int32_t kernel_timeout_ms; /* how long a call may wait in the kernel; 0: without end */
+    uint8_t calls_left; /* in modes that do not wait: the number of calls that the step may still make */
+    bool drained;       /* never with `recheck`: everything is received, and the poller will report more */
+    bool recheck;       /* no report may come, for example at the end of the stream: `drained` is not set */
+    uint16_t broken;    /* errno(3) number of the error that ended the connection, to report to a reader; 0: none */
+    int32_t kernel_timeout_ms; /* in SS_WAIT_ONCE and SS_WAIT_ALWAYS: limit of a wait in the kernel; 0: none */
 };
 
 /* A peer that sends or takes as fast as we do must not keep a step from ever ending: after so many calls, or as many MiB, it
@@ -48,22 +47,22 @@ enum { SS_CALLS_A_STEP = 16, SS_AT_ONCE = 8 * 1024 * 1024 };
 
 static inline void ss_io_set_mode(struct ss_io *io, enum ss_mode mode)
 {
-    io->edge = mode == SS_NO_WAIT_EDGE;
-    io->mode = (uint8_t)(io->edge ? SS_NO_WAIT : mode);
+    io->mode = (uint8_t)mode;
     io->calls_left = SS_CALLS_A_STEP;
 }
 
-/* The permission for the call that comes now; it is used up by asking. */
+/* The mode of the next call, SS_NO_WAIT for both modes that do not wait. Asking uses the permission up. */
 static inline enum ss_mode ss_io_take_mode(struct ss_io *io)
 {
     enum ss_mode mode = (enum ss_mode)io->mode;
     if (mode == SS_WAIT_ONCE)
         io->mode = SS_NO_WAIT;
-    if (mode == SS_NO_WAIT && io->calls_left-- == 0) {
-        io->calls_left = 0;
+    if (mode < SS_NO_WAIT)
+        return mode;
+    if (io->calls_left == 0)
         return SS_NO_CALL;
-    }
-    return mode;
+    io->calls_left--;
+    return SS_NO_WAIT;
 }
 
 /* So many bytes have gone through a call: each MiB counts as a call. */
@@ -76,7 +75,7 @@ static inline void ss_io_took(struct ss_io *io, size_t n)
 /* Whether a step may have ended for want of calls, not of anything else. */
 static inline bool ss_io_is_spent(const struct ss_io *io)
 {
-    return io->mode == SS_NO_WAIT && io->calls_left == 0;
+    return io->mode >= SS_NO_WAIT && io->calls_left == 0;
 }
 
 /* The kernel has told a writer or getsockopt(2) of an error. It tells each once, and readers get an end of stream after that: if the

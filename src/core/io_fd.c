@@ -28,13 +28,14 @@ void ss_io_broke(struct ss_io *io, int code)
 
 static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all, size_t *got, struct ss_error *err)
 {
+    bool edge = io->mode == SS_NO_WAIT_EDGE;
     enum ss_mode mode = ss_io_take_mode(io);
-    if (mode == SS_NO_CALL || (io->edge && io->drained))
+    if (mode == SS_NO_CALL || (edge && io->drained))
         return SS_WANT;
     enum ss_status st = os_recv(io->fd, buf, len, mode == SS_NO_WAIT ? OS_DONTWAIT : all ? OS_ALL : 0, got, err);
     if (st == SS_OK)
         ss_io_took(io, *got);
-    if (io->edge)
+    if (edge)
         note_drained(io, st, st == SS_OK && *got < len);
     if (st != SS_EOF || io->broken == 0)
         return st;

@@ -1,6 +1,6 @@
 /* An operation: progress as data, and a step that pushes it as far as it goes.
  *
- * A step never waits by itself (unless the turn of its io lets the kernel do it), never asks the time
+ * A step never waits by itself (unless the mode of its io lets the kernel do it), never asks the time
  * and never touches Lua. When it says SS_WANT, it has filled in what it wants; whoever runs it (a driver, see
  * run/) waits for that and steps again. Steps may be made more often than needed. */
 #ifndef SS_CORE_OP_H
@@ -37,17 +37,18 @@ enum ss_kernel_timeout {
 struct ss_op {
     enum ss_status (*step)(struct ss_op *op);
     struct ss_io *io;
-    struct ss_error error;
-    const struct ss_interest *wants; /* after SS_WANT: several (`nwants` of them) that the operation owns, or NULL: */
-    struct ss_interest want;         /* this one */
+    struct ss_error error;           /* valid with SS_ERROR */
+    const struct ss_interest *wants; /* valid with SS_WANT: `nwants` of them, of the operation; NULL: only `want` */
+    struct ss_interest want;
     unsigned nwants;
-    uint16_t after_ms;      /* 0, or: step again so many milliseconds after this step, whatever happens */
+    uint16_t after_ms;      /* valid with SS_WANT: step again after this time, whatever happens; 0: no such time */
     uint8_t kernel_timeout; /* enum ss_kernel_timeout */
-    bool due : 1;           /* set by the driver: after_ms has passed since the last step */
-    bool tried : 1;         /* what needs no waiting has been tried just now, in vain */
-    bool reads : 1;         /* a stream: it is a struct ss_reading */
-    bool closes : 1;        /* it has opened what it waits for, unless that is a socket's, and closes it */
-    int64_t deadline_ns;    /* of the driver: 0: none is known yet; or when it ends, also when it is run once more */
+    bool due : 1;           /* set by the driver, only where after_ms > 0: that time has passed since the last step */
+    bool tried : 1;         /* before a driver runs it: a try (run/try.h) has just ended with SS_WANT */
+    bool waits : 1;         /* it has to wait whenever it begins (a name is to be looked up) */
+    bool reads : 1;         /* it is a struct ss_reading; not with `closes` */
+    bool closes : 1;        /* it opens the descriptors it waits for, unless a socket owns them, and closes them */
+    int64_t deadline_ns;    /* set by the driver, and kept when the operation is run again; 0: not set yet */
 };
 
 /* The common end of a step that must wait for its own descriptor. */

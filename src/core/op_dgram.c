@@ -1,11 +1,28 @@
 #include "core/op_dgram.h"
 #include "os/os_net.h"
 
-/* What the kernel has said once it does not say again. */
-static bool take_pending_error(struct ss_sock *s, struct ss_error *err)
+/* The socket may have another descriptor than the one that the state is about. */
+static void refresh_state(const struct ss_sock *s, struct ss_dgram_state *state)
 {
-    *err = s->pending_error;
-    s->pending_error.code = 0;
+    if (state->stream != s->in.stream)
+        *state = (struct ss_dgram_state){ .stream = s->in.stream };
+}
+
+static uint8_t offload(bool on)
+{
+    return on ? SS_OFFLOAD_ON : SS_OFFLOAD_OFF;
+}
+
+static void keep_error(struct ss_dgram_state *state, int code)
+{
+    state->pending_error = (uint16_t)code;
+}
+
+/* The kernel reports each error once. */
+static bool take_pending_error(struct ss_dgram_state *state, struct ss_error *err)
+{
+    *err = (struct ss_error){ SS_SYSTEM, state->pending_error };
+    state->pending_error = 0;
     return err->code != 0;
 }
 
@@ -54,36 +71,36 @@ static size_t batch_length(size_t count, size_t size)
 }
 
 /* Also when another owner of the descriptor has asked for it. */
-static bool may_be_joined(const struct ss_sock *s)
+static bool may_be_joined(const struct ss_sock *s, const struct ss_dgram_state *state)
 {
-    return s->joins || (s->shared && s->family != AF_UNIX);
+    return state->joining == SS_OFFLOAD_ON || (s->shared && s->family != AF_UNIX);
 }
 
-static enum ss_status receive_into_queue(struct ss_sock *s, struct ss_dgrams *queue, size_t count, size_t size,
+static enum ss_status receive_into_queue(struct ss_sock *s, struct ss_dgram_state *state, size_t count, size_t size,
                                          int flags, struct ss_error *err)
 {
-    size_t n = batch_length(count, size);
+    struct ss_dgrams *queue = &state->queue;
+    size_t n = batch_length(count, size), got = 0;
     enum ss_status st = ss_inbuf_borrow(&s->in, os_batch_memory(n, size), err);
     if (st != SS_OK)
         return st;
     *queue = (struct ss_dgrams){ .n = 0 };
     os_batch_init(&queue->batch, s->in.block->bytes, n, size);
-    st = os_recv_many(s->io.fd, &queue->batch, flags | (may_be_joined(s) ? OS_JOINS : 0), &queue->n, err);
-    s->in.block->used = s->in.block->size;
-    s->queued = st == SS_OK;
+    st = os_recv_many(s->io.fd, &queue->batch, flags | (may_be_joined(s, state) ? OS_JOINS : 0), &got, err);
+    queue->n = (unsigned)got;
+    s->in.block->end = s->in.block->used = s->in.block->size;
     if (st != SS_OK)
         ss_inbuf_clear(&s->in);
     else if (queue->batch.pending_error != 0)
-        s->pending_error = (struct ss_error){ SS_SYSTEM, queue->batch.pending_error };
+        keep_error(state, queue->batch.pending_error);
     return st;
 }
 
-void ss_queue_left(struct ss_sock *s, struct ss_dgrams *queue, const struct ss_dgrams *rest)
+void ss_queue_left(struct ss_sock *s, struct ss_dgram_state *state, const struct ss_dgrams *rest)
 {
-    *queue = *rest;
+    state->queue = *rest;
     s->in.epoch++;
-    s->queued = rest->next < rest->n;
-    if (!s->queued)
+    if (rest->next >= rest->n)
         ss_inbuf_clear(&s->in);
 }
 
@@ -91,11 +108,11 @@ void ss_queue_left(struct ss_sock *s, struct ss_dgrams *queue, const struct ss_d
 static enum ss_status receive_queued(struct ss_recvfrom *op, int flags)
 {
     enum ss_status st = SS_OK;
-    if (!op->sock->queued)
-        st = receive_into_queue(op->sock, op->queue, 1, OS_JOINED, flags, &op->op.error);
+    if (!ss_sock_has_input(op->sock))
+        st = receive_into_queue(op->sock, op->state, 1, OS_JOINED, flags, &op->op.error);
     if (st != SS_OK)
         return st;
-    op->rest = *op->queue;
+    op->rest = op->state->queue;
     ss_dgrams_next(&op->rest, op->size, &op->got);
     return op->got.cut ? SS_TRUNCATED : SS_OK;
 }
@@ -103,13 +120,15 @@ static enum ss_status receive_queued(struct ss_recvfrom *op, int flags)
 enum ss_status ss_recvfrom_step(struct ss_op *base)
 {
     struct ss_recvfrom *op = (struct ss_recvfrom *)base;
-    if (take_pending_error(op->sock, &base->error))
+    refresh_state(op->sock, op->state);
+    if (take_pending_error(op->state, &base->error))
         return SS_ERROR;
-    enum ss_mode mode = op->sock->queued ? SS_NO_WAIT : ss_io_take_mode(base->io);
+    bool queued = ss_sock_has_input(op->sock);
+    enum ss_mode mode = queued ? SS_NO_WAIT : ss_io_take_mode(base->io);
     int flags = mode == SS_NO_WAIT ? OS_DONTWAIT : 0;
     if (mode == SS_NO_CALL)
         return ss_op_want(base, SS_READABLE);
-    op->from_queue = may_be_joined(op->sock) || op->sock->queued;
+    op->from_queue = queued || may_be_joined(op->sock, op->state);
     enum ss_status st = op->from_queue ? receive_queued(op, flags) : receive_one_datagram(op, flags);
     return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
 }
@@ -117,29 +136,17 @@ enum ss_status ss_recvfrom_step(struct ss_op *base)
 void ss_recvfrom_done(struct ss_recvfrom *op)
 {
     if (op->from_queue)
-        ss_queue_left(op->sock, op->queue, &op->rest);
+        ss_queue_left(op->sock, op->state, &op->rest);
     else
         ss_inbuf_clear(&op->sock->in);
 }
 
-/* What can't be found out at once is tried again for other sockets, but not for ever. */
-static bool can_tell_joined(struct ss_env *env)
-{
-    enum { TRIES = 3 };
-    if (env->joining == SS_WANT && env->probes < TRIES) {
-        env->probes++;
-        env->joining = os_prove_joined();
-    }
-    return env->joining == SS_OK;
-}
-
 /* Joining is asked for with the first receive of many: it costs the others a little. */
-static void ask_to_join(struct ss_sock *s)
+static void ask_to_join(const struct ss_sock *s, struct ss_dgram_state *state)
 {
-    if (s->asked_to_join || s->family == AF_UNIX || s->shared)
+    if (state->joining != SS_OFFLOAD_UNKNOWN || s->family == AF_UNIX || s->shared)
         return;
-    s->asked_to_join = true;
-    s->joins = can_tell_joined(s->env) && os_join_received(s->io.fd, true);
+    state->joining = offload(ss_join_proof_holds(&s->env->join_proof) && os_join_received(s->io.fd, true));
 }
 
 /* One that may be longer than a block, as Unix datagrams can: its own length counts, not the number that was asked for. */
@@ -150,55 +157,58 @@ static enum ss_status receive_long(struct ss_recvmany *op, int flags)
     if (st != SS_OK)
         return st;
     size_t size = len < SS_BLOCK ? SS_BLOCK : len < op->size ? len : op->size;
-    return receive_into_queue(op->sock, op->queue, 1, size, OS_DONTWAIT, &op->op.error);
+    return receive_into_queue(op->sock, op->state, 1, size, OS_DONTWAIT, &op->op.error);
 }
 
 static enum ss_status receive_many_datagrams(struct ss_recvmany *op, size_t count, int flags)
 {
-    size_t size = may_be_joined(op->sock) ? OS_JOINED : op->size;
+    size_t size = may_be_joined(op->sock, op->state) ? OS_JOINED : op->size;
     if (size > SS_BLOCK && op->sock->family == AF_UNIX)
         return receive_long(op, flags);
     size = size < SS_BLOCK ? size : SS_BLOCK; /* an IP datagram's length has 16 bits */
-    return receive_into_queue(op->sock, op->queue, count, size, flags, &op->op.error);
+    return receive_into_queue(op->sock, op->state, count, size, flags, &op->op.error);
 }
 
 enum ss_status ss_recvmany_step(struct ss_op *base)
 {
     struct ss_recvmany *op = (struct ss_recvmany *)base;
-    if (op->sock->queued)
+    refresh_state(op->sock, op->state);
+    if (ss_sock_has_input(op->sock))
         return SS_OK;
-    if (take_pending_error(op->sock, &base->error))
+    if (take_pending_error(op->state, &base->error))
         return SS_ERROR;
     enum ss_mode mode = ss_io_take_mode(base->io);
     if (mode == SS_NO_CALL)
         return ss_op_want(base, SS_READABLE);
-    ask_to_join(op->sock);
+    ask_to_join(op->sock, op->state);
     enum ss_status st = receive_many_datagrams(op, op->count, mode == SS_NO_WAIT ? OS_DONTWAIT : 0);
     return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
 }
 
 bool ss_recvmany_another(struct ss_recvmany *op, size_t n, size_t bytes)
 {
-    bool was_full = op->queue->n == op->queue->batch.n;
+    const struct ss_dgrams *queue = &op->state->queue;
+    bool was_full = queue->n == queue->batch.n;
     if (!was_full || !ss_recvmany_wants(op, n, bytes))
         return false;
     enum ss_status st = receive_many_datagrams(op, op->count - n, OS_DONTWAIT);
     if (st == SS_ERROR)
-        op->sock->pending_error = op->op.error;
+        keep_error(op->state, op->op.error.code);
     return st == SS_OK;
 }
 
 /* What was joined before the kernel was told to stop can't be told apart by anybody else, nor by us while it is told so. */
-bool ss_dgram_unjoin(struct ss_sock *s)
+bool ss_dgram_unjoin(const struct ss_sock *s, struct ss_dgram_state *state)
 {
-    if (!s->joins)
+    refresh_state(s, state);
+    if (state->joining != SS_OFFLOAD_ON)
         return true;
     if (os_has_input(s->io.fd))
         return false;
-    s->joins = !os_join_received(s->io.fd, false);
+    state->joining = offload(!os_join_received(s->io.fd, false));
     if (!os_has_input(s->io.fd))
         return true;
-    s->joins = os_join_received(s->io.fd, true);
+    state->joining = offload(os_join_received(s->io.fd, true));
     return false;
 }
 
@@ -229,12 +239,12 @@ enum ss_status ss_sendto_step(struct ss_op *base)
  * datagrams that are too long or a device that can't: then each goes by itself. */
 static bool splits(struct ss_sendmany *op)
 {
-    struct ss_sock *s = op->sock;
-    if (!s->asked_to_split && s->family != AF_UNIX) {
-        s->asked_to_split = true;
-        s->splits = os_splits_sent(s->io.fd);
-    }
-    return s->splits && !op->whole;
+    const struct ss_sock *s = op->sock;
+    struct ss_dgram_state *state = op->state;
+    refresh_state(s, state);
+    if (state->splitting == SS_OFFLOAD_UNKNOWN && s->family != AF_UNIX)
+        state->splitting = offload(os_splits_sent(s->io.fd));
+    return state->splitting == SS_OFFLOAD_ON && !op->whole;
 }
 
 static enum ss_status send_some(struct ss_sendmany *op)

@@ -11,8 +11,8 @@
 struct ss_recvfrom {
     struct ss_op op;
     struct ss_sock *sock;
-    struct ss_dgrams *queue; /* the socket's */
-    size_t size;             /* bytes wanted at most */
+    struct ss_dgram_state *state; /* the socket's */
+    size_t size;                  /* bytes wanted at most */
     bool with_sender;
     bool from_queue;       /* where it came from */
     struct ss_dgrams rest; /* the queue without this datagram */
@@ -39,7 +39,7 @@ enum { SS_BATCH_MEMORY = 1024 * 1024 }; /* bytes of buffers for one receive, and
 struct ss_recvmany {
     struct ss_op op;
     struct ss_sock *sock;
-    struct ss_dgrams *queue;
+    struct ss_dgram_state *state;
     size_t count, size; /* at most so many datagrams of at most so many bytes, 1 or more */
 };
 
@@ -57,14 +57,15 @@ static inline bool ss_recvmany_wants(const struct ss_recvmany *op, size_t n, siz
 bool ss_recvmany_another(struct ss_recvmany *op, size_t n, size_t bytes);
 
 /* Makes the descriptor fit for others, who do not expect joined datagrams. False: some may wait in it. */
-bool ss_dgram_unjoin(struct ss_sock *sock);
+bool ss_dgram_unjoin(const struct ss_sock *sock, struct ss_dgram_state *state);
 
 /* Makes `rest` what is left in the queue, and gives its memory back when that is nothing. */
-void ss_queue_left(struct ss_sock *sock, struct ss_dgrams *queue, const struct ss_dgrams *rest);
+void ss_queue_left(struct ss_sock *sock, struct ss_dgram_state *state, const struct ss_dgrams *rest);
 
 struct ss_sendmany {
     struct ss_op op;
     struct ss_sock *sock;
+    struct ss_dgram_state *state;
     const struct iovec *data; /* one datagram each */
     size_t n, sent;
     const struct ss_addr *to; /* NULL: to the peer */

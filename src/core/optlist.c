@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h> /* offsetof */
 
-static struct ss_setting *find(const struct ss_optlist *list, const struct ss_setting *option)
+static struct ss_setting *find_setting(const struct ss_optlist *list, const struct ss_setting *option)
 {
     for (unsigned i = 0; i < list->n; i++) {
         struct ss_setting *item = &list->items[i];
@@ -16,17 +16,17 @@ static struct ss_setting *find(const struct ss_optlist *list, const struct ss_se
 }
 
 struct ss_optblock {
-    struct ss_optblock *next, **at; /* where the one before, or the head, points to it */
+    struct ss_optblock *next, **at; /* `at`: the pointer to this block */
     struct ss_optlist *owner;
     struct ss_setting items[];
 };
 
-static struct ss_optblock *block_of(const struct ss_optlist *list)
+static struct ss_optblock *optblock_of(const struct ss_optlist *list)
 {
     return list->items ? (void *)((char *)list->items - offsetof(struct ss_optblock, items)) : NULL;
 }
 
-static size_t size_of(unsigned room)
+static size_t optblock_size(unsigned room)
 {
     return room == 0 ? 0 : sizeof(struct ss_optblock) + room * sizeof(struct ss_setting);
 }
@@ -47,14 +47,15 @@ static void unlink_block(struct ss_optblock *block)
         block->next->at = block->at;
 }
 
-static bool make_list_room(struct ss_optlist *list, struct ss_optmem *all)
+static bool reserve_setting(struct ss_optlist *list, struct ss_optmem *all)
 {
-    struct ss_optblock *block = block_of(list);
+    struct ss_optblock *block = optblock_of(list);
     if (list->n < list->room)
         return true;
     if (block)
         unlink_block(block);
-    struct ss_optblock *grown = ss_mem_resize(&all->mem, block, size_of(list->room), size_of(list->room + 1));
+    struct ss_optblock *grown =
+        ss_mem_resize(&all->mem, block, optblock_size(list->room), optblock_size(list->room + 1));
     if (grown || block)
         link_block(all, grown ? grown : block);
     if (!grown)
@@ -68,8 +69,8 @@ static bool make_list_room(struct ss_optlist *list, struct ss_optmem *all)
 enum ss_status ss_optlist_put(struct ss_optlist *list, struct ss_optmem *all, const struct ss_setting *setting,
                               struct ss_error *err)
 {
-    struct ss_setting *item = find(list, setting);
-    if (!item && !make_list_room(list, all)) {
+    struct ss_setting *item = find_setting(list, setting);
+    if (!item && !reserve_setting(list, all)) {
         *err = ss_no_memory;
         return SS_ERROR;
     }
@@ -86,7 +87,7 @@ void ss_optlist_undo(struct ss_optlist *list)
 
 const struct ss_setting *ss_optlist_get(const struct ss_optlist *list, const struct ss_setting *option)
 {
-    return find(list, option);
+    return find_setting(list, option);
 }
 
 enum ss_status ss_setting_apply(const struct ss_setting *setting, int fd, int family, struct ss_error *err)
@@ -111,10 +112,10 @@ enum ss_status ss_optlist_apply(const struct ss_optlist *list, int fd, int famil
 
 void ss_optlist_fini(struct ss_optlist *list, struct ss_optmem *all)
 {
-    struct ss_optblock *block = block_of(list);
+    struct ss_optblock *block = optblock_of(list);
     if (block)
         unlink_block(block);
-    ss_mem_free(&all->mem, block, size_of(list->room));
+    ss_mem_free(&all->mem, block, optblock_size(list->room));
     *list = (struct ss_optlist){ 0 };
 }
 

@@ -15,10 +15,16 @@ static void free_block(struct ss_pool *pool, struct ss_block *block)
         ss_mem_free(&pool->mem, block, sizeof *block + block->size);
 }
 
-void ss_pool_fini(struct ss_pool *pool)
+static void free_idle(struct ss_pool *pool)
 {
     free_block(pool, pool->idle);
     pool->idle = NULL;
+}
+
+void ss_pool_fini(struct ss_pool *pool)
+{
+    free_idle(pool);
+    pool->has_ended = true;
 }
 
 struct ss_block *ss_pool_resize(struct ss_pool *pool, struct ss_block *block, size_t size)
@@ -26,13 +32,13 @@ struct ss_block *ss_pool_resize(struct ss_pool *pool, struct ss_block *block, si
     size_t before = block ? sizeof *block + block->size : 0;
     if (size > SIZE_MAX - sizeof *block)
         return NULL;
-    struct ss_block *relocate = ss_mem_resize(&pool->mem, block, before, sizeof *block + size);
-    if (!relocate)
+    struct ss_block *resized = ss_mem_resize(&pool->mem, block, before, sizeof *block + size);
+    if (!resized)
         return NULL;
-    relocate->size = size;
+    resized->size = size;
     if (sizeof *block + size > before)
         pool->grown += sizeof *block + size - before;
-    return relocate;
+    return resized;
 }
 
 struct ss_block *ss_pool_make(struct ss_pool *pool, size_t size)
@@ -43,7 +49,7 @@ struct ss_block *ss_pool_make(struct ss_pool *pool, size_t size)
     return block;
 }
 
-struct ss_block *ss_pool_lend(struct ss_pool *pool, size_t size)
+struct ss_block *ss_pool_borrow(struct ss_pool *pool, size_t size)
 {
     struct ss_block *block = pool->idle;
     if (size < SS_BLOCK)
@@ -55,8 +61,8 @@ struct ss_block *ss_pool_lend(struct ss_pool *pool, size_t size)
     return block;
 }
 
-/* A large block stays while large reads go on and shrinks when they have been over for a while. */
-static struct ss_block *relax(struct ss_pool *pool, struct ss_block *block)
+/* Shrinks a large block after SMALL_USES uses without a large read. */
+static struct ss_block *shrink_idle_block(struct ss_pool *pool, struct ss_block *block)
 {
     if (block->size == SS_BLOCK || block->used > block->size / 4) {
         pool->small_uses = 0;
@@ -75,7 +81,9 @@ void ss_pool_return(struct ss_pool *pool, struct ss_block *block)
         free_block(pool, block);
         return;
     }
-    block = relax(pool, block);
-    ss_pool_fini(pool); /* of two blocks the larger stays */
+    block = shrink_idle_block(pool, block);
+    free_idle(pool); /* of two blocks the larger stays */
     pool->idle = block;
+    if (pool->has_ended)
+        free_idle(pool);
 }

@@ -1,44 +1,47 @@
-/* Blocks of memory for input, shared by the sockets of one Lua state: a socket holds one only while
- * bytes wait in it, so that idle connections cost nothing. */
+/* Memory: a pool of input blocks, shared by the sockets of one Lua state. A socket borrows a block only while its
+ * buffer holds bytes, so idle connections have none. */
 #ifndef SS_CORE_POOL_H
 #define SS_CORE_POOL_H
 
 #include "base/mem.h"
 
+#include <stdbool.h>
+
 #pragma GCC visibility push(hidden)
 
 enum {
-    SS_BLOCK = 65536,                         /* the usual block: one receive takes in that much of a burst */
-    SS_POOL_KEEP = 2 * 1024 * 1024 + SS_BLOCK /* an idle block above this size goes back to the allocator */
+    SS_BLOCK = 65536,                         /* bytes; the usual block, one receive */
+    SS_POOL_KEEP = 2 * 1024 * 1024 + SS_BLOCK /* bytes; larger idle blocks are freed */
 };
 
 struct ss_block {
     size_t size;       /* of `bytes` */
-    size_t start, end; /* what waits stands in [start, end) */
-    size_t used;       /* the largest `end` since the block was lent */
+    size_t start, end; /* [start, end) holds the unconsumed bytes */
+    size_t used;       /* the largest `end` since the block was borrowed */
     unsigned char bytes[];
 };
 
 struct ss_pool {
     struct ss_mem mem;
-    struct ss_block *idle; /* the one that is kept for the next user, or NULL */
-    unsigned small_uses;   /* uses in a row that left most of a large idle block untouched */
-    size_t grown;          /* bytes got from the allocator since somebody last told the collector */
+    struct ss_block *idle; /* kept for the next borrower, or NULL */
+    unsigned small_uses;   /* consecutive uses of at most a quarter of a large block */
+    size_t grown;          /* bytes allocated since the last report to the collector */
+    bool has_ended;        /* returned blocks are freed at once */
 };
 
 void ss_pool_init(struct ss_pool *pool, struct ss_mem mem);
-void ss_pool_fini(struct ss_pool *pool);
+void ss_pool_fini(struct ss_pool *pool); /* borrowed blocks may still be returned */
 
-/* An empty block for at least `size` bytes, or NULL when there is no memory. */
-struct ss_block *ss_pool_lend(struct ss_pool *pool, size_t size);
+/* Borrows an empty block of at least `size` bytes. NULL: no memory. */
+struct ss_block *ss_pool_borrow(struct ss_pool *pool, size_t size);
 
-/* The same with just that size. */
+/* Allocates an empty block of exactly `size` bytes. NULL: no memory. */
 struct ss_block *ss_pool_make(struct ss_pool *pool, size_t size);
 
-/* Takes a block back. */
+/* Returns a block, which the pool keeps or frees. */
 void ss_pool_return(struct ss_pool *pool, struct ss_block *block);
 
-/* Changes the size of a lent block; NULL: no memory, and the block is as it was. */
+/* Resizes a borrowed block. NULL: no memory, the block is unchanged. */
 struct ss_block *ss_pool_resize(struct ss_pool *pool, struct ss_block *block, size_t size);
 
 #pragma GCC visibility pop

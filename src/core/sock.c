@@ -16,9 +16,8 @@ void ss_env_init(struct ss_env *env, struct ss_mem mem)
     env->loop = NULL;
     env->on_release = NULL;
     env->forks = 0;
-    env->keeps = env->loop_has_ended = env->has_ended = false;
-    env->probes = 0;
-    env->joining = SS_WANT;
+    env->loop_has_ended = env->has_ended = false;
+    env->join_proof = (struct ss_join_proof){ .outcome = SS_WANT };
     os_fork_mark_init(&env->mark);
 }
 
@@ -202,8 +201,7 @@ int ss_sock_release(struct ss_sock *s, bool closing)
     s->io.broken = 0;
     s->family = 0;
     s->attempt++;
-    s->bound = s->nonblock = s->connected = false;
-    s->queued = s->joins = s->splits = s->asked_to_join = s->asked_to_split = s->shared = false;
+    s->bound = s->nonblock = s->connected = s->shared = false;
     s->pending_error.code = 0;
     ss_inbuf_restart(&s->in);
     return fd;

@@ -3,6 +3,7 @@
 #define SS_CORE_SOCK_H
 
 #include "core/addr.h"
+#include "core/dgrams.h"
 #include "core/inbuf.h"
 #include "core/io.h"
 #include "core/optlist.h"
@@ -22,15 +23,13 @@ struct ss_env {
     struct os_resolver *resolver; /* made with the first look-up that must not wait */
     struct ss_sock **by_fd;       /* the open socket with that descriptor, or NULL; [0, nfds) */
     size_t nfds;
-    struct ss_loop *loop; /* of the tasks, or NULL (run/loop.h) */
+    struct ss_join_proof join_proof;
     struct os_fork_mark mark;
-    bool keeps;             /* whoever owns this keeps sockets alive until the next is made */
-    bool loop_has_ended;    /* and none is made any more */
-    bool has_ended;         /* its sockets are closed, and none is opened any more */
-    uint8_t probes;         /* how often it was tried to find out this: */
-    enum ss_status joining; /* os_prove_joined; SS_WANT: not known yet */
-    unsigned forks;         /* how many there were between the first process and this one */
-    void (*on_release)(struct ss_sock *s, bool closing); /* tells the loop that a socket gives its descriptor away */
+    unsigned forks;       /* number of forks between the first process and this one */
+    bool has_ended;       /* every socket is closed; reject new ones */
+    bool loop_has_ended;  /* only with `loop` NULL: the Lua state is closing; reject a new loop */
+    struct ss_loop *loop; /* of the tasks, or NULL (run/loop.h) */
+    void (*on_release)(struct ss_sock *s, bool closing); /* NULL without `loop`: a socket gives its descriptor away */
 };
 
 void ss_env_init(struct ss_env *env, struct ss_mem mem);
@@ -54,27 +53,24 @@ static inline struct ss_sock *ss_env_find(const struct ss_env *env, int fd)
 
 struct ss_sock {
     struct ss_env *env;
-    struct ss_io io;              /* io.fd: the descriptor, or -1 */
-    struct ss_inbuf in;           /* streams: bytes that wait; datagrams: where one is received */
-    struct ss_optlist opts;       /* kept over close */
-    struct ss_waiter *waiters[2]; /* the calls that wait, reading and writing */
-    /* To be told yet, or code 0: an error that came behind datagrams; that getopt has had of a stream. */
-    struct ss_error pending_error;
-    int32_t kernel_ms[2]; /* SO_RCVTIMEO, SO_SNDTIMEO as they are; -1: unknown */
-    uint16_t spin_us;     /* OPT_SPIN: try so long before sleeping in the kernel */
-    uint16_t attempt;     /* changes with each attempt to connect the descriptor, and when that is given away */
-    uint8_t family;       /* of the descriptor; 0: none */
-    uint8_t type;         /* SOCK_STREAM or SOCK_DGRAM */
-    bool nonblock : 1;    /* O_NONBLOCK, as set by us */
-    bool connected : 1;   /* it has been, whatever became of it: it can't be again */
-    bool bound : 1;       /* the program bound it: it keeps its descriptor when a connect fails */
-    bool shared : 1;      /* other processes, or other owners in this one, may change what the descriptor is set to */
-    bool queued : 1;      /* datagrams: some are received and not handed out */
-    bool joins : 1;       /* datagrams: the kernel puts received ones together (os_many.h) */
-    bool splits : 1;      /* datagrams: it cuts sent ones apart */
-    bool asked_to_join : 1, asked_to_split : 1;
-    bool finalized : 1;          /* nobody closes it any more: it can't be opened */
-    bool may_linger : 1;         /* OPT_LINGER may be set on the descriptor */
+    struct ss_io io;        /* io.fd: the descriptor, or -1 */
+    struct ss_inbuf in;     /* streams: unread bytes; datagrams: memory of one, or of the queue, which is its bytes */
+    struct ss_optlist opts; /* kept over close */
+    struct ss_waiter *waiters[2];  /* the calls that wait, reading and writing */
+    struct ss_error pending_error; /* streams: error that getopt took from a connect under way; code 0: none */
+    int32_t kernel_ms[2];          /* of the descriptor: SO_RCVTIMEO, SO_SNDTIMEO; -1: unknown */
+    uint16_t spin_us;              /* OPT_SPIN: try so long before sleeping in the kernel */
+    uint16_t attempt; /* changes with each attempt to connect the descriptor, and when that is given away */
+    uint8_t family;   /* of the descriptor; 0: none */
+    uint8_t type;     /* SOCK_STREAM or SOCK_DGRAM */
+    /* Of the descriptor, and false without one: */
+    bool nonblock : 1;  /* O_NONBLOCK, as set by us */
+    bool connected : 1; /* streams: it was connected once, and can't be again */
+    bool bound : 1;     /* the program bound it: it keeps its descriptor when a connect fails */
+    bool shared : 1;    /* other processes, or other owners in this one, may change its settings */
+    /* Of the socket: */
+    bool finalized : 1;          /* nobody closes it any more: only without a descriptor, and it can't get one */
+    bool may_linger : 1;         /* streams: OPT_LINGER may be set on the descriptor; kept over close, as options are */
     bool timeout_is_integer : 1; /* lua/lua_base.h: there it would take eight bytes more */
 };
 
@@ -126,10 +122,10 @@ enum ss_status ss_sock_bind(struct ss_sock *s, struct ss_addr *addr, struct ss_e
 /* Binds to every local address: IPv6 and IPv4 in one where the system can. */
 enum ss_status ss_sock_bind_any(struct ss_sock *s, uint16_t port, struct ss_error *err);
 
-/* Whether something has been received that the next call for it would get. */
+/* Whether bytes or datagrams are received and not yet read. */
 static inline bool ss_sock_has_input(const struct ss_sock *s)
 {
-    return s->type == SOCK_STREAM ? ss_inbuf_len(&s->in) > 0 : s->queued;
+    return ss_inbuf_len(&s->in) > 0;
 }
 
 enum { SS_SPIN_MAX_US = 1000 };

@@ -21,23 +21,23 @@ static int addr_tostring(lua_State *L)
     return 1;
 }
 
-#define NAMED LSS_PREFIX "named"
+#define LOOKUP LSS_PREFIX "lookup"
 
-static int named_gc(lua_State *L)
+static int lookup_gc(lua_State *L)
 {
-    struct ss_named *op = lua_touserdata(L, 1);
-    if (!op->env) /* its call has raised before it began */
+    struct ss_lookup *lookup = lua_touserdata(L, 1);
+    if (!lookup->env) /* its call has raised before it began */
         return 0;
-    if (op->env->loop)
-        ss_loop_end_op(op->env->loop, &op->op);
-    ss_named_fini(op);
+    if (lookup->env->loop)
+        ss_loop_end_op(lookup->env->loop, &lookup->op);
+    ss_lookup_fini(lookup);
     return 0;
 }
 
 void lss_open_addr(lua_State *L)
 {
-    luaL_newmetatable(L, NAMED);
-    lua_pushcfunction(L, named_gc);
+    luaL_newmetatable(L, LOOKUP);
+    lua_pushcfunction(L, lookup_gc);
     lua_setfield(L, -2, "__gc");
     luaL_newmetatable(L, ADDR);
     lua_pushcfunction(L, addr_tostring);
@@ -154,26 +154,26 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
     return check_host(L, arg, flags, (uint16_t)lss_check_int(L, arg + 1, "port", 0, 65535), target, err);
 }
 
-/* Operations on targets */
+/* Operations that begin with a look-up */
 
-int lss_finish_named(lua_State *L, struct ss_op *op, enum ss_status st)
+int lss_finish_lookup(lua_State *L, struct ss_op *op, enum ss_status st)
 {
-    ss_named_fini((struct ss_named *)op);
+    ss_lookup_fini((struct ss_lookup *)op);
     return lss_push_done(L, st, &op->error);
 }
 
-void lss_drop_named(lua_State *L, int kept, struct ss_op *op)
+void lss_drop_lookup(lua_State *L, int kept, struct ss_op *op)
 {
     (void)L, (void)kept;
-    ss_named_fini((struct ss_named *)op);
+    ss_lookup_fini((struct ss_lookup *)op);
 }
 
-struct ss_named *lss_push_named(lua_State *L, const struct ss_env *env, size_t size)
+void *lss_push_lookup(lua_State *L, const struct ss_env *env, size_t size)
 {
     lss_check_live(L, env);
-    struct ss_named *op = lss_newuserdata(L, size);
-    memset(op, 0, size);
-    luaL_getmetatable(L, NAMED);
+    struct ss_lookup *lookup = lss_newuserdata(L, size);
+    lookup->env = NULL;
+    luaL_getmetatable(L, LOOKUP);
     lua_setmetatable(L, -2);
-    return op;
+    return lookup;
 }

@@ -17,7 +17,8 @@
 struct shared {
     struct ss_env env;               /* first: the rest of the module knows this */
     struct lss_socket *free_list[2]; /* memory for streams and datagram sockets */
-    size_t uncounted;                /* bytes that the collector is to be told of */
+    size_t uncounted;                /* bytes to report to the collector */
+    bool keeps_sockets;              /* the table MADE_IN_FINALIZERS has some */
 };
 const size_t lss_shared_size = sizeof(struct shared);
 
@@ -100,12 +101,12 @@ void lss_check_live(lua_State *L, const struct ss_env *env)
 
 /* Lua 5.4 gives no finalizer to what is made in another one while the state is being closed, and cannot be asked. A socket that is
  * made in a finalizer is therefore kept alive: until one is made elsewhere, or the module ends and closes it. */
-static void keep_socket(lua_State *L, struct ss_env *env)
+static void keep_socket(lua_State *L, struct shared *shared)
 {
     bool in_finalizer = LSS_CLOSES && lua_gc(L, LUA_GCCOUNT, 0) < 0;
-    if (!in_finalizer && !env->keeps)
+    if (!in_finalizer && !shared->keeps_sockets)
         return;
-    env->keeps = in_finalizer;
+    shared->keeps_sockets = in_finalizer;
     lua_getfield(L, LUA_REGISTRYINDEX, MADE_IN_FINALIZERS);
     if (!in_finalizer || !lua_istable(L, -1)) {
         lua_newtable(L);
@@ -179,7 +180,7 @@ struct lss_socket *lss_new(lua_State *L, struct ss_env *env, const char *kind, s
         add_slab(L, free_list, size);
     *box = (struct lss_box){ take_free(free_list, env, type), lss_tag(env) };
     lua_setmetatable(L, -2);
-    keep_socket(L, env);
+    keep_socket(L, (struct shared *)env);
     return box->socket;
 }
 
@@ -436,7 +437,7 @@ bool lss_try_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_
     lua_pushlightuserdata(L, &o);
     ss_inbuf_take_out(in, &o.own);
     int status = lua_pcall(L, 1, 1, 0);
-    if (what == LSS_STAYS || status != 0)
+    if (what == LSS_STAYS ? ss_inbuf_len(in) == 0 : status != 0)
         ss_inbuf_put_back(in, &o.own);
     else
         ss_inbuf_clear(&o.own);

@@ -2,11 +2,12 @@
 #ifndef LSS_BASE_H
 #define LSS_BASE_H
 
-#include "core/op_named.h"
+#include "core/op_lookup.h"
 #include "core/op_read.h"
 #include "core/op_write.h"
 #include "core/sock.h"
 #include "lua/lua_compat.h"
+#include "run/try.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -117,7 +118,10 @@ static inline bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const
 
 /* The same for all that is in the buffer, which is taken out of it: no finalizer can reach it, and so it is not copied
  * first. Afterwards it is in there again or not, as `what` says. */
-enum lss_left { LSS_STAYS_AFTER_ERROR, LSS_STAYS };
+enum lss_left {
+    LSS_STAYS_AFTER_ERROR,
+    LSS_STAYS /* for a datagram, unless a finalizer has received others into the queue, whose memory is there now */
+};
 void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_left what);
 
 /* The same; false: the error is on top of the stack instead. */
@@ -132,6 +136,9 @@ static inline int lss_push_closed(lua_State *L)
 {
     return lss_push_failure(L, 1, SS_CLOSED, NULL);
 }
+
+/* The failure of detach where something is received and not yet read. */
+int lss_push_unread(lua_State *L);
 
 /* `true`, or the failure. */
 int lss_push_done(lua_State *L, enum ss_status st, const struct ss_error *err);
@@ -184,14 +191,11 @@ static inline void lss_has_done(const struct ss_sock *s)
         lss_count_call(s);
 }
 
-/* lss_run for what hardly ever has to wait: it is tried first, without a look at the clock and with few calls between Lua and
- * the kernel. (What returns after a system call was not foreseen by the processor: each level costs as much as 20
- * instructions.) */
+/* lss_run for an operation that hardly ever has to wait: one step comes before the driver. */
 static inline int lss_run_brief(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_call *call)
 {
     if (lss_may_begin(&s->sock, call->directions)) {
-        ss_io_set_mode(op->io, SS_NO_WAIT);
-        enum ss_status st = op->step(op);
+        enum ss_status st = ss_try_step(op, SS_NO_WAIT);
         if (st != SS_WANT) {
             lss_has_done(&s->sock);
             return call->finish(L, op, st);
@@ -217,13 +221,13 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
 /* The address as a program sees it. family: of the socket, for addresses that the system left empty. */
 void lss_push_addr(lua_State *L, const struct ss_addr *addr, int family);
 
-/* What `finish` (`true`, or the failure) and `drop` are of a call with such an operation. */
-int lss_finish_named(lua_State *L, struct ss_op *op, enum ss_status st);
-void lss_drop_named(lua_State *L, int kept, struct ss_op *op);
+/* `finish` (`true`, or the failure) and `drop` of a call whose operation has a struct ss_lookup at its head. */
+int lss_finish_lookup(lua_State *L, struct ss_op *op, enum ss_status st);
+void lss_drop_lookup(lua_State *L, int kept, struct ss_op *op);
 
-/* An operation on a named target at the beginning of a userdata of `size` bytes, so that what it holds is freed whatever
- * happens. */
-struct ss_named *lss_push_named(lua_State *L, const struct ss_env *env, size_t size);
+/* Pushes a userdata for such an operation of `size` bytes, to be initialized by the caller. Its finalizer frees what the
+ * operation holds if nobody else does. */
+void *lss_push_lookup(lua_State *L, const struct ss_env *env, size_t size);
 
 /* The number of elements of the array at `arg`; anything else and too many of them are argument errors. */
 size_t lss_check_length(lua_State *L, int arg);

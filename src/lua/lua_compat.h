@@ -57,18 +57,6 @@ static inline int lss_may_be_finalizer(lua_State *L)
     return LUA_VERSION_NUM < 502 ? !LSS_JIT : lss_gc_is_stopped(L);
 }
 
-/* A whole collection. Lua 5.3 does not come to its end with that in a finalizer while the state is being closed. */
-static inline void lss_collect(lua_State *L)
-{
-    enum { ENOUGH = 1 << 20 };
-    if (LUA_VERSION_NUM != 503 || !lss_gc_is_stopped(L)) {
-        lua_gc(L, LUA_GCCOLLECT, 0);
-        return;
-    }
-    lss_gc_step(L, ENOUGH); /* ends the round that is under way */
-    lss_gc_step(L, ENOUGH);
-}
-
 #define LSS_CLOSES (LUA_VERSION_NUM >= 504) /* there are variables with <close> */
 
 /* Resumes with `n` values on top of `co`; *results of them are there afterwards. */

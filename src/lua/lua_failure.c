@@ -135,7 +135,7 @@ void lss_raise_last_failures(lua_State *L, struct lss_tasks *tasks)
 static void collect_and_report(lua_State *L, struct lss_tasks *tasks)
 {
     if (tasks->unseen > 0 && !lss_gc_is_stopped(L))
-        lss_collect(L);
+        lua_gc(L, LUA_GCCOLLECT, 0);
     lss_report_failures(L, tasks);
 }
 

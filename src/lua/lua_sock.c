@@ -1,5 +1,5 @@
 /* Methods that both kinds of sockets have. */
-#include "core/op_dgram.h"
+#include "core/op_bind.h"
 #include "lua/lua_base.h"
 #include "lua/lua_wait.h"
 #include "os/os_net.h"
@@ -109,6 +109,13 @@ int lss_fileno(lua_State *L)
     return 1;
 }
 
+int lss_push_unread(lua_State *L)
+{
+    lua_pushnil(L);
+    lua_pushliteral(L, "Unread bytes are pending");
+    return 2;
+}
+
 /* The descriptor leaves as the program would have made it: without our timeouts and mode; one that others have as well stays as
  * it is. */
 int lss_detach(lua_State *L)
@@ -118,11 +125,8 @@ int lss_detach(lua_State *L)
     struct ss_error ignored;
     if (sock->io.fd < 0)
         return lss_push_closed(L);
-    if (ss_sock_has_input(sock) || !ss_dgram_unjoin(sock)) {
-        lua_pushnil(L);
-        lua_pushliteral(L, "Unread bytes are pending");
-        return 2;
-    }
+    if (ss_sock_has_input(sock))
+        return lss_push_unread(L);
     ss_env_forked(sock->env);
     for (int sending = 0; sending <= 1 && !sock->shared; sending++)
         if (sock->kernel_ms[sending] != 0) /* or not known: what accept has handed down */
@@ -188,11 +192,11 @@ int lss_bind(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, LSS_BIND, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_call call = { .finish = lss_finish_named,
-                                          .drop = lss_drop_named,
+    static const struct lss_call call = { .finish = lss_finish_lookup,
+                                          .drop = lss_drop_lookup,
                                           .directions = LSS_READING | LSS_WRITING };
-    struct ss_named *op = lss_push_named(L, s->sock.env, sizeof *op);
+    struct ss_bind *op = lss_push_lookup(L, s->sock.env, sizeof *op);
     lss_check_self(L, s);
-    ss_named_init(op, s->sock.env, &s->sock, &target, ss_named_bind);
-    return lss_run(L, s, &op->op, &call);
+    ss_bind_init(op, &s->sock, &target);
+    return lss_run(L, s, &op->lookup.op, &call);
 }

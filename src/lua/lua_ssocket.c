@@ -84,17 +84,17 @@ static int now(lua_State *L)
 
 static int finish_resolve(lua_State *L, struct ss_op *base, enum ss_status st)
 {
-    struct ss_named *op = (struct ss_named *)base;
+    struct ss_lookup *lookup = (struct ss_lookup *)base;
     struct ss_addr addr;
     if (st == SS_OK) {
-        ss_named_rewind(op); /* an error may have ended this halfway: then it is done once more */
+        ss_lookup_rewind(lookup); /* an error may have ended this halfway: then it is done once more */
         lua_newtable(L);
-        for (int i = 1; ss_named_next(op, &addr); i++) {
+        for (int i = 1; ss_lookup_next_listed(lookup, &addr); i++) {
             lss_push_addr(L, &addr, 0);
             lua_rawseti(L, -2, i);
         }
     }
-    ss_named_fini(op);
+    ss_lookup_fini(lookup);
     return st == SS_OK ? 1 : lss_push_failure(L, 1, st, &base->error);
 }
 
@@ -114,10 +114,11 @@ static int resolve(lua_State *L)
     enum ss_status st = lss_check_target(L, 1, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_call call = { .finish = finish_resolve, .drop = lss_drop_named };
-    struct ss_named *op = lss_push_named(L, lss_env(L), sizeof *op);
-    ss_named_init(op, lss_env(L), NULL, &target, ss_named_found);
-    return lss_run_for(L, op->env, NULL, timeout_ns, &op->op, &call);
+    static const struct lss_call call = { .finish = finish_resolve, .drop = lss_drop_lookup };
+    struct ss_env *env = lss_env(L);
+    struct ss_resolve *op = lss_push_lookup(L, env, sizeof *op);
+    ss_resolve_init(op, env, &target);
+    return lss_run_for(L, env, NULL, timeout_ns, &op->lookup.op, &call);
 }
 
 static const luaL_Reg functions[] = {

@@ -40,11 +40,19 @@ static bool move_op_to_task(struct lss_task *t, struct ss_op *op, const struct l
     return true;
 }
 
+void lss_drop_op(lua_State *L, struct ss_op *op, const struct lss_call *call)
+{
+    if (call->drop)
+        call->drop(L, lua_gettop(L), op);
+}
+
 int lss_suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
                 const struct lss_call *call)
 {
-    if (lua_gettop(L) >= UINT16_MAX)
+    if (lua_gettop(L) >= UINT16_MAX) {
+        lss_drop_op(L, op, call);
         return luaL_error(L, "too many arguments");
+    }
     if (!move_op_to_task(t, op, call)) {
         op->error = ss_no_memory;
         return call->finish(L, op, SS_ERROR);

@@ -30,6 +30,10 @@ int64_t lss_deadline_of(const struct ss_op *op, int64_t timeout_ns);
 /* Begins a wait in the loop, and in the queue of a parked operation. */
 void lss_start_waiter(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns);
 
+/* Drops an operation before an error that leaves it undone. The collector cannot do that alone: Lua finalizes nothing that is made
+ * in a finalizer while the state is closing. */
+void lss_drop_op(lua_State *L, struct ss_op *op, const struct lss_call *call);
+
 /* Suspends the running task in a call that waits. The loop knows of it only when the coroutine has yielded
  * (lss_begin_wait): Lua may refuse that. To be returned at once. */
 int lss_suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,

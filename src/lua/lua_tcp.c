@@ -1,5 +1,6 @@
 /* Stream sockets: the class tcpsock. */
 #include "core/op_accept.h"
+#include "core/op_connect.h"
 #include "lua/lua_base.h"
 #include "os/os_net.h"
 
@@ -165,8 +166,8 @@ static const struct lss_call readsome_call = {
     .finish = finish_readsome, .drop = drop_reading, .size = sizeof(struct reading), .directions = LSS_READING
 };
 
-/* What has come already needs no operation. */
-static bool take_at_hand(lua_State *L, struct tcp *s, size_t n, size_t delimiter)
+/* Pushes bytes that are in memory, without an operation. False: nothing is pushed. */
+static bool take_tried(lua_State *L, struct tcp *s, size_t n, size_t delimiter)
 {
     struct ss_inbuf *in = &s->base.sock.in;
     if (!lss_may_begin(&s->base.sock, LSS_READING) || !account_input(L, in) || !take(L, in, n, delimiter))
@@ -192,7 +193,7 @@ static int tcp_read(lua_State *L)
     size_t size = lss_check_size(L, 2, "size", 0);
     struct ss_inbuf *in = &s->base.sock.in;
     unsigned stream = in->stream;
-    if (size > 0 && size <= ss_inbuf_len(in) && take_at_hand(L, s, size, 0))
+    if (ss_try_read(in, size) == SS_OK && take_tried(L, s, size, 0))
         return 1;
     return in->stream == stream ? read_with(L, s, ss_readn_step, size, &read_call) : push_closed_reader(L);
 }
@@ -258,12 +259,12 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
     return tcp_is_closed(((struct lining *)base)->sock) ? push_left_partial(L, &op->left, op->in->pool) : LSS_RETRY;
 }
 
-static bool take_line_at_hand(lua_State *L, struct tcp *s, const struct lines *lines, struct ss_scan *scan)
+static bool take_line(lua_State *L, struct tcp *s, const struct lines *lines, struct ss_scan *scan)
 {
     size_t line, delimiter = lines->find.len;
-    if (!ss_until_at_hand(&s->base.sock.in, &lines->find, lines->max, scan, &line))
+    if (ss_try_until(&s->base.sock.in, &lines->find, lines->max, scan, &line) != SS_OK)
         return false;
-    return take_at_hand(L, s, lines->inclusive ? line + delimiter : line, lines->inclusive ? 0 : delimiter);
+    return take_tried(L, s, lines->inclusive ? line + delimiter : line, lines->inclusive ? 0 : delimiter);
 }
 
 static int next_line(lua_State *L)
@@ -277,7 +278,7 @@ static int next_line(lua_State *L)
     if (!s)
         return push_closed_reader(L);
     unsigned stream = s->base.sock.in.stream;
-    if (take_line_at_hand(L, s, lines, &scan))
+    if (take_line(L, s, lines, &scan))
         return 1;
     if (tcp_is_closed(s) || s->base.sock.in.stream != stream)
         return push_closed_reader(L);
@@ -350,31 +351,29 @@ static void begin_writing(struct writing *w, struct tcp *s, struct iovec *iov, s
     ss_write_advance(&w->op, sent);
 }
 
-/* After send_small, if that was tried. */
-static int go_on_writing(lua_State *L, struct tcp *s, struct writing *w, enum ss_status st, const struct lss_call *call)
+/* The driver's part of a write. */
+static int run_writing(lua_State *L, struct tcp *s, struct writing *w, const struct lss_call *call)
 {
-    w->op.op.tried = st == SS_TIMEOUT;
     ss_op_want(&w->op.op, SS_WRITABLE);
-    if (st != SS_WANT && st != SS_TIMEOUT)
-        return finish_write(L, &w->op.op, st);
     return tcp_is_closed(s) ? finish_write(L, &w->op.op, SS_CLOSED) : lss_run(L, &s->base, &w->op.op, call);
 }
 
-enum { SMALL = 4096 }; /* bytes for which there is room nearly always */
+/* A send before an operation is made. */
+struct attempt {
+    bool made;
+    size_t sent;
+    struct ss_error err;
+};
 
-/* Sends a few bytes before an operation is made for it. SS_WANT: it was not tried. SS_TIMEOUT: only `sent` of them found room.
- * Inline: few calls between Lua and the kernel, as in lss_run_brief. */
-static inline enum ss_status send_small(struct tcp *s, const void *data, size_t len, size_t *sent, struct ss_error *err)
+static inline enum ss_status try_write(struct tcp *s, const void *data, size_t len, struct attempt *attempt)
 {
-    struct ss_io *io = &s->base.sock.io;
-    struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
-    if (len == 0 || len > SMALL || tcp_is_closed(s) || !lss_may_begin(&s->base.sock, LSS_WRITING))
+    struct ss_sock *sock = &s->base.sock;
+    attempt->made = len > 0 && ss_try_send_pays(len) && !tcp_is_closed(s) && lss_may_begin(sock, LSS_WRITING);
+    if (!attempt->made)
         return SS_WANT;
-    ss_io_set_mode(io, SS_NO_WAIT);
-    enum ss_status st = io->via->send(io, &iov, 1, sent, err);
-    if (st == SS_WANT || (st == SS_OK && *sent < len))
-        return SS_TIMEOUT;
-    lss_has_done(&s->base.sock);
+    enum ss_status st = ss_try_send(&sock->io, data, len, &attempt->sent, &attempt->err);
+    if (st != SS_WANT)
+        lss_has_done(sock);
     return st;
 }
 
@@ -384,23 +383,22 @@ static int write_string(lua_State *L, struct tcp *s, const char *data, size_t le
                                           .size = offsetof(struct writing, few[1]),
                                           .relocate = move_writing,
                                           .directions = LSS_WRITING };
-    size_t sent = 0;
-    struct ss_error err;
-    enum ss_status st = send_small(s, data, len, &sent, &err);
+    struct attempt attempt = { .sent = 0 };
+    enum ss_status st = try_write(s, data, len, &attempt);
     if (st == SS_OK) {
         lss_push_size(L, len);
         return 1;
     }
     struct writing w;
     w.few[0] = (struct iovec){ .iov_base = (void *)data, .iov_len = len };
-    begin_writing(&w, s, w.few, 1, sent);
-    if (st == SS_ERROR)
-        w.op.op.error = err;
-    return go_on_writing(L, s, &w, st, &call);
+    begin_writing(&w, s, w.few, 1, attempt.sent);
+    w.op.op.tried = attempt.made;
+    w.op.op.error = attempt.err;
+    return st == SS_WANT ? run_writing(L, s, &w, &call) : finish_write(L, &w.op.op, st);
 }
 
-/* Pushes the elements of the array at index 2, so that nobody can change them. Their length, or more than SMALL; SIZE_MAX: one
- * is no string, or there is no room. */
+/* Pushes the elements of the array at index 2, so that nobody can change them. The sum of their lengths, or any for which
+ * ss_try_send_pays says no; SIZE_MAX: an element is no string, or there is no room on the stack. */
 static size_t push_few(lua_State *L, size_t n, struct iovec *iov)
 {
     size_t sum = 0;
@@ -411,7 +409,7 @@ static size_t push_few(lua_State *L, size_t n, struct iovec *iov)
         iov[i].iov_base = (void *)lua_tolstring(L, -1, &iov[i].iov_len);
         if (!iov[i].iov_base)
             return SIZE_MAX;
-        if (sum <= SMALL) /* no overflow */
+        if (ss_try_send_pays(sum)) /* no overflow */
             sum += iov[i].iov_len;
     }
     return sum;
@@ -430,7 +428,7 @@ static int write_array(lua_State *L, struct tcp *s)
     begin_writing(&w, s, iov, n, 0);
     if (tcp_is_closed(s) || lss_stream(&s->base.sock) != stream)
         return finish_write(L, &w.op.op, SS_CLOSED);
-    if (sum <= SMALL)
+    if (ss_try_send_pays(sum))
         return lss_run_brief(L, &s->base, &w.op.op, &call);
     return lss_run(L, &s->base, &w.op.op, &call);
 }
@@ -457,13 +455,13 @@ static int tcp_connect(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_call call = { .finish = lss_finish_named,
-                                          .drop = lss_drop_named,
+    static const struct lss_call call = { .finish = lss_finish_lookup,
+                                          .drop = lss_drop_lookup,
                                           .directions = LSS_READING | LSS_WRITING };
-    struct ss_named *op = lss_push_named(L, s->base.sock.env, sizeof *op);
+    struct ss_connect *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
     lss_check_self(L, &s->base);
-    ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_connect);
-    return lss_run(L, &s->base, &op->op, &call);
+    ss_connect_init(op, &s->base.sock, &target);
+    return lss_run(L, &s->base, &op->lookup.op, &call);
 }
 
 static int tcp_listen(lua_State *L)

@@ -1,6 +1,8 @@
 /* Datagram sockets: the class udpsock. */
 #include "core/codes.h"
 #include "core/op_dgram.h"
+#include "core/op_send_by_name.h"
+#include "core/op_set_peer.h"
 #include "lua/lua_base.h"
 #include "os/os_iface.h"
 #include "os/os_net.h"
@@ -12,7 +14,7 @@
 
 struct udp {
     struct lss_socket base;
-    struct ss_dgrams queue; /* while sock.queued */
+    struct ss_dgram_state state;
 };
 
 enum { LARGEST = 65535 }; /* an IP datagram's length has 16 bits */
@@ -60,7 +62,7 @@ static bool push_datagram(lua_State *L, struct ss_recvfrom *op)
 {
     enum { LARGE = 2048 };
     struct ss_inbuf *in = &op->sock->in;
-    if (!op->from_queue && !in->block)
+    if (!op->from_queue && (!in->block || ss_sock_has_input(op->sock))) /* a finalizer has made it the queue's */
         return false;
     if (!op->from_queue)
         op->got.data = ss_inbuf_data(in);
@@ -104,7 +106,7 @@ static int run_recv(lua_State *L, struct udp *s, size_t size, bool with_sender)
         return lss_push_failure(L, with_sender ? 2 : 1, SS_CLOSED, NULL);
     r.op.op = new_udp_op(s, ss_recvfrom_step, SS_BY_RCVTIMEO);
     r.op.sock = &s->base.sock;
-    r.op.queue = &s->queue;
+    r.op.state = &s->state;
     r.op.size = size;
     r.op.with_sender = with_sender;
     return lss_run(L, &s->base, &r.op.op, &call);
@@ -187,14 +189,14 @@ static void forget_elements(lua_State *L, int index, size_t n)
 static bool push_batch(lua_State *L, struct taking *t)
 {
     const struct ss_sock *s = t->op->sock;
-    struct ss_dgrams rest = *t->op->queue;
+    struct ss_dgrams rest = t->op->state->queue;
     struct taking after = *t;
     unsigned epoch = s->in.epoch;
     push_queue(L, &rest, &after);
     if (s->in.epoch != epoch)
         return false;
     *t = after;
-    ss_queue_left(t->op->sock, t->op->queue, &rest);
+    ss_queue_left(t->op->sock, t->op->state, &rest);
     return true;
 }
 
@@ -202,7 +204,7 @@ static int push_another(lua_State *L)
 {
     struct taking *t = lua_touserdata(L, 1);
     const struct ss_sock *s = t->op->sock;
-    if (s->queued && s->in.epoch == t->epoch) /* a hook of this call has not taken it or closed the socket */
+    if (ss_sock_has_input(s) && s->in.epoch == t->epoch) /* a hook of this call has not taken it or closed the socket */
         push_batch(L, t);
     return 0;
 }
@@ -214,7 +216,7 @@ static void push_others(lua_State *L, struct taking *t)
     const struct ss_sock *s = t->op->sock;
     unsigned stream = lss_stream(s);
     size_t before = 0;
-    while (t->n > before && s->io.fd >= 0 && lss_stream(s) == stream && !s->queued &&
+    while (t->n > before && s->io.fd >= 0 && lss_stream(s) == stream && !ss_sock_has_input(s) &&
            ss_recvmany_another(t->op, t->n, t->bytes)) {
         before = t->n;
         t->epoch = s->in.epoch;
@@ -246,7 +248,7 @@ static int finish_recvmany(lua_State *L, struct ss_op *base, enum ss_status st)
     lua_createtable(L, 0, 0);
     lua_createtable(L, 0, 0);
     lss_account(L, r->op.sock->in.pool);
-    if (r->op.sock->queued && push_batch(L, &t)) {
+    if (ss_sock_has_input(r->op.sock) && push_batch(L, &t)) {
         push_others(L, &t);
         if (t.cut)
             lua_getfield(L, LUA_REGISTRYINDEX, TRUNCATED); /* runs nothing that might raise */
@@ -264,7 +266,7 @@ static int run_recvmany(lua_State *L, struct udp *s, size_t count, size_t size)
     struct receiving_many r = { .sock = s };
     if (udp_is_closed(s))
         return lss_push_failure(L, 2, SS_CLOSED, NULL);
-    r.op = (struct ss_recvmany){ .sock = &s->base.sock, .queue = &s->queue, .count = count, .size = size };
+    r.op = (struct ss_recvmany){ .sock = &s->base.sock, .state = &s->state, .count = count, .size = size };
     r.op.op = new_udp_op(s, ss_recvmany_step, SS_BY_RCVTIMEO);
     return lss_run(L, &s->base, &r.op.op, &call);
 }
@@ -325,31 +327,29 @@ static int finish_sending(lua_State *L, struct ss_op *op, enum ss_status st)
 }
 
 /* To an address that has to be looked up, or from a socket that has to be opened for it. */
-struct sending_named {
-    struct ss_named named;
+struct sending_by_name {
+    struct ss_send_by_name by_name;
     struct sending sending;
 };
 
-static int finish_named(lua_State *L, struct ss_op *base, enum ss_status st)
+static int finish_send_by_name(lua_State *L, struct ss_op *base, enum ss_status st)
 {
-    struct sending_named *s = (struct sending_named *)base;
+    struct sending_by_name *s = (struct sending_by_name *)base;
     s->sending.as.op.error = base->error;
-    ss_named_fini(&s->named);
+    ss_lookup_fini(&s->by_name.lookup);
     return finish_sending(L, &s->sending.as.op, st);
 }
 
-static int send_named(lua_State *L, struct udp *s, const struct sending *sending, const struct ss_target *target)
+static int send_by_name(lua_State *L, struct udp *s, const struct sending *sending, const struct ss_target *target)
 {
-    static const struct lss_call call = { .finish = finish_named,
-                                          .drop = lss_drop_named,
+    static const struct lss_call call = { .finish = finish_send_by_name,
+                                          .drop = lss_drop_lookup,
                                           .directions = LSS_READING | LSS_WRITING };
-    struct sending_named *op = (struct sending_named *)lss_push_named(L, s->base.sock.env, sizeof *op);
+    struct sending_by_name *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
     lss_check_self(L, &s->base);
-    ss_named_init(&op->named, s->base.sock.env, &s->base.sock, target, ss_named_send);
     op->sending = *sending;
-    op->named.send = &op->sending.as.op;
-    op->named.to = destination(&op->sending);
-    return lss_run(L, &s->base, &op->named.op, &call);
+    ss_send_by_name_init(&op->by_name, &s->base.sock, target, &op->sending.as.op, destination(&op->sending));
+    return lss_run(L, &s->base, &op->by_name.lookup.op, &call);
 }
 
 static int run_sending(lua_State *L, struct udp *s, struct sending *op)
@@ -377,7 +377,7 @@ static int send_to(lua_State *L, struct udp *s, struct sending *op, int arg)
         return finish_sending(L, &op->as.op, st);
     op->known = target.addr;
     if (target.addr.len == 0 || udp_is_closed(s) || !ss_addr_fit(&op->known, s->base.sock.family))
-        return send_named(L, s, op, &target);
+        return send_by_name(L, s, op, &target);
     *destination(op) = &op->known;
     return run_sending(L, s, op);
 }
@@ -415,7 +415,7 @@ static int udp_sendmany(lua_State *L)
     size_t batch = n < OS_MANY ? n : OS_MANY;
     void *memory = lss_newuserdata(L, os_batch_memory(batch, 0));
     lss_check_self(L, &s->base);
-    op.as.many = (struct ss_sendmany){ .sock = &s->base.sock, .data = data, .n = n };
+    op.as.many = (struct ss_sendmany){ .sock = &s->base.sock, .state = &s->state, .data = data, .n = n };
     op.as.op = new_udp_op(s, ss_sendmany_step, SS_BY_SNDTIMEO);
     os_batch_init(&op.as.many.batch, memory, batch, 0);
     return send_to(L, s, &op, 3);
@@ -440,13 +440,13 @@ static int udp_connect(lua_State *L)
     enum ss_status st = lss_check_target(L, 2, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_call call = { .finish = lss_finish_named,
-                                          .drop = lss_drop_named,
+    static const struct lss_call call = { .finish = lss_finish_lookup,
+                                          .drop = lss_drop_lookup,
                                           .directions = LSS_READING | LSS_WRITING };
-    struct ss_named *op = lss_push_named(L, s->base.sock.env, sizeof *op);
+    struct ss_set_peer *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
     lss_check_self(L, &s->base);
-    ss_named_init(op, s->base.sock.env, &s->base.sock, &target, ss_named_set_peer);
-    return lss_run(L, &s->base, &op->op, &call);
+    ss_set_peer_init(op, &s->base.sock, &target);
+    return lss_run(L, &s->base, &op->lookup.op, &call);
 }
 
 static uint32_t check_interface(lua_State *L, int arg, bool *found)
@@ -502,11 +502,21 @@ static int udp_leave(lua_State *L)
     return run_group(L, false);
 }
 
+/* Whoever gets the descriptor does not expect joined datagrams. */
+static int udp_detach(lua_State *L)
+{
+    struct udp *s = self_udp(L);
+    const struct ss_sock *sock = &s->base.sock;
+    if (!udp_is_closed(s) && !ss_sock_has_input(sock) && !ss_dgram_unjoin(sock, &s->state))
+        return lss_push_unread(L);
+    return lss_detach(L);
+}
+
 static const luaL_Reg methods[] = {
     { "bind", lss_bind },
     { "close", lss_close },
     { "connect", udp_connect },
-    { "detach", lss_detach },
+    { "detach", udp_detach },
     { "fileno", lss_fileno },
     { "getopt", lss_getopt },
     { "getpeername", lss_getpeername },

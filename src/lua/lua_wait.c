@@ -82,8 +82,7 @@ static enum ss_status try_last(struct ss_op *op)
 {
     if (lss_is_parked(op))
         return SS_WANT;
-    ss_io_set_mode(op->io, SS_NO_WAIT);
-    return op->step(op);
+    return ss_try_step(op, SS_NO_WAIT);
 }
 
 static enum ss_status try_in_task(const struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op)
@@ -91,10 +90,8 @@ static enum ss_status try_in_task(const struct lss_task *t, struct ss_sock *s, i
     enum ss_status st = SS_WANT;
     if (!lss_is_parked(op) && timeout_ns == 0)
         return ss_block_run(op, s, 0);
-    if (!lss_is_parked(op) && !op->tried) {
-        ss_io_set_mode(op->io, SS_NO_WAIT_EDGE);
-        st = op->step(op);
-    }
+    if (!lss_is_parked(op) && !op->tried && !op->waits) /* Lua may refuse to suspend: do not begin a look-up before */
+        st = ss_try_step(op, SS_NO_WAIT_EDGE);
     if (st == SS_WANT && timeout_ns == 0)
         return SS_TIMEOUT;
     if (st == SS_WANT && t->cancelled)
@@ -143,9 +140,13 @@ static int run_in_task(lua_State *L, struct lss_task *t, struct ss_sock *s, int6
         return call->finish(L, op, st);
     if (!can_task_wait(L, t)) {
         st = try_last(op);
-        return st == SS_WANT ? raise_would_block(L, t) : call->finish(L, op, st);
+        if (st != SS_WANT)
+            return call->finish(L, op, st);
+        lss_drop_op(L, op, call);
+        return raise_would_block(L, t);
     }
-    t->for_turn = false;
+    t->for_turn = op->waits; /* its first step is still to come */
+    t->zero_timeout = false;
     return lss_suspend(L, t, s, timeout_ns, op, call);
 }
 

@@ -6,7 +6,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Nanoseconds since some moment; never goes back, is not set by anybody. */
+/* CLOCK_MONOTONIC in nanoseconds: never decreases; setting the system's clock does not affect it. */
 int64_t os_now_ns(void);
 
 #pragma GCC visibility pop

@@ -1,4 +1,4 @@
-/* One mark for each descriptor: what a poller keeps of those that are registered. */
+/* A table with one byte for each descriptor: the poller's registration state. 0: not registered. */
 #ifndef SS_OS_FD_TABLE_H
 #define SS_OS_FD_TABLE_H
 
@@ -12,7 +12,8 @@ struct os_fd_table {
     size_t n;
 };
 
-static inline bool os_fd_table_has_room(struct os_fd_table *table, const struct ss_mem *mem, size_t fd)
+/* Grows the table until it has an entry for `fd`. False: no memory; the table is unchanged. */
+static inline bool os_fd_table_reserve(struct os_fd_table *table, const struct ss_mem *mem, size_t fd)
 {
     if (fd < table->n)
         return true;

@@ -4,7 +4,7 @@
 #include <unistd.h> /* getpid, sysconf */
 
 #ifdef MADV_WIPEONFORK
-static unsigned char *new_page(size_t size)
+static unsigned char *map_wiped_page(size_t size)
 {
     void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
@@ -15,7 +15,7 @@ static unsigned char *new_page(size_t size)
     return NULL;
 }
 #else
-static unsigned char *new_page(size_t size)
+static unsigned char *map_wiped_page(size_t size)
 {
     (void)size;
     return NULL;
@@ -26,7 +26,7 @@ void os_fork_mark_init(struct os_fork_mark *mark)
 {
     mark->process = (int)getpid();
     mark->size = (size_t)sysconf(_SC_PAGESIZE);
-    mark->page = new_page(mark->size);
+    mark->page = map_wiped_page(mark->size);
     if (mark->page)
         *mark->page = 1;
 }

@@ -1,4 +1,4 @@
-/* Whether this process is a child that fork(2) has made since. */
+/* Fork: detects in a child process that fork(2) has been called. */
 #ifndef SS_OS_FORK_H
 #define SS_OS_FORK_H
 
@@ -7,20 +7,20 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Where the kernel wipes a page in the child (madvise(2), MADV_WIPEONFORK), looking costs no system call. */
+/* Linux zeroes `page` in a child (madvise(2), MADV_WIPEONFORK): a check costs no system call. */
 struct os_fork_mark {
-    int process;
-    unsigned char *page; /* its first byte is 1, and 0 in a child; NULL: there is no such page */
+    int process;         /* getpid(2) */
+    unsigned char *page; /* first byte 1, in a child 0; NULL: not supported, `process` decides */
     size_t size;
 };
 
 void os_fork_mark_init(struct os_fork_mark *mark);
 void os_fork_mark_fini(struct os_fork_mark *mark);
 
-/* True once in a child. */
+/* True in the first call after a fork, in the child. */
 bool os_fork_mark_is_new(struct os_fork_mark *mark);
 
-/* The same, said at once where that is possible. */
+/* True: no fork since the last check. False: a fork, or unknown because there is no page. */
 static inline bool os_fork_mark_is_old(const struct os_fork_mark *mark)
 {
     return mark->page && *mark->page == 1;

@@ -5,8 +5,8 @@
 #include <stdio.h>    /* snprintf */
 #include <string.h>   /* strspn */
 
-/* Digits, not strtoul: that takes blanks and signs. */
-static bool parse_number(const char *text, uint32_t *number)
+/* Digits only; strtoul(3) accepts blanks and signs. */
+static bool parse_iface_index(const char *text, uint32_t *number)
 {
     uint64_t value = 0;
     size_t digits = strspn(text, "0123456789");
@@ -22,7 +22,7 @@ bool os_iface_index(const char *name, uint32_t *index)
 {
     unsigned found = if_nametoindex(name);
     *index = found;
-    return found != 0 || parse_number(name, index);
+    return found != 0 || parse_iface_index(name, index);
 }
 
 void os_iface_name(uint32_t index, char *text, size_t size)
@@ -37,7 +37,7 @@ void os_iface_name(uint32_t index, char *text, size_t size)
 #ifdef OS_PLAIN_GROUPS
 #include <ifaddrs.h> /* getifaddrs */
 
-static bool is_of(const struct ifaddrs *item, const char *name)
+static bool is_ipv4_of(const struct ifaddrs *item, const char *name)
 {
     return item->ifa_addr && item->ifa_addr->sa_family == AF_INET && strcmp(item->ifa_name, name) == 0;
 }
@@ -49,7 +49,7 @@ bool os_iface_address(uint32_t index, struct in_addr *addr)
     if (!if_indextoname(index, name) || getifaddrs(&all) == -1)
         return false;
     const struct ifaddrs *item = all;
-    while (item && !is_of(item, name))
+    while (item && !is_ipv4_of(item, name))
         item = item->ifa_next;
     if (item)
         *addr = ((const struct sockaddr_in *)(const void *)item->ifa_addr)->sin_addr;

@@ -9,16 +9,17 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The number of the interface with that name, or that number itself (RFC 4007 section 11.2). False: there is none. */
+/* Converts an interface's name, or a decimal number from 1 to 4294967295, to an index (RFC 4007 section 11.2).
+ * False: neither. */
 bool os_iface_index(const char *name, uint32_t *index);
 
-/* The name of an interface, or its number in digits when it has none (any more). */
+/* Writes the interface's name to `text` (`size` bytes), or `index` in digits when no interface has that index. */
 void os_iface_name(uint32_t index, char *text, size_t size);
 
-/* OpenBSD and NetBSD: without the options of RFC 3678, multicast over IPv4 names an interface by one of its addresses. */
+/* OpenBSD and NetBSD lack the options of RFC 3678: IPv4 multicast there names an interface by one of its addresses. */
 #if !defined(MCAST_JOIN_GROUP) || defined(SS_PLAIN_GROUPS)
 #define OS_PLAIN_GROUPS
-/* False: it has none. */
+/* Stores the interface's first IPv4 address. False: none. */
 bool os_iface_address(uint32_t index, struct in_addr *addr);
 #endif
 

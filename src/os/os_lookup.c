@@ -15,25 +15,25 @@
 #include <sys/eventfd.h>
 #endif
 
-/* glibc's getaddrinfo(3) needs 16 KiB, thread-local variables included; what is plugged into it (nsswitch.conf(5)) more. */
-enum { STACK = 256 * 1024 };
+/* glibc's getaddrinfo(3) needs 16 KiB, thread-local variables included; NSS plug-ins (nsswitch.conf(5)) need more. */
+enum { STACK_SIZE = 256 * 1024 };
 
-/* The first two stand in a queue. */
+/* Each of the first two has a queue. */
 enum progress {
-    ARRIVED, /* nobody has looked yet whether its name needs a server */
-    QUEUED,  /* it does */
+    UNCLASSIFIED, /* whether the name needs a server is unknown */
+    NEEDS_SERVER, /* the name does, or the classifier could not start */
     RUNNING,
     ENDED
 };
 
-/* Belongs to the caller until it drops it, and to a thread while that has it: the last of both frees it. */
+/* Owned by the caller until os_lookup_drop, and by a thread while running: the last owner frees the look-up. */
 struct os_lookup {
     struct os_resolver *resolver;
-    struct os_lookup *next; /* in its queue */
+    struct os_lookup *next; /* in the queue */
     enum progress progress;
-    bool counted; /* it runs, and is one of those awaited or given up */
+    bool counted; /* running, and counted in `awaited` or `abandoned` */
     bool dropped;
-    int ends[2]; /* what is waited for, and what wakes it (the same for an eventfd) */
+    int wake_fds[2]; /* the caller polls [0], the thread writes to [1]; an eventfd: both the same */
     struct addrinfo *list;
     enum ss_status status;
     struct ss_error error;
@@ -44,16 +44,16 @@ struct queue {
     struct os_lookup *first, **last;
 };
 
-/* Belongs to the Lua state, to each thread and to each look-up: the last frees it. */
+/* Reference counted (`users`): the Lua state, each thread and each look-up; the last one frees it. */
 struct os_resolver {
-    struct os_fork_mark mark; /* this and the next are the caller's, no thread's */
-    bool is_stale;            /* a fork(2) has left the threads behind */
-    pthread_mutex_t lock;     /* guards everything below and in the look-ups */
+    struct os_fork_mark mark; /* this and `inherited` are used by callers only, without the lock */
+    bool inherited;           /* copied by fork(2): the threads exist in the parent only */
+    pthread_mutex_t lock;     /* guards the members below and the look-ups */
     unsigned users;
-    unsigned threads, starting; /* all; those that have not taken a look-up yet */
-    unsigned awaited, given_up; /* look-ups that run, each on its thread */
-    bool sorts;                 /* a thread looks through those that have arrived */
-    struct queue queues[2];     /* ARRIVED, QUEUED: those in the second came before those in the first */
+    unsigned threads, starting;  /* all threads; new workers that have not run yet */
+    unsigned awaited, abandoned; /* running look-ups, each on a thread */
+    bool has_classifier;         /* a thread serves the UNCLASSIFIED queue */
+    struct queue queues[2];      /* UNCLASSIFIED; NEEDS_SERVER, whose look-ups are older */
 };
 
 static enum ss_status fail_lookup(struct ss_error *err, int code)
@@ -62,7 +62,7 @@ static enum ss_status fail_lookup(struct ss_error *err, int code)
     return SS_ERROR;
 }
 
-/* Shared by both */
+/* Resolver and locking */
 
 static struct os_resolver *new_resolver(void)
 {
@@ -77,23 +77,23 @@ static struct os_resolver *new_resolver(void)
     return r;
 }
 
-/* After a fork its threads are gone and its lock may be held by one of them: what is left of it is not used again. */
-static bool is_stale(struct os_resolver *r)
+/* In a child a vanished thread may hold the lock, so os_lookup_start creates a new resolver there. */
+static bool resolver_is_inherited(struct os_resolver *r)
 {
-    r->is_stale = r->is_stale || os_fork_mark_is_new(&r->mark);
-    return r->is_stale;
+    r->inherited = r->inherited || os_fork_mark_is_new(&r->mark);
+    return r->inherited;
 }
 
-static void lock(struct os_resolver *r)
+static void lock_resolver(struct os_resolver *r)
 {
     pthread_mutex_lock(&r->lock);
 }
 
-static void unlock(struct os_resolver *r)
+static void unlock_resolver(struct os_resolver *r)
 {
-    bool is_left = r->users == 0;
+    bool is_unused = r->users == 0;
     pthread_mutex_unlock(&r->lock);
-    if (!is_left)
+    if (!is_unused)
         return;
     pthread_mutex_destroy(&r->lock);
     os_fork_mark_fini(&r->mark);
@@ -102,14 +102,14 @@ static void unlock(struct os_resolver *r)
 
 void os_resolver_free(struct os_resolver *r)
 {
-    if (!r || is_stale(r))
+    if (!r || resolver_is_inherited(r))
         return;
-    lock(r);
+    lock_resolver(r);
     r->users--;
-    unlock(r);
+    unlock_resolver(r);
 }
 
-/* From here on everything is called with the lock held, unless it says otherwise. */
+/* Callers of all functions below hold the lock, unless stated otherwise. */
 
 static void free_lookup(struct os_lookup *l)
 {
@@ -119,7 +119,7 @@ static void free_lookup(struct os_lookup *l)
     free(l);
 }
 
-static void enqueue(struct os_lookup *l, enum progress where)
+static void enqueue_lookup(struct os_lookup *l, enum progress where)
 {
     struct queue *q = &l->resolver->queues[where];
     l->progress = where;
@@ -128,7 +128,7 @@ static void enqueue(struct os_lookup *l, enum progress where)
     q->last = &l->next;
 }
 
-static void unqueue(struct os_lookup *l)
+static void unqueue_lookup(struct os_lookup *l)
 {
     struct queue *q = &l->resolver->queues[l->progress];
     struct os_lookup **at = &q->first;
@@ -139,52 +139,52 @@ static void unqueue(struct os_lookup *l)
         q->last = at;
 }
 
-/* What is waited for: an eventfd, or a pair of sockets where there is none. Needs no lock. */
+/* Wake descriptors: an eventfd, or a socket pair. Needs no lock. */
 
-static bool open_wake_pair(int ends[2])
+static bool open_wake_pair(int wake_fds[2])
 {
     struct ss_error err;
-    enum ss_status st = os_socketpair(ends, &err);
+    enum ss_status st = os_socketpair(wake_fds, &err);
     if (st != SS_OK)
         errno = err.code;
     return st == SS_OK;
 }
 
 #ifdef __linux__
-/* A filter of system calls (seccomp(2)) may refuse an eventfd, and pipe2(2), which pipe(2) may be in a libc. */
-static bool open_wake_ends(int ends[2])
+/* A seccomp(2) filter may refuse eventfd(2), and pipe2(2), with which a libc may implement pipe(2). */
+static bool open_wake_fds(int wake_fds[2])
 {
-    ends[0] = ends[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return ends[0] != -1 || open_wake_pair(ends);
+    wake_fds[0] = wake_fds[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return wake_fds[0] != -1 || open_wake_pair(wake_fds);
 }
 #else
-static bool open_wake_ends(int ends[2])
+static bool open_wake_fds(int wake_fds[2])
 {
-    return open_wake_pair(ends);
+    return open_wake_pair(wake_fds);
 }
 #endif
 
-static void close_wake_ends(const int ends[2])
+static void close_wake_fds(const int wake_fds[2])
 {
-    close(ends[0]);
-    if (ends[1] != ends[0])
-        close(ends[1]);
+    close(wake_fds[0]);
+    if (wake_fds[1] != wake_fds[0])
+        close(wake_fds[1]);
 }
 
-static void wake_caller(const int ends[2])
+static void wake_caller(const int wake_fds[2])
 {
     const uint64_t one = 1;
-    ssize_t written = write(ends[1], &one, sizeof one); /* room for one is always there */
+    ssize_t written = write(wake_fds[1], &one, sizeof one); /* never full: one write for each look-up */
     (void)written;
 }
 
-/* On the threads */
+/* Threads */
 
-static void end(struct os_lookup *l, enum ss_status st, struct addrinfo *list, const struct ss_error *err)
+static void complete_lookup(struct os_lookup *l, enum ss_status st, struct addrinfo *list, const struct ss_error *err)
 {
     struct os_resolver *r = l->resolver;
     if (l->counted)
-        --*(l->dropped ? &r->given_up : &r->awaited);
+        --*(l->dropped ? &r->abandoned : &r->awaited);
     l->progress = ENDED;
     l->status = st;
     l->error = *err;
@@ -192,10 +192,10 @@ static void end(struct os_lookup *l, enum ss_status st, struct addrinfo *list, c
     if (l->dropped)
         free_lookup(l);
     else
-        wake_caller(l->ends);
+        wake_caller(l->wake_fds);
 }
 
-static void run(struct os_lookup *l)
+static void run_lookup(struct os_lookup *l)
 {
     struct addrinfo *list = NULL;
     struct ss_error error = { SS_RESOLVER, 0 };
@@ -203,61 +203,61 @@ static void run(struct os_lookup *l)
     pthread_mutex_unlock(mutex);
     enum ss_status st = os_names(l->host, &list, &error);
     pthread_mutex_lock(mutex);
-    end(l, st, st == SS_OK ? list : NULL, &error);
+    complete_lookup(l, st, st == SS_OK ? list : NULL, &error);
 }
 
-static bool has_queue(const struct os_resolver *r)
+static bool has_queued(const struct os_resolver *r)
 {
-    return r->queues[QUEUED].first || r->queues[ARRIVED].first;
+    return r->queues[NEEDS_SERVER].first || r->queues[UNCLASSIFIED].first;
 }
 
-/* The next one of the queues to be run, if one more may run. */
+/* Dequeues the next look-up, if the limits permit. */
 static struct os_lookup *next_to_run(struct os_resolver *r)
 {
-    if (!has_queue(r) || r->awaited >= OS_LOOKUPS || r->given_up >= OS_LOOKUPS_GIVEN_UP)
+    if (!has_queued(r) || r->awaited >= OS_LOOKUPS || r->abandoned >= OS_LOOKUPS_ABANDONED)
         return NULL;
-    struct os_lookup *l = r->queues[QUEUED].first ? r->queues[QUEUED].first : r->queues[ARRIVED].first;
-    unqueue(l);
+    struct os_lookup *l = r->queues[NEEDS_SERVER].first ? r->queues[NEEDS_SERVER].first : r->queues[UNCLASSIFIED].first;
+    unqueue_lookup(l);
     l->progress = RUNNING;
     l->counted = true;
     r->awaited++;
     return l;
 }
 
-/* The rest of a thread's life; the lock is given up. */
-static void run_all(struct os_resolver *r)
+/* Runs look-ups until none is permitted, then ends the thread's use of the resolver and unlocks. */
+static void run_queued(struct os_resolver *r)
 {
     struct os_lookup *l;
     while ((l = next_to_run(r)) != NULL)
-        run(l);
+        run_lookup(l);
     r->threads--;
     r->users--;
-    unlock(r);
+    unlock_resolver(r);
 }
 
-static void *work(void *arg)
+static void *run_worker(void *arg)
 {
     struct os_resolver *r = arg;
-    lock(r);
+    lock_resolver(r);
     r->starting--;
-    run_all(r);
+    run_queued(r);
     return NULL;
 }
 
 void os_stay_loaded(void)
 {
     Dl_info self;
-    if (dladdr((const void *)(uintptr_t)work, &self) && self.dli_fname)
+    if (dladdr((const void *)(uintptr_t)run_worker, &self) && self.dli_fname)
         dlopen(self.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 static int serve_queues(struct os_resolver *r);
 
-/* One that has arrived while no thread may be had for it: run at once, uncounted, if its name needs no server. */
-static void sort_one(struct os_lookup *l)
+/* Runs a look-up whose name needs no server, outside the limits; queues any other. Releases the lock meanwhile. */
+static void classify_lookup(struct os_lookup *l)
 {
     struct os_resolver *r = l->resolver;
-    unqueue(l);
+    unqueue_lookup(l);
     l->progress = RUNNING;
     pthread_mutex_unlock(&r->lock);
     bool is_local = os_name_is_local(l->host);
@@ -265,25 +265,25 @@ static void sort_one(struct os_lookup *l)
     if (l->dropped) {
         free_lookup(l);
     } else if (is_local) {
-        run(l);
+        run_lookup(l);
     } else {
-        enqueue(l, QUEUED);
-        serve_queues(r); /* if that fails this thread will do it */
+        enqueue_lookup(l, NEEDS_SERVER);
+        serve_queues(r); /* on failure this thread serves the queue */
     }
 }
 
-static void *sort(void *arg)
+static void *run_classifier(void *arg)
 {
     struct os_resolver *r = arg;
-    lock(r);
-    while (r->queues[ARRIVED].first)
-        sort_one(r->queues[ARRIVED].first);
-    r->sorts = false;
-    run_all(r);
+    lock_resolver(r);
+    while (r->queues[UNCLASSIFIED].first)
+        classify_lookup(r->queues[UNCLASSIFIED].first);
+    r->has_classifier = false;
+    run_queued(r);
     return NULL;
 }
 
-/* The program's signals are for the program's threads. Needs no lock. */
+/* The thread blocks all signals: handlers run on the program's threads. Needs no lock. */
 static int create_thread(void *(*begin)(void *), struct os_resolver *r, size_t stack)
 {
     pthread_t thread;
@@ -303,8 +303,8 @@ static int create_thread(void *(*begin)(void *), struct os_resolver *r, size_t s
 
 static int start_thread(void *(*begin)(void *), struct os_resolver *r)
 {
-    int code = create_thread(begin, r, STACK);
-    if (code == EINVAL) /* the program's thread-local variables, which glibc puts there, need more */
+    int code = create_thread(begin, r, STACK_SIZE);
+    if (code == EINVAL) /* glibc puts the program's thread-local variables on the stack */
         code = create_thread(begin, r, 0);
     if (code == 0) {
         r->threads++;
@@ -313,48 +313,48 @@ static int start_thread(void *(*begin)(void *), struct os_resolver *r)
     return code;
 }
 
-/* Who runs what is queued */
+/* Queues */
 
-static void start_sorting(struct os_resolver *r)
+static void start_classifier(struct os_resolver *r)
 {
     struct os_lookup *l;
-    if (r->sorts || !r->queues[ARRIVED].first)
+    if (r->has_classifier || !r->queues[UNCLASSIFIED].first)
         return;
-    r->sorts = start_thread(sort, r) == 0;
-    while (!r->sorts && (l = r->queues[ARRIVED].first) != NULL) {
-        unqueue(l);
-        enqueue(l, QUEUED);
+    r->has_classifier = start_thread(run_classifier, r) == 0;
+    while (!r->has_classifier && (l = r->queues[UNCLASSIFIED].first) != NULL) {
+        unqueue_lookup(l);
+        enqueue_lookup(l, NEEDS_SERVER);
     }
 }
 
-static void refuse_all(struct os_resolver *r)
+static void fail_queued(struct os_resolver *r)
 {
     const struct ss_error again = { SS_RESOLVER, EAI_AGAIN };
     struct os_lookup *l;
-    while ((l = r->queues[QUEUED].first) != NULL) {
-        unqueue(l);
-        end(l, SS_ERROR, NULL, &again);
+    while ((l = r->queues[NEEDS_SERVER].first) != NULL) {
+        unqueue_lookup(l);
+        complete_lookup(l, SS_ERROR, NULL, &again);
     }
 }
 
-/* Called whenever one more is queued or one more may run. It fails when a thread that there may be cannot be had. */
+/* Called when a look-up is queued or a slot becomes free. 0, or the errno of a permitted thread that did not start. */
 static int serve_queues(struct os_resolver *r)
 {
-    bool is_full = r->given_up >= OS_LOOKUPS_GIVEN_UP;
-    if (!has_queue(r))
+    bool is_full = r->abandoned >= OS_LOOKUPS_ABANDONED;
+    if (!has_queued(r))
         return 0;
     if (!is_full && r->awaited + r->starting < OS_LOOKUPS) {
-        int code = start_thread(work, r);
+        int code = start_thread(run_worker, r);
         r->starting += code == 0;
         return code;
     }
-    start_sorting(r);
+    start_classifier(r);
     if (is_full)
-        refuse_all(r);
+        fail_queued(r);
     return 0;
 }
 
-/* For the caller, who has not the lock */
+/* Interface: the caller does not hold the lock */
 
 static struct os_lookup *new_lookup(struct os_resolver *r, const char *host)
 {
@@ -364,7 +364,7 @@ static struct os_lookup *new_lookup(struct os_resolver *r, const char *host)
         return NULL;
     *l = (struct os_lookup){ .resolver = r };
     memcpy(l->host, host, size);
-    if (open_wake_ends(l->ends))
+    if (open_wake_fds(l->wake_fds))
         return l;
     int code = errno;
     free(l);
@@ -375,71 +375,71 @@ static struct os_lookup *new_lookup(struct os_resolver *r, const char *host)
 enum ss_status os_lookup_start(struct os_resolver **resolver, const char *host, struct os_lookup **lookup, int *fd,
                                struct ss_error *err)
 {
-    if (!*resolver || is_stale(*resolver))
+    if (!*resolver || resolver_is_inherited(*resolver))
         *resolver = new_resolver();
     struct os_resolver *r = *resolver;
     struct os_lookup *l = r ? new_lookup(r, host) : NULL;
     if (!l)
         return fail_lookup(err, errno);
-    lock(r);
+    lock_resolver(r);
     r->users++;
-    enqueue(l, ARRIVED);
+    enqueue_lookup(l, UNCLASSIFIED);
     int code = serve_queues(r);
-    if (code != 0 && r->threads == 0) { /* it would wait for ever */
-        unqueue(l);
-        close_wake_ends(l->ends);
+    if (code != 0 && r->threads == 0) { /* no thread would ever run the look-up */
+        unqueue_lookup(l);
+        close_wake_fds(l->wake_fds);
         free_lookup(l);
-        unlock(r);
+        unlock_resolver(r);
         return fail_lookup(err, code);
     }
-    unlock(r);
+    unlock_resolver(r);
     *lookup = l;
-    *fd = l->ends[0];
+    *fd = l->wake_fds[0];
     return SS_OK;
 }
 
 enum ss_status os_lookup_take(struct os_lookup *l, struct addrinfo **list, struct ss_error *err)
 {
     struct os_resolver *r = l->resolver;
-    if (is_stale(r))
+    if (resolver_is_inherited(r))
         return SS_CLOSED;
-    lock(r);
+    lock_resolver(r);
     enum ss_status st = l->progress == ENDED ? l->status : SS_WANT;
     *err = l->error;
     *list = l->list;
     l->list = NULL;
-    unlock(r);
+    unlock_resolver(r);
     return st;
 }
 
-static void drop_stale(struct os_lookup *l)
+static void drop_inherited_lookup(struct os_lookup *l)
 {
     struct os_resolver *r = l->resolver;
-    close_wake_ends(l->ends);
-    if (pthread_mutex_trylock(&r->lock) == 0) { /* otherwise a thread was about to change something at the fork */
+    close_wake_fds(l->wake_fds);
+    if (pthread_mutex_trylock(&r->lock) == 0) { /* else a thread held the lock at the fork: leak the look-up */
         free_lookup(l);
-        unlock(r);
+        unlock_resolver(r);
     }
 }
 
 void os_lookup_drop(struct os_lookup *l)
 {
     struct os_resolver *r = l->resolver;
-    if (is_stale(r)) {
-        drop_stale(l);
+    if (resolver_is_inherited(r)) {
+        drop_inherited_lookup(l);
         return;
     }
-    lock(r);
-    l->dropped = true; /* from here on its thread does not wake it: the number may be somebody else's descriptor soon */
-    close_wake_ends(l->ends);
+    lock_resolver(r);
+    l->dropped = true; /* the thread must not write to wake_fds, whose numbers may be reused after the close */
+    close_wake_fds(l->wake_fds);
     if (l->progress < RUNNING)
-        unqueue(l);
+        unqueue_lookup(l);
     if (l->progress != RUNNING)
         free_lookup(l);
     else if (l->counted) {
         r->awaited--;
-        r->given_up++;
-        serve_queues(r); /* the next one has its place; if that fails its thread goes on with the queue */
+        r->abandoned++;
+        serve_queues(r); /* on failure the look-up's thread serves the queue at its end */
     }
-    unlock(r);
+    unlock_resolver(r);
 }

@@ -22,8 +22,8 @@ typedef struct {
 } message;
 #endif
 
-/* A failure behind some that came can't be given back to the kernel: it is the caller's to keep. */
-static int receive_batch_plainly(int fd, message *msgs, size_t n, bool dontwait, int *pending_error)
+/* An error after the first message cannot be returned to the kernel: the caller keeps *pending_error. */
+static int receive_batch_singly(int fd, message *msgs, size_t n, bool dontwait, int *pending_error)
 {
     for (size_t i = 0; i < n; i++) {
         ssize_t got = recvmsg(fd, &msgs[i].msg_hdr, dontwait || i > 0 ? MSG_DONTWAIT : 0);
@@ -36,7 +36,7 @@ static int receive_batch_plainly(int fd, message *msgs, size_t n, bool dontwait,
     return (int)n;
 }
 
-static int send_batch_plainly(int fd, message *msgs, size_t n, bool dontwait)
+static int send_batch_singly(int fd, message *msgs, size_t n, bool dontwait)
 {
     for (size_t i = 0; i < n; i++)
         if (sendmsg(fd, &msgs[i].msg_hdr, (dontwait || i > 0 ? MSG_DONTWAIT : 0) | MSG_NOSIGNAL) == -1)
@@ -45,8 +45,8 @@ static int send_batch_plainly(int fd, message *msgs, size_t n, bool dontwait)
 }
 
 #ifdef HAVE_MANY
-/* EOPNOTSUPP is the network's answer as well (ICMP, a source route failed), which the kernel gives once: a call for no message
- * tells. Elsewhere than on Linux that may be a call for one. */
+/* EOPNOTSUPP may also be a pending ICMP error (source route failed), which the kernel reports once: a second call, for
+ * 0 messages, tells the two apart. Outside Linux a call for 0 messages may transfer one. */
 static bool batch_is_refused(int fd, message *msgs, bool sending)
 {
     int code = errno, none = -1;
@@ -63,29 +63,29 @@ static bool batch_is_refused(int fd, message *msgs, bool sending)
 static int receive_batch(int fd, message *msgs, size_t n, bool dontwait, int *pending_error)
 {
     int got = recvmmsg(fd, msgs, (unsigned)n, dontwait ? MSG_WAITFORONE | MSG_DONTWAIT : MSG_WAITFORONE, NULL);
-    return got == -1 && batch_is_refused(fd, msgs, false) ? receive_batch_plainly(fd, msgs, n, dontwait, pending_error)
+    return got == -1 && batch_is_refused(fd, msgs, false) ? receive_batch_singly(fd, msgs, n, dontwait, pending_error)
                                                           : got;
 }
 
 static int send_batch(int fd, message *msgs, size_t n, bool dontwait)
 {
     int sent = sendmmsg(fd, msgs, (unsigned)n, dontwait ? MSG_NOSIGNAL | MSG_DONTWAIT : MSG_NOSIGNAL);
-    return sent == -1 && batch_is_refused(fd, msgs, true) ? send_batch_plainly(fd, msgs, n, dontwait) : sent;
+    return sent == -1 && batch_is_refused(fd, msgs, true) ? send_batch_singly(fd, msgs, n, dontwait) : sent;
 }
 #else
 static int receive_batch(int fd, message *msgs, size_t n, bool dontwait, int *pending_error)
 {
-    return receive_batch_plainly(fd, msgs, n, dontwait, pending_error);
+    return receive_batch_singly(fd, msgs, n, dontwait, pending_error);
 }
 
 static int send_batch(int fd, message *msgs, size_t n, bool dontwait)
 {
-    return send_batch_plainly(fd, msgs, n, dontwait);
+    return send_batch_singly(fd, msgs, n, dontwait);
 }
 #endif
 
-/* Room for control messages, aligned as struct cmsghdr has to be. Of ours there is one, with an int; a program may have asked
- * for others by number (socket(7), SO_TIMESTAMPING), which come before it. */
+/* Control messages, aligned for struct cmsghdr. UDP_GRO needs one, with an int; options that a program sets by number
+ * (SO_TIMESTAMPING) add others, which precede it. */
 union control {
     struct cmsghdr header;
     unsigned char room[256];
@@ -107,20 +107,20 @@ void os_batch_init(struct os_batch *batch, void *memory, size_t n, size_t size)
     batch->buffers = (unsigned char *)(names + n);
 }
 
-static bool is_no_failure(int code)
+static bool is_transient(int code)
 {
     return code == EAGAIN || code == EWOULDBLOCK || code == EINTR;
 }
 
-/* The result of a call that says how many messages went through. An interrupted call had not begun: once one has
- * gone through, the number comes back instead. */
+/* Converts the result of a batch call, the number of messages. EINTR means that none was transferred: after the first
+ * message the call returns the number. */
 static enum ss_status batch_result(int value, int code, size_t *count, struct ss_error *err)
 {
     if (value > 0) {
         *count = (size_t)value;
         return SS_OK;
     }
-    if (value == 0 || is_no_failure(code))
+    if (value == 0 || is_transient(code))
         return SS_WANT;
     *err = (struct ss_error){ SS_SYSTEM, code };
     return SS_ERROR;
@@ -151,7 +151,7 @@ enum ss_status os_recv_many(int fd, struct os_batch *batch, int flags, size_t *g
         hdr->msg_iovlen = 1;
         hdr->msg_name = &batch->names[i];
         hdr->msg_namelen = sizeof batch->names[i];
-        if (!(flags & OS_JOINS)) /* who sends descriptors along (unix(7), SCM_RIGHTS) must not get them in */
+        if (!(flags & OS_JOINS)) /* no room for descriptors that a peer sends (unix(7), SCM_RIGHTS) */
             continue;
         hdr->msg_control = &controls[i];
         hdr->msg_controllen = sizeof controls[i].room;
@@ -159,12 +159,12 @@ enum ss_status os_recv_many(int fd, struct os_batch *batch, int flags, size_t *g
     batch->pending_error = 0;
     int received = receive_batch(fd, msgs, batch->n, flags & OS_DONTWAIT, &batch->pending_error);
     enum ss_status st = batch_result(received, errno, got, err);
-    if (batch->pending_error != 0 && is_no_failure(batch->pending_error))
+    if (batch->pending_error != 0 && is_transient(batch->pending_error))
         batch->pending_error = 0;
     return st;
 }
 
-/* The macros of some systems convert between signed and unsigned (musl). */
+/* musl's CMSG macros convert between signed and unsigned. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-conversion"
 static size_t segment_of(struct msghdr *hdr)
@@ -198,8 +198,8 @@ void os_batch_get(const struct os_batch *batch, size_t i, struct os_message *m)
 /* Sending */
 
 enum {
-    SEGMENTS = 64,      /* UDP_MAX_SEGMENTS of the kernels that began with it */
-    JOINED_MAX = 65000, /* bytes: what an IP datagram holds, with or without extension headers */
+    SEGMENTS = 64,      /* UDP_MAX_SEGMENTS of the first kernels with UDP_SEGMENT */
+    JOINED_MAX = 65000, /* bytes: fits an IP datagram, extension headers included */
 };
 
 bool os_splits_sent(int fd)
@@ -214,8 +214,8 @@ bool os_splits_sent(int fd)
 #endif
 }
 
-/* A datagram longer than the path takes in one piece, or a device without checksums (udp_send_skb in the kernel). EOPNOTSUPP is
- * none of its answers: that has come from the network, and is not said again. */
+/* The segment exceeds the path MTU, or the device has no checksum offload (udp_send_skb in the kernel). EOPNOTSUPP
+ * comes from the network instead, and only once. */
 bool os_is_refused_split(const struct ss_error *err)
 {
     switch (err->code) {
@@ -228,7 +228,7 @@ bool os_is_refused_split(const struct ss_error *err)
     }
 }
 
-/* How many datagrams from the first on have its length; the last of them may be shorter. */
+/* The number of leading datagrams that one message may join: equal lengths, the last may be shorter. */
 static uint16_t run_length(const struct iovec *data, size_t n)
 {
     size_t len = data->iov_len;
@@ -267,7 +267,7 @@ enum ss_status os_send_many(int fd, struct os_batch *batch, const struct iovec *
     union control *controls = batch->controls;
     size_t used = 0;
     for (size_t i = 0; i < n && used < batch->n; used++) {
-        uint16_t run = split ? run_length(data + i, n - i) : 1; /* msg_iovlen is an int, or a size_t */
+        uint16_t run = split ? run_length(data + i, n - i) : 1; /* msg_iovlen is an int or a size_t */
         struct msghdr *hdr = &msgs[used].msg_hdr;
         *hdr = (struct msghdr){ .msg_iov = (struct iovec *)&data[i], .msg_name = to ? (void *)&to->sa : NULL };
         hdr->msg_iovlen = run;
@@ -284,7 +284,7 @@ enum ss_status os_send_many(int fd, struct os_batch *batch, const struct iovec *
     return st;
 }
 
-/* Trying it */
+/* Probing UDP_GRO */
 
 enum { PROBE_LENGTH = 8, PROBE_DATAGRAMS = 2 };
 
@@ -313,7 +313,7 @@ static enum ss_status receive_probe(int fd)
     return st == SS_OK && !is_probe(&batch, got) ? SS_ERROR : st;
 }
 
-static enum ss_status prove(int from, int into)
+static enum ss_status probe_joining(int from, int into)
 {
     static char bytes[PROBE_LENGTH];
     const struct iovec data[PROBE_DATAGRAMS] = { { bytes, sizeof bytes }, { bytes, sizeof bytes } };
@@ -342,7 +342,7 @@ enum ss_status os_prove_joined(void)
         return SS_WANT;
     enum ss_status st = SS_WANT;
     if (os_socket(AF_INET, SOCK_DGRAM, true, &into, &ignored) == SS_OK) {
-        st = prove(from, into);
+        st = probe_joining(from, into);
         os_close(into, &ignored);
     }
     os_close(from, &ignored);

@@ -13,13 +13,13 @@
 
 enum ss_status os_names(const char *host, struct addrinfo **list, struct ss_error *err)
 {
-    /* One entry an address, not one for each kind of socket. */
+    /* SOCK_STREAM: one entry for each address, not one for each socket type. */
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
     int code = getaddrinfo(host, NULL, &hints, list);
     if (code == 0)
         return SS_OK;
 #ifdef EAI_NODATA
-    if (code == EAI_NODATA) /* the name exists and has no address: to a program the same */
+    if (code == EAI_NODATA) /* the name exists and has no address: reported alike */
         code = EAI_NONAME;
 #endif
     *err = code == EAI_SYSTEM ? (struct ss_error){ SS_SYSTEM, errno } : (struct ss_error){ SS_RESOLVER, code };
@@ -31,8 +31,8 @@ void os_names_free(struct addrinfo *list)
     freeaddrinfo(list);
 }
 
-/* An address, then names, then perhaps a comment (hosts(5)). */
-static bool has_name(char *line, const char *host)
+/* A line is: address, names, optional comment (hosts(5)). Modifies `line`. */
+static bool hosts_line_has(char *line, const char *host)
 {
     static const char blanks[] = " \t\r\n";
     char *rest, *word;
@@ -49,17 +49,17 @@ bool os_name_is_local(const char *host)
 {
     char *line = NULL;
     size_t room = 0;
-    bool found = strcasecmp(host, "localhost") == 0; /* systems answer it also when it stands nowhere (RFC 6761) */
+    bool found = strcasecmp(host, "localhost") == 0; /* resolved without an entry (RFC 6761) */
     FILE *file = found ? NULL : fopen(_PATH_HOSTS, "re");
     while (file && !found && getline(&line, &room, file) != -1)
-        found = has_name(line, host);
+        found = hosts_line_has(line, host);
     free(line);
     if (file)
         fclose(file);
     return found;
 }
 
-static bool is_ip(const struct addrinfo *info)
+static bool is_ip_address(const struct addrinfo *info)
 {
     return info->ai_family == AF_INET || info->ai_family == AF_INET6;
 }
@@ -67,7 +67,7 @@ static bool is_ip(const struct addrinfo *info)
 bool os_names_next(const struct addrinfo **next, uint16_t port, struct ss_addr *addr)
 {
     const struct addrinfo *info = *next;
-    while (info && !is_ip(info))
+    while (info && !is_ip_address(info))
         info = info->ai_next;
     if (!info)
         return false;

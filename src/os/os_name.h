@@ -1,4 +1,4 @@
-/* Name look-up with the system's own configuration (getaddrinfo(3)). */
+/* Name look-up as the system is configured (getaddrinfo(3)). */
 #ifndef SS_OS_NAME_H
 #define SS_OS_NAME_H
 
@@ -12,16 +12,16 @@
 
 struct addrinfo;
 
-/* The addresses of a name in the order of RFC 6724. Waits as long as the resolver does. On SS_OK the
- * list is to be given back with os_names_free. */
+/* The addresses of a name in the order of RFC 6724. Blocks without a bound. SS_OK: the caller frees *list with
+ * os_names_free | SS_ERROR: EAI_* (SS_RESOLVER), or errno for EAI_SYSTEM. */
 enum ss_status os_names(const char *host, struct addrinfo **list, struct ss_error *err);
 void os_names_free(struct addrinfo *list);
 
-/* Whether the name stands in the hosts file, or is "localhost": where that is asked first, as it is nearly everywhere, it is
- * found without a name server. Reads the file. */
+/* Whether the hosts file has the name, or the name is "localhost". A resolver that asks the hosts file first, the usual
+ * order in nsswitch.conf(5), then needs no name server. Reads the file (hosts(5)). */
 bool os_name_is_local(const char *host);
 
-/* Copies address after address, with `port`: true while there was one; *next starts as the list. */
+/* Copies the next IP address, with `port` in host order. *next starts as the list and advances. False: the end. */
 bool os_names_next(const struct addrinfo **next, uint16_t port, struct ss_addr *addr);
 
 #pragma GCC visibility pop

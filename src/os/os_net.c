@@ -13,7 +13,7 @@
 #include <unistd.h>   /* close */
 
 #ifndef IOV_MAX
-#define IOV_MAX 16 /* _XOPEN_IOV_MAX, what POSIX promises at least */
+#define IOV_MAX 16 /* _XOPEN_IOV_MAX, the minimum of POSIX */
 #endif
 
 #ifndef MSG_NOSIGNAL
@@ -31,12 +31,12 @@ static enum ss_status call_result(int value, struct ss_error *err)
     return value == -1 ? fail_call(err, errno) : SS_OK;
 }
 
-static bool would_wait(int code)
+static bool would_block(int code)
 {
     return code == EAGAIN || code == EWOULDBLOCK;
 }
 
-/* A signal for a broken stream is no way to say so. */
+/* A broken stream is an error, not a signal. */
 static void disable_sigpipe(int fd)
 {
 #ifdef SO_NOSIGPIPE
@@ -46,10 +46,10 @@ static void disable_sigpipe(int fd)
     (void)fd;
 }
 
-/* Making and unmaking */
+/* Opening and closing */
 
-/* Where a descriptor can't be made with its flags in one call, a fork in another thread can come between; there is no way round
- * it. Failures of fcntl on a descriptor just made are not possible (fcntl(2)). */
+/* Without SOCK_CLOEXEC a fork in another thread may inherit the descriptor before F_SETFD. fcntl(2) cannot fail for a
+ * new descriptor. */
 static int prepare_descriptor(int fd, bool nonblock)
 {
     if (fd == -1)
@@ -60,12 +60,12 @@ static int prepare_descriptor(int fd, bool nonblock)
     return fd;
 }
 
-static int open_plainly(int family, int type, bool nonblock)
+static int open_socket_fallback(int family, int type, bool nonblock)
 {
     return prepare_descriptor(socket(family, type, 0), nonblock);
 }
 
-static int open_pair_plainly(int fds[2])
+static int open_pair_fallback(int fds[2])
 {
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == -1)
         return -1;
@@ -74,7 +74,7 @@ static int open_pair_plainly(int fds[2])
     return 0;
 }
 
-static int accept_plainly(int fd)
+static int accept_fallback(int fd)
 {
     return prepare_descriptor(accept(fd, NULL, NULL), false);
 }
@@ -83,34 +83,34 @@ static int accept_plainly(int fd)
 static int open_socket(int family, int type, bool nonblock)
 {
     int fd = socket(family, type | SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0), 0);
-    return fd == -1 && os_is_refused(errno) ? open_plainly(family, type, nonblock) : fd;
+    return fd == -1 && os_is_refused(errno) ? open_socket_fallback(family, type, nonblock) : fd;
 }
 
 static int open_pair(int fds[2])
 {
     int made = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
-    return made == -1 && os_is_refused(errno) ? open_pair_plainly(fds) : made;
+    return made == -1 && os_is_refused(errno) ? open_pair_fallback(fds) : made;
 }
 
 static int accept_socket(int listener)
 {
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    return fd == -1 && os_is_refused(errno) ? accept_plainly(listener) : fd;
+    return fd == -1 && os_is_refused(errno) ? accept_fallback(listener) : fd;
 }
 #else /* macOS */
 static int open_socket(int family, int type, bool nonblock)
 {
-    return open_plainly(family, type, nonblock);
+    return open_socket_fallback(family, type, nonblock);
 }
 
 static int open_pair(int fds[2])
 {
-    return open_pair_plainly(fds);
+    return open_pair_fallback(fds);
 }
 
 static int accept_socket(int fd)
 {
-    return accept_plainly(fd);
+    return accept_fallback(fd);
 }
 #endif
 
@@ -135,7 +135,7 @@ enum ss_status os_close(int fd, struct ss_error *err)
     return SS_OK;
 }
 
-static int nonblock_plainly(int fd, bool on)
+static int nonblock_fallback(int fd, bool on)
 {
     int flags = fcntl(fd, F_GETFL);
     return flags == -1 ? -1 : fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
@@ -144,9 +144,10 @@ static int nonblock_plainly(int fd, bool on)
 enum ss_status os_nonblock(int fd, bool on, struct ss_error *err)
 {
     int value = on;
-    if (ioctl(fd, FIONBIO, &value) == 0) /* one call where fcntl takes two */
+    if (ioctl(fd, FIONBIO, &value) == 0) /* one call; fcntl(2) takes two */
         return SS_OK;
-    return os_is_refused(errno) || errno == ENOTTY ? call_result(nonblock_plainly(fd, on), err) : fail_call(err, errno);
+    return os_is_refused(errno) || errno == ENOTTY ? call_result(nonblock_fallback(fd, on), err)
+                                                   : fail_call(err, errno);
 }
 
 enum ss_status os_kernel_timeout(int fd, bool sending, int32_t ms, struct ss_error *err)
@@ -216,7 +217,7 @@ int os_unsent(int fd, int code)
 {
     if (code == ENOBUFS && !os_polls_room && is_unix(fd))
         return EAGAIN;
-    return would_wait(code) && has_no_port(fd) ? EADDRNOTAVAIL : code;
+    return would_block(code) && has_no_port(fd) ? EADDRNOTAVAIL : code;
 }
 
 enum ss_status os_connect(int fd, const struct ss_addr *addr, bool *later, struct ss_error *err)
@@ -225,9 +226,9 @@ enum ss_status os_connect(int fd, const struct ss_addr *addr, bool *later, struc
     if (connect(fd, &addr->sa.any, addr->len) == 0)
         return SS_OK;
     int code = errno;
-    /* A Unix connect is there at once or waits for room in the listener's queue; nothing goes on behind the call. */
-    *later = addr->sa.any.sa_family == AF_UNIX && (would_wait(code) || code == EINTR);
-    /* Any other, interrupted, goes on by itself (POSIX, connect(), EINTR). EALREADY: called again meanwhile. */
+    /* A Unix connect succeeds at once or waits for the listener's queue; it never continues in the background. */
+    *later = addr->sa.any.sa_family == AF_UNIX && (would_block(code) || code == EINTR);
+    /* Others continue after EINTR (POSIX, connect()). EALREADY: a second call meanwhile. */
     if (*later || code == EINPROGRESS || code == EINTR || code == EALREADY)
         return SS_WANT;
     return fail_call(err, os_unsent(fd, code));
@@ -252,7 +253,7 @@ enum ss_status os_disconnect(int fd, struct ss_error *err)
     memset(&none, 0, sizeof none);
     none.sa_family = AF_UNSPEC;
     if (connect(fd, &none, sizeof none) == 0 || errno == EAFNOSUPPORT || errno == EINVAL)
-        return SS_OK; /* macOS and the BSDs dissolve it, and say that they can't connect there */
+        return SS_OK; /* macOS and BSD dissolve the association and return an error all the same */
     return fail_call(err, errno);
 }
 
@@ -263,12 +264,12 @@ enum ss_status os_bind(int fd, const struct ss_addr *addr, struct ss_error *err)
 
 enum ss_status os_listen(int fd, int backlog, struct ss_error *err)
 {
-    /* Linux cuts it down to net.core.somaxconn (listen(2)), which is more than SOMAXCONN says. */
+    /* Linux limits the value to net.core.somaxconn (listen(2)), which may exceed SOMAXCONN. */
     return call_result(listen(fd, backlog < 0 ? INT_MAX : backlog), err);
 }
 
-/* Network errors that were pending on the new connection, which accept(2) advises to take as "try again". */
-static bool connection_vanished(int code)
+/* Pending network errors of the new connection, to be treated like EAGAIN (accept(2), "Error handling"). */
+static bool is_lost_connection(int code)
 {
     switch (code) {
     case ECONNABORTED:
@@ -291,16 +292,16 @@ enum ss_status os_accept(int fd, int *accepted, bool *again, struct ss_error *er
 {
     int made = accept_socket(fd);
     int code = errno;
-    *again = made == -1 && (code == EINTR || connection_vanished(code));
+    *again = made == -1 && (code == EINTR || is_lost_connection(code));
     if (made == -1)
-        return *again || would_wait(code) ? SS_WANT : fail_call(err, code);
+        return *again || would_block(code) ? SS_WANT : fail_call(err, code);
     *accepted = made;
     return SS_OK;
 }
 
-static bool is_all_confirmed(int fd)
+static bool is_all_acknowledged(int fd)
 {
-#if defined(__linux__) /* SIOCOUTQ of tcp(7), which counts the end of the stream as one byte, under its other name */
+#if defined(__linux__) /* SIOCOUTQ (tcp(7)); counts the end of the stream as one byte */
     int left = 0;
     return ioctl(fd, TIOCOUTQ, &left) == -1 || left == 0;
 #elif defined(FIONWRITE) /* FreeBSD */
@@ -316,8 +317,8 @@ static bool is_all_confirmed(int fd)
 #endif
 }
 
-/* After a reset what was not confirmed still counts as left. */
-static bool has_broken(int fd)
+/* After a reset the unacknowledged bytes still count as queued. */
+static bool is_disconnected(int fd)
 {
     struct ss_addr peer;
     struct ss_error err;
@@ -326,7 +327,7 @@ static bool has_broken(int fd)
 
 bool os_is_delivered(int fd)
 {
-    return is_all_confirmed(fd) || has_broken(fd);
+    return is_all_acknowledged(fd) || is_disconnected(fd);
 }
 
 enum ss_status os_shutdown(int fd, int how, struct ss_error *err)
@@ -336,47 +337,48 @@ enum ss_status os_shutdown(int fd, int how, struct ss_error *err)
 
 typedef int name_call(int, struct sockaddr *, socklen_t *);
 
-static enum ss_status get_name(name_call *call, int fd, struct ss_addr *addr, struct ss_error *err)
+static enum ss_status get_socket_name(name_call *call, int fd, struct ss_addr *addr, struct ss_error *err)
 {
     socklen_t len = sizeof addr->sa;
     if (call(fd, &addr->sa.any, &len) == -1)
         return fail_call(err, errno);
-    addr->len = len > sizeof addr->sa ? (socklen_t)sizeof addr->sa : len; /* unix(7), BUGS: may be one too long */
+    addr->len =
+        len > sizeof addr->sa ? (socklen_t)sizeof addr->sa : len; /* unix(7), BUGS: may exceed the buffer by one */
     return SS_OK;
 }
 
 enum ss_status os_local(int fd, struct ss_addr *addr, struct ss_error *err)
 {
-    return get_name(getsockname, fd, addr, err);
+    return get_socket_name(getsockname, fd, addr, err);
 }
 
 enum ss_status os_peer(int fd, struct ss_addr *addr, struct ss_error *err)
 {
-    return get_name(getpeername, fd, addr, err);
+    return get_socket_name(getpeername, fd, addr, err);
 }
 
-/* Streams and datagrams. A call that may wait is not made again after a signal: only the driver knows how
- * much time is left. One that may not wait can't be interrupted on Linux; elsewhere it is simply made again. */
+/* Streams and datagrams. A signal ends a call that may wait: only the driver knows the remaining time. A non-blocking
+ * call is restarted (Linux never interrupts one). */
 
-static int native(int flags)
+static int native_flags(int flags)
 {
     return (flags & OS_DONTWAIT ? MSG_DONTWAIT : 0) | (flags & OS_ALL ? MSG_WAITALL : 0);
 }
 
-static bool is_to_repeat(ssize_t value, int flags)
+static bool must_retry(ssize_t value, int flags)
 {
     return value == -1 && errno == EINTR && (flags & OS_DONTWAIT);
 }
 
-static enum ss_status unfinished(int code, struct ss_error *err)
+static enum ss_status transfer_failure(int code, struct ss_error *err)
 {
-    return would_wait(code) || code == EINTR ? SS_WANT : fail_call(err, code);
+    return would_block(code) || code == EINTR ? SS_WANT : fail_call(err, code);
 }
 
-static enum ss_status transferred(ssize_t value, size_t *count, struct ss_error *err)
+static enum ss_status transfer_result(ssize_t value, size_t *count, struct ss_error *err)
 {
     if (value < 0)
-        return unfinished(errno, err);
+        return transfer_failure(errno, err);
     *count = (size_t)value;
     return SS_OK;
 }
@@ -385,16 +387,16 @@ enum ss_status os_recv(int fd, void *buf, size_t len, int flags, size_t *got, st
 {
     ssize_t n;
     do
-        n = recv(fd, buf, len, native(flags));
-    while (is_to_repeat(n, flags));
-    return n == 0 ? SS_EOF : transferred(n, got, err);
+        n = recv(fd, buf, len, native_flags(flags));
+    while (must_retry(n, flags));
+    return n == 0 ? SS_EOF : transfer_result(n, got, err);
 }
 
 static ssize_t send_gathered(int fd, const struct iovec *iov, size_t n, int flags)
 {
     struct msghdr msg = { .msg_iov = (struct iovec *)iov };
     const uint16_t count = (uint16_t)(n < IOV_MAX ? n : IOV_MAX);
-    msg.msg_iovlen = count; /* an int, or a size_t */
+    msg.msg_iovlen = count; /* an int or a size_t */
     return sendmsg(fd, &msg, flags);
 }
 
@@ -402,14 +404,14 @@ enum ss_status os_send(int fd, const struct iovec *iov, size_t n, int flags, siz
 {
     ssize_t done;
     do
-        done = n == 1 ? send(fd, iov->iov_base, iov->iov_len, native(flags) | MSG_NOSIGNAL)
-                      : send_gathered(fd, iov, n, native(flags) | MSG_NOSIGNAL);
-    while (is_to_repeat(done, flags));
-    return transferred(done, sent, err);
+        done = n == 1 ? send(fd, iov->iov_base, iov->iov_len, native_flags(flags) | MSG_NOSIGNAL)
+                      : send_gathered(fd, iov, n, native_flags(flags) | MSG_NOSIGNAL);
+    while (must_retry(done, flags));
+    return transfer_result(done, sent, err);
 }
 
-/* The length of the datagram, which is more than `len` when it was cut. */
-static ssize_t receive_datagram_plainly(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
+/* The length of the datagram, or len + 1 if longer than `len`. */
+static ssize_t receive_datagram_fallback(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
 {
     struct iovec iov = { .iov_base = buf, .iov_len = len };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -423,8 +425,8 @@ static ssize_t receive_datagram_plainly(int fd, void *buf, size_t len, int flags
     return n >= 0 && (msg.msg_flags & MSG_TRUNC) ? (ssize_t)len + 1 : n;
 }
 
-#ifdef __linux__ /* where MSG_TRUNC tells it */
-/* EOPNOTSUPP is the network's answer as well (ICMP, a source route failed), which the kernel gives once. */
+#ifdef __linux__ /* MSG_TRUNC returns the full length (recv(2)) */
+/* EOPNOTSUPP may also be a pending ICMP error (source route failed), which the kernel reports once. */
 static bool receive_is_refused(int fd)
 {
     char byte;
@@ -439,7 +441,7 @@ static ssize_t receive_datagram(int fd, void *buf, size_t len, int flags, struct
     socklen_t namelen = sizeof from->sa;
     ssize_t n = recvfrom(fd, buf, len, flags | MSG_TRUNC, from ? &from->sa.any : NULL, from ? &namelen : NULL);
     if (n == -1 && receive_is_refused(fd))
-        return receive_datagram_plainly(fd, buf, len, flags, from);
+        return receive_datagram_fallback(fd, buf, len, flags, from);
     if (n >= 0 && from)
         from->len = namelen > sizeof from->sa ? (socklen_t)sizeof from->sa : namelen;
     return n;
@@ -447,7 +449,7 @@ static ssize_t receive_datagram(int fd, void *buf, size_t len, int flags, struct
 #else
 static ssize_t receive_datagram(int fd, void *buf, size_t len, int flags, struct ss_addr *from)
 {
-    return receive_datagram_plainly(fd, buf, len, flags, from);
+    return receive_datagram_fallback(fd, buf, len, flags, from);
 }
 #endif
 
@@ -456,9 +458,9 @@ enum ss_status os_recvfrom(int fd, void *buf, size_t len, int flags, struct ss_a
 {
     ssize_t n;
     do
-        n = receive_datagram(fd, buf, len, native(flags), from);
-    while (is_to_repeat(n, flags));
-    enum ss_status st = transferred(n, got, err);
+        n = receive_datagram(fd, buf, len, native_flags(flags), from);
+    while (must_retry(n, flags));
+    enum ss_status st = transfer_result(n, got, err);
     if (st != SS_OK || *got <= len)
         return st;
     *got = len;
@@ -469,13 +471,13 @@ enum ss_status os_sendto(int fd, const void *buf, size_t len, int flags, const s
 {
     ssize_t n;
     do
-        n = sendto(fd, buf, len, native(flags) | MSG_NOSIGNAL, to ? &to->sa.any : NULL, to ? to->len : 0);
-    while (is_to_repeat(n, flags));
-    return n == -1 ? unfinished(os_unsent(fd, errno), err) : SS_OK;
+        n = sendto(fd, buf, len, native_flags(flags) | MSG_NOSIGNAL, to ? &to->sa.any : NULL, to ? to->len : 0);
+    while (must_retry(n, flags));
+    return n == -1 ? transfer_failure(os_unsent(fd, errno), err) : SS_OK;
 }
 
-/* Where MSG_TRUNC does not tell it: no datagram is longer there. */
-static ssize_t longest_if_any(int fd, char *byte, int flags)
+/* Without MSG_TRUNC: an upper bound of the length of any datagram. */
+static ssize_t peek_maximum(int fd, char *byte, int flags)
 {
     return recv(fd, byte, 1, flags | MSG_PEEK) == -1 ? -1 : 262144;
 }
@@ -484,12 +486,12 @@ static ssize_t longest_if_any(int fd, char *byte, int flags)
 static ssize_t peek_length(int fd, char *byte, int flags)
 {
     ssize_t n = recv(fd, byte, 1, flags | MSG_PEEK | MSG_TRUNC);
-    return n == -1 && receive_is_refused(fd) ? longest_if_any(fd, byte, flags) : n;
+    return n == -1 && receive_is_refused(fd) ? peek_maximum(fd, byte, flags) : n;
 }
 #else
 static ssize_t peek_length(int fd, char *byte, int flags)
 {
-    return longest_if_any(fd, byte, flags);
+    return peek_maximum(fd, byte, flags);
 }
 #endif
 
@@ -498,9 +500,9 @@ enum ss_status os_next_length(int fd, int flags, size_t *len, struct ss_error *e
     ssize_t n;
     char byte;
     do
-        n = peek_length(fd, &byte, native(flags));
-    while (is_to_repeat(n, flags));
-    return transferred(n, len, err);
+        n = peek_length(fd, &byte, native_flags(flags));
+    while (must_retry(n, flags));
+    return transfer_result(n, len, err);
 }
 
 void os_drop_report(int fd)
@@ -520,7 +522,7 @@ bool os_has_input(int fd)
     return os_poll_now(&pfd, &ignored) != SS_TIMEOUT;
 }
 
-/* Groups */
+/* Multicast groups */
 
 #ifndef OS_PLAIN_GROUPS
 static int change_membership(int fd, bool join, const struct ss_addr *group, uint32_t iface)

@@ -1,7 +1,7 @@
-/* System calls on sockets, one function each. Here alone errno is read, directly after the call; here alone
- * interrupted calls are made again, and what differs between systems is decided.
+/* System calls on sockets, one function each. src/os alone reads errno, directly after the call, restarts interrupted
+ * calls and handles differences between systems.
  *
- * Unless stated: SS_OK, or SS_ERROR with the cause in *err; results are stored only with SS_OK. */
+ * Results, unless stated otherwise: SS_OK, or SS_ERROR with errno in *err. Outputs are set with SS_OK only. */
 #ifndef SS_OS_NET_H
 #define SS_OS_NET_H
 
@@ -16,43 +16,42 @@
 #pragma GCC visibility push(hidden)
 
 enum {
-    OS_DONTWAIT = 1, /* SS_WANT at once when the call would wait */
+    OS_DONTWAIT = 1, /* SS_WANT instead of waiting (MSG_DONTWAIT) */
     OS_ALL = 2,      /* wait for the whole length (MSG_WAITALL) */
     OS_JOINS = 4     /* os_recv_many: the kernel may join datagrams */
 };
 
-/* Descriptors are close-on-exec; `nonblock` sets O_NONBLOCK. type: SOCK_STREAM or SOCK_DGRAM. */
+/* New descriptors are close-on-exec; `nonblock` sets O_NONBLOCK. type: SOCK_STREAM or SOCK_DGRAM. */
 enum ss_status os_socket(int family, int type, bool nonblock, int *fd, struct ss_error *err);
 enum ss_status os_socketpair(int fds[2], struct ss_error *err);
 
-/* The descriptor is gone after this, whatever it says (close(2), "Dealing with error returns"). */
+/* Closes the descriptor also when reporting an error (close(2), "Dealing with error returns"). */
 enum ss_status os_close(int fd, struct ss_error *err);
 
 enum ss_status os_nonblock(int fd, bool on, struct ss_error *err);
 
-/* Bounds each waiting call in the kernel: SO_SNDTIMEO or SO_RCVTIMEO (socket(7)); 0: no bound. */
+/* Timeouts: sets SO_SNDTIMEO or SO_RCVTIMEO (socket(7)) to `ms` milliseconds; 0: none. */
 enum ss_status os_kernel_timeout(int fd, bool sending, int32_t ms, struct ss_error *err);
 
-/* Whether these timeouts bound a call as a whole, connect(2) included: on Linux they do; elsewhere they count from the last
- * piece. */
+/* Whether these timeouts bound a whole call, connect(2) included. Linux only: elsewhere each transfer restarts them. */
 extern const bool os_kernel_bounds_calls;
 
-/* What an open descriptor is. SS_ERROR with EBADF, ENOTSOCK, EPROTOTYPE (neither stream nor datagram), EAFNOSUPPORT.
- * Sets close-on-exec, and that sending raises no signal where that is the socket's to say. */
+/* Gets family and type of an open descriptor. SS_ERROR: EBADF, ENOTSOCK, EPROTOTYPE (neither stream nor datagram),
+ * EAFNOSUPPORT. Sets close-on-exec and, on systems that have the option, SO_NOSIGPIPE. */
 struct os_kind {
     int family;
     bool dgram;
 };
 enum ss_status os_describe(int fd, struct os_kind *kind, struct ss_error *err);
 
-/* SS_WANT: under way, os_connected tells the end. *later: nothing is under way (the queue of a Unix
- * listener is full), try again later. */
+/* SS_OK | SS_ERROR | SS_WANT: in progress, os_connected has the result; with *later nothing is in progress (Unix: the
+ * listener's queue is full, or a signal came): connect again later. */
 enum ss_status os_connect(int fd, const struct ss_addr *addr, bool *later, struct ss_error *err);
 
-/* How a connect that was under way stands; never waits. SS_OK | SS_WANT | SS_ERROR. */
+/* The result of a connect in progress (SO_ERROR); never waits. SS_OK | SS_WANT | SS_ERROR. */
 enum ss_status os_connected(int fd, struct ss_error *err);
 
-/* Dissolves the association (connect(2), AF_UNSPEC). */
+/* Dissolves an association, or ends a connect that failed or is in progress (connect(2), AF_UNSPEC). */
 enum ss_status os_disconnect(int fd, struct ss_error *err);
 
 enum ss_status os_bind(int fd, const struct ss_addr *addr, struct ss_error *err);
@@ -60,49 +59,49 @@ enum ss_status os_bind(int fd, const struct ss_addr *addr, struct ss_error *err)
 /* backlog < 0: the system's maximum. */
 enum ss_status os_listen(int fd, int backlog, struct ss_error *err);
 
-/* SS_WANT: none there; *again: the one that was there is gone, or the call was interrupted, and others may be there. */
+/* SS_OK | SS_ERROR | SS_WANT: no connection; with *again the call was interrupted or the connection was lost before the
+ * accept: call again, since others may be pending. */
 enum ss_status os_accept(int fd, int *accepted, bool *again, struct ss_error *err);
 
-/* Whether the peer has confirmed all that was written, its end as well, or never will, since the connection is broken; also
- * true where the system can't tell. */
+/* Whether the peer has acknowledged all bytes and the end of the stream, or never will (the connection is broken). True
+ * on systems that do not know. */
 bool os_is_delivered(int fd);
 
 enum ss_status os_shutdown(int fd, int how, struct ss_error *err);
 
-/* Streams. SS_WANT: would wait, was interrupted while it did, or the kernel's timeout ended it. SS_EOF. */
+/* Streams. SS_OK | SS_EOF | SS_ERROR | SS_WANT: would wait, was interrupted, or reached the kernel's timeout. */
 enum ss_status os_recv(int fd, void *buf, size_t len, int flags, size_t *got, struct ss_error *err);
 enum ss_status os_send(int fd, const struct iovec *iov, size_t n, int flags, size_t *sent, struct ss_error *err);
 
-/* Datagrams. `from` and `to` may be NULL. SS_TRUNCATED: *got = len bytes, and the rest of the datagram is gone. */
+/* Datagrams; SS_WANT as for streams. `from`, `to`: NULL allowed. SS_TRUNCATED: *got = len, the rest is lost. */
 enum ss_status os_recvfrom(int fd, void *buf, size_t len, int flags, struct ss_addr *from, size_t *got,
                            struct ss_error *err);
 enum ss_status os_sendto(int fd, const void *buf, size_t len, int flags, const struct ss_addr *to,
                          struct ss_error *err);
 
-/* Why a call that sends or connects has failed with `code`. A socket over IP gets its port then, and Linux says EAGAIN when none
- * is free: there is nothing to wait for, and it is EADDRNOTAVAIL, as connect(2) says of a stream. To a full queue of a Unix
- * datagram socket the BSDs and macOS say ENOBUFS: that is EAGAIN. */
+/* Normalizes the errno `code` of a send or connect. EAGAIN of an IP socket without a port becomes EADDRNOTAVAIL: Linux
+ * found no free port, so waiting is useless. ENOBUFS of a Unix socket on BSD and macOS (full queue) becomes EAGAIN. */
 int os_unsent(int fd, int code);
 
-/* Whether poll(2) knows of the room that the peer of a Unix datagram socket has: on Linux it does, elsewhere of our own buffer
- * only, through which nothing goes. */
+/* Whether poll(2) reports room in the receive queue of a Unix datagram socket's peer: Linux only. Other systems report
+ * the sender's own buffer, which such datagrams do not use. */
 extern const bool os_polls_room;
 
-/* The length of the datagram that is received next, which stays where it is. SS_OK | SS_WANT | SS_ERROR. */
+/* The length of the next datagram, which stays queued (MSG_PEEK). SS_OK | SS_WANT | SS_ERROR. */
 enum ss_status os_next_length(int fd, int flags, size_t *len, struct ss_error *err);
 
-/* Takes the first entry out of the error queue of a socket over IP: for as long as there is one, poll(2) reports an error, also
- * after that was told (ip(7), IP_RECVERR; the kernel's networking/timestamping.rst). The error of the next one is pending then. */
+/* Removes one entry from an IP socket's error queue; the next entry's error becomes pending. Until the queue is empty,
+ * poll(2) reports POLLERR, also for reported errors (ip(7), IP_RECVERR; Linux, networking/timestamping.rst). */
 void os_drop_report(int fd);
 
-/* Whether something to receive is there. */
+/* Whether input, an end or an error is pending; true if poll(2) fails. */
 bool os_has_input(int fd);
 
-/* The local or the peer's address. */
+/* getsockname(2), getpeername(2). */
 enum ss_status os_local(int fd, struct ss_addr *addr, struct ss_error *err);
 enum ss_status os_peer(int fd, struct ss_addr *addr, struct ss_error *err);
 
-/* Joins or leaves a multicast group (RFC 3678 section 5.1); iface 0: the system chooses. */
+/* Joins or leaves a multicast group (RFC 3678 section 5.1) on the interface with that index; 0: the system's choice. */
 enum ss_status os_group(int fd, bool join, const struct ss_addr *group, uint32_t iface, struct ss_error *err);
 
 #pragma GCC visibility pop

@@ -10,10 +10,10 @@
 #define BOTH (OS_OPT_STREAM | OS_OPT_DGRAM)
 
 #if !defined(TCP_KEEPIDLE) && defined(TCP_KEEPALIVE)
-#define TCP_KEEPIDLE TCP_KEEPALIVE /* macOS: the same in seconds */
+#define TCP_KEEPIDLE TCP_KEEPALIVE /* macOS, seconds as well */
 #endif
 
-#ifdef SO_LINGER_SEC /* macOS: in seconds, where SO_LINGER counts ticks */
+#ifdef SO_LINGER_SEC /* macOS: SO_LINGER counts ticks */
 #define LINGER SO_LINGER_SEC
 #else
 #define LINGER SO_LINGER
@@ -87,13 +87,13 @@ static enum ss_status option_result(int value, struct ss_error *err)
     return SS_ERROR;
 }
 
-static bool may_be_byte(int level, int opt, int value)
+static bool is_byte_option(int level, int opt, int value)
 {
     return level == IPPROTO_IP && (opt == IP_MULTICAST_TTL || opt == IP_MULTICAST_LOOP) && value >= 0 &&
            value <= UCHAR_MAX;
 }
 
-/* OpenBSD takes the multicast options of IPv4 as a byte only (ip(4)). */
+/* OpenBSD accepts the IPv4 multicast options as a byte only (ip(4)). */
 static int set_as_byte(int fd, int level, int opt, int value)
 {
     unsigned char byte = (unsigned char)value;
@@ -103,7 +103,7 @@ static int set_as_byte(int fd, int level, int opt, int value)
 enum ss_status os_opt_set_raw(int fd, int level, int opt, int value, struct ss_error *err)
 {
     int done = setsockopt(fd, level, opt, &value, sizeof value);
-    if (done == -1 && errno == EINVAL && may_be_byte(level, opt, value))
+    if (done == -1 && errno == EINVAL && is_byte_option(level, opt, value))
         done = set_as_byte(fd, level, opt, value);
     return option_result(done, err);
 }
@@ -117,7 +117,7 @@ enum ss_status os_opt_get_raw(int fd, int level, int opt, int *value, struct ss_
 {
     union {
         int number;
-        unsigned char byte; /* the multicast options of some systems */
+        unsigned char byte; /* multicast options on some systems */
     } v = { 0 };
     socklen_t len = sizeof v;
     enum ss_status st = option_result(getsockopt(fd, level, opt, &v, &len), err);
@@ -140,7 +140,7 @@ static enum ss_status get_linger(int fd, int *seconds, struct ss_error *err)
     return st;
 }
 
-static bool other_in_ipv6(const struct os_opt *opt, int family)
+static bool has_ipv6_option(const struct os_opt *opt, int family)
 {
     return family == AF_INET6 && opt->level6 != 0;
 }
@@ -151,9 +151,9 @@ enum ss_status os_opt_set(int fd, int family, const struct os_opt *opt, int valu
         return SS_OK;
     if (opt->type == OS_OPT_LINGER)
         return set_linger(fd, value, err);
-    if (!other_in_ipv6(opt, family))
+    if (!has_ipv6_option(opt, family))
         return os_opt_set_raw(fd, opt->level, opt->opt, value, err);
-    /* A dual-stack socket sends both; where it takes no IPv4 options, the IPv6 one alone counts. */
+    /* A dual-stack socket sends IPv4 too. Some systems refuse the IPv4 option: only the IPv6 result counts. */
     struct ss_error ignored;
     os_opt_set_raw(fd, opt->level, opt->opt, value, &ignored);
     return os_opt_set_raw(fd, opt->level6, opt->opt6, value, err);
@@ -163,7 +163,7 @@ enum ss_status os_opt_get(int fd, int family, const struct os_opt *opt, int *val
 {
     if (opt->type == OS_OPT_LINGER)
         return get_linger(fd, value, err);
-    bool six = other_in_ipv6(opt, family);
+    bool six = has_ipv6_option(opt, family);
     enum ss_status st = os_opt_get_raw(fd, six ? opt->level6 : opt->level, six ? opt->opt6 : opt->opt, value, err);
     if (opt->type == OS_OPT_FLAG)
         *value = *value != 0;

@@ -13,8 +13,8 @@ int os_poll_found(const struct pollfd *p)
            (p->revents & (POLLERR | POLLHUP) ? OS_TROUBLE : 0) | (p->revents & POLLNVAL ? OS_NOT_OPEN : 0);
 }
 
-/* Milliseconds, rounded up. */
-static int plain_poll(struct pollfd *set, size_t n, int64_t timeout_ns)
+/* poll(2): milliseconds, rounded up. */
+static int poll_ms(struct pollfd *set, size_t n, int64_t timeout_ns)
 {
     int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
     return poll(set, (nfds_t)n, (int)ms);
@@ -26,27 +26,27 @@ static struct timespec timespec_of(int64_t timeout_ns)
 }
 
 #if defined(__APPLE__) /* no ppoll */
-static int native_poll(struct pollfd *set, size_t n, int64_t timeout_ns)
+static int poll_ns(struct pollfd *set, size_t n, int64_t timeout_ns)
 {
-    return plain_poll(set, n, timeout_ns);
+    return poll_ms(set, n, timeout_ns);
 }
 #else
-static int native_poll(struct pollfd *set, size_t n, int64_t timeout_ns)
+static int poll_ns(struct pollfd *set, size_t n, int64_t timeout_ns)
 {
     struct timespec ts = timespec_of(timeout_ns);
     int found = ppoll(set, (nfds_t)n, timeout_ns < 0 ? NULL : &ts, NULL);
-    return found == -1 && os_is_refused(errno) ? plain_poll(set, n, timeout_ns) : found;
+    return found == -1 && os_is_refused(errno) ? poll_ms(set, n, timeout_ns) : found;
 }
 #endif
 
-/* A sleep needs no poll(2). One without end is one that ends and is asked for again. */
-static int sleep_instead(int64_t timeout_ns)
+/* Sleeps where poll(2) is refused, a day at most: poll_result reports SS_WANT for an infinite timeout. */
+static int sleep_without_poll(int64_t timeout_ns)
 {
     struct timespec ts = timespec_of(timeout_ns < 0 ? os_wait_bound(INT64_MAX) : timeout_ns);
     return nanosleep(&ts, NULL);
 }
 
-/* What a wait of `bound_ns` instead of `timeout_ns` has come to. */
+/* Converts the result of a wait of `bound_ns` for a requested `timeout_ns`. */
 static enum ss_status poll_result(int found, int64_t timeout_ns, int64_t bound_ns, unsigned *ready,
                                   struct ss_error *err)
 {
@@ -66,20 +66,20 @@ static enum ss_status poll_result(int found, int64_t timeout_ns, int64_t bound_n
 enum ss_status os_poll(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready, struct ss_error *err)
 {
     int64_t bound_ns = os_wait_bound(timeout_ns);
-    int found = native_poll(set, n, bound_ns);
+    int found = poll_ns(set, n, bound_ns);
     if (found == -1 && n == 0 && errno != EINTR)
-        found = sleep_instead(bound_ns);
+        found = sleep_without_poll(bound_ns);
     return poll_result(found, timeout_ns, bound_ns, ready, err);
 }
 
-/* With select */
+/* select(2) */
 
-struct sets {
+struct fd_sets {
     fd_set readable, writable;
-    int end; /* no descriptor in them is as large */
+    int end; /* largest descriptor + 1 */
 };
 
-static bool has_sets(struct sets *sets, const struct pollfd *set, size_t n)
+static bool fill_fd_sets(struct fd_sets *sets, const struct pollfd *set, size_t n)
 {
     FD_ZERO(&sets->readable);
     FD_ZERO(&sets->writable);
@@ -87,7 +87,7 @@ static bool has_sets(struct sets *sets, const struct pollfd *set, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (set[i].fd < 0 || set[i].fd >= FD_SETSIZE)
             return false;
-        const unsigned fd = (unsigned)set[i].fd; /* the macros of musl want it so */
+        const unsigned fd = (unsigned)set[i].fd; /* musl's macros require unsigned */
         if (set[i].events & POLLIN)
             FD_SET(fd, &sets->readable);
         if (set[i].events & POLLOUT)
@@ -97,7 +97,7 @@ static bool has_sets(struct sets *sets, const struct pollfd *set, size_t n)
     return true;
 }
 
-static short found_in_revents(const struct sets *sets, const struct pollfd *p)
+static short revents_from_sets(const struct fd_sets *sets, const struct pollfd *p)
 {
     const unsigned fd = (unsigned)p->fd;
     bool readable = (p->events & POLLIN) && FD_ISSET(fd, &sets->readable);
@@ -105,17 +105,17 @@ static short found_in_revents(const struct sets *sets, const struct pollfd *p)
     return (short)((readable ? POLLIN : 0) | (writable ? POLLOUT : 0));
 }
 
-static bool is_open(int fd)
+static bool is_fd_open(int fd)
 {
     return fcntl(fd, F_GETFD) != -1;
 }
 
-/* select(2) tells of one that is not open, and not of which. */
-static int spread_found(struct pollfd *set, size_t n, const struct sets *sets)
+/* Sets `revents`. `sets` NULL: select(2) failed with EBADF, which does not name the closed descriptor. */
+static int set_revents(struct pollfd *set, size_t n, const struct fd_sets *sets)
 {
     int ready = 0;
     for (size_t i = 0; i < n; i++) {
-        set[i].revents = sets ? found_in_revents(sets, &set[i]) : is_open(set[i].fd) ? 0 : POLLNVAL;
+        set[i].revents = sets ? revents_from_sets(sets, &set[i]) : is_fd_open(set[i].fd) ? 0 : POLLNVAL;
         ready += set[i].revents != 0;
     }
     return ready;
@@ -123,17 +123,17 @@ static int spread_found(struct pollfd *set, size_t n, const struct sets *sets)
 
 enum ss_status os_poll_select(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready, struct ss_error *err)
 {
-    struct sets sets;
+    struct fd_sets sets;
     int64_t bound_ns = os_wait_bound(timeout_ns);
     struct timespec ts = timespec_of(bound_ns);
-    if (!has_sets(&sets, set, n)) {
+    if (!fill_fd_sets(&sets, set, n)) {
         *err = (struct ss_error){ SS_SYSTEM, EINVAL };
         return SS_ERROR;
     }
     int found = pselect(sets.end, &sets.readable, &sets.writable, NULL, timeout_ns < 0 ? NULL : &ts, NULL);
     bool not_open = found == -1 && errno == EBADF;
     if (found > 0 || not_open)
-        found = spread_found(set, n, not_open ? NULL : &sets);
+        found = set_revents(set, n, not_open ? NULL : &sets);
     return not_open && found == 0 ? SS_WANT : poll_result(found, timeout_ns, bound_ns, ready, err);
 }
 

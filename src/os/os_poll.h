@@ -1,4 +1,4 @@
-/* Waiting for descriptors (poll(2)), however many and however large their numbers. */
+/* Waiting for descriptors (poll(2)) without FD_SETSIZE limits. */
 #ifndef SS_OS_POLL_H
 #define SS_OS_POLL_H
 
@@ -12,11 +12,11 @@
 
 #pragma GCC visibility push(hidden)
 
-/* What was found in `p`, as a set of these. */
+/* Results of os_poll_found, which converts `revents`. */
 enum {
     OS_CAN_READ = 1,
     OS_CAN_WRITE = 2,
-    OS_TROUBLE = 4, /* an error or hang-up is pending */
+    OS_TROUBLE = 4, /* error or hang-up */
     OS_NOT_OPEN = 8
 };
 
@@ -27,23 +27,22 @@ static inline struct pollfd os_poll_for(int fd, bool reading, bool writing)
 
 int os_poll_found(const struct pollfd *p);
 
-/* What a system is asked to wait at most: a time_t may have 32 bits, and some systems refuse very long waits. Whoever asked
- * for more looks at its clock and asks again. */
+/* Bounds one wait to a day: time_t may have 32 bits, and some systems refuse very long timeouts. The caller checks the
+ * clock and waits again. */
 static inline int64_t os_wait_bound(int64_t timeout_ns)
 {
     const int64_t day_ns = (int64_t)86400 * 1000000000;
     return timeout_ns < day_ns ? timeout_ns : day_ns;
 }
 
-/* Waits until one of `n` is ready, at most timeout_ns (negative: without end).
- * SS_OK: *ready of them are; SS_WANT: a signal came, or so long a wait has to be asked for again; SS_TIMEOUT; SS_ERROR.
- * EINVAL: there are more of them than RLIMIT_NOFILE allows. */
+/* Waits until one of `n` descriptors is ready, at most timeout_ns (negative: no limit). SS_OK: *ready are | SS_TIMEOUT
+ * | SS_WANT: a signal or os_wait_bound ended the wait early | SS_ERROR (EINVAL: `n` exceeds RLIMIT_NOFILE). */
 enum ss_status os_poll(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready, struct ss_error *err);
 
-/* The same where poll(2) says EINVAL: with select(2), which knows no such limit but one of its own (FD_SETSIZE: EINVAL). */
+/* The same with select(2), for sets longer than RLIMIT_NOFILE. EINVAL: a descriptor is not below FD_SETSIZE. */
 enum ss_status os_poll_select(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready, struct ss_error *err);
 
-/* With either. */
+/* os_poll, and os_poll_select after EINVAL. */
 static inline enum ss_status os_poll_any(struct pollfd *set, size_t n, int64_t timeout_ns, unsigned *ready,
                                          struct ss_error *err)
 {
@@ -51,7 +50,7 @@ static inline enum ss_status os_poll_any(struct pollfd *set, size_t n, int64_t t
     return st == SS_ERROR && err->code == EINVAL ? os_poll_select(set, n, timeout_ns, ready, err) : st;
 }
 
-/* Whether one descriptor is ready now: SS_OK | SS_TIMEOUT: no | SS_ERROR. */
+/* Checks one descriptor without waiting. SS_OK: ready | SS_TIMEOUT: not ready | SS_ERROR. */
 enum ss_status os_poll_now(struct pollfd *p, struct ss_error *err);
 
 #pragma GCC visibility pop

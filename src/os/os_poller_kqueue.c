@@ -1,4 +1,4 @@
-/* BSD and macOS. As with epoll: registered once for both directions (EV_CLEAR). */
+/* BSD and macOS. A socket's descriptor is registered once for both directions (EV_CLEAR). */
 #include "os/os_poller.h"
 #include "os/os_fd_table.h"
 #include "os/os_net.h"
@@ -16,9 +16,9 @@ const bool os_poller_is_edged = false;
 struct os_poller {
     struct ss_mem mem;
     int fd;
-    int wake[2];              /* without EVFILT_USER: what is readable, and what makes it so; -1: not made yet */
-    bool is_awake;            /* it has been told to report nothing */
-    struct os_fd_table table; /* registered and ours */
+    int wake[2];              /* without EVFILT_USER: [0] is polled, [1] written to; -1: not open */
+    bool is_awake;            /* a wake event is pending */
+    struct os_fd_table table; /* 1: registered and not foreign */
 };
 
 static enum ss_status fail_kqueue(struct ss_error *err, int code)
@@ -63,7 +63,7 @@ void os_poller_close(struct os_poller *p)
     os_poller_abandon(p);
 }
 
-static int change(struct os_poller *p, int fd, int filter, int flags)
+static int change_filter(struct os_poller *p, int fd, int filter, int flags)
 {
     struct kevent event;
     const struct timespec none = { 0, 0 };
@@ -71,23 +71,23 @@ static int change(struct os_poller *p, int fd, int filter, int flags)
     return kevent(p->fd, &event, 1, NULL, 0, &none);
 }
 
-/* Not every kind of descriptor can be written to, and one is enough. */
+/* Some kinds of descriptors support one filter only. */
 enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool foreign, struct ss_error *err)
 {
     (void)events;
-    if (!os_fd_table_has_room(&p->table, &p->mem, (size_t)fd))
+    if (!os_fd_table_reserve(&p->table, &p->mem, (size_t)fd))
         return fail_kqueue(err, ENOMEM);
     if (p->table.mark[fd] && !foreign)
         return SS_OK;
-    int reading = change(p, fd, EVFILT_READ, EV_ADD | EV_CLEAR), code = errno;
-    int writing = change(p, fd, EVFILT_WRITE, EV_ADD | EV_CLEAR);
+    int reading = change_filter(p, fd, EVFILT_READ, EV_ADD | EV_CLEAR), code = errno;
+    int writing = change_filter(p, fd, EVFILT_WRITE, EV_ADD | EV_CLEAR);
     if (reading == -1 && writing == -1)
         return fail_kqueue(err, code);
     p->table.mark[fd] = !foreign;
     return SS_OK;
 }
 
-/* What is closed leaves by itself (kqueue(2)). */
+/* Closing a descriptor removes its events (kqueue(2)). */
 void os_poller_forget(struct os_poller *p, int fd, bool closing)
 {
     if ((size_t)fd >= p->table.n)
@@ -95,8 +95,8 @@ void os_poller_forget(struct os_poller *p, int fd, bool closing)
     p->table.mark[fd] = false;
     if (closing)
         return;
-    change(p, fd, EVFILT_READ, EV_DELETE);
-    change(p, fd, EVFILT_WRITE, EV_DELETE);
+    change_filter(p, fd, EVFILT_READ, EV_DELETE);
+    change_filter(p, fd, EVFILT_WRITE, EV_DELETE);
 }
 
 static struct os_event report_kqueue(const struct kevent *e)
@@ -115,7 +115,7 @@ static enum ss_status prepare_wake(struct os_poller *p, struct ss_error *err)
     return SS_OK;
 }
 
-static void sleep_in_kqueue(struct os_poller *p)
+static void clear_kqueue_wake(struct os_poller *p)
 {
     p->is_awake = false;
 }
@@ -128,7 +128,7 @@ static bool is_wake(const struct os_poller *p, const struct kevent *e)
 
 void os_poller_wake(struct os_poller *p)
 {
-    enum { WAKE = 0 }; /* an event of ours, not a descriptor */
+    enum { WAKE = 0 }; /* an EVFILT_USER identifier, not a descriptor */
     struct kevent event;
     const struct timespec none = { 0, 0 };
     if (p->is_awake)
@@ -136,29 +136,29 @@ void os_poller_wake(struct os_poller *p)
     EV_SET(&event, WAKE, EVFILT_USER, EV_ADD | EV_ONESHOT, NOTE_TRIGGER, 0, NULL);
     p->is_awake = kevent(p->fd, &event, 1, NULL, 0, &none) == 0;
 }
-#else /* OpenBSD, older NetBSD: a pair of sockets of our own */
+#else /* OpenBSD, older NetBSD: a socket pair */
 static enum ss_status prepare_wake(struct os_poller *p, struct ss_error *err)
 {
-    int ends[2];
+    int wake_fds[2];
     if (p->wake[0] != -1)
         return SS_OK;
-    enum ss_status st = os_socketpair(ends, err);
+    enum ss_status st = os_socketpair(wake_fds, err);
     if (st != SS_OK)
         return st;
     for (int i = 0; i < 2; i++)
-        fcntl(ends[i], F_SETFL, O_NONBLOCK);
-    if (change(p, ends[0], EVFILT_READ, EV_ADD | EV_CLEAR) == -1) {
+        fcntl(wake_fds[i], F_SETFL, O_NONBLOCK);
+    if (change_filter(p, wake_fds[0], EVFILT_READ, EV_ADD | EV_CLEAR) == -1) {
         fail_kqueue(err, errno);
-        close(ends[0]);
-        close(ends[1]);
+        close(wake_fds[0]);
+        close(wake_fds[1]);
         return SS_ERROR;
     }
-    p->wake[0] = ends[0];
-    p->wake[1] = ends[1];
+    p->wake[0] = wake_fds[0];
+    p->wake[1] = wake_fds[1];
     return SS_OK;
 }
 
-static void sleep_in_kqueue(struct os_poller *p)
+static void clear_kqueue_wake(struct os_poller *p)
 {
     char byte;
     if (p->is_awake)
@@ -187,7 +187,7 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
     int got = kevent(p->fd, NULL, 0, found, OS_EVENTS, timeout_ns < 0 ? NULL : &ts);
     int code = errno;
     if (got != -1 || code == EINTR)
-        sleep_in_kqueue(p);
+        clear_kqueue_wake(p);
     if (got == -1)
         return code == EINTR ? SS_WANT : fail_kqueue(err, code);
     *n = 0;

@@ -1,5 +1,4 @@
-/* Every other system. poll(2) tells what is there, not what has come: what was reported is not asked for again until somebody
- * watches again. */
+/* All other systems. poll(2) is level-triggered: a report removes the event until the next os_poller_watch. */
 #include "os/os_poller.h"
 
 #if SS_POLLER == SS_POLL
@@ -13,8 +12,8 @@ struct os_poller {
     struct ss_mem mem;
     struct pollfd *set;
     size_t n, room;
-    size_t latest; /* where the search for those that are ready has ended: none is passed over for ever */
-    int *place;    /* by descriptor: its index in the set, or NONE */
+    size_t last_scanned; /* index where the last scan for ready entries ended, for fairness */
+    int *place;          /* by descriptor: index in the set, or NONE */
     size_t nplaces;
 };
 
@@ -48,7 +47,7 @@ void os_poller_abandon(struct os_poller *p)
     os_poller_close(p);
 }
 
-static bool has_place(struct os_poller *p, size_t fd)
+static bool reserve_places(struct os_poller *p, size_t fd)
 {
     if (fd < p->nplaces)
         return true;
@@ -63,7 +62,7 @@ static bool has_place(struct os_poller *p, size_t fd)
     return true;
 }
 
-static bool poll_set_has_room(struct os_poller *p)
+static bool reserve_poll_set(struct os_poller *p)
 {
     if (p->n < p->room)
         return true;
@@ -79,7 +78,7 @@ static bool poll_set_has_room(struct os_poller *p)
 enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool foreign, struct ss_error *err)
 {
     (void)foreign;
-    if (!has_place(p, (size_t)fd) || !poll_set_has_room(p))
+    if (!reserve_places(p, (size_t)fd) || !reserve_poll_set(p))
         return fail_poll(err, ENOMEM);
     const struct pollfd wanted = os_poll_for(fd, events & OS_CAN_READ, events & OS_CAN_WRITE);
     if (p->place[fd] == NONE) {
@@ -91,7 +90,7 @@ enum ss_status os_poller_watch(struct os_poller *p, int fd, int events, bool for
     return SS_OK;
 }
 
-static void remove_at(struct os_poller *p, int i)
+static void remove_poll_entry(struct os_poller *p, int i)
 {
     p->place[p->set[i].fd] = NONE;
     if ((size_t)i != --p->n) {
@@ -104,10 +103,10 @@ void os_poller_forget(struct os_poller *p, int fd, bool closing)
 {
     (void)closing;
     if ((size_t)fd < p->nplaces && p->place[fd] != NONE)
-        remove_at(p, p->place[fd]);
+        remove_poll_entry(p, p->place[fd]);
 }
 
-/* Takes out of entry `i` what was found there. */
+/* Reports entry `i` and removes the reported events from it. */
 static struct os_event report_poll(struct os_poller *p, int i)
 {
     struct pollfd *entry = &p->set[i];
@@ -115,16 +114,16 @@ static struct os_event report_poll(struct os_poller *p, int i)
     struct os_event event = { .fd = entry->fd, .found = found, .recheck = true };
     entry->events = (short)(entry->events & ~entry->revents);
     if (entry->events == 0 || (found & (OS_TROUBLE | OS_NOT_OPEN)))
-        remove_at(p, i);
+        remove_poll_entry(p, i);
     return event;
 }
 
-static void find_ready(struct os_poller *p, struct os_event *events, size_t *n)
+static void collect_ready(struct os_poller *p, struct os_event *events, size_t *n)
 {
     for (size_t left = p->n; left > 0 && *n < OS_EVENTS; left--) {
-        p->latest = p->latest + 1 < p->n ? p->latest + 1 : 0;
-        if (p->set[p->latest].revents != 0)
-            events[(*n)++].fd = p->set[p->latest].fd;
+        p->last_scanned = p->last_scanned + 1 < p->n ? p->last_scanned + 1 : 0;
+        if (p->set[p->last_scanned].revents != 0)
+            events[(*n)++].fd = p->set[p->last_scanned].fd;
     }
 }
 
@@ -136,8 +135,8 @@ enum ss_status os_poller_wait(struct os_poller *p, int64_t timeout_ns, struct os
     enum ss_status st = os_poll_any(p->set, p->n, timeout_ns, &ready, err);
     if (st != SS_OK)
         return st;
-    find_ready(p, events, n);
-    for (size_t i = 0; i < *n; i++) /* only now, since it changes their places */
+    collect_ready(p, events, n);
+    for (size_t i = 0; i < *n; i++) /* in a second pass: removal moves entries */
         events[i] = report_poll(p, p->place[events[i].fd]);
     return *n > 0 ? SS_OK : SS_TIMEOUT;
 }
@@ -151,6 +150,6 @@ enum ss_status os_poller_fd(struct os_poller *p, int *fd, struct ss_error *err)
 
 void os_poller_wake(struct os_poller *p)
 {
-    (void)p; /* nobody can wait for it */
+    (void)p; /* os_poller_fd has none */
 }
 #endif

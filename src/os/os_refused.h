@@ -1,6 +1,5 @@
-/* Newer system calls, and newer flags of old ones, that are not to be had: an old kernel, an emulator or the profile of a
- * container (seccomp(2)) refuses them. What they do is then done the plain way, whose answer counts: some of these codes are
- * true answers as well. */
+/* Fallbacks. An old kernel, an emulator or a container's seccomp(2) profile may refuse newer system calls and flags.
+ * The caller then uses the older call, whose result counts: these codes may also be genuine errors. */
 #ifndef SS_OS_REFUSED_H
 #define SS_OS_REFUSED_H
 

@@ -8,8 +8,8 @@
 #include <xlocale.h> /* uselocale */
 #endif
 
-/* Both give text that stays or belongs to the thread; it is copied before anybody else can ask. */
-static const char *lookup(const struct ss_error *err)
+/* Static, or valid until the next strerror(3): the caller copies the text at once. */
+static const char *system_text(const struct ss_error *err)
 {
     return err->space == SS_RESOLVER ? gai_strerror(err->code) : strerror(err->code);
 }
@@ -18,7 +18,7 @@ const char *os_error_text(const struct ss_error *err, char *text, size_t size)
 {
     locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     locale_t own = c ? uselocale(c) : (locale_t)0; /* of this thread only (uselocale(3)) */
-    snprintf(text, size, "%s", lookup(err));
+    snprintf(text, size, "%s", system_text(err));
     if (c) {
         uselocale(own);
         freelocale(c);

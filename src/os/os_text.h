@@ -1,4 +1,4 @@
-/* Texts of error codes, in the C locale whatever the program's is. */
+/* Texts of error codes, always in the C locale. */
 #ifndef SS_OS_TEXT_H
 #define SS_OS_TEXT_H
 
@@ -8,7 +8,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The system's text for a code: a string that stays, or `text`, filled in. */
+/* Writes the system's text for a code (strerror(3), gai_strerror(3)) to `text` (`size` bytes). Returns `text`. */
 const char *os_error_text(const struct ss_error *err, char *text, size_t size);
 
 #pragma GCC visibility pop

@@ -1,19 +1,20 @@
-/* The price of the usual call is one system call, with or without a deadline: the kernel keeps the time (SO_RCVTIMEO,
- * SO_SNDTIMEO, set again only when the socket's timeout has changed). What is tried first is always the thing itself.
+/* Timeouts. The usual call costs one system call, with or without a deadline: the operation itself, bounded by the
+ * kernel (SO_RCVTIMEO, SO_SNDTIMEO, set again only when the socket's timeout has changed).
  *
- * Those timeouts end late on Linux: by ticks of up to 10 ms, and by up to an eighth of their length, which is how
- * coarse its timers are. So the kernel is given that much less than the deadline, and the rest is waited for with
- * ppoll(2), which is punctual; short waits go there directly. */
+ * On Linux these timeouts expire late, by ticks of up to 10 ms and by up to an eighth of their length (timer wheel).
+ * The kernel therefore gets that much less than the deadline, and ppoll(2), which is punctual, waits for the rest.
+ * Short waits use ppoll(2) only. */
 #include "run/block.h"
 #include "os/os_net.h"
 #include "os/os_poll.h"
 #include "run/deadline.h"
+#include "run/try.h"
 #include "run/wait.h"
 
 enum { SHORT_NS = 100000000, TICKS_NS = 20000000 };
 
-/* What the kernel is to be given for waits of that length, in milliseconds; -1: nothing, poll instead. */
-static int32_t kernel_share(int64_t timeout_ns)
+/* The kernel's timeout for a wait of that length, in milliseconds; 0: none; -1: use poll(2) instead. */
+static int32_t kernel_share_ms(int64_t timeout_ns)
 {
     if (timeout_ns < 0)
         return 0; /* no bound */
@@ -23,18 +24,18 @@ static int32_t kernel_share(int64_t timeout_ns)
     return share_ms < INT32_MAX ? (int32_t)share_ms : INT32_MAX;
 }
 
-/* Lets the operation's next call wait in the kernel. False: it can't. With `set` the socket's kernel
- * timeout is changed if it has to be. */
+/* Permits the operation's next call to wait in the kernel. `set`: may change the socket's kernel timeout. False: the
+ * call must not wait. */
 static bool allow_kernel_wait(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns, bool set)
 {
     struct ss_error ignored;
-    int32_t share = kernel_share(timeout_ns);
+    int32_t share = kernel_share_ms(timeout_ns);
     if (op->kernel_timeout == SS_BY_NONE || share < 0 || (s && s->shared))
         return false;
     if (timeout_ns >= 0 && !os_kernel_bounds_calls && op->kernel_timeout != SS_BY_OWN_SNDTIMEO)
         return false;
     if (timeout_ns >= 0 && op->kernel_timeout == SS_BY_SNDTIMEO && s->family == AF_UNIX)
-        return false; /* the time would count anew for each buffer of a long write */
+        return false; /* each buffer of a long write restarts the timeout */
     if (op->kernel_timeout != SS_BY_OWN_SNDTIMEO && s->kernel_ms[op->kernel_timeout] != share) {
         if (!set || os_kernel_timeout(s->io.fd, op->kernel_timeout == SS_BY_SNDTIMEO, share, &ignored) != SS_OK)
             return false;
@@ -47,8 +48,7 @@ static bool allow_kernel_wait(struct ss_op *op, struct ss_sock *s, int64_t timeo
 
 static enum ss_status try_once(struct ss_op *op)
 {
-    ss_io_set_mode(op->io, SS_NO_WAIT);
-    enum ss_status st = op->step(op);
+    enum ss_status st = ss_try_step(op, SS_NO_WAIT);
     op->due = false;
     return st;
 }
@@ -58,9 +58,8 @@ static int64_t spin_of(const struct ss_sock *s)
     return s ? (int64_t)s->spin_us * 1000 : 0;
 }
 
-/* Tries for as long as the program gives a processor for it (OPT_SPIN): waking up from a sleep takes longer than most
- * answers do. */
-static enum ss_status try_for(struct ss_op *op, int64_t spin_ns)
+/* Steps repeatedly for at most `spin_ns` (OPT_SPIN): waking from a sleep takes longer than most answers. */
+static enum ss_status try_spinning(struct ss_op *op, int64_t spin_ns)
 {
     enum ss_status st = try_once(op);
     if (st != SS_WANT || spin_ns == 0)
@@ -71,19 +70,19 @@ static enum ss_status try_for(struct ss_op *op, int64_t spin_ns)
     return st;
 }
 
-static int64_t earlier(int64_t a_ns, int64_t b_ns)
+static int64_t shorter_timeout(int64_t a_ns, int64_t b_ns)
 {
     return a_ns < 0 || (b_ns >= 0 && b_ns < a_ns) ? b_ns : a_ns;
 }
 
-/* Something was found, and nothing that was wanted. */
-static bool is_mere_trouble(const struct pollfd *p)
+/* Whether poll(2) reported none of the requested events, only POLLERR, POLLHUP or POLLNVAL. */
+static bool is_error_only(const struct pollfd *p)
 {
     return p->revents != 0 && !(p->revents & p->events);
 }
 
-/* Waits for what the operation wants, `left_ns` at most; signals end neither that time nor the operation's own. One that
- * has only used up its calls wants nothing. SS_OK: it is to be stepped | SS_ERROR, in the operation. */
+/* Waits for the operation's interests or timer, `left_ns` at most (negative: no limit). Signals do not end the wait. An
+ * operation that has used up its calls does not wait. SS_OK: step again | SS_ERROR, in op->error. */
 static enum ss_status wait_for_interest(struct ss_op *op, int64_t left_ns, bool *error_only)
 {
     *error_only = false;
@@ -97,10 +96,10 @@ static enum ss_status wait_for_interest(struct ss_op *op, int64_t left_ns, bool 
         if (ss_interest_is_usable(&wants[i]))
             set[n++] = os_poll_for(wants[i].fd, wants[i].events & SS_READABLE, wants[i].events & SS_WRITABLE);
     int64_t timer_ns = op->after_ms > 0 ? (int64_t)op->after_ms * 1000000 : -1;
-    int64_t until_ns = earlier(left_ns, timer_ns);
+    int64_t until_ns = shorter_timeout(left_ns, timer_ns);
     enum ss_status st = ss_wait_any(set, n, scratch, until_ns, &err);
     op->due = st == SS_TIMEOUT && until_ns == timer_ns;
-    *error_only = st == SS_OK && n == 1 && is_mere_trouble(set);
+    *error_only = st == SS_OK && n == 1 && is_error_only(set);
     if (st != SS_ERROR)
         return SS_OK;
     op->error = err;
@@ -118,15 +117,15 @@ static enum ss_status wait_and_step(struct ss_op *op, const struct ss_sock *s, i
             return SS_TIMEOUT;
         st = wait_for_interest(op, left_ns, &error_only);
         if (st == SS_OK)
-            st = try_for(op, spin_ns);
+            st = try_spinning(op, spin_ns);
         if (st == SS_WANT && error_only && s && !op->wants)
             ss_sock_drop_report(s);
     }
     return st;
 }
 
-/* What memory has needs no clock. */
-static enum ss_status without_clock(struct ss_op *op, const struct ss_sock *s)
+/* Without the clock: completes the operation from buffered input, or SS_WANT. */
+static enum ss_status step_from_memory(struct ss_op *op, const struct ss_sock *s)
 {
     if (op->kernel_timeout == SS_BY_OWN_SNDTIMEO || !s || !ss_sock_has_input(s))
         return SS_WANT;
@@ -134,7 +133,7 @@ static enum ss_status without_clock(struct ss_op *op, const struct ss_sock *s)
     return op->step(op);
 }
 
-/* All that needs no waiting: more steps than one, but not as many as a flood would have us make. */
+/* Timeout 0: steps until the operation would wait. The number of steps is bounded, in case a peer floods. */
 static enum ss_status run_at_once(struct ss_op *op)
 {
     enum { STEPS = 16 }; /* of SS_CALLS_A_STEP receives of a block: 16 MiB, more than a socket's queue holds */
@@ -154,7 +153,7 @@ enum ss_status ss_block_run(struct ss_op *op, struct ss_sock *s, int64_t timeout
     bool endless = timeout_ns < 0;
     int64_t deadline_ns = op->deadline_ns;
     if (!endless && deadline_ns == 0) {
-        st = without_clock(op, s);
+        st = step_from_memory(op, s);
         if (st != SS_WANT)
             return st;
         deadline_ns = op->deadline_ns = ss_deadline_after(timeout_ns);
@@ -163,7 +162,7 @@ enum ss_status ss_block_run(struct ss_op *op, struct ss_sock *s, int64_t timeout
     }
     int64_t spin_ns = spin_of(s);
     bool may_block = spin_ns == 0 && allow_kernel_wait(op, s, timeout_ns, false);
-    st = may_block ? op->step(op) : try_for(op, spin_ns);
+    st = may_block ? op->step(op) : try_spinning(op, spin_ns);
     if (st == SS_WANT && !may_block && allow_kernel_wait(op, s, timeout_ns, true))
         st = op->step(op);
     return st == SS_WANT ? wait_and_step(op, s, deadline_ns, endless) : st;

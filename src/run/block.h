@@ -1,4 +1,4 @@
-/* The blocking driver: runs an operation to its end, waiting in the kernel. */
+/* The blocking driver: runs an operation to its end; the calling thread waits in the kernel. */
 #ifndef SS_RUN_BLOCK_H
 #define SS_RUN_BLOCK_H
 
@@ -7,8 +7,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Steps `op` of socket `s` until it is done, or `timeout_ns` after the call began (negative: without end).
- * Any outcome but SS_WANT; SS_TIMEOUT leaves the operation's progress as it is. */
+/* Steps `op` of socket `s` (may be NULL) until done, at most `timeout_ns` after the call began (negative: no limit).
+ * Any outcome but SS_WANT; SS_TIMEOUT keeps the operation's progress. */
 enum ss_status ss_block_run(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns);
 
 #pragma GCC visibility pop

@@ -1,4 +1,4 @@
-/* Time as drivers see it: monotonic nanoseconds. */
+/* Timeouts and deadlines, in nanoseconds of the monotonic clock. */
 #ifndef SS_RUN_DEADLINE_H
 #define SS_RUN_DEADLINE_H
 
@@ -6,15 +6,15 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { SS_FOREVER = -1 }; /* a timeout without end; any negative one is the same */
+enum { SS_FOREVER = -1 }; /* no timeout, as any negative value */
 
-/* The moment `timeout_ns` (0 or more) from now. */
+/* The deadline `timeout_ns` (0 or more) from now; INT64_MAX on overflow. */
 int64_t ss_deadline_after(int64_t timeout_ns);
 
-/* What is left until then, 0 when it has passed. */
+/* The remaining time, 0 or more. */
 int64_t ss_deadline_left(int64_t deadline_ns);
 
-/* Waits `timeout_ns`; signals do not end it. Where no way to sleep is left it ends at once. */
+/* Sleeps `timeout_ns` (negative: for ever); signals do not end the sleep, a failing system call does. */
 void ss_pause(int64_t timeout_ns);
 
 #pragma GCC visibility pop

@@ -17,7 +17,7 @@ void ss_timer_init(struct ss_timer *timer)
     *timer = (struct ss_timer){ .due_ns = SS_NEVER };
 }
 
-static void put(struct ss_timers *t, size_t i, struct ss_timer *timer)
+static void place_timer(struct ss_timers *t, size_t i, struct ss_timer *timer)
 {
     t->heap[i] = timer;
     timer->place = i + 1;
@@ -26,8 +26,8 @@ static void put(struct ss_timers *t, size_t i, struct ss_timer *timer)
 static void sift_up(struct ss_timers *t, size_t i, struct ss_timer *timer)
 {
     for (; i > 0 && t->heap[(i - 1) / 2]->at_ns > timer->at_ns; i = (i - 1) / 2)
-        put(t, i, t->heap[(i - 1) / 2]);
-    put(t, i, timer);
+        place_timer(t, i, t->heap[(i - 1) / 2]);
+    place_timer(t, i, timer);
 }
 
 static size_t earlier_child(const struct ss_timers *t, size_t i)
@@ -42,13 +42,13 @@ static void sift_down(struct ss_timers *t, size_t i, struct ss_timer *timer)
         size_t child = earlier_child(t, i);
         if (t->heap[child]->at_ns >= timer->at_ns)
             break;
-        put(t, i, t->heap[child]);
+        place_timer(t, i, t->heap[child]);
         i = child;
     }
-    put(t, i, timer);
+    place_timer(t, i, timer);
 }
 
-static bool heap_has_room(struct ss_timers *t)
+static bool reserve_heap(struct ss_timers *t)
 {
     enum { FIRST = 16 };
     if (t->n < t->room)
@@ -65,7 +65,7 @@ static bool heap_has_room(struct ss_timers *t)
 bool ss_timer_set(struct ss_timers *t, struct ss_timer *timer, int64_t due_ns)
 {
     bool is_in = timer->place > 0;
-    if (!is_in && !heap_has_room(t))
+    if (!is_in && !reserve_heap(t))
         return false;
     timer->due_ns = due_ns;
     if (is_in && timer->at_ns <= due_ns)
@@ -82,7 +82,7 @@ void ss_timer_clear(struct ss_timer *timer)
 
 void ss_timer_remove(struct ss_timers *t, struct ss_timer *timer)
 {
-    if (timer->place == 0 || t->n == 0) /* none are there any more after ss_timers_fini */
+    if (timer->place == 0 || t->n == 0) /* n is 0 after ss_timers_fini */
         return;
     size_t i = timer->place - 1;
     struct ss_timer *last = t->heap[--t->n];
@@ -95,8 +95,8 @@ void ss_timer_remove(struct ss_timers *t, struct ss_timer *timer)
         sift_down(t, i, last);
 }
 
-/* The first one that is due. Those in its way whose place in the heap has come, but not their time, are put right. */
-static struct ss_timer *first(struct ss_timers *t, int64_t now_ns)
+/* The earliest due timer. Moves postponed timers with an old key to their place, and removes cleared ones. */
+static struct ss_timer *first_due(struct ss_timers *t, int64_t now_ns)
 {
     while (t->n > 0 && t->heap[0]->at_ns <= now_ns) {
         struct ss_timer *timer = t->heap[0];
@@ -114,7 +114,7 @@ static struct ss_timer *first(struct ss_timers *t, int64_t now_ns)
 
 void ss_timers_prune(struct ss_timers *t)
 {
-    first(t, SS_NEVER);
+    first_due(t, SS_NEVER);
 }
 
 int64_t ss_timers_next(const struct ss_timers *t)
@@ -124,7 +124,7 @@ int64_t ss_timers_next(const struct ss_timers *t)
 
 struct ss_timer *ss_timers_take(struct ss_timers *t, int64_t now_ns)
 {
-    struct ss_timer *timer = first(t, now_ns);
+    struct ss_timer *timer = first_due(t, now_ns);
     if (!timer)
         return NULL;
     ss_timer_remove(t, timer);

@@ -1,6 +1,5 @@
-/* Moments in time, the earliest first: a binary heap that is lazy. Deadlines are set and taken back with every call that
- * waits, and nearly never reached; so a timer that is moved to later, or cleared, stays where it is in the heap until
- * its old moment comes, and costs nothing until then. */
+/* Timers: a lazy binary heap, earliest first. Each waiting call sets and clears a deadline, which rarely expires. A
+ * timer that is postponed or cleared therefore keeps its place in the heap until its old time, at no cost. */
 #ifndef SS_RUN_TIMERS_H
 #define SS_RUN_TIMERS_H
 
@@ -14,9 +13,9 @@
 #define SS_NEVER INT64_MAX
 
 struct ss_timer {
-    int64_t due_ns; /* when it is due, or SS_NEVER */
-    int64_t at_ns;  /* where it is in the heap: not later than that */
-    size_t place;   /* its index in the heap + 1; 0: it is not there */
+    int64_t due_ns; /* the deadline, or SS_NEVER */
+    int64_t at_ns;  /* the key in the heap, at most due_ns */
+    size_t place;   /* index in the heap + 1; 0: not in the heap */
 };
 
 struct ss_timers {
@@ -30,21 +29,21 @@ void ss_timers_fini(struct ss_timers *timers);
 
 void ss_timer_init(struct ss_timer *timer);
 
-/* False: no memory, and it is as it was. */
+/* Sets or moves the deadline. False: no memory, the timer is unchanged. */
 bool ss_timer_set(struct ss_timers *timers, struct ss_timer *timer, int64_t due_ns);
 void ss_timer_clear(struct ss_timer *timer);
 
-/* The heap forgets it, before its memory goes. */
+/* Removes a timer from the heap; required before the timer's memory is freed. */
 void ss_timer_remove(struct ss_timers *timers, struct ss_timer *timer);
 
-/* When to look for one that is due, not later than the first is: moved or cleared ones may still count where they were.
- * SS_NEVER: there is none. */
+/* The time of the next ss_timers_take, at most the earliest deadline: postponed and cleared timers count with their old
+ * time. SS_NEVER: the heap is empty. */
 int64_t ss_timers_next(const struct ss_timers *timers);
 
 /* Makes ss_timers_next exact. */
 void ss_timers_prune(struct ss_timers *timers);
 
-/* Takes out one that is due, or NULL. */
+/* Removes and returns the earliest timer due at `now_ns`, or NULL. */
 struct ss_timer *ss_timers_take(struct ss_timers *timers, int64_t now_ns);
 
 #pragma GCC visibility pop

@@ -11,8 +11,8 @@ static int by_fd(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* One entry for each descriptor, with all that is wanted of it. */
-static size_t merge(struct pollfd *set, size_t n)
+/* Merges the events of duplicates: one entry for each descriptor. Returns the number of entries. */
+static size_t merge_by_fd(struct pollfd *set, size_t n)
 {
     size_t last = 0;
     qsort(set, n, sizeof *set, by_fd);
@@ -25,7 +25,7 @@ static size_t merge(struct pollfd *set, size_t n)
     return last + 1;
 }
 
-static void spread_merged(struct pollfd *set, size_t n, const struct pollfd *merged, size_t nmerged)
+static void copy_revents(struct pollfd *set, size_t n, const struct pollfd *merged, size_t nmerged)
 {
     for (size_t i = 0; i < n; i++) {
         const struct pollfd *found = bsearch(&set[i], merged, nmerged, sizeof *merged, by_fd);
@@ -43,10 +43,10 @@ static enum ss_status poll_once(struct pollfd *set, size_t n, struct pollfd *scr
     if (!scratch)
         return SS_LIMIT;
     memcpy(scratch, set, n * sizeof *set);
-    size_t nmerged = merge(scratch, n);
+    size_t nmerged = merge_by_fd(scratch, n);
     st = os_poll_any(scratch, nmerged, timeout_ns, &ready, err);
     if (st == SS_OK)
-        spread_merged(set, n, scratch, nmerged);
+        copy_revents(set, n, scratch, nmerged);
     return st;
 }
 

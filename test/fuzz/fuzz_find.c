@@ -47,11 +47,11 @@ static char letter(const struct program *p, unsigned byte)
 
 static void read_header(struct program *p, struct input *in)
 {
-    static const enum ss_mode turns[] = { SS_NO_WAIT, SS_WAIT_ONCE, SS_WAIT_ALWAYS, SS_WAIT_ALWAYS };
+    static const enum ss_mode modes[] = { SS_NO_WAIT, SS_WAIT_ONCE, SS_WAIT_ALWAYS, SS_WAIT_ALWAYS };
     p->pattern_len = 1 + input_byte(in) % LONGEST;
     p->flags = input_byte(in);
     p->max = input_byte(in);
-    p->feed = (struct feed){ .piece = input_byte(in), .pause = p->flags & PAUSES, .turn = turns[p->flags / ONCE % 4] };
+    p->feed = (struct feed){ .piece = input_byte(in), .pause = p->flags & PAUSES, .mode = modes[p->flags / ONCE % 4] };
     p->failing = input_byte(in);
     p->ncalls = 1 + input_byte(in) % CALLS;
     for (size_t i = 0; i < p->pattern_len; i++)

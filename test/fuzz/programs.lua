@@ -52,9 +52,10 @@ local unpack = table.unpack or unpack
 if jit then jit.off() end -- a finalizer that raises in compiled code crashes LuaJIT
 refuse = refuse or function() end
 stress = stress or function() end
+closing = closing or function() end
 local fuel = %d
 local function burn() fuel = fuel - 1 return fuel > 0 end
-local kept, K, U, C, T, O, hot, M, closing, whole, S = {}, {}, {}, {}, {}, {}
+local kept, K, U, C, T, O, hot, M, whole, S = {}, {}, {}, {}, {}, {}
 local function add(list, v) if v then list[#list + 1] = v end return v end
 local function sock(s) if s then s:settimeout(0.0003) add(K, s) end return s end
 local function pair() local a, b = S.pair() sock(a) return sock(a and b) end
@@ -99,8 +100,8 @@ local function mark(co)
     end
 end
 local function gc(...)
-    if closing and _VERSION == "Lua 5.3" then return collectgarbage("step", 100) end
-    if closing and _VERSION == "Lua 5.1" then collectgarbage() return collectgarbage("stop") end
+    if closing() and _VERSION == "Lua 5.3" then return end
+    if closing() and _VERSION == "Lua 5.1" then collectgarbage() return collectgarbage("stop") end
     return collectgarbage(...)
 end
 ]]
@@ -364,6 +365,9 @@ local uses = {
 -- C calls, of which Lua allows 200; LuaJIT as many as its stack holds, and these may be within each other.
 local nests = is_jit and { 1, 20, 50 } or { 1, 50, 150, 180, 185, 190, 195, 198, 199 }
 
+-- LuaJIT has no limit for C calls but the end of their stack.
+local overflow = is_jit and "deep(3000," or "overflow("
+
 -- Lua 5.4.4 goes on with the old stack where a function for `__concat` has moved it (luaV_concat).
 if version == 5.4 then
     table.remove(events, 5)
@@ -388,7 +392,7 @@ groups.metamethods = {
     function() with_function("for _ in", " do if not burn() then break end end") end,
     function() with_function(("deep(%d,"):format(one_of { 1, 100, 190, 1000, 3000 }), ")") end,
     function() with_function(("nest(%d,"):format(one_of(nests)), ")") end,
-    function() with_function(mood.floods and "flood(" or "overflow(", ")") end,
+    function() with_function(mood.floods and "flood(" or overflow, ")") end,
     function() emit("debug.traceback(o(%d))", index()) end,
 }
 if version >= 5.2 or is_jit then -- in 5.1 the collector frees the name of what is being loaded
@@ -489,8 +493,8 @@ local function new_mood()
             new.groups[#new.groups + 1] = name
         end
     end
-    -- LuaJIT has no limit for C calls but the end of their stack. In Lua 5.4 hooks get no room where the stack is full.
-    new.floods = is_jit or new.calm and not (hooks and version == 5.4)
+    -- In Lua 5.4 hooks get no room where the stack is full.
+    new.floods = new.calm and not (hooks and version == 5.4)
     return new
 end
 
@@ -540,7 +544,6 @@ local function generate(seed)
     if chance(30) then
         emit("pcall(S.run)")
     end
-    emit("closing = true")
     return table.concat(lines, "\n") .. "\n"
 end
 

@@ -11,7 +11,7 @@
  * A program that shows a fault is told with "not ok", what was wrong and how often that happened again when it ran alone.
  *
  * A program can call, beside what Lua has: refuse(n, k), from its n-th allocation on k are refused; stress(n), each n-th allocation
- * makes the collector work.
+ * makes the collector work; closing(), whether the program has ended and its state is being closed.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,7 +32,7 @@
 
 enum {
     IN_A_CHILD = 100, /* programs */
-    LIMIT_MS = 20000, /* for each */
+    LIMIT_MS = 20000, /* for each, beside the time in which others have the processors */
     LATE_MS = 3000,   /* until descriptors of look-ups are closed */
     AGAIN = 3,        /* how often a finding is tried alone */
     DESCRIPTORS = 1024,
@@ -64,7 +65,8 @@ struct heap {
     long every, count;   /* the collector works at each so many allocations; 0: as it likes */
     int foreign;         /* LuaJIT may insist on an allocator of its own */
     int blurred;         /* sizes may be wrong */
-    int closing;
+    int ended;           /* the program is over */
+    int closing;         /* lua_close is at work */
     int starved; /* memory was refused while the state was closed: Lua may not have called finalizers, and forgets what they free */
 };
 
@@ -75,6 +77,22 @@ struct heap {
 #else
 #define STEPS_AT_END 1
 #endif
+
+/* In Lua 5.3 a collection in a finalizer never ends (runafewfinalizers in lgc.c, with a gcfinnum of 0) if lua_close came while the
+ * collector swept, and lua_close has given it finalizers to call. A cycle that ends before sets that right, unless finalizers raise. */
+#define COLLECTS_AT_END (LUA_VERSION_NUM < 502 || LUA_VERSION_NUM == 503)
+
+/* Lua 5.2 has a pointer into its list of upvalues while it makes one (luaF_findupval in lfunc.c), and crashes if the collection that
+ * a refusal begins frees what is there. */
+static int is_upvalue(const void *ptr, size_t kind)
+{
+#if LUA_VERSION_NUM == 502
+    return !ptr && kind == LUA_NUMTAGS + 1;
+#else
+    (void)ptr, (void)kind;
+    return 0;
+#endif
+}
 
 static int refuses(struct heap *heap)
 {
@@ -109,7 +127,7 @@ static void *resize(void *ud, void *ptr, size_t osize, size_t nsize)
     size_t old = ptr ? osize : 0; /* since Lua 5.2 the kind of a new object stands here */
     if (ptr && !heap->blurred && __sanitizer_get_allocated_size && __sanitizer_get_allocated_size(ptr) != osize)
         abort();
-    if (nsize > old && refuses(heap))
+    if (nsize > old && !is_upvalue(ptr, osize) && refuses(heap))
         return NULL;
     if (nsize > old)
         stress(heap);
@@ -140,11 +158,22 @@ static int set_refuse(lua_State *L)
     return 0;
 }
 
-#if LUA_VERSION_NUM < 502
+#if COLLECTS_AT_END
 static int collect(lua_State *L)
 {
     lua_gc(L, LUA_GCCOLLECT, 0);
     return 0;
+}
+
+static void call(lua_State *L, lua_CFunction f)
+{
+#if LUA_VERSION_NUM < 502
+    lua_cpcall(L, f, NULL);
+#else
+    lua_settop(L, 0);
+    lua_pushcfunction(L, f);
+    lua_pcall(L, 0, 0, 0);
+#endif
 }
 #endif
 
@@ -152,6 +181,13 @@ static int set_stress(lua_State *L)
 {
     heap_of(L)->every = heap_of(L)->foreign ? 0 : (long)luaL_checknumber(L, 1);
     return 0;
+}
+
+/* Also if the program did not come to its last line. */
+static int is_closing(lua_State *L)
+{
+    lua_pushboolean(L, heap_of(L)->ended);
+    return 1;
 }
 
 /* Descriptors */
@@ -210,6 +246,21 @@ static int panic(lua_State *L)
     abort();
 }
 
+static void define(lua_State *L, struct heap *heap, const char *name, lua_CFunction f)
+{
+    lua_pushlightuserdata(L, heap);
+    lua_pushcclosure(L, f, 1);
+    lua_setglobal(L, name);
+}
+
+/* LuaJIT makes these strings where its stack is half changed (ffh_resume in lib_base.c), and crashes when it gets no memory for
+ * one. */
+static void keep_messages(lua_State *L)
+{
+    luaL_loadstring(L, "return 'cannot resume running coroutine', 'cannot resume dead coroutine'");
+    lua_setfield(L, LUA_REGISTRYINDEX, "messages");
+}
+
 static lua_State *state_for(struct heap *heap, const char *cpath)
 {
     lua_State *L = heap->L = new_state(resize, heap);
@@ -222,27 +273,25 @@ static lua_State *state_for(struct heap *heap, const char *cpath)
     lua_getglobal(L, "package");
     lua_pushstring(L, cpath);
     lua_setfield(L, -2, "cpath");
-    lua_pushlightuserdata(L, heap);
-    lua_pushcclosure(L, set_refuse, 1);
-    lua_setglobal(L, "refuse");
-    lua_pushlightuserdata(L, heap);
-    lua_pushcclosure(L, set_stress, 1);
-    lua_setglobal(L, "stress");
+    keep_messages(L);
+    define(L, heap, "refuse", set_refuse);
+    define(L, heap, "stress", set_stress);
+    define(L, heap, "closing", is_closing);
     lua_settop(L, 0);
     return L;
 }
 
-/* There, a collection need not end in Lua 5.3. */
 static void close_state(lua_State *L, struct heap *heap)
 {
     heap->refused = 0;
     if (LUA_VERSION_NUM == 503)
         heap->every = 0;
+    heap->ended = 1;
 #ifdef LUA_GCSETPAUSE
     lua_gc(L, LUA_GCSETPAUSE, 200);
 #endif
-#if LUA_VERSION_NUM < 502
-    lua_cpcall(L, collect, NULL); /* a finalizer may raise */
+#if COLLECTS_AT_END
+    call(L, collect); /* a finalizer may raise */
 #endif
     heap->closing = 1;
     lua_close(L);
@@ -359,6 +408,20 @@ static long now_ms(void)
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* How long a child has been ready to run while others ran; 0 where the system does not tell. */
+static long queued_ms(pid_t pid)
+{
+    char path[64];
+    unsigned long long queued_ns = 0;
+    snprintf(path, sizeof path, "/proc/%ld/schedstat", (long)pid);
+    FILE *file = fopen(path, "r");
+    if (file && fscanf(file, "%*u %llu", &queued_ns) != 1)
+        queued_ns = 0;
+    if (file)
+        fclose(file);
+    return (long)(queued_ns / 1000000);
+}
+
 static int has_ended(pid_t pid, int *status, long ms)
 {
     pid_t ended;
@@ -385,9 +448,11 @@ static const char *watch(const struct job *job, pid_t pid)
     double at = -1;
     long since = 0;
     while (!has_ended(pid, &status, 20)) {
-        since = *job->at == at ? since : now_ms();
-        at = *job->at;
-        if (now_ms() - since < LIMIT_MS)
+        if (*job->at != at) {
+            at = *job->at;
+            since = now_ms() - queued_ms(pid);
+        }
+        if (now_ms() - queued_ms(pid) - since < LIMIT_MS)
             continue;
         stop(pid, &status);
         return verdict(status, 1);
@@ -491,12 +556,24 @@ static void keep_module(const char *cpath)
         fprintf(stderr, "%s\n", dlerror());
 }
 
+/* LuaJIT has no limit for C calls but the end of its own stack. Linux keeps 128 MiB free for that of C. */
+static void widen_stack(void)
+{
+    struct rlimit limit;
+    const rlim_t stack = 64 << 20;
+    if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= stack)
+        return;
+    limit.rlim_cur = stack;
+    setrlimit(RLIMIT_STACK, &limit);
+}
+
 int main(int argc, char **argv)
 {
     char log[] = "/tmp/programs-XXXXXX";
     struct job job = { .log = log };
     if (argc < 3)
         return 2;
+    widen_stack();
     job.cpath = argv[1];
     keep_module(job.cpath);
     job.at = mmap(NULL, sizeof *job.at, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -1,8 +1,8 @@
-/* Checks for the unit tests. A test is a function; it has passed when none of its checks failed. */
+/* Checks for the unit tests. A test is a function, which passes when no check fails. */
 #ifndef CHECK_H
 #define CHECK_H
 
-/* The second form says more than the condition; its arguments are evaluated on failure only. */
+/* CHECKF prints a formatted message instead of the condition; evaluates the arguments on failure only. */
 #define CHECK(good) CHECKF(good, "%s", #good)
 #define CHECKF(good, ...)                                  \
     do {                                                   \
@@ -12,13 +12,13 @@
 
 #define RUN(test) check_run(#test, test)
 
-/* Prints a line; after some lines of one test no more. */
+/* Prints a failure; the number of lines for each test is limited. */
 void check_failed(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Runs a test, which has a minute: one that needs longer has become quadratic or hangs. It must leave no descriptor. */
+/* Runs a test. Limit: one minute (a longer test is quadratic or hangs). Fails if the test leaks a descriptor. */
 void check_run(const char *name, void (*test)(void));
 
-/* Prints the totals; the result is the program's exit status. */
+/* Prints the totals and returns the program's exit status. */
 int check_end(void);
 
 #endif

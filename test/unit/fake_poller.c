@@ -67,7 +67,7 @@ static bool fails(int *calls, int failing, struct ss_error *err)
 
 static void check_ours(const struct os_poller *p)
 {
-    CHECKF(p->open && !p->of_parent, "the poller %s", p->open ? "is the parent's" : "is closed");
+    CHECKF(p->open && !p->inherited, "the poller %s", p->open ? "is the parent's" : "is closed");
 }
 
 FAKE(os_fork_mark_is_new);
@@ -77,7 +77,7 @@ bool __wrap_os_fork_mark_is_new(struct os_fork_mark *mark)
     (void)mark;
     polling.child = false;
     for (int i = 0; child && i < FAKE_POLLERS; i++)
-        polling.pollers[i].of_parent = polling.pollers[i].open;
+        polling.pollers[i].inherited = polling.pollers[i].open;
     return child;
 }
 
@@ -109,8 +109,8 @@ void __wrap_os_poller_abandon(struct os_poller *p)
 {
     if (!p)
         return;
-    CHECK(p->open && p->of_parent);
-    p->open = p->of_parent = false;
+    CHECK(p->open && p->inherited);
+    p->open = p->inherited = false;
     polling.abandons++;
 }
 

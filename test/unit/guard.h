@@ -1,4 +1,4 @@
-/* Memory between two forbidden pages: a single byte read or written beside it ends the program. */
+/* Memory between two inaccessible pages: an access of one byte outside ends the program. */
 #ifndef GUARD_H
 #define GUARD_H
 
@@ -8,13 +8,13 @@ struct guard {
     unsigned char *low, *high; /* the usable bytes are [low, high) */
 };
 
-/* At least `size` bytes. They stay until the program ends. */
+/* Maps at least `size` bytes, until the program ends. */
 void guard_open(struct guard *guard, size_t size);
 
-/* A copy of `len` bytes that ends at the forbidden page, good until the next one. */
+/* Copies `len` bytes to the end, before the inaccessible page. Valid until the next copy. */
 unsigned char *guard_copy(const struct guard *guard, const void *bytes, size_t len);
 
-/* A copy that begins directly behind a forbidden page. */
+/* Copies `len` bytes to the start, behind the inaccessible page. */
 unsigned char *guard_copy_low(const struct guard *guard, const void *bytes, size_t len);
 
 #endif

@@ -1,4 +1,4 @@
-/* An allocator that counts, moves whatever changes its size, and fails when told to. */
+/* An allocator that counts, moves each block on resize, and fails on request. */
 #ifndef HEAP_H
 #define HEAP_H
 
@@ -8,17 +8,17 @@
 
 struct heap {
     size_t live, peak; /* bytes */
-    size_t blocks;     /* that are lent out */
-    size_t requests;   /* for memory, shrinking included */
-    size_t copied;     /* bytes moved by changes of size */
-    size_t wrong;      /* calls that told a wrong old size */
-    size_t fail_from;  /* the request with this number fails (the first is 1; 0: none does) ... */
-    size_t fail_count; /* ... and so many after it, itself included */
+    size_t blocks;     /* allocated */
+    size_t requests;   /* allocations and resizes */
+    size_t copied;     /* bytes copied by resizes */
+    size_t wrong;      /* calls with a wrong old size */
+    size_t fail_from;  /* the number of the first request that fails, from 1; 0: none */
+    size_t fail_count; /* the number of consecutive requests that fail */
 };
 
 struct ss_mem heap_mem(struct heap *heap);
 
-/* Checks that everything was given back, and with the right sizes. */
+/* Checks that all blocks were freed, with the right sizes. */
 void heap_check_empty(const struct heap *heap);
 
 #endif

@@ -22,9 +22,9 @@ unsigned char peer_byte(size_t position)
 
 bool feed_get(size_t i, size_t len, struct feed *feed)
 {
-    static const enum ss_mode turns[] = { SS_NO_WAIT, SS_WAIT_ONCE, SS_WAIT_ALWAYS };
-    size_t nturns = sizeof turns / sizeof *turns;
-    *feed = (struct feed){ .turn = turns[i % nturns], .pause = i / nturns % 2 != 0, .piece = i / nturns / 2 };
+    static const enum ss_mode modes[] = { SS_NO_WAIT, SS_WAIT_ONCE, SS_WAIT_ALWAYS };
+    size_t nmodes = sizeof modes / sizeof *modes;
+    *feed = (struct feed){ .mode = modes[i % nmodes], .pause = i / nmodes % 2 != 0, .piece = i / nmodes / 2 };
     return feed->piece <= len;
 }
 
@@ -36,8 +36,8 @@ static size_t piece_of(const struct peer *peer)
 /* Whether the call is the one that has to wait before a piece. */
 static bool rests(struct peer *peer)
 {
-    peer->rested = peer->feed.pause && !peer->rested;
-    return peer->rested;
+    peer->paused = peer->feed.pause && !peer->paused;
+    return peer->paused;
 }
 
 static const struct peer_event *next_event(struct peer *peer)
@@ -101,14 +101,14 @@ static void give_all(struct peer *peer, unsigned char *buf, size_t len, size_t *
     }
     enum peer_kind kind = next_event(peer)->kind;
     if (*got < len && (kind == PEER_SILENCE || kind == PEER_END))
-        peer->outwaited = true;
+        peer->all_timed_out = true;
 }
 
 static enum ss_status peer_recv(struct ss_io *io, void *buf, size_t len, bool all, size_t *got, struct ss_error *err)
 {
     struct peer *peer = (struct peer *)io;
-    enum ss_mode turn = ss_io_take_mode(io);
-    if (turn == SS_NO_CALL)
+    enum ss_mode mode = ss_io_take_mode(io);
+    if (mode == SS_NO_CALL)
         return SS_WANT;
     peer->calls++;
     peer->asked = len;
@@ -117,7 +117,7 @@ static enum ss_status peer_recv(struct ss_io *io, void *buf, size_t len, bool al
     if (rests(peer))
         return SS_WANT;
     enum ss_status st = give(peer, buf, len, got, err);
-    if (st == SS_OK && all && turn != SS_NO_WAIT)
+    if (st == SS_OK && all && mode != SS_NO_WAIT)
         give_all(peer, buf, len, got);
     return st;
 }
@@ -172,13 +172,13 @@ void peer_init(struct peer *peer, const struct peer_event *script, const struct 
     peer->io = (struct ss_io){ .via = &peer_transport, .fd = PEER_FD };
 }
 
-static enum ss_status step(struct peer *peer, struct ss_op *op, enum ss_mode turn, int events)
+static enum ss_status step(struct peer *peer, struct ss_op *op, enum ss_mode mode, int events)
 {
-    unsigned calls = peer->calls, limit = turn == SS_NO_CALL ? 0 : SS_CALLS_A_STEP + (turn == SS_WAIT_ONCE);
+    unsigned calls = peer->calls, limit = mode == SS_NO_CALL ? 0 : SS_CALLS_A_STEP + (mode == SS_WAIT_ONCE);
     op->want = (struct ss_interest){ .fd = -1 };
-    ss_io_set_mode(&peer->io, turn);
+    ss_io_set_mode(&peer->io, mode);
     enum ss_status st = op->step(op);
-    CHECKF(turn == SS_WAIT_ALWAYS || peer->calls - calls <= limit, "%u calls in one step", peer->calls - calls);
+    CHECKF(mode == SS_WAIT_ALWAYS || peer->calls - calls <= limit, "%u calls in one step", peer->calls - calls);
     if (st == SS_WANT)
         CHECKF(!op->wants && op->want.fd == PEER_FD && op->want.events == events, "wants %d of descriptor %d",
                op->want.events, op->want.fd);
@@ -193,7 +193,7 @@ enum ss_status peer_run(struct peer *peer, struct ss_op *op, int events)
         if (st != SS_WANT)
             return st;
         peer->silent = false;
-        st = step(peer, op, peer->feed.turn, events);
+        st = step(peer, op, peer->feed.mode, events);
         if (st != SS_WANT || peer->silent)
             return st;
     }

@@ -1,4 +1,4 @@
-/* The other side of a connection, played from a script: a transport without sockets and without a clock. */
+/* A scripted peer: a transport without sockets and clock. */
 #ifndef PEER_H
 #define PEER_H
 
@@ -8,17 +8,17 @@
 #include <stddef.h> /* size_t */
 
 enum peer_kind {
-    PEER_END,     /* the script is over: silence for ever */
-    PEER_BYTES,   /* these arrive */
-    PEER_WAIT,    /* a call would block, once */
-    PEER_SILENCE, /* a call would block, and whoever waits for it gives up: a time-out */
-    PEER_EOF,     /* the stream ends here */
+    PEER_END,     /* the end of the script: silence for ever */
+    PEER_BYTES,   /* bytes arrive */
+    PEER_WAIT,    /* one call would block */
+    PEER_SILENCE, /* one call would block until the timeout */
+    PEER_EOF,     /* the end of the stream */
     PEER_FAIL     /* one call fails with `code` */
 };
 
 struct peer_event {
     enum peer_kind kind;
-    const char *bytes; /* NULL: those of peer_byte */
+    const char *bytes; /* NULL: the bytes of peer_byte */
     size_t len;
     int code;
 };
@@ -48,47 +48,47 @@ struct peer_event {
         PEER_FAIL, NULL, 0, (errnum) \
     }
 
-/* The byte that stands there in an endless stream, whose parts do not look like each other. */
+/* The byte at a position of an endless stream without repeated parts. */
 unsigned char peer_byte(size_t position);
 
-/* How a script is fed, in either direction. */
+/* The pace of a script, in either direction. */
 struct feed {
-    size_t piece;      /* bytes of one call at most; 0: as many as there are and fit */
-    bool pause;        /* a would-block (or a signal) before every piece, the end included */
-    enum ss_mode turn; /* what the operation's calls may do */
+    size_t piece;      /* bytes for each call, at most; 0: no limit */
+    bool pause;        /* would-block (or a signal) before each piece and the end */
+    enum ss_mode mode; /* the mode of the operation's steps */
 };
 
-/* The i-th way of feeding `len` bytes: every piece size and all at once, with and without pauses, in every turn.
- * False: there are no more. */
+/* The i-th pace for `len` bytes: each piece size and no limit, with and without pauses, in each mode.
+ * False: no more. */
 bool feed_get(size_t i, size_t len, struct feed *feed);
 
-enum { PEER_FD = 4711 }; /* nobody's descriptor */
+enum { PEER_FD = 4711 }; /* not a descriptor */
 
 struct peer {
-    struct ss_io io; /* first: this is what an operation knows */
+    struct ss_io io; /* first member: the operation's view */
     const struct peer_event *script;
     struct feed feed;
-    size_t event, offset; /* how far the script has come */
-    size_t position;      /* bytes given so far */
-    bool rested;          /* the pause before this piece is over */
-    bool silent;          /* the latest call was the one to give up at */
-    bool outwaited;       /* a call that wanted all its bytes was given up before it had them */
-    unsigned calls;       /* that were not held */
-    size_t asked;         /* bytes that the latest receive asked for, */
-    bool asked_all;       /* and whether for all of them */
+    size_t event, offset; /* the position in the script */
+    size_t position;      /* bytes delivered */
+    bool paused;          /* the pause before this piece has passed */
+    bool silent;          /* the latest call met PEER_SILENCE or PEER_END */
+    bool all_timed_out;   /* a receive of all bytes met PEER_SILENCE or PEER_END */
+    unsigned calls;       /* permitted by the mode */
+    size_t asked;         /* `len` of the latest receive */
+    bool asked_all;       /* `all` of the latest receive */
 
-    unsigned char *sent; /* what was sent; room for all of it is the caller's */
+    unsigned char *sent; /* sent bytes, in the caller's buffer */
     size_t nsent;
-    size_t stop_at; /* after so many bytes sending stops: */
-    int stop_code;  /* with this error, or (0) in silence */
-    bool sent_none; /* a call had nothing to send at its front */
+    size_t stop_at; /* the number of bytes after which sends fail: */
+    int stop_code;  /* errno; 0: would-block */
+    bool sent_none; /* a send had an empty first buffer */
 };
 
-/* Ready to receive. For sending, `sent` and `stop_at` (0 at first) are to be filled in as well. */
+/* Prepares the peer for receiving. For sending, set `sent` and `stop_at` (0 at first) as well. */
 void peer_init(struct peer *peer, const struct peer_event *script, const struct feed *feed);
 
-/* Steps `op` until it is done or the peer falls silent (SS_WANT), each time first from memory alone. `events` is what
- * it must want meanwhile. */
+/* Steps `op` until done or silence (SS_WANT), each time with SS_NO_CALL first. Checks that the operation wants
+ * `events`. */
 enum ss_status peer_run(struct peer *peer, struct ss_op *op, int events);
 
 #endif

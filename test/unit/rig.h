@@ -1,4 +1,4 @@
-/* An input buffer with all that it needs: counted memory, a pool and a scripted peer. */
+/* An input buffer with counted memory, a pool and a scripted peer. */
 #ifndef RIG_H
 #define RIG_H
 
@@ -15,10 +15,10 @@ struct rig {
 
 void rig_open(struct rig *rig);
 
-/* Forgets what waits and begins another script; the pool keeps its block. */
+/* Discards the input and starts another script; the pool keeps the block. */
 void rig_play(struct rig *rig, const struct peer_event *script, const struct feed *feed);
 
-/* Checks that nothing is left. */
+/* Checks that no memory is left. */
 void rig_close(struct rig *rig);
 
 #endif

@@ -1,11 +1,11 @@
-/* Numbers that look random and are the same in each run (xorshift32, Marsaglia 2003). */
+/* Reproducible pseudo-random numbers (xorshift32, Marsaglia 2003). */
 #ifndef RNG_H
 #define RNG_H
 
 #include <stddef.h> /* size_t */
 #include <stdint.h>
 
-/* The state is a seed other than 0. */
+/* *state: initially the seed, not 0. */
 static inline uint32_t rng_next(uint32_t *state)
 {
     uint32_t x = *state;

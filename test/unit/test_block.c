@@ -77,7 +77,7 @@ static enum ss_status fake_step(struct ss_op *op)
     struct fake *fake = (struct fake *)op;
     enum ss_mode turn = ss_io_take_mode(op->io);
     if (fake->steps++ < STEPS) {
-        note(fake, "HTOF"[turn]);
+        note(fake, "HOFT"[turn]);
         if (op->due)
             note(fake, '!');
     }

@@ -62,9 +62,9 @@ static void open_datagrams(struct pair *pair)
     pair->sock.type = SOCK_DGRAM;
 }
 
-static struct ss_recvmany receiving(struct pair *pair, struct ss_dgrams *queue)
+static struct ss_recvmany receiving(struct pair *pair, struct ss_dgram_state *state)
 {
-    struct ss_recvmany op = { .sock = &pair->sock, .queue = queue, .count = MANY, .size = 100 };
+    struct ss_recvmany op = { .sock = &pair->sock, .state = state, .count = MANY, .size = 100 };
     op.op = (struct ss_op){ .step = ss_recvmany_step, .io = &pair->sock.io };
     ss_io_set_mode(op.op.io, SS_NO_WAIT);
     return op;
@@ -75,14 +75,14 @@ static void test_without_a_turn(void)
 {
     static const int says[] = { 0 };
     struct pair pair;
-    struct ss_dgrams queue = { .n = 0 };
+    struct ss_dgram_state state = { .stream = 0 };
     open_datagrams(&pair);
     codes = says;
-    struct ss_recvmany many = receiving(&pair, &queue);
-    struct ss_recvfrom one = { .op = many.op, .sock = &pair.sock, .queue = &queue, .size = 100 };
+    struct ss_recvmany many = receiving(&pair, &state);
+    struct ss_recvfrom one = { .op = many.op, .sock = &pair.sock, .state = &state, .size = 100 };
     struct ss_sendto out = { .op = many.op, .sock = &pair.sock, .data = "x", .len = 1 };
     struct iovec datas[MANY] = { { .iov_len = 0 } };
-    struct ss_sendmany out_many = { .op = many.op, .sock = &pair.sock, .data = datas, .n = MANY };
+    struct ss_sendmany out_many = { .op = many.op, .sock = &pair.sock, .state = &state, .data = datas, .n = MANY };
     joined_calls = single_calls = 0;
     CHECK(send(pair.other, "y", 1, 0) == 1);
     ss_io_set_mode(&pair.sock.io, SS_NO_CALL);
@@ -96,11 +96,11 @@ static void test_without_a_turn(void)
     pair_close(&pair);
 }
 
-static void take_all(struct pair *pair, struct ss_dgrams *queue)
+static void take_all(struct pair *pair, struct ss_dgram_state *state)
 {
-    struct ss_dgrams rest = *queue;
+    struct ss_dgrams rest = state->queue;
     rest.next = rest.n;
-    ss_queue_left(&pair->sock, queue, &rest);
+    ss_queue_left(&pair->sock, state, &rest);
 }
 
 /* The kernel does not say it again: the next call does, whichever it is, and the one after that goes on. */
@@ -108,14 +108,14 @@ static void check_late_failure(bool by_recvfrom)
 {
     static const int says[] = { 0, ECONNREFUSED, -1 };
     struct pair pair;
-    struct ss_dgrams queue = { .n = 0 };
+    struct ss_dgram_state state = { .stream = 0 };
     open_datagrams(&pair);
     codes = says;
-    struct ss_recvmany op = receiving(&pair, &queue);
-    CHECK(ss_recvmany_step(&op.op) == SS_OK && queue.n == MANY);
-    take_all(&pair, &queue);
+    struct ss_recvmany op = receiving(&pair, &state);
+    CHECK(ss_recvmany_step(&op.op) == SS_OK && state.queue.n == MANY);
+    take_all(&pair, &state);
     CHECK(!ss_recvmany_another(&op, 0, 0));
-    struct ss_recvfrom one = { .op = op.op, .sock = &pair.sock, .queue = &queue, .size = 100 };
+    struct ss_recvfrom one = { .op = op.op, .sock = &pair.sock, .state = &state, .size = 100 };
     struct ss_op *next = by_recvfrom ? &one.op : &op.op;
     next->error.code = 0;
     CHECK((by_recvfrom ? ss_recvfrom_step(next) : ss_recvmany_step(next)) == SS_ERROR);
@@ -135,21 +135,21 @@ static void test_no_more_without_a_full_batch(void)
 {
     static const int says[] = { 0, 0, -1 };
     struct pair pair;
-    struct ss_dgrams queue = { .n = 0 };
+    struct ss_dgram_state state = { .stream = 0 };
     open_datagrams(&pair);
     codes = says;
-    struct ss_recvmany op = receiving(&pair, &queue);
+    struct ss_recvmany op = receiving(&pair, &state);
     CHECK(ss_recvmany_step(&op.op) == SS_OK);
-    take_all(&pair, &queue);
+    take_all(&pair, &state);
     CHECK(!ss_recvmany_another(&op, MANY, 0) && !ss_recvmany_another(&op, 1, MIB));
     CHECK(ss_recvmany_wants(&op, MANY - 1, MIB - 1));
     CHECK(!ss_recvmany_wants(&op, MANY, MIB - 1) && !ss_recvmany_wants(&op, MANY - 1, MIB));
-    queue.n--;
+    state.queue.n--;
     CHECK(!ss_recvmany_another(&op, 0, 0));
-    queue.n++;
-    CHECK(ss_recvmany_another(&op, 0, MIB - 1) && pair.sock.queued);
-    take_all(&pair, &queue);
-    CHECK(!ss_recvmany_another(&op, 0, 0) && pair.sock.pending_error.code == 0 && !pair.sock.queued);
+    state.queue.n++;
+    CHECK(ss_recvmany_another(&op, 0, MIB - 1) && ss_sock_has_input(&pair.sock));
+    take_all(&pair, &state);
+    CHECK(!ss_recvmany_another(&op, 0, 0) && state.pending_error == 0 && !ss_sock_has_input(&pair.sock));
     pair_close(&pair);
 }
 
@@ -158,10 +158,10 @@ static void test_what_may_have_been_joined(void)
 {
     static const int says[] = { 0, -1 };
     struct pair pair;
-    struct ss_dgrams queue = { .n = 0 };
+    struct ss_dgram_state state = { .stream = 0 };
     open_datagrams(&pair);
     codes = says;
-    struct ss_recvfrom op = { .sock = &pair.sock, .queue = &queue, .size = 100 };
+    struct ss_recvfrom op = { .sock = &pair.sock, .state = &state, .size = 100 };
     op.op = (struct ss_op){ .step = ss_recvfrom_step, .io = &pair.sock.io };
     for (int round = 0; round < 3; round++) {
         pair.sock.shared = round > 0;
@@ -186,6 +186,32 @@ static void test_waiting_for_room(void)
     }
 }
 
+/* What was found out about one descriptor, and what is to be reported of it, is void on the next one. */
+static void test_the_state_is_of_one_descriptor(void)
+{
+    static const int says[] = { 0, -1 };
+    struct pair pair;
+    struct ss_dgram_state state = { .pending_error = ECONNREFUSED, .splitting = SS_OFFLOAD_OFF };
+    struct iovec datas[MANY] = { { .iov_len = 0 } };
+    open_datagrams(&pair);
+    codes = says;
+    refusal = EINVAL;
+    joined_calls = single_calls = 0;
+    struct ss_recvmany in = receiving(&pair, &state);
+    struct ss_sendmany out = { .op = in.op, .sock = &pair.sock, .state = &state, .data = datas, .n = MANY };
+    CHECK(ss_sendmany_step(&out.op) == SS_OK && joined_calls == 0 && state.pending_error == ECONNREFUSED);
+    ss_inbuf_restart(&pair.sock.in);
+    CHECK(ss_recvmany_step(&in.op) == SS_OK && state.pending_error == 0);
+    take_all(&pair, &state);
+    out.sent = 0;
+    CHECK(ss_sendmany_step(&out.op) == SS_OK && joined_calls == 1 && state.splitting == SS_OFFLOAD_ON);
+    state.pending_error = ECONNREFUSED;
+    CHECK(ss_dgram_unjoin(&pair.sock, &state) && state.pending_error == ECONNREFUSED);
+    ss_inbuf_restart(&pair.sock.in);
+    CHECK(ss_dgram_unjoin(&pair.sock, &state) && state.pending_error == 0 && state.splitting == SS_OFFLOAD_UNKNOWN);
+    pair_close(&pair);
+}
+
 static void check_refusal(int code, enum ss_status status, size_t joined, size_t single)
 {
     struct pair pair;
@@ -193,7 +219,8 @@ static void check_refusal(int code, enum ss_status status, size_t joined, size_t
     open_datagrams(&pair);
     refusal = code;
     joined_calls = single_calls = 0;
-    struct ss_sendmany op = { .sock = &pair.sock, .data = datas, .n = MANY };
+    struct ss_dgram_state state = { .stream = 0 };
+    struct ss_sendmany op = { .sock = &pair.sock, .state = &state, .data = datas, .n = MANY };
     op.op = (struct ss_op){ .step = ss_sendmany_step, .io = &pair.sock.io };
     ss_io_set_mode(op.op.io, SS_NO_WAIT);
     CHECKF(ss_sendmany_step(&op.op) == status && op.sent == (status == SS_OK ? MANY : 0), "%d: %zu", code, op.sent);
@@ -217,6 +244,7 @@ int main(void)
     RUN(test_a_failure_after_some);
     RUN(test_no_more_without_a_full_batch);
     RUN(test_what_may_have_been_joined);
+    RUN(test_the_state_is_of_one_descriptor);
     RUN(test_waiting_for_room);
     RUN(test_what_may_not_be_joined);
     return check_end();

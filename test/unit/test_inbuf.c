@@ -11,12 +11,12 @@
 
 enum { MIB = 1024 * 1024, WORTHWHILE = SS_BLOCK / 4 };
 
-static const struct feed at_once = { .turn = SS_NO_WAIT };
+static const struct feed at_once = { .mode = SS_NO_WAIT };
 static const struct peer_event endless[] = { STREAM(SIZE_MAX), { PEER_END, NULL, 0, 0 } };
 
 static void play_endless(struct rig *rig, size_t piece)
 {
-    const struct feed feed = { .turn = SS_NO_WAIT, .piece = piece };
+    const struct feed feed = { .mode = SS_NO_WAIT, .piece = piece };
     rig_play(rig, endless, &feed);
 }
 
@@ -418,23 +418,34 @@ static void test_the_pool(void)
 {
     struct rig rig;
     rig_open(&rig);
-    struct ss_block *a = ss_pool_lend(&rig.pool, 1);
+    struct ss_block *a = ss_pool_borrow(&rig.pool, 1);
     CHECK(size_of(a) == SS_BLOCK && rig.pool.grown == memory_of(a));
     ss_pool_return(&rig.pool, a);
-    CHECK(ss_pool_lend(&rig.pool, SS_BLOCK) == a && size_of(a) == SS_BLOCK && rig.pool.grown == memory_of(a));
-    struct ss_block *b = ss_pool_lend(&rig.pool, 3 * SS_BLOCK);
+    CHECK(ss_pool_borrow(&rig.pool, SS_BLOCK) == a && size_of(a) == SS_BLOCK && rig.pool.grown == memory_of(a));
+    struct ss_block *b = ss_pool_borrow(&rig.pool, 3 * SS_BLOCK);
     CHECK(size_of(b) == 3 * SS_BLOCK && rig.pool.grown == memory_of(a) + memory_of(b));
     a->used = SS_BLOCK;
     b->used = 3 * SS_BLOCK;
     ss_pool_return(&rig.pool, b);
     ss_pool_return(&rig.pool, a);
     CHECK(rig.heap.blocks == 1 && rig.pool.idle == b && size_of(b) == 3 * SS_BLOCK);
-    CHECK(ss_pool_lend(&rig.pool, 2 * SS_BLOCK) == b);
+    CHECK(ss_pool_borrow(&rig.pool, 2 * SS_BLOCK) == b);
     CHECK(b->start == 0 && b->end == 0 && b->used == 0);
     b->used = 3 * SS_BLOCK;
-    ss_pool_return(&rig.pool, ss_pool_lend(&rig.pool, 1));
+    ss_pool_return(&rig.pool, ss_pool_borrow(&rig.pool, 1));
     ss_pool_return(&rig.pool, b);
     CHECK(rig.heap.blocks == 1 && rig.pool.idle == b);
+    rig_close(&rig);
+}
+
+static void test_the_pool_keeps_nothing_after_its_end(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    struct ss_block *block = ss_pool_lend(&rig.pool, 1);
+    ss_pool_fini(&rig.pool);
+    ss_pool_return(&rig.pool, block);
+    heap_check_empty(&rig.heap);
     rig_close(&rig);
 }
 
@@ -650,6 +661,7 @@ int main(void)
     RUN(test_settling);
     RUN(test_settling_is_not_for_full_blocks);
     RUN(test_the_pool);
+    RUN(test_the_pool_keeps_nothing_after_its_end);
     RUN(test_the_epoch_changes_when_bytes_leave);
     RUN(test_two_buffers_share_a_block);
     RUN(test_settled_memory_is_not_kept);

@@ -251,7 +251,7 @@ static void let_through(int n)
 
 /* A resolver, look-ups of it, and their descriptors. */
 
-enum { LOOKUPS = OS_LOOKUPS + OS_LOOKUPS_GIVEN_UP + 128 };
+enum { LOOKUPS = OS_LOOKUPS + OS_LOOKUPS_ABANDONED + 128 };
 
 struct rig {
     struct os_resolver *resolver;
@@ -518,19 +518,19 @@ static void test_too_many_given_up(void)
 {
     struct rig rig;
     rig_open(&rig);
-    give_up(&rig, OS_LOOKUPS_GIVEN_UP - 1);
+    give_up(&rig, OS_LOOKUPS_ABANDONED - 1);
     start_blocked(&rig, OS_LOOKUPS);
     int queued = start(&rig, "f0"), first = rig.n - 1 - OS_LOOKUPS;
     CHECK(!has_ended(&rig, queued, 10));
     drop(&rig, first);
     check_fails(&rig, queued, SS_RESOLVER, EAI_AGAIN);
     check_fails(&rig, start(&rig, "f1"), SS_RESOLVER, EAI_AGAIN);
-    check_asked(OS_LOOKUPS_GIVEN_UP - 1 + OS_LOOKUPS, "");
+    check_asked(OS_LOOKUPS_ABANDONED - 1 + OS_LOOKUPS, "");
     drop_all(&rig);
-    wait_until(count_threads, OS_LOOKUPS_GIVEN_UP - 1 + OS_LOOKUPS); /* there are never more */
+    wait_until(count_threads, OS_LOOKUPS_ABANDONED - 1 + OS_LOOKUPS); /* there are never more */
     check_fails(&rig, start(&rig, "f2"), SS_RESOLVER, EAI_AGAIN);
     let_through(OS_LOOKUPS);
-    wait_until(count_threads, OS_LOOKUPS_GIVEN_UP - 1);
+    wait_until(count_threads, OS_LOOKUPS_ABANDONED - 1);
     check_found(&rig, start(&rig, "f3"));
     rig_close(&rig);
 }
@@ -544,7 +544,7 @@ static void test_names_that_need_no_server(void)
     check_found(&rig, start(&rig, "local"));
     check_found(&rig, start(&rig, "L1"));
     drop_all(&rig);
-    give_up(&rig, OS_LOOKUPS_GIVEN_UP - running());
+    give_up(&rig, OS_LOOKUPS_ABANDONED - running());
     check_found(&rig, start(&rig, "LocalHost"));
     check_fails(&rig, start(&rig, "f"), SS_RESOLVER, EAI_AGAIN);
     check_found(&rig, start(&rig, "local"));
@@ -651,7 +651,7 @@ static void test_no_thread_to_sort(void)
     let_through(1);
     check_found(&rig, i);
     drop_all(&rig);
-    give_up(&rig, OS_LOOKUPS_GIVEN_UP - running());
+    give_up(&rig, OS_LOOKUPS_ABANDONED - running());
     no_threads = 1;
     check_fails(&rig, start(&rig, "local"), SS_RESOLVER, EAI_AGAIN);
     CHECK(no_threads == 0);

@@ -84,15 +84,15 @@ static void bench_close(struct bench *b)
 {
     for (int i = 0; i < b->ncalls; i++)
         ss_loop_drop(&b->loop, &b->calls[i].waiter);
-    CHECK(b->loop.nwatches == 0 && b->loop.timers.n == 0);
-    CHECK(!ss_queue_first(&b->loop.ready) && !ss_queue_first(&b->loop.done));
+    CHECK(b->loop.watches.n == 0 && b->loop.timers.n == 0);
+    CHECK(!ss_queue_first(&b->loop.watches.ready) && !ss_queue_first(&b->loop.done));
     CHECK(!ss_queue_first(&b->loop.to_step) && !ss_queue_first(&b->loop.to_take));
-    for (int fd = 0; b->loop.poller && fd < FAKE_POLL_FDS; fd++)
-        CHECKF(!b->loop.poller->fds[fd].known || ss_env_find(&b->env, fd), "%d is not forgotten", fd);
+    for (int fd = 0; b->loop.watches.poller && fd < FAKE_POLL_FDS; fd++)
+        CHECKF(!b->loop.watches.poller->fds[fd].known || ss_env_find(&b->env, fd), "%d is not forgotten", fd);
     for (int fd = 0; fd < FAKE_POLL_FDS; fd++)
         ss_sock_release(&b->socks[fd], true);
-    for (int fd = 0; b->loop.poller && fd < FAKE_POLL_FDS; fd++)
-        CHECKF(!b->loop.poller->fds[fd].known, "%d is not forgotten", fd);
+    for (int fd = 0; b->loop.watches.poller && fd < FAKE_POLL_FDS; fd++)
+        CHECKF(!b->loop.watches.poller->fds[fd].known, "%d is not forgotten", fd);
     ss_loop_fini(&b->loop);
     ss_env_fini(&b->env);
     heap_check_empty(&b->heap);
@@ -172,7 +172,7 @@ static enum ss_status call_step(struct ss_op *op)
     if (c->script[1] != '\0')
         c->script++;
     note(c->b, c->name, op->due ? "!" : "");
-    CHECK(op->io->edge && op->io->mode == SS_NO_WAIT && op->io->calls_left == SS_CALLS_A_STEP);
+    CHECK(op->io->mode == SS_NO_WAIT_EDGE && op->io->calls_left == SS_CALLS_A_STEP);
     for (int i = 0; op->wants && i < 2; i++)
         fake_poll_take(c->wants[i].fd, c->wants[i].events);
     fake_poll_take(op->want.fd, op->want.events);
@@ -683,7 +683,7 @@ static void test_ended_from_outside(void)
         ss_loop_end(&b.loop, &b.calls[i].waiter, i % 2 ? SS_CANCELLED : SS_OK);
         ss_loop_end(&b.loop, &b.calls[i].waiter, SS_TIMEOUT); /* it has ended already */
     }
-    CHECK(b.loop.nwatches == 0 && !ss_queue_first(&b.loop.ready) && ss_loop_next_ns(&b.loop) == 0);
+    CHECK(b.loop.watches.n == 0 && !ss_queue_first(&b.loop.watches.ready) && ss_loop_next_ns(&b.loop) == 0);
     CHECK(!fake_poll_now()->fds[3].known && !fake_poll_now()->fds[5].known && !fake_poll_now()->fds[6].known);
     CHECK(fake_poll_now()->fds[23].known); /* ours */
     turn(&b, 0);
@@ -897,7 +897,7 @@ static void check_leaving(bool closing, bool shared)
     b.socks[23].shared = shared;
     CHECK(ss_sock_release(&b.socks[23], closing) == 23);
     CHECK(!fake_poll_now()->fds[23].known && polling.forgets == 1 && polling.closings == (closing && !shared));
-    CHECK(b.loop.nwatches == 1);
+    CHECK(b.loop.watches.n == 1);
     turn(&b, 0);
     for (int i = 0; i < 4; i++) {
         check_status(&b, i, i < 2 ? SS_CLOSED : SS_ERROR);
@@ -936,7 +936,7 @@ static void test_leaving_with_calls_that_do_not_watch_it(void)
     wait_turn(turning, -1);
     ss_sock_release(&b.socks[23], true);
     ss_sock_release(&b.socks[24], true);
-    CHECK(!fake_poll_now()->fds[3].known && !ss_queue_first(&b.loop.ready) && b.loop.nwatches == 0);
+    CHECK(!fake_poll_now()->fds[3].known && !ss_queue_first(&b.loop.watches.ready) && b.loop.watches.n == 0);
     turn(&b, 100);
     check_log(&b, "closed", "0a 0b 0a=closed 0b=closed 0c=closed");
     bench_close(&b);
@@ -1264,7 +1264,7 @@ static void check_new_poller(const struct bench *b, int opens)
     CHECKF(polling.opens == opens && polling.closes == 0, "%d pollers were made, %d closed", polling.opens,
            polling.closes);
     CHECKF(polling.abandons == opens - 1, "%d were given up", polling.abandons);
-    CHECK(b->loop.poller == fake_poll_now());
+    CHECK(b->loop.watches.poller == fake_poll_now());
 }
 
 /* A new poller with all that was watched in the old one, to which nothing is done but to abandon it (fake_poller.c). */

@@ -1,7 +1,7 @@
 /* The race of addresses (RFC 8305), run by the real driver on a system without sockets or time. fake_os.h says how
  * addresses and logs are written. */
 #include "check.h"
-#include "core/op_named.h"
+#include "core/op_connect.h"
 #include "fake_os.h"
 #include "heap.h"
 #include "run/block.h"
@@ -16,7 +16,7 @@ struct race {
     struct heap heap;
     struct ss_env env;
     struct ss_sock sock;
-    struct ss_named op;
+    struct ss_connect op;
 };
 
 static void race_open(struct race *r, const char *addresses)
@@ -50,7 +50,7 @@ static void check_nothing_left(const struct race *r)
                "descriptor %d without options", i);
     }
     CHECKF(fake_count_open() == (r->sock.io.fd >= 0), "%d descriptors are open", fake_count_open());
-    CHECK(fake.most_open <= SS_FLIGHTS);
+    CHECK(fake.most_open <= SS_DIALS);
     CHECK(fake.lookups == 0 && fake.lists == 0);
     if (r->sock.io.fd >= 0)
         check_socket(&r->sock);
@@ -74,15 +74,15 @@ static void log_winner(const struct race *r)
 /* Connects and returns how that ended: 0, an errno or EAI_ number, or TIMED_OUT. */
 static int race_to(struct race *r, const struct ss_target *target, double timeout_ms)
 {
-    ss_named_init(&r->op, &r->env, &r->sock, target, ss_named_connect);
-    enum ss_status st = ss_block_run(&r->op.op, &r->sock, fake_ms(timeout_ms));
-    int code = st == SS_OK ? 0 : st == SS_TIMEOUT ? TIMED_OUT : r->op.op.error.code;
+    ss_connect_init(&r->op, &r->sock, target);
+    enum ss_status st = ss_block_run(&r->op.lookup.op, &r->sock, fake_ms(timeout_ms));
+    int code = st == SS_OK ? 0 : st == SS_TIMEOUT ? TIMED_OUT : r->op.lookup.op.error.code;
     CHECK(st == SS_OK || st == SS_TIMEOUT || st == SS_ERROR);
     if (st == SS_OK)
         log_winner(r);
     fake.silent = true;
-    ss_named_fini(&r->op);
-    ss_named_fini(&r->op);
+    ss_lookup_fini(&r->op.lookup);
+    ss_lookup_fini(&r->op.lookup);
     check_nothing_left(r);
     return code;
 }
@@ -107,10 +107,11 @@ static void test_nothing_is_done_on_hold(void)
     struct race r;
     const struct ss_target name = { .host = "name", .port = 80 };
     race_open(&r, "4+");
-    ss_named_init(&r.op, &r.env, &r.sock, &name, ss_named_connect);
-    ss_io_set_mode(r.op.op.io, SS_NO_CALL);
-    CHECK(ss_named_step(&r.op.op) == SS_WANT && fake.log[0] == '\0' && fake.lookups == 0 && r.sock.io.fd == -1);
-    ss_named_fini(&r.op);
+    ss_connect_init(&r.op, &r.sock, &name);
+    ss_io_set_mode(r.op.lookup.op.io, SS_NO_CALL);
+    CHECK(ss_connect_step(&r.op.lookup.op) == SS_WANT && fake.log[0] == '\0' && fake.lookups == 0 &&
+          r.sock.io.fd == -1);
+    ss_lookup_fini(&r.op.lookup);
     race_close(&r);
 }
 
@@ -253,7 +254,7 @@ static void test_the_error_that_tells_most(void)
     CHECK_ROWS(rows, race_by_name);
 }
 
-/* With more than SS_FLIGHTS under way the next waits until one fails. */
+/* With more than SS_DIALS under way the next waits until one fails. */
 static void test_so_many_at_once_at_most(void)
 {
     struct race r;
@@ -262,7 +263,7 @@ static void test_so_many_at_once_at_most(void)
     check_outcome("seventeen", code, 0,
                   "0a 250b 500c 750d 1000e 1250f 1500g 1750h 2000i 2250j 2500k 2750l 3000m 3250n 3500o 3750p "
                   "9000-a 9000q 9007=q");
-    CHECK(fake.most_open == SS_FLIGHTS);
+    CHECK(fake.most_open == SS_DIALS);
     race_close(&r);
 }
 
@@ -445,11 +446,11 @@ static void test_a_bound_socket_that_is_closed(void)
     CHECK(ss_sock_open(&r.sock, AF_INET, &err) == SS_OK);
     r.sock.bound = true;
     ss_addr_any(&number.addr, AF_INET, 80);
-    ss_named_init(&r.op, &r.env, &r.sock, &number, ss_named_connect);
-    ss_io_set_mode(r.op.op.io, SS_NO_WAIT);
-    CHECK(ss_named_step(&r.op.op) == SS_WANT && fake_fd(r.sock.io.fd)->connecting);
+    ss_connect_init(&r.op, &r.sock, &number);
+    ss_io_set_mode(r.op.lookup.op.io, SS_NO_WAIT);
+    CHECK(ss_connect_step(&r.op.lookup.op) == SS_WANT && fake_fd(r.sock.io.fd)->connecting);
     CHECK(ss_sock_close(&r.sock, &err) == SS_OK);
-    ss_named_fini(&r.op);
+    ss_lookup_fini(&r.op.lookup);
     race_close(&r);
 }
 

@@ -11,8 +11,8 @@
 
 enum { EVENTS = 8, TEXT = 256, NO_MAX = 0 };
 
-static const struct feed at_once = { .turn = SS_NO_WAIT };
-static const struct feed by_bytes = { .turn = SS_NO_WAIT, .piece = 1, .pause = true };
+static const struct feed at_once = { .mode = SS_NO_WAIT };
+static const struct feed by_bytes = { .mode = SS_NO_WAIT, .piece = 1, .pause = true };
 
 /* Running operations as the bindings do */
 
@@ -45,12 +45,12 @@ static void check_memory(const struct rig *rig)
 static enum ss_status run(struct rig *rig, struct ss_op *op, struct outcome *out)
 {
     unsigned calls = rig->peer.calls;
-    rig->peer.outwaited = false;
+    rig->peer.all_timed_out = false;
     op->io = &rig->peer.io;
     out->status = peer_run(&rig->peer, op, SS_READABLE);
     out->code = op->error.code;
     out->calls = rig->peer.calls - calls;
-    CHECKF(out->status != SS_OK || !rig->peer.outwaited, "waited for more than was needed");
+    CHECKF(out->status != SS_OK || !rig->peer.all_timed_out, "waited for more than was needed");
     return out->status;
 }
 
@@ -250,7 +250,7 @@ static void test_some_bytes_are_enough(void)
     struct rig rig;
     rig_open(&rig);
     for (size_t max = 10; max < SIZE_MAX / 2; max *= 10) {
-        rig_play(&rig, script, &(struct feed){ .turn = SS_WAIT_ALWAYS });
+        rig_play(&rig, script, &(struct feed){ .mode = SS_WAIT_ALWAYS });
         struct outcome out = run_read(&rig, ss_readsome_step, max, got);
         CHECK(out.status == SS_OK && out.len == 10 && !rig.peer.asked_all);
     }
@@ -531,7 +531,7 @@ static void compare_with_model(struct rig *rig, const struct pattern *pattern, c
 static void in_all_texts(const struct pattern *pattern, size_t longest, size_t piece)
 {
     static const enum peer_kind ends[] = { PEER_EOF, PEER_FAIL, PEER_END };
-    const struct feed feed = { .turn = SS_NO_WAIT, .piece = piece };
+    const struct feed feed = { .mode = SS_NO_WAIT, .piece = piece };
     char text[16];
     struct rig rig;
     rig_open(&rig);
@@ -635,8 +635,8 @@ static void read_large(size_t want, const struct feed *feed)
     rig_open(&rig);
     rig_play(&rig, script, feed);
     struct outcome out = run_read(&rig, ss_readn_step, want, got);
-    CHECKF(out.status == SS_OK && out.len == want, "status %d, %zu of %zu in pieces of %zu, turn %d", out.status,
-           out.len, want, feed->piece, feed->turn);
+    CHECKF(out.status == SS_OK && out.len == want, "status %d, %zu of %zu in pieces of %zu, mode %d", out.status,
+           out.len, want, feed->piece, feed->mode);
     while (i < want && (unsigned char)got[i] == peer_byte(i))
         i++;
     CHECKF(i == want, "byte %zu of %zu is wrong", i, want);
@@ -648,11 +648,11 @@ static void test_large_reads(void)
 {
     static const size_t wants[] = { SS_BLOCK - 1, SS_BLOCK, SS_BLOCK + 1, 5 * SS_BLOCK + 7, 1000000 };
     static const size_t pieces[] = { 1, 1000, 16384, SS_BLOCK, 0 };
-    static const enum ss_mode turns[] = { SS_NO_WAIT, SS_WAIT_ONCE, SS_WAIT_ALWAYS };
+    static const enum ss_mode modes[] = { SS_NO_WAIT, SS_WAIT_ONCE, SS_WAIT_ALWAYS };
     for (size_t i = 0; i < sizeof wants / sizeof *wants; i++)
         for (size_t k = 0; k < sizeof pieces / sizeof *pieces; k++)
             for (size_t t = 0; t < 3; t++)
-                read_large(wants[i], &(struct feed){ .piece = pieces[k], .turn = turns[t] });
+                read_large(wants[i], &(struct feed){ .piece = pieces[k], .mode = modes[t] });
 }
 
 /* Where the kernel keeps waiting until a large read is complete, one call is all it takes. */
@@ -662,7 +662,7 @@ static void test_a_large_read_is_one_call(void)
     static const struct peer_event script[] = { STREAM(SS_BLOCK), { PEER_END, NULL, 0, 0 } };
     struct rig rig;
     rig_open(&rig);
-    rig_play(&rig, script, &(struct feed){ .piece = 1000, .turn = SS_WAIT_ALWAYS });
+    rig_play(&rig, script, &(struct feed){ .piece = 1000, .mode = SS_WAIT_ALWAYS });
     struct outcome out = run_read(&rig, ss_readn_step, SS_BLOCK, got);
     CHECKF(out.status == SS_OK && out.calls == 1, "%u calls", out.calls);
     rig_close(&rig);
@@ -729,7 +729,7 @@ static void test_no_memory_loses_nothing(void)
         struct ss_read op = { .op = { .step = ss_readn_step }, .in = &rig.in, .want = sizeof got };
         struct outcome out;
         rig_open(&rig);
-        rig_play(&rig, script, &(struct feed){ .piece = 5000, .turn = SS_NO_WAIT });
+        rig_play(&rig, script, &(struct feed){ .piece = 5000, .mode = SS_NO_WAIT });
         rig.heap.fail_from = n;
         rig.heap.fail_count = 1;
         enum ss_status st = run(&rig, &op.op, &out);

@@ -473,9 +473,9 @@ static struct ss_sock *open_in(struct ss_env *env, struct ss_sock *s)
     return s;
 }
 
-static enum ss_status receive_many(struct ss_sock *s, struct ss_dgrams *queue)
+static enum ss_status receive_many(struct ss_sock *s, struct ss_dgram_state *state)
 {
-    struct ss_recvmany op = { .sock = s, .queue = queue, .count = ROOM, .size = LENGTH };
+    struct ss_recvmany op = { .sock = s, .state = state, .count = ROOM, .size = LENGTH };
     op.op = (struct ss_op){ .step = ss_recvmany_step, .io = &s->io };
     ss_io_set_mode(op.op.io, SS_NO_WAIT);
     return ss_recvmany_step(&op.op);
@@ -487,13 +487,13 @@ static void test_a_late_failure_is_told(void)
     struct heap heap = { 0 };
     struct ss_env env;
     struct ss_sock s;
-    struct ss_dgrams queue = { .n = 0 };
+    struct ss_dgram_state state = { .stream = 0 };
     struct dgrams d;
     struct ss_error err;
     size_t n;
     dgrams_open(&d);
     ss_env_init(&env, heap_mem(&heap));
-    env.joining = SS_ERROR;
+    env.join_proof.outcome = SS_ERROR;
     open_in(&env, &s);
     CHECK(os_bind(s.io.fd, &(struct ss_addr){ .len = sizeof d.addr.sa.in, .sa.in.sin_family = AF_INET }, &err) ==
           SS_OK);
@@ -503,7 +503,7 @@ static void test_a_late_failure_is_told(void)
     CHECK(send_all(&d, &n, &err) == SS_OK);
     good_receives = SENT;
     late_code = ECONNREFUSED;
-    CHECK(receive_many(&s, &queue) == SS_OK && queue.n == SENT && s.pending_error.code == ECONNREFUSED);
+    CHECK(receive_many(&s, &state) == SS_OK && state.queue.n == SENT && state.pending_error == ECONNREFUSED);
     good_receives = -1;
     refuse("", 0);
     ss_sock_fini(&s);
@@ -518,12 +518,13 @@ static void check_joining(bool works)
     struct heap heap = { 0 };
     struct ss_env env;
     struct ss_sock s[2];
-    struct ss_dgrams queue = { .n = 0 };
+    struct ss_dgram_state state[2] = { { .stream = 0 } };
     ss_env_init(&env, heap_mem(&heap));
     for (int i = 0; i < 2; i++) {
         open_in(&env, &s[i]);
-        CHECK(receive_many(&s[i], &queue) == SS_WANT);
-        CHECKF(s[i].joins == works && env.probes == 1, "%d proofs", env.probes);
+        CHECK(receive_many(&s[i], &state[i]) == SS_WANT);
+        CHECK(state[i].joining == (works ? SS_OFFLOAD_ON : SS_OFFLOAD_OFF));
+        CHECKF(env.join_proof.attempts == 1, "%d proofs", env.join_proof.attempts);
     }
     for (int i = 0; i < 2; i++)
         ss_sock_fini(&s[i]);
@@ -553,18 +554,18 @@ static void test_how_often_joining_is_tried(void)
     enum { MANY = 5 };
     struct heap heap = { 0 };
     struct ss_env env;
-    struct ss_dgrams queue = { .n = 0 };
     ss_env_init(&env, heap_mem(&heap));
     for (int i = 0; i < MANY; i++) {
         struct ss_sock s;
+        struct ss_dgram_state state = { .stream = 0 };
         open_in(&env, &s);
         good_receives = 0;
         late_code = EAGAIN;
         refuse("recvmmsg", EPERM);
-        CHECK(receive_many(&s, &queue) == SS_WANT && !s.joins);
+        CHECK(receive_many(&s, &state) == SS_WANT && state.joining == SS_OFFLOAD_OFF);
         ss_sock_fini(&s);
     }
-    CHECKF(env.probes == 3 && env.joining == SS_WANT, "%d proofs", env.probes);
+    CHECKF(env.join_proof.attempts == 3 && env.join_proof.outcome == SS_WANT, "%d proofs", env.join_proof.attempts);
     good_receives = -1;
     refuse("", 0);
     ss_env_fini(&env);

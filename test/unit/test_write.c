@@ -84,7 +84,7 @@ static void test_nothing_to_send_needs_no_call(void)
 {
     struct writer w;
     for (size_t i = 0; i < LISTS; i++) {
-        open_writer(&w, lists[i], &(struct feed){ .turn = SS_NO_WAIT });
+        open_writer(&w, lists[i], &(struct feed){ .mode = SS_NO_WAIT });
         w.peer.stop_code = EPIPE;
         w.peer.stop_at = w.len > 0 ? MAX : 0;
         check_writer(&w, run(&w), SS_OK, w.len);
@@ -141,7 +141,7 @@ static void test_very_many_buffers(void)
             bytes[i] = peer_byte(i);
             iov[i] = (struct iovec){ .iov_base = &bytes[i], .iov_len = i % 5 != 0 };
         }
-        peer_init(&peer, no_script, &(struct feed){ .piece = piece * 700, .turn = SS_WAIT_ALWAYS });
+        peer_init(&peer, no_script, &(struct feed){ .piece = piece * 700, .mode = SS_WAIT_ALWAYS });
         peer.sent = sent;
         peer.stop_at = MANY;
         CHECK(peer_run(&peer, &op.op, SS_WRITABLE) == SS_OK && op.sent == MANY / 5 * 4 && peer.nsent == op.sent);
@@ -162,7 +162,7 @@ static void test_one_large_buffer(void)
     for (size_t piece = 1000; piece <= 1000000; piece *= 10) {
         struct iovec iov = { .iov_base = bytes, .iov_len = LARGE };
         struct ss_write op = { .op = { .step = ss_write_step, .io = &peer.io }, .iov = &iov, .n = 1 };
-        peer_init(&peer, no_script, &(struct feed){ .piece = piece, .pause = true, .turn = SS_NO_WAIT });
+        peer_init(&peer, no_script, &(struct feed){ .piece = piece, .pause = true, .mode = SS_NO_WAIT });
         peer.sent = sent;
         peer.stop_at = LARGE;
         CHECK(peer_run(&peer, &op.op, SS_WRITABLE) == SS_OK && op.sent == LARGE && memcmp(sent, bytes, LARGE) == 0);

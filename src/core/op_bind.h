@@ -1,0 +1,19 @@
+/* Binding a socket to the first address of a target that can be bound. */
+#ifndef SS_CORE_OP_BIND_H
+#define SS_CORE_OP_BIND_H
+
+#include "core/op_lookup.h"
+#include "core/sock.h"
+
+#pragma GCC visibility push(hidden)
+
+struct ss_bind {
+    struct ss_lookup lookup;
+    struct ss_sock *sock;
+};
+
+void ss_bind_init(struct ss_bind *op, struct ss_sock *sock, const struct ss_target *target);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,137 @@
+#include "core/op_lookup.h"
+#include "core/codes.h"
+#include "core/sock.h"
+#include "os/os_lookup.h"
+#include "os/os_name.h"
+
+void ss_lookup_init(struct ss_lookup *lookup, struct ss_env *env, struct ss_io *io, const struct ss_target *target,
+                    enum ss_status (*step)(struct ss_op *op))
+{
+    ss_env_forked(env);
+    *lookup = (struct ss_lookup){ .env = env, .target = *target };
+    lookup->op.step = step;
+    lookup->op.io = io;
+    lookup->op.kernel_timeout = SS_BY_OWN_SNDTIMEO;
+    lookup->op.closes = true;
+    lookup->literal_left = lookup->single = target->addr.len > 0;
+    lookup->resolved = lookup->single || target->any;
+    lookup->op.waits = !lookup->resolved;
+}
+
+/* A resolver may answer with nothing that can be used. */
+static enum ss_status take_names(struct ss_lookup *lookup)
+{
+    struct ss_addr addr;
+    const struct addrinfo *cursor = lookup->names;
+    if (!os_names_next(&cursor, 0, &addr)) {
+        lookup->op.error = ss_not_found;
+        return SS_ERROR;
+    }
+    lookup->family = addr.sa.any.sa_family;
+    lookup->single = !os_names_next(&cursor, 0, &addr);
+    lookup->next[0] = lookup->next[1] = lookup->names;
+    lookup->resolved = true;
+    return SS_OK;
+}
+
+static void drop_query(struct ss_lookup *lookup)
+{
+    if (lookup->query)
+        os_lookup_drop(lookup->query);
+    lookup->query = NULL;
+}
+
+/* Asks on a helper thread, anew in a process that has not got it. However quick that is, its answer is taken only after a
+ * wait: with no time at all no name is found. */
+static enum ss_status query_on_thread(struct ss_lookup *lookup)
+{
+    struct ss_op *op = &lookup->op;
+    enum ss_status st = lookup->query ? os_lookup_take(lookup->query, &lookup->names, &op->error) : SS_CLOSED;
+    if (st == SS_CLOSED) {
+        drop_query(lookup);
+        st =
+            os_lookup_start(&lookup->env->resolver, lookup->target.host, &lookup->query, &lookup->query_fd, &op->error);
+        st = st == SS_OK ? SS_WANT : st;
+    }
+    op->want = (struct ss_interest){ .fd = lookup->query_fd, .events = SS_READABLE };
+    if (st != SS_WANT)
+        drop_query(lookup);
+    return st;
+}
+
+/* Calls the resolver directly only where nobody minds how long it takes. */
+static enum ss_status query_names(struct ss_lookup *lookup)
+{
+    bool direct = lookup->op.io->mode == SS_WAIT_ALWAYS && !lookup->query;
+    return direct ? os_names(lookup->target.host, &lookup->names, &lookup->op.error) : query_on_thread(lookup);
+}
+
+enum ss_status ss_lookup_resolve(struct ss_lookup *lookup)
+{
+    if (lookup->op.io->mode == SS_NO_CALL)
+        return SS_WANT;
+    if (lookup->resolved)
+        return SS_OK;
+    enum ss_status st = query_names(lookup);
+    return st == SS_OK ? take_names(lookup) : st;
+}
+
+static bool take_literal(struct ss_lookup *lookup, struct ss_addr *addr)
+{
+    if (!lookup->literal_left)
+        return false;
+    lookup->literal_left = false;
+    *addr = lookup->target.addr;
+    return true;
+}
+
+/* The next address of the first one's family, or of the other family. */
+static bool next_of_family(struct ss_lookup *lookup, bool other, struct ss_addr *addr)
+{
+    while (os_names_next(&lookup->next[other], lookup->target.port, addr))
+        if ((addr->sa.any.sa_family != lookup->family) == other)
+            return true;
+    return false;
+}
+
+bool ss_lookup_next(struct ss_lookup *lookup, struct ss_addr *addr)
+{
+    if (take_literal(lookup, addr))
+        return true;
+    bool other = lookup->other_is_next;
+    lookup->other_is_next = !other;
+    return next_of_family(lookup, other, addr) || next_of_family(lookup, !other, addr);
+}
+
+bool ss_lookup_next_listed(struct ss_lookup *lookup, struct ss_addr *addr)
+{
+    return take_literal(lookup, addr) || os_names_next(&lookup->next[0], lookup->target.port, addr);
+}
+
+void ss_lookup_rewind(struct ss_lookup *lookup)
+{
+    lookup->literal_left = lookup->target.addr.len > 0;
+    lookup->next[0] = lookup->next[1] = lookup->names;
+    lookup->other_is_next = false;
+}
+
+void ss_lookup_fini(struct ss_lookup *lookup)
+{
+    if (lookup->end)
+        lookup->end(lookup);
+    drop_query(lookup);
+    if (lookup->names)
+        os_names_free(lookup->names);
+    lookup->names = NULL;
+}
+
+static enum ss_status resolve_step(struct ss_op *op)
+{
+    return ss_lookup_resolve((struct ss_lookup *)op);
+}
+
+void ss_resolve_init(struct ss_resolve *op, struct ss_env *env, const struct ss_target *target)
+{
+    op->io = (struct ss_io){ .fd = -1 };
+    ss_lookup_init(&op->lookup, env, &op->io, target, resolve_step);
+}
