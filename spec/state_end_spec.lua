@@ -81,8 +81,8 @@ end
 -- What may be heard: that the state is closed, that a finalizer can't do that (it may run inside a task), that an
 -- object has lost its class, and what the program's tasks have failed with.
 local expected = {
-    "the Lua state is being closed", "cannot wait", "attempt to yield", "inside a task", "nil value", "bad argument",
-    "userdata", "deadlock", "lost", "own",
+    "the Lua state is being closed", "cannot wait", "not a task", "attempt to yield", "inside a task", "nil value",
+    "bad argument", "userdata", "deadlock", "lost", "own",
 }
 
 local function is_expected(line)

@@ -1139,7 +1139,7 @@ end)
 describe("coroutines that are no tasks", function()
     tasks.guard()
 
-    local advice = "cannot wait in a coroutine that socket.spawn has not started"
+    local advice = "this call would block, but this coroutine is not a task"
 
     it("raise in a task where they would have to wait", function()
         local task = spawn(function()

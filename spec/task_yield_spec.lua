@@ -181,7 +181,7 @@ describe("a task that yields by itself", function()
         end
         local task = spawn(coroutine.wrap(function() ch:get() end))
         local ok, err = task:wait(5)
-        assert(not ok and err:find("cannot wait in a coroutine", 1, true), err)
+        assert(not ok and err:find("this coroutine is not a task", 1, true), err)
     ]])
 
     survives("with C functions as its body", [[

@@ -1,6 +1,7 @@
 #include "lua/lua_base.h"
 #include "core/codes.h"
-#include "lua/lua_task.h"
+#include "lua/lua_sched.h"
+#include "lua/lua_wait.h"
 #include "os/os_text.h"
 #include "run/block.h"
 

@@ -1,5 +1,7 @@
 /* Channels: values handed from task to task, in order. */
-#include "lua/lua_task.h"
+#include "lua/lua_sched.h"
+#include "lua/lua_suspend.h"
+#include "lua/lua_wait.h"
 
 #include <limits.h> /* INT_MAX */
 
@@ -260,21 +262,21 @@ static int channel_put(lua_State *L)
     luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "a value other than nil expected");
     int64_t timeout_ns = lss_check_timeout(L, 3);
     lua_settop(L, 2);
-    lss_take_turn(L, ch->tasks);
+    lss_run_due_turn(L, ch->tasks);
     lss_push_kept(L, 1);
     lua_pushvalue(L, 2);
     if (!give(L, ch, VALUES)) {
         if (ch->closed)
             return lss_push_failure(L, 1, SS_CLOSED, NULL);
         if (timeout_ns != 0)
-            lss_check_wait(L, ch->tasks);
+            lss_check_can_wait(L, ch->tasks);
         parked.ticket = new_ticket(ch);
         lua_rawseti(L, VALUES, -parked.ticket);
         lua_pushvalue(L, 1);
         return lss_park(L, ch->tasks, timeout_ns, &parked, &call);
     }
     lua_pushboolean(L, 1);
-    return lss_pass(L, ch->tasks);
+    return lss_return_after_turn(L, ch->tasks);
 }
 
 /* Taking */
@@ -328,10 +330,10 @@ static int channel_get(lua_State *L)
     struct taking taking = { .parked.queue = &ch->takers };
     int64_t timeout_ns = lss_check_timeout(L, 2);
     lua_settop(L, 1);
-    lss_take_turn(L, ch->tasks);
+    lss_run_due_turn(L, ch->tasks);
     lss_push_kept(L, 1);
     if (push_next(L, ch, 2))
-        return lss_pass(L, ch->tasks);
+        return lss_return_after_turn(L, ch->tasks);
     if (ch->closed)
         return lss_push_failure(L, 1, SS_CLOSED, NULL);
     lua_pushvalue(L, 1);

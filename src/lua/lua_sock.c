@@ -1,7 +1,7 @@
 /* Methods that both kinds of sockets have. */
 #include "core/op_bind.h"
 #include "lua/lua_base.h"
-#include "lua/lua_task.h"
+#include "lua/lua_wait.h"
 #include "os/os_net.h"
 
 #include <string.h> /* memset */

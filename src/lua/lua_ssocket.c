@@ -1,7 +1,8 @@
 /* The module. */
 #include "core/codes.h"
 #include "lua/lua_base.h"
-#include "lua/lua_task.h"
+#include "lua/lua_failure.h"
+#include "lua/lua_wait.h"
 #include "os/os_clock.h"
 #include "os/os_lookup.h"
 #include "os/os_net.h"

@@ -21,8 +21,8 @@ bool lss_can_yield(lua_State *L)
 #else
 enum verdict { NO, UNKNOWN, YES };
 
-/* A C function that suspends when the Lua function that it calls does: pcall in Lua 5.2. Not xpcall: an error handler looks as if
- * the function that failed had called it. */
+/* Whether lua_yield passes through this C function: pcall in Lua 5.2. Not xpcall: an error handler looks as if the function that
+ * failed had called it. */
 #if LUA_VERSION_NUM == 502
 #define PCALL LSS_PREFIX "pcall" /* registry: pcall, as it was when the module was loaded */
 
@@ -42,8 +42,7 @@ static bool is_pcall(lua_State *L, lua_Debug *ar)
 }
 #endif
 
-/* Whether a Lua function has called it with a call of its own. What the interpreter calls (a metamethod, a finalizer) has no
- * name, or one of that kind. */
+/* Whether a call in Lua code has called it, not the interpreter: metamethods and finalizers have no name, or one of that kind. */
 static bool is_plain_call(const lua_Debug *ar)
 {
     return ar->name && strcmp(ar->namewhat, "metamethod") != 0;
@@ -54,9 +53,9 @@ static bool is_iterator(const lua_Debug *ar)
     return ar->name && strcmp(ar->name, "(for generator)") == 0;
 }
 
-/* Goes through the functions from here to the beginning of the coroutine; how the first of them was called does not matter. Not
- * through many: the debug interface counts from the top for each. */
-static enum verdict look_at_stack(lua_State *L)
+/* Looks at all functions of the coroutine, but not at very many: lua_getstack counts from the top for each. How the first of them
+ * was called does not matter. */
+static enum verdict can_stack_yield(lua_State *L)
 {
     enum { LEVELS = 100 };
     bool certain = !lua_gethookmask(L), plain = true;
@@ -65,7 +64,7 @@ static enum verdict look_at_stack(lua_State *L)
         if (!lua_getstack(L, level, &ar))
             return certain ? YES : UNKNOWN;
         lua_getinfo(L, "Sn", &ar);
-        if (*ar.what == 't') /* Lua 5.1: who made a tail call is gone, and who had called that is not known */
+        if (*ar.what == 't') /* a tail call in Lua 5.1: its caller is not known */
             continue;
         bool c = level > 0 && *ar.what == 'C', passes = c && is_pcall(L, &ar);
         if (is_iterator(&ar) || (c && !passes))
@@ -78,12 +77,12 @@ static enum verdict look_at_stack(lua_State *L)
 
 bool lss_may_yield(lua_State *L)
 {
-    return LUA_VERSION_NUM == 502 || look_at_stack(L) != NO; /* there C functions can allow it */
+    return LUA_VERSION_NUM == 502 || can_stack_yield(L) != NO; /* in 5.2 C functions can allow yields */
 }
 
 bool lss_can_yield(lua_State *L)
 {
-    return look_at_stack(L) == YES;
+    return can_stack_yield(L) == YES;
 }
 #endif
 
@@ -122,7 +121,7 @@ int lss_yield_all(lua_State *L, const struct lss_call **at, const struct lss_cal
 }
 #endif
 
-int lss_cannot_wait(lua_State *L)
+int lss_raise_cannot_wait(lua_State *L)
 {
     if (LUA_VERSION_NUM >= 502 || LSS_JIT)
         return luaL_error(L, CANNOT_WAIT "; wait outside of that, or in a task of its own: socket.spawn(f):wait()");
@@ -155,7 +154,7 @@ void lss_move_call(lua_State *L, lua_State *co, int n)
     lua_xmove(L, co, n + 1);
 }
 #else
-/* LuaJIT since 2023 says "no" for want of memory as well. */
+/* LuaJIT since 2023 returns false for want of memory as well. */
 void lss_check_room(lua_State *L, int n)
 {
     if (lua_checkstack(L, n))
@@ -177,7 +176,7 @@ struct move {
     int n;
 };
 
-static int take_call(lua_State *co)
+static int receive_moved_call(lua_State *co)
 {
     const struct move *move = lua_touserdata(co, 1);
     lua_settop(co, 0);
@@ -186,7 +185,7 @@ static int take_call(lua_State *co)
     return move->n;
 }
 
-/* lua_checkstack raises its errors in `co`, and the collector takes room away that is not filled: both happen in a call. */
+/* lua_checkstack raises in `co`, and the collector shrinks a stack with unused room. So room is made in a protected call there. */
 void lss_move_call(lua_State *L, lua_State *co, int n)
 {
     struct move move = { .from = L, .n = n + 1 };
@@ -195,7 +194,7 @@ void lss_move_call(lua_State *L, lua_State *co, int n)
         return;
     }
     lss_check_room(L, 2);
-    lua_pushcfunction(L, take_call);
+    lua_pushcfunction(L, receive_moved_call);
     lua_pushlightuserdata(L, &move);
     lua_xmove(L, co, 2);
     if (lua_pcall(co, 1, LUA_MULTRET, 0) == 0)
@@ -210,13 +209,13 @@ void lss_move_call(lua_State *L, lua_State *co, int n)
 #if LUA_VERSION_NUM >= 502 || LSS_JIT
 void lss_traceback(lua_State *L, lua_State *co, const char *message)
 {
-    if (LSS_JIT && strstr(message, "stack overflow")) /* it pushes each function onto that stack */
+    if (LSS_JIT && strstr(message, "stack overflow")) /* luaL_traceback pushes functions onto that full stack */
         lua_pushstring(L, message);
     else
         luaL_traceback(L, co, message, 0);
 }
 #else
-/* By debug.traceback, if the program has left that where it was. */
+/* Calls debug.traceback, unless the program has removed it. */
 void lss_traceback(lua_State *L, lua_State *co, const char *message)
 {
     int top = lua_gettop(L);
@@ -247,7 +246,7 @@ void lss_wrap_body(lua_State *L)
     (void)L;
 }
 #else
-/* A coroutine that begins with a C function can't go on after a yield: there is no Lua function to go on with. */
+/* A coroutine whose first function is a C function cannot be resumed after a yield: there is no Lua function to return to. */
 void lss_wrap_body(lua_State *L)
 {
     if (!lua_iscfunction(L, 1))
@@ -283,7 +282,7 @@ bool lss_close_variables(lua_State *L, lua_State *co)
 #endif
 
 #if LUA_VERSION_NUM >= 505
-void lss_push_shelter(lua_State *L)
+void lss_push_isolate(lua_State *L)
 {
     bool is_main = lua_pushthread(L);
     lua_pop(L, 1);
@@ -293,32 +292,32 @@ void lss_push_shelter(lua_State *L)
         lua_newthread(L);
 }
 
-static int resume_shelter(lua_State *L, lua_State *shelter)
+static int resume_isolate(lua_State *L, lua_State *isolate)
 {
     int n;
-    lua_xmove(L, shelter, 2);
-    int status = lua_resume(shelter, L, 1, &n);
+    lua_xmove(L, isolate, 2);
+    int status = lua_resume(isolate, L, 1, &n);
     if (status == LUA_OK)
         return LUA_OK;
-    lua_xmove(shelter, L, 1);
-    lua_closethread(shelter, L); /* to be used again */
+    lua_xmove(isolate, L, 1);
+    lua_closethread(isolate, L); /* so that it can be resumed again */
     return status;
 }
 
-bool lss_call_sheltered(lua_State *L)
+bool lss_call_isolated(lua_State *L)
 {
-    lua_State *shelter = lua_tothread(L, -1);
+    lua_State *isolate = lua_tothread(L, -1);
     lua_pushvalue(L, -3);
     lua_pushvalue(L, -3);
-    return (shelter ? resume_shelter(L, shelter) : lua_pcall(L, 1, 0, 0)) == LUA_OK;
+    return (isolate ? resume_isolate(L, isolate) : lua_pcall(L, 1, 0, 0)) == LUA_OK;
 }
 #else
-void lss_push_shelter(lua_State *L)
+void lss_push_isolate(lua_State *L)
 {
     lua_pushnil(L);
 }
 
-bool lss_call_sheltered(lua_State *L)
+bool lss_call_isolated(lua_State *L)
 {
     lua_pushvalue(L, -3);
     lua_pushvalue(L, -3);
@@ -347,7 +346,8 @@ void lss_open_yield(lua_State *L)
     lua_setfield(L, LUA_REGISTRYINDEX, NOTHING);
 }
 
-/* A hook is called when a C function is, unless a hook or a finalizer runs. One that a signal handler has set meanwhile stays. */
+/* LuaJIT calls the call hook for a C function unless a hook or a finalizer runs. A hook that a signal handler sets meanwhile is
+ * kept. */
 bool lss_can_run(lua_State *L)
 {
     lua_Hook hook = lua_gethook(L);
