@@ -384,13 +384,12 @@ static int send_to(lua_State *L, struct udp *s, struct sending *op, int arg)
 
 static int udp_send(lua_State *L)
 {
-    struct udp *s = self_udp(L);
     struct sending op;
     size_t len;
-    bool is_made = lua_type(L, 2) == LUA_TNUMBER;
-    const char *data = luaL_checklstring(L, 2, &len);
-    if (is_made)
-        lss_check_self(L, &s->base);
+    const char *data = lua_tolstring(L, 2, &len); /* allocates for a number, so finalizers may run */
+    struct udp *s = self_udp(L);
+    if (!data)
+        lss_type_error(L, 2, "string");
     op.as.one = (struct ss_sendto){ .sock = &s->base.sock, .data = data, .len = len };
     op.as.op = new_udp_op(s, ss_sendto_step, SS_BY_SNDTIMEO);
     return send_to(L, s, &op, 3);
