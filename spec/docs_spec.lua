@@ -440,3 +440,22 @@ describe("README.md", function()
         list:close()
     end)
 end)
+
+describe("docs/design.md", function()
+    t.guard()
+
+    -- As `run/block.c: ss_block_run`: a definition, of which the name stands before the parenthesis on the first line.
+    it("names functions that stand in their files, and files that there are", function()
+        local text, named = read_file "docs/design.md", 0
+        for path, name in text:gmatch "`(%l+/[%w_]+%.[ch]): ([%w_]+)`" do
+            local source = "\n" .. read_file("src/" .. path)
+            local first, last = source:find("\n[%l][^\n;]*[ *]" .. name .. "%(")
+            assert.truthy(first and not source:sub(first, last):find("=", 1, true), path .. ": " .. name)
+            named = named + 1
+        end
+        assert.is_true(named > 20, named)
+        for path in text:gmatch "`(%l+/[%w_]+%.[ch])`" do
+            assert.is_true(#read_file("src/" .. path) > 0, path)
+        end
+    end)
+end)
