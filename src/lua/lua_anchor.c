@@ -8,9 +8,9 @@
 void lss_open_anchors(lua_State *L)
 {
     lua_newtable(L);
-    lss_set_unless_there(L, HANDLES);
+    lss_set_registry_once(L, HANDLES);
     lua_newtable(L);
-    lss_set_unless_there(L, COROUTINES);
+    lss_set_registry_once(L, COROUTINES);
 }
 
 /* Pushes a copy of the first `n` entries of a table, with room for `room`. */

@@ -10,19 +10,19 @@
 #include <string.h> /* strlen */
 
 #define ENV_KEY LSS_PREFIX "env"
-#define SOCKETS LSS_PREFIX "sockets" /* the memory of all */
+#define SOCKET_SLABS LSS_PREFIX "sockets" /* table of userdata */
 #define MADE_IN_FINALIZERS LSS_PREFIX "made_in_finalizers"
-#define PUSH_OUTSIDE LSS_PREFIX "push_outside"
+#define PUSH_TAKEN_OUT LSS_PREFIX "push_taken_out"
 
-struct shared {
-    struct ss_env env;               /* first: the rest of the module knows this */
-    struct lss_socket *free_list[2]; /* memory for streams and datagram sockets */
-    size_t uncounted;                /* bytes to report to the collector */
-    bool keeps_sockets;              /* the table MADE_IN_FINALIZERS has some */
+struct shared_state {
+    struct ss_env env;               /* first: all that other files know */
+    struct lss_socket *free_list[2]; /* streams, datagram sockets */
+    size_t unreported;               /* bytes that the collector does not know of yet */
+    bool has_kept_sockets;           /* the table MADE_IN_FINALIZERS is not empty */
 };
-const size_t lss_shared_size = sizeof(struct shared);
+const size_t lss_shared_size = sizeof(struct shared_state);
 
-/* What finalizers make while the state is being closed has none itself in Lua 5.4: it ends here. */
+/* Closes all sockets: in Lua 5.4, objects that finalizers create while the state closes get no finalizer. */
 static int env_gc(lua_State *L)
 {
     struct ss_env *env = lua_touserdata(L, 1);
@@ -33,9 +33,9 @@ static int env_gc(lua_State *L)
     return 0;
 }
 
-static int push_outside(lua_State *L);
+static int push_taken_out(lua_State *L);
 
-/* The one on top of the stack, unless a finalizer has loaded the module as well meanwhile. */
+/* Pops a new environment and registers it, unless a finalizer has registered one; returns the registered one. */
 static struct ss_env *install_env(lua_State *L, struct ss_env *env)
 {
     lua_getfield(L, LUA_REGISTRYINDEX, ENV_KEY);
@@ -48,12 +48,12 @@ static struct ss_env *install_env(lua_State *L, struct ss_env *env)
     return other ? other : env;
 }
 
-void lss_set_unless_there(lua_State *L, const char *name)
+void lss_set_registry_once(lua_State *L, const char *name)
 {
     lua_getfield(L, LUA_REGISTRYINDEX, name);
-    bool there = !lua_isnil(L, -1);
+    bool is_set = !lua_isnil(L, -1);
     lua_pop(L, 1);
-    if (there)
+    if (is_set)
         lua_pop(L, 1);
     else
         lua_setfield(L, LUA_REGISTRYINDEX, name);
@@ -66,13 +66,12 @@ struct ss_env *lss_env(lua_State *L)
     if (!env) {
         void *ud;
         lua_Alloc alloc = lua_getallocf(L, &ud);
-        lua_pushcfunction(L, push_outside);
-        lua_setfield(L, LUA_REGISTRYINDEX, PUSH_OUTSIDE);
+        lua_pushcfunction(L, push_taken_out);
+        lua_setfield(L, LUA_REGISTRYINDEX, PUSH_TAKEN_OUT);
         lua_newtable(L);
-        lss_set_unless_there(L,
-                             SOCKETS); /* a finalizer may have loaded the module as well meanwhile, and made sockets */
-        env = lss_newuserdata(L, sizeof(struct shared));
-        memset(env, 0, sizeof(struct shared));
+        lss_set_registry_once(L, SOCKET_SLABS); /* a finalizer may have loaded the module and created sockets */
+        env = lss_newuserdata(L, sizeof(struct shared_state));
+        memset(env, 0, sizeof(struct shared_state));
         lua_createtable(L, 0, 1);
         lua_pushcfunction(L, env_gc);
         lua_setfield(L, -2, "__gc");
@@ -99,14 +98,14 @@ void lss_check_live(lua_State *L, const struct ss_env *env)
 
 /* Classes */
 
-/* Lua 5.4 gives no finalizer to what is made in another one while the state is being closed, and cannot be asked. A socket that is
- * made in a finalizer is therefore kept alive: until one is made elsewhere, or the module ends and closes it. */
-static void keep_socket(lua_State *L, struct shared *shared)
+/* Lua 5.4 gives no finalizer to an object that a finalizer creates while the state closes, and has no query for that. A
+ * socket created in a finalizer is therefore kept alive until a socket is created elsewhere, or env_gc closes it. */
+static void keep_finalizer_socket(lua_State *L, struct shared_state *shared)
 {
     bool in_finalizer = LSS_CLOSES && lua_gc(L, LUA_GCCOUNT, 0) < 0;
-    if (!in_finalizer && !shared->keeps_sockets)
+    if (!in_finalizer && !shared->has_kept_sockets)
         return;
-    shared->keeps_sockets = in_finalizer;
+    shared->has_kept_sockets = in_finalizer;
     lua_getfield(L, LUA_REGISTRYINDEX, MADE_IN_FINALIZERS);
     if (!in_finalizer || !lua_istable(L, -1)) {
         lua_newtable(L);
@@ -119,45 +118,45 @@ static void keep_socket(lua_State *L, struct shared *shared)
     lua_setfield(L, LUA_REGISTRYINDEX, MADE_IN_FINALIZERS);
 }
 
-/* Memory for a few more sockets of that size, as a userdata, so that Lua frees it with the state. */
-static void add_slab(lua_State *L, struct lss_socket **free_list, size_t size)
+/* Adds sockets of `size` bytes to the free list. Their memory is a userdata, which Lua frees with the state. */
+static void add_socket_slab(lua_State *L, struct lss_socket **free_list, size_t size)
 {
-    enum { AT_ONCE = 16 };
-    char *memory = lss_newuserdata(L, AT_ONCE * size);
-    memset(memory, 0, AT_ONCE * size);
-    lua_getfield(L, LUA_REGISTRYINDEX, SOCKETS);
+    enum { SLAB_SOCKETS = 16 };
+    char *memory = lss_newuserdata(L, SLAB_SOCKETS * size);
+    memset(memory, 0, SLAB_SOCKETS * size);
+    lua_getfield(L, LUA_REGISTRYINDEX, SOCKET_SLABS);
     lua_insert(L, -2);
     lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
     lua_pop(L, 1);
-    for (int i = 0; i < AT_ONCE; i++) {
+    for (int i = 0; i < SLAB_SOCKETS; i++) {
         struct lss_socket *s = (struct lss_socket *)(void *)(memory + (size_t)i * size);
-        s->timeout.next = *free_list;
+        s->timeout.next_free = *free_list;
         *free_list = s;
     }
 }
 
-/* Tells the collector that each socket costs memory: of ours, which it counts only the first time, and of the kernel. What a
- * program leaves to it is closed before descriptors run out. */
-static void account_socket(lua_State *L, struct shared *shared, size_t size)
+/* Reports memory for each new socket: its own, which the collector counts only at the first use, and the kernel's.
+ * Unreachable sockets are then closed before descriptors run out. */
+static void account_socket(lua_State *L, struct shared_state *shared, size_t size)
 {
-    enum { AT_ONCE = 8192, WEIGHT = 4 };
-    shared->uncounted += WEIGHT * size;
-    if (shared->uncounted < AT_ONCE)
+    enum { REPORT_BYTES = 8192, WEIGHT = 4 };
+    shared->unreported += WEIGHT * size;
+    if (shared->unreported < REPORT_BYTES)
         return;
-    shared->uncounted = 0;
-    lss_newuserdata(L, AT_ONCE);
+    shared->unreported = 0;
+    lss_newuserdata(L, REPORT_BYTES);
     lua_pop(L, 1);
 }
 
-static struct lss_socket **free_list_of(struct ss_env *env, int type)
+static struct lss_socket **free_list_of_type(struct ss_env *env, int type)
 {
-    return &((struct shared *)env)->free_list[type == SOCK_DGRAM];
+    return &((struct shared_state *)env)->free_list[type == SOCK_DGRAM];
 }
 
-static struct lss_socket *take_free(struct lss_socket **free_list, struct ss_env *env, int type)
+static struct lss_socket *pop_free_socket(struct lss_socket **free_list, struct ss_env *env, int type)
 {
     struct lss_socket *s = *free_list;
-    *free_list = s->timeout.next;
+    *free_list = s->timeout.next_free;
     ss_sock_reinit(&s->sock, env, type);
     s->timeout_ns = -1;
     s->timeout.integer = -1;
@@ -165,37 +164,37 @@ static struct lss_socket *take_free(struct lss_socket **free_list, struct ss_env
     return s;
 }
 
-struct lss_socket *lss_new(lua_State *L, struct ss_env *env, const char *kind, size_t size, int type)
+struct lss_socket *lss_new_socket(lua_State *L, struct ss_env *env, const char *class_name, size_t size, int type)
 {
-    struct lss_socket **free_list = free_list_of(env, type);
+    struct lss_socket **free_list = free_list_of_type(env, type);
     lss_check_live(L, env);
-    account_socket(L, (struct shared *)env, size);
-    struct lss_box *box = lss_newuserdata(L, sizeof *box);
-    *box = (struct lss_box){ NULL, 0 };
-    if (kind)
-        luaL_getmetatable(L, kind);
+    account_socket(L, (struct shared_state *)env, size);
+    struct lss_socket_handle *handle = lss_newuserdata(L, sizeof *handle);
+    *handle = (struct lss_socket_handle){ NULL, 0 };
+    if (class_name)
+        luaL_getmetatable(L, class_name);
     else
         lua_pushvalue(L, lua_upvalueindex(1));
     while (!*free_list)
-        add_slab(L, free_list, size);
-    *box = (struct lss_box){ take_free(free_list, env, type), lss_tag(env) };
+        add_socket_slab(L, free_list, size);
+    *handle = (struct lss_socket_handle){ pop_free_socket(free_list, env, type), lss_tag(env) };
     lua_setmetatable(L, -2);
-    keep_socket(L, (struct shared *)env);
-    return box->socket;
+    keep_finalizer_socket(L, (struct shared_state *)env);
+    return handle->socket;
 }
 
 static int socket_gc(lua_State *L)
 {
-    struct lss_box *box = lss_self(L);
-    struct lss_socket *s = box->socket;
-    if (!s) /* the debug library has set the metatable again */
+    struct lss_socket_handle *handle = lss_self(L);
+    struct lss_socket *s = handle->socket;
+    if (!s) /* debug.setmetatable has restored the metatable */
         return 0;
-    struct lss_socket **free_list = free_list_of(s->sock.env, s->sock.type);
+    struct lss_socket **free_list = free_list_of_type(s->sock.env, s->sock.type);
     ss_sock_fini(&s->sock);
-    lua_pushnil(L); /* a finalizer that runs later finds no socket that it could open again */
+    lua_pushnil(L); /* a later finalizer cannot open the socket again */
     lua_setmetatable(L, 1);
-    *box = (struct lss_box){ NULL, 0 };
-    s->timeout.next = *free_list;
+    *handle = (struct lss_socket_handle){ NULL, 0 };
+    s->timeout.next_free = *free_list;
     *free_list = s;
     return 0;
 }
@@ -207,7 +206,7 @@ static int socket_tostring(lua_State *L)
     return 1;
 }
 
-/* Sets t[name] = f with the metatable (index mt) and the class's name as upvalues; t is on top. */
+/* t[name] = f with upvalues: the metatable at index mt, the class's name; t is on top of the stack. */
 static void set_method(lua_State *L, int mt, const char *class, const char *name, lua_CFunction f)
 {
     lua_pushvalue(L, mt);
@@ -228,12 +227,12 @@ static void set_methods(lua_State *L, int mt, const char *class, const luaL_Reg 
         set_method(L, mt, class, methods->name, methods->func);
 }
 
-void lss_class(lua_State *L, const char *kind, const luaL_Reg *events, const luaL_Reg *methods)
+void lss_register_class(lua_State *L, const char *class_name, const luaL_Reg *metamethods, const luaL_Reg *methods)
 {
-    luaL_newmetatable(L, kind); /* filled in also when it is there: memory may have failed in the middle */
+    luaL_newmetatable(L, class_name); /* fill in an existing one too: a memory error may have interrupted this */
     int mt = lua_gettop(L);
-    const char *name = kind + sizeof LSS_PREFIX - 1;
-    set_methods(L, mt, name, events);
+    const char *name = class_name + sizeof LSS_PREFIX - 1;
+    set_methods(L, mt, name, metamethods);
     lss_set_string(L, "__name", name);
     lss_set_string(L, "__metatable", name);
     lua_newtable(L);
@@ -242,15 +241,15 @@ void lss_class(lua_State *L, const char *kind, const luaL_Reg *events, const lua
     lua_pop(L, 1);
 }
 
-const luaL_Reg lss_socket_events[] = {
+const luaL_Reg lss_socket_metamethods[] = {
     { "__close", lss_close },
     { "__gc", socket_gc },
     { "__tostring", socket_tostring },
     { NULL, NULL },
 };
 
-/* The userdata at `index` if its metatable is the one at `mt`, or NULL. */
-static void *userdata_of(lua_State *L, int index, int mt)
+/* The userdata at `index` if its metatable is the value at `mt`, or NULL. */
+static void *test_userdata(lua_State *L, int index, int mt)
 {
     void *ud = lua_touserdata(L, index);
     const void *class = lua_topointer(L, mt);
@@ -263,30 +262,30 @@ static void *userdata_of(lua_State *L, int index, int mt)
 
 void *lss_self(lua_State *L)
 {
-    void *ud = userdata_of(L, 1, lua_upvalueindex(1));
+    void *ud = test_userdata(L, 1, lua_upvalueindex(1));
     if (!ud)
         lss_type_error(L, 1, lua_tostring(L, lua_upvalueindex(2)));
     return ud;
 }
 
-static void *userdata_of_kind(lua_State *L, int index, const char *kind)
+static void *test_userdata_of_class(lua_State *L, int index, const char *class_name)
 {
-    luaL_getmetatable(L, kind);
-    void *ud = userdata_of(L, index, lua_gettop(L));
+    luaL_getmetatable(L, class_name);
+    void *ud = test_userdata(L, index, lua_gettop(L));
     lua_pop(L, 1);
     return ud;
 }
 
-struct lss_socket *lss_test(lua_State *L, int index)
+struct lss_socket *lss_test_socket(lua_State *L, int index)
 {
     if (lua_type(L, index) != LUA_TUSERDATA)
         return NULL;
     if (index < 0)
         index += lua_gettop(L) + 1;
-    const struct lss_box *box = userdata_of_kind(L, index, LSS_TCP);
-    if (!box)
-        box = userdata_of_kind(L, index, LSS_UDP);
-    return box ? box->socket : NULL;
+    const struct lss_socket_handle *handle = test_userdata_of_class(L, index, LSS_TCP);
+    if (!handle)
+        handle = test_userdata_of_class(L, index, LSS_UDP);
+    return handle ? handle->socket : NULL;
 }
 
 /* Arguments */
@@ -296,7 +295,7 @@ static const char *type_name(lua_State *L, int arg)
     const char *name = luaL_typename(L, arg);
     if (luaL_getmetafield(L, arg, "__name")) {
         if (lua_type(L, -1) == LUA_TSTRING)
-            name = lua_tostring(L, -1); /* stays: the metatable holds it */
+            name = lua_tostring(L, -1); /* valid after the pop: the metatable holds the string */
         lua_pop(L, 1);
     }
     return name;
@@ -307,7 +306,7 @@ int lss_type_error(lua_State *L, int arg, const char *expected)
     return luaL_argerror(L, arg, lua_pushfstring(L, "%s expected, got %s", expected, type_name(L, arg)));
 }
 
-/* A number; `name` is what error messages call it. */
+/* A number; raises for other values, with `name` in the message. */
 static lua_Number check_number(lua_State *L, int arg, const char *name)
 {
     if (lua_isnone(L, arg))
@@ -317,10 +316,10 @@ static lua_Number check_number(lua_State *L, int arg, const char *name)
     return lua_tonumber(L, arg);
 }
 
-static lua_Number check_whole(lua_State *L, int arg, const char *name, int min, lua_Number max)
+static lua_Number check_whole_number(lua_State *L, int arg, const char *name, int min, lua_Number max)
 {
     lua_Number n = check_number(L, arg, name);
-    if (n != floor(n) || n - n != 0) /* NaN is not equal to itself, infinity less itself is NaN */
+    if (n != floor(n) || n - n != 0) /* NaN differs from itself; infinity - infinity is NaN */
         luaL_argerror(L, arg, lua_pushfstring(L, "%s must be a whole number", name));
     if (n < min)
         luaL_argerror(L, arg, lua_pushfstring(L, "%s must be %d or more", name, min));
@@ -331,17 +330,17 @@ static lua_Number check_whole(lua_State *L, int arg, const char *name, int min, 
 
 size_t lss_check_size(lua_State *L, int arg, const char *name, int min)
 {
-    const lua_Number most = (lua_Number)(SIZE_MAX / 4); /* no memory is larger */
+    const lua_Number max = (lua_Number)(SIZE_MAX / 4); /* no allocation is larger */
     lua_Number n = lua_tonumber(L, arg);
-    if (n >= 1 && n >= min && n < INT_MAX && n == (lua_Number)(int)n) /* the usual ones; 0 may be none */
+    if (n >= 1 && n >= min && n < INT_MAX && n == (lua_Number)(int)n) /* the usual case; 0 may be no number */
         return (size_t)n;
-    n = check_whole(L, arg, name, min, HUGE_VAL);
-    return n < most ? (size_t)n : SIZE_MAX / 4;
+    n = check_whole_number(L, arg, name, min, HUGE_VAL);
+    return n < max ? (size_t)n : SIZE_MAX / 4;
 }
 
 int lss_check_int(lua_State *L, int arg, const char *name, int min, int max)
 {
-    return (int)check_whole(L, arg, name, min, max);
+    return (int)check_whole_number(L, arg, name, min, max);
 }
 
 lua_Number lss_check_seconds(lua_State *L, int arg)
@@ -363,13 +362,13 @@ int64_t lss_check_timeout(lua_State *L, int arg)
     return lua_isnoneornil(L, arg) ? -1 : lss_nanoseconds(lss_check_seconds(L, arg));
 }
 
-/* Where size_t has 32 bits the memory for so many could not be counted in bytes. */
+/* With a 32-bit size_t, the size in bytes of the memory for more elements would overflow. */
 size_t lss_check_length(lua_State *L, int arg)
 {
-    const uint64_t most = SIZE_MAX / 64 < INT32_MAX ? SIZE_MAX / 64 : INT32_MAX - 1;
+    const uint64_t max = SIZE_MAX / 64 < INT32_MAX ? SIZE_MAX / 64 : INT32_MAX - 1;
     luaL_checktype(L, arg, LUA_TTABLE);
     const uint64_t n = lua_rawlen(L, arg);
-    luaL_argcheck(L, n <= most, arg, "too many elements");
+    luaL_argcheck(L, n <= max, arg, "too many elements");
     return (size_t)n;
 }
 
@@ -417,36 +416,36 @@ int lss_push_done(lua_State *L, enum ss_status st, const struct ss_error *err)
     return 1;
 }
 
-struct outside {
-    struct ss_inbuf own;
+struct taken_out {
+    struct ss_inbuf inbuf;
     const void *data;
     size_t n;
 };
 
-static int push_outside(lua_State *L)
+static int push_taken_out(lua_State *L)
 {
-    const struct outside *o = lua_touserdata(L, 1);
+    const struct taken_out *o = lua_touserdata(L, 1);
     lua_pushlstring(L, o->data, o->n);
     return 1;
 }
 
-bool lss_try_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_left what)
+bool lss_try_push_inbuf(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_restore restore)
 {
-    struct outside o = { .data = data, .n = n };
-    lua_getfield(L, LUA_REGISTRYINDEX, PUSH_OUTSIDE); /* a new function might run finalizers */
+    struct taken_out o = { .data = data, .n = n };
+    lua_getfield(L, LUA_REGISTRYINDEX, PUSH_TAKEN_OUT); /* a new function might run finalizers */
     lua_pushlightuserdata(L, &o);
-    ss_inbuf_take_out(in, &o.own);
+    ss_inbuf_take_out(in, &o.inbuf);
     int status = lua_pcall(L, 1, 1, 0);
-    if (what == LSS_STAYS ? ss_inbuf_len(in) == 0 : status != 0)
-        ss_inbuf_put_back(in, &o.own);
+    if (restore == LSS_RESTORE_ALWAYS ? ss_inbuf_len(in) == 0 : status != 0)
+        ss_inbuf_put_back(in, &o.inbuf);
     else
-        ss_inbuf_clear(&o.own);
+        ss_inbuf_clear(&o.inbuf);
     return status == 0;
 }
 
-void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_left what)
+void lss_push_inbuf(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_restore restore)
 {
-    if (!lss_try_push_all(L, in, data, n, what))
+    if (!lss_try_push_inbuf(L, in, data, n, restore))
         lua_error(L);
 }
 
@@ -455,7 +454,7 @@ bool lss_push_bytes_safely(lua_State *L, const struct ss_inbuf *in, const void *
     char small[2048];
     unsigned epoch = in->epoch;
     void *copy = n <= sizeof small ? small : lss_newuserdata(L, n);
-    if (in->epoch != epoch) { /* changed by a finalizer, within that allocation */
+    if (in->epoch != epoch) { /* a finalizer in that allocation has changed the buffer */
         lua_pop(L, 1);
         return false;
     }
@@ -466,7 +465,7 @@ bool lss_push_bytes_safely(lua_State *L, const struct ss_inbuf *in, const void *
     return true;
 }
 
-void lss_account_growth(lua_State *L, struct ss_pool *pool)
+void lss_account_memory_now(lua_State *L, struct ss_pool *pool)
 {
     size_t kilobytes = pool->grown / 1024;
     pool->grown = 0;

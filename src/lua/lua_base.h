@@ -1,4 +1,4 @@
-/* What all bindings share: sockets as userdata, arguments, running an operation, outcomes as results. */
+/* What all bindings share: sockets as userdata, argument checks, operations, outcomes as results. */
 #ifndef LSS_BASE_H
 #define LSS_BASE_H
 
@@ -11,102 +11,102 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Every socket begins like this. Its memory stays a socket's until the Lua state is gone, and goes to the next one of the same class:
- * Lua frees the userdata without a finalizer when it could not call that (no memory, the C stack is full), and the state has to
- * close the descriptor all the same. */
+/* Head of every socket. The memory lives as long as the Lua state, and sockets of one class reuse it: Lua frees a
+ * userdata without its finalizer when the call of that fails (no memory, C stack full), and the state must still close
+ * the descriptor. */
 struct lss_socket {
     struct ss_sock sock;
     int64_t timeout_ns; /* negative: none */
-    union {             /* the same in seconds, as the program gave it */
+    union {             /* the same in seconds, as the program set it */
         lua_Number number;
         lua_Integer integer;
-        struct lss_socket *next; /* of those that no userdata has */
-    } timeout;                   /* which of them: sock.timeout_is_integer */
+        struct lss_socket *next_free; /* in the free list */
+    } timeout;                        /* the valid member: sock.timeout_is_integer */
 };
 
 /* The userdata of a socket. */
-struct lss_box {
-    struct lss_socket *socket; /* NULL: it is finalized */
-    uintptr_t tag;             /* lss_tag: no other userdata has it */
+struct lss_socket_handle {
+    struct lss_socket *socket; /* NULL: finalized */
+    uintptr_t tag;             /* lss_tag; no other userdata holds this value */
 };
 
-/* Tells a socket's userdata from any other without a look at its metatable, which is slower. */
+/* Identifies a socket's userdata, faster than a comparison of metatables. */
 static inline uintptr_t lss_tag(const struct ss_env *env)
 {
     return ~(uintptr_t)env;
 }
 
-/* Names of the metatables in the registry. What follows the prefix is the userdata's __name. */
+/* Metatables in the registry. The name without the prefix is __name. */
 #define LSS_TCP LSS_PREFIX "tcpsock"
 #define LSS_UDP LSS_PREFIX "udpsock"
 
-/* The shared state of a Lua state, made with the first socket module loaded there. */
+/* The state that all sockets of a Lua state share: created by the first call, freed with the Lua state. */
 struct ss_env *lss_env(lua_State *L);
 
-/* The same for what opens descriptors or starts tasks: raises when the Lua state is being closed and its sockets are. */
+/* For callers that open descriptors or start tasks: raises if the Lua state is closing and its sockets are closed. */
 struct ss_env *lss_live_env(lua_State *L);
 void lss_check_live(lua_State *L, const struct ss_env *env);
 
-/* Sizes of what copies of the module share beside what is declared here. */
+/* Sizes of further structs that copies of the module share (check_build). */
 extern const size_t lss_shared_size, lss_tcp_size, lss_udp_size;
 
-/* A new userdata with a socket of `size` bytes that is closed. `kind`: NULL in a method of that class. */
-struct lss_socket *lss_new(lua_State *L, struct ss_env *env, const char *kind, size_t size, int type);
+/* Pushes a userdata with a new, closed socket of `size` bytes; type: SOCK_STREAM or SOCK_DGRAM. class_name NULL: the
+ * class of the running method (upvalue 1). Raises if the Lua state is closing. */
+struct lss_socket *lss_new_socket(lua_State *L, struct ss_env *env, const char *class_name, size_t size, int type);
 
-/* Registers class `kind`: metamethods and methods get its metatable as first upvalue, so that lss_self knows its own. */
-void lss_class(lua_State *L, const char *kind, const luaL_Reg *events, const luaL_Reg *methods);
+/* Registers a class. Upvalues of its functions: the metatable (for lss_self), the name without the prefix. */
+void lss_register_class(lua_State *L, const char *class_name, const luaL_Reg *metamethods, const luaL_Reg *methods);
 
-/* The metamethods of sockets. */
-extern const luaL_Reg lss_socket_events[];
+extern const luaL_Reg lss_socket_metamethods[];
 
-/* Pops the value on top of the stack into the registry, unless something has that name there. */
-void lss_set_unless_there(lua_State *L, const char *name);
+/* Pops a value and stores it as registry[name], unless that is set. */
+void lss_set_registry_once(lua_State *L, const char *name);
 
 /* t[name] = value; t is on top of the stack. */
 void lss_set_string(lua_State *L, const char *name, const char *value);
 
-/* Argument error "… expected, got …". */
+/* Raises the argument error "… expected, got …". */
 int lss_type_error(lua_State *L, int arg, const char *expected);
 
-/* Argument 1 of a method; anything else than a socket of the method's own kind is an argument error. */
+/* Argument 1 of a method, a userdata of the method's class; raises for other values. */
 void *lss_self(lua_State *L);
 
-/* The same of a method of sockets. One that is finalized has this metatable only if the debug library has set it again. */
+/* For methods of sockets: raises if the socket is finalized, which needs debug.setmetatable to get here. */
 static inline void *lss_self_socket(lua_State *L)
 {
-    const struct lss_box *box = lss_self(L);
-    if (!box->socket)
+    const struct lss_socket_handle *handle = lss_self(L);
+    if (!handle->socket)
         lss_type_error(L, 1, "open socket");
-    return box->socket;
+    return handle->socket;
 }
 
-/* After what may have run finalizers: argument 1 is still the userdata of that socket, and none has finalized it. */
-static inline void lss_check_self(lua_State *L, const struct lss_socket *s)
+/* After code that may run finalizers: raises unless argument 1 is still the userdata of `s`, not finalized. */
+static inline void lss_recheck_self(lua_State *L, const struct lss_socket *s)
 {
-    const struct lss_box *box = lua_touserdata(L, 1);
-    if (!box || box->socket != s)
+    const struct lss_socket_handle *handle = lua_touserdata(L, 1);
+    if (!handle || handle->socket != s)
         lss_type_error(L, 1, "open socket");
 }
 
-/* The socket at any index, or NULL. */
-struct lss_socket *lss_test(lua_State *L, int index);
+/* The socket at `index`, or NULL. */
+struct lss_socket *lss_test_socket(lua_State *L, int index);
 
-/* A whole number from `min` up; `name` is what error messages call it. */
+/* A whole number of at least `min`, clamped to SIZE_MAX / 4; raises for other values, with `name` in the message. */
 size_t lss_check_size(lua_State *L, int arg, const char *name, int min);
 
-/* A whole number from `min` to `max`. */
+/* A whole number in [min, max]; raises as above. */
 int lss_check_int(lua_State *L, int arg, const char *name, int min, int max);
 
-/* Seconds, a fraction included; NaN is an argument error. */
+/* A number of seconds; raises for NaN. lss_nanoseconds rounds up; negative or 9e9 and more: -1, no limit. */
 lua_Number lss_check_seconds(lua_State *L, int arg);
 int64_t lss_nanoseconds(lua_Number seconds);
 
-/* Nanoseconds from such seconds; negative, as with nil and none: no limit. */
+/* A timeout in seconds, as nanoseconds; -1, no limit: nil, none, and as above. */
 int64_t lss_check_timeout(lua_State *L, int arg);
 
-/* Pushes `n` bytes that belong to `in`. Any allocation may run a finalizer, and that may use or close the same socket: false,
- * and nothing is pushed, when the bytes were gone before they were safe. They are whole in the string otherwise, but may
- * have been handed out there as well: in->epoch tells. */
+/* Pushes `n` bytes of `in` as a string. Any allocation may run a finalizer that uses or closes the socket. False:
+ * nothing is pushed, since `in` has changed before the bytes were copied. True: the string is complete; a changed
+ * in->epoch means that a finalizer has consumed the bytes too. */
 bool lss_push_bytes_safely(lua_State *L, const struct ss_inbuf *in, const void *data, size_t n);
 static inline bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const void *data, size_t n)
 {
@@ -116,19 +116,19 @@ static inline bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const
     return true;
 }
 
-/* The same for all that is in the buffer, which is taken out of it: no finalizer can reach it, and so it is not copied
- * first. Afterwards it is in there again or not, as `what` says. */
-enum lss_left {
-    LSS_STAYS_AFTER_ERROR,
-    LSS_STAYS /* for a datagram, unless a finalizer has received others into the queue, whose memory is there now */
+/* Pushes `n` bytes at `data` in the buffer's block, without a copy: the block is taken out, so that finalizers cannot
+ * reach it. `restore`: when the block is put back; otherwise all of its bytes are consumed. */
+enum lss_restore {
+    LSS_RESTORE_ON_ERROR,
+    LSS_RESTORE_ALWAYS /* for datagrams: unless a finalizer has received others into the buffer */
 };
-void lss_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_left what);
+void lss_push_inbuf(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_restore restore);
 
-/* The same; false: the error is on top of the stack instead. */
-bool lss_try_push_all(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_left what);
+/* The same; false: the error is pushed, not raised. */
+bool lss_try_push_inbuf(lua_State *L, struct ss_inbuf *in, const void *data, size_t n, enum lss_restore restore);
 
-/* Turns an outcome other than success into results: nils up to the position of the error, and its text.
- * Returns their number. The only place where that happens. */
+/* Pushes `nils` nils and the text of a failed outcome, and returns nils + 1. `err`: read with SS_ERROR only. Each
+ * failure of the system becomes results here. */
 int lss_push_failure(lua_State *L, int nils, enum ss_status st, const struct ss_error *err);
 
 /* nil and ERROR_CLOSED. */
@@ -137,67 +137,66 @@ static inline int lss_push_closed(lua_State *L)
     return lss_push_failure(L, 1, SS_CLOSED, NULL);
 }
 
-/* The failure of detach where something is received and not yet read. */
+/* The failure of detach while received data is unread. */
 int lss_push_unread(lua_State *L);
 
 /* `true`, or the failure. */
 int lss_push_done(lua_State *L, enum ss_status st, const struct ss_error *err);
 
-/* Turns the outcome of an operation into results, and returns their number; LSS_RETRY: a finalizer has taken what it was
- * about, and the operation, made as new by this, is to be run again. */
+/* Converts the outcome of an operation to results and returns their number. LSS_RETRY: a finalizer has consumed the
+ * data; the operation is reset, run it again. */
 typedef int lss_finish(lua_State *L, struct ss_op *op, enum ss_status st);
 enum { LSS_RETRY = -2 }; /* -1 is what lua_yield returns in Lua 5.1 */
 
-/* Changes when the socket is closed: what is in it after that is not for the calls that began before. */
+/* Number of the socket's stream, which changes on close: earlier calls must not get data of a later stream. */
 static inline unsigned lss_stream(const struct ss_sock *s)
 {
     return s ? s->in.stream : 0;
 }
 
-/* What a driver must know of a call. */
+/* How a driver runs, finishes or drops a call. */
 struct lss_call {
     lss_finish *finish;
-    size_t
-        size; /* of the operation, if it is on the C stack: a task that waits takes it along; 0: it is in a userdata */
-    void (*relocate)(struct ss_op *op, const struct ss_op *from); /* puts right what points into it, or NULL */
-    /* Ends a call that can't be finished: gives back what it holds beside its memory. `kept`: stack index of the last value
-     * that is kept, or 0: they are gone. Raises nothing. NULL: there is nothing to do. */
+    size_t size; /* of the operation on the C stack, which a waiting task copies; 0: in a userdata */
+    void (*relocate)(struct ss_op *op, const struct ss_op *from); /* corrects pointers into the copy, or NULL */
+    /* Releases what an unfinished operation holds beside its memory. `kept`: stack index of the last kept value; 0: the
+     * values are gone. Raises nothing. NULL: nothing to release. */
     void (*drop)(lua_State *L, int kept, struct ss_op *op);
-    int keep;            /* values on top of the stack that `finish` finds there */
-    unsigned directions; /* whom it keeps from waiting on the same socket */
-    bool many_results;   /* it may have many results, and needs nothing on its stack but what it keeps */
+    int keep;            /* number of values on top of the stack that `finish` expects */
+    unsigned directions; /* in which no other call may wait on the socket meanwhile */
+    bool many_results;   /* may return many results, and needs only the kept values on its stack */
 };
-enum { LSS_READING = 1, LSS_WRITING = 2 }; /* bits of `holds`, by index of ss_sock.holders */
+enum { LSS_READING = 1, LSS_WRITING = 2 }; /* bits of `directions`, by index of ss_sock.waiters */
 
-/* Runs an operation to its end: of a socket (or NULL), within a time. What it returns must be returned at once. */
+/* Runs an operation for at most timeout_ns (negative: no limit). `s`: its socket or NULL. Return the result at once. */
 int lss_run_for(lua_State *L, struct ss_env *env, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
                 const struct lss_call *call);
 
-/* The same within the socket's timeout. */
+/* The same, within the socket's timeout. */
 int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_call *call);
 
-/* Whether a call that needs no waiting may be done at once: nobody else waits on the socket for the same, and no other task
- * is to have its turn first. One that has been done counts; one that is to wait after all counts later, and nobody has a
- * turn in between. */
-bool lss_has_turn(const struct ss_sock *s, unsigned directions);
-void lss_count_call(const struct ss_sock *s);
-static inline bool lss_may_begin(const struct ss_sock *s, unsigned directions)
+/* Whether a call may be tried before it waits: no other call waits on the socket in these directions, and no other
+ * task has to run first. lss_count_call counts a call that ends in the try; the driver counts one that goes on to wait,
+ * and no task runs in between. */
+bool lss_may_try_with_tasks(const struct ss_sock *s, unsigned directions);
+void lss_count_call_with_tasks(const struct ss_sock *s);
+static inline bool lss_may_try(const struct ss_sock *s, unsigned directions)
 {
-    return !s->env->loop || lss_has_turn(s, directions);
+    return !s->env->loop || lss_may_try_with_tasks(s, directions);
 }
-static inline void lss_has_done(const struct ss_sock *s)
+static inline void lss_count_call(const struct ss_sock *s)
 {
     if (s->env->loop)
-        lss_count_call(s);
+        lss_count_call_with_tasks(s);
 }
 
-/* lss_run for an operation that hardly ever has to wait: one step comes before the driver. */
-static inline int lss_run_brief(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_call *call)
+/* lss_run for operations that rarely wait: one step before the driver. */
+static inline int lss_try_then_run(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_call *call)
 {
-    if (lss_may_begin(&s->sock, call->directions)) {
+    if (lss_may_try(&s->sock, call->directions)) {
         enum ss_status st = ss_try_step(op, SS_NO_WAIT);
         if (st != SS_WANT) {
-            lss_has_done(&s->sock);
+            lss_count_call(&s->sock);
             return call->finish(L, op, st);
         }
         op->tried = true;
@@ -205,41 +204,41 @@ static inline int lss_run_brief(lua_State *L, struct lss_socket *s, struct ss_op
     return lss_run(L, s, op, call);
 }
 
-/* Lets the collector know of memory that was got outside its accounts. */
-void lss_account_growth(lua_State *L, struct ss_pool *pool);
-static inline void lss_account(lua_State *L, struct ss_pool *pool)
+/* Reports memory of the pool to the collector, which does not count it. Finalizers may run and raise errors. */
+void lss_account_memory_now(lua_State *L, struct ss_pool *pool);
+static inline void lss_account_memory(lua_State *L, struct ss_pool *pool)
 {
     if (pool->grown > sizeof(struct ss_block) + SS_BLOCK)
-        lss_account_growth(L, pool);
+        lss_account_memory_now(L, pool);
 }
 
-/* Reads what `lua_addr.c` calls an address at index `arg`: host and port, "unix:…", a path, or an address value.
- * `host` in the target stays good while the arguments are on the stack. SS_ERROR: a failure, not a misuse. */
+/* Reads an address from `arg` and the next argument: host and port, "unix:…", a path, or an address value. LSS_BIND:
+ * also the host "*". target->host is valid while the arguments are on the stack. SS_OK | SS_ERROR; misuse raises. */
 enum { LSS_BIND = 1 };
 enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_target *target, struct ss_error *err);
 
-/* The address as a program sees it. family: of the socket, for addresses that the system left empty. */
+/* Pushes an address value or Unix path. family: the socket's, for addresses that the system left empty (unix(7)). */
 void lss_push_addr(lua_State *L, const struct ss_addr *addr, int family);
 
-/* `finish` (`true`, or the failure) and `drop` of a call whose operation has a struct ss_lookup at its head. */
+/* `finish` (results: `true`, or the failure) and `drop` for operations that begin with a struct ss_lookup. */
 int lss_finish_lookup(lua_State *L, struct ss_op *op, enum ss_status st);
 void lss_drop_lookup(lua_State *L, int kept, struct ss_op *op);
 
-/* Pushes a userdata for such an operation of `size` bytes, to be initialized by the caller. Its finalizer frees what the
- * operation holds if nobody else does. */
+/* Pushes a userdata of `size` bytes for such an operation, which the caller initializes. Its finalizer frees what an
+ * unfinished operation holds. Raises if the Lua state is closing. */
 void *lss_push_lookup(lua_State *L, const struct ss_env *env, size_t size);
 
-/* The number of elements of the array at `arg`; anything else and too many of them are argument errors. */
+/* The length of the array at `arg`; raises for other types and for too many elements. */
 size_t lss_check_length(lua_State *L, int arg);
 
-/* Pushes a copy of the array of strings (numbers count) at `arg`, that nobody can change, and a userdata with the
- * same as iovecs; *n of them. Wrong elements are argument errors that name the index. */
+/* Pushes a private copy of the array of strings or numbers at `arg`, then a userdata with its `*n` iovecs, which is
+ * returned. Raises for other elements, with their index. */
 struct iovec *lss_check_strings(lua_State *L, int arg, size_t *n);
 
-/* Pushes a number of bytes or datagrams. Lua before 5.3 has integers of ptrdiff_t: what 32 bits do not hold is no integer. */
+/* Pushes a number of bytes or datagrams: as lua_Number above PTRDIFF_MAX, the largest integer before Lua 5.3. */
 void lss_push_size(lua_State *L, size_t n);
 
-/* Methods of both kinds of sockets; luaL_Reg entries in lua_sock.c and lua_opt.c. */
+/* Methods of both classes, defined in lua_sock.c and lua_opt.c. */
 int lss_close(lua_State *L);
 int lss_fileno(lua_State *L);
 int lss_detach(lua_State *L);
@@ -251,7 +250,7 @@ int lss_setopt(lua_State *L);
 int lss_getopt(lua_State *L);
 int lss_bind(lua_State *L);
 
-/* Parts of the module. */
+/* Registration of the module's parts, and their functions. */
 void lss_open_addr(lua_State *L);
 void lss_open_sock(lua_State *L);
 void lss_open_tcp(lua_State *L);

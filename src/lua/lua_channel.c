@@ -389,5 +389,5 @@ static const luaL_Reg methods[] = {
 
 void lss_open_channel(lua_State *L)
 {
-    lss_class(L, CHANNEL, events, methods);
+    lss_register_class(L, CHANNEL, events, methods);
 }

@@ -89,5 +89,5 @@ static const luaL_Reg loop_methods[] = {
 
 void lss_open_loop(lua_State *L)
 {
-    lss_class(L, LOOP, loop_metamethods, loop_methods);
+    lss_register_class(L, LOOP, loop_metamethods, loop_methods);
 }

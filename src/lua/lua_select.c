@@ -23,7 +23,7 @@ static int check_descriptor(lua_State *L, int list, int i)
 /* The socket on top of the stack. What another userdata holds is only compared. */
 static struct lss_socket *find_socket(lua_State *L, const struct ss_env *env)
 {
-    const struct lss_box *box = lua_touserdata(L, -1);
+    const struct lss_socket_handle *box = lua_touserdata(L, -1);
     return box && lua_rawlen(L, -1) == sizeof *box && box->tag == lss_tag(env) ? box->socket : NULL;
 }
 

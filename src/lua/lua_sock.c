@@ -196,7 +196,7 @@ int lss_bind(lua_State *L)
                                           .drop = lss_drop_lookup,
                                           .directions = LSS_READING | LSS_WRITING };
     struct ss_bind *op = lss_push_lookup(L, s->sock.env, sizeof *op);
-    lss_check_self(L, s);
+    lss_recheck_self(L, s);
     ss_bind_init(op, &s->sock, &target);
     return lss_run(L, s, &op->lookup.op, &call);
 }

@@ -160,7 +160,7 @@ static void check_build(lua_State *L)
 {
     const size_t sizes[] = { sizeof(struct ss_env),
                              sizeof(struct lss_socket),
-                             sizeof(struct lss_box),
+                             sizeof(struct lss_socket_handle),
                              sizeof(struct lss_tasks),
                              sizeof(struct lss_task),
                              offsetof(struct ss_env, by_fd),

@@ -138,7 +138,7 @@ void lss_open_task(lua_State *L)
     lss_open_outcomes(L);
     lss_open_runs(L);
     lss_open_anchors(L);
-    lss_class(L, TASK, task_events, task_methods);
+    lss_register_class(L, TASK, task_events, task_methods);
     lss_open_loop(L);
     lss_open_failures(L);
 }

@@ -17,7 +17,7 @@ const size_t lss_tcp_size = sizeof(struct tcp);
 
 struct lss_socket *lss_new_tcp(lua_State *L, struct ss_env *env)
 {
-    return lss_new(L, env, LSS_TCP, sizeof(struct tcp), SOCK_STREAM);
+    return lss_new_socket(L, env, LSS_TCP, sizeof(struct tcp), SOCK_STREAM);
 }
 
 static struct tcp *self_tcp(lua_State *L)
@@ -52,7 +52,7 @@ static bool take(lua_State *L, struct ss_inbuf *in, size_t n, size_t delimiter)
 {
     unsigned epoch = in->epoch;
     if (LSS_COLLECTS_FIRST && n > LARGE && n + delimiter == ss_inbuf_len(in)) {
-        lss_push_all(L, in, ss_inbuf_data(in), n, LSS_STAYS_AFTER_ERROR);
+        lss_push_inbuf(L, in, ss_inbuf_data(in), n, LSS_RESTORE_ON_ERROR);
         return true;
     }
     if (!lss_push_bytes(L, in, ss_inbuf_data(in), n))
@@ -91,7 +91,7 @@ static void push_left(lua_State *L, struct ss_block **left, struct ss_pool *pool
     *left = NULL;
     if (!own.block) {
         lua_pushliteral(L, "");
-    } else if (!lss_try_push_all(L, &own, ss_inbuf_data(&own), n < max ? n : max, LSS_STAYS_AFTER_ERROR)) {
+    } else if (!lss_try_push_inbuf(L, &own, ss_inbuf_data(&own), n < max ? n : max, LSS_RESTORE_ON_ERROR)) {
         *left = own.block;
         lua_error(L);
     }
@@ -126,7 +126,7 @@ static int push_closed_reader(lua_State *L)
 static bool account_input(lua_State *L, struct ss_inbuf *in)
 {
     unsigned epoch = in->epoch;
-    lss_account(L, in->pool);
+    lss_account_memory(L, in->pool);
     return in->epoch == epoch;
 }
 
@@ -170,9 +170,9 @@ static const struct lss_call readsome_call = {
 static bool take_tried(lua_State *L, struct tcp *s, size_t n, size_t delimiter)
 {
     struct ss_inbuf *in = &s->base.sock.in;
-    if (!lss_may_begin(&s->base.sock, LSS_READING) || !account_input(L, in) || !take(L, in, n, delimiter))
+    if (!lss_may_try(&s->base.sock, LSS_READING) || !account_input(L, in) || !take(L, in, n, delimiter))
         return false;
-    lss_has_done(&s->base.sock);
+    lss_count_call(&s->base.sock);
     return true;
 }
 
@@ -222,7 +222,7 @@ static int tcp_pending(lua_State *L)
 /* What an iterator of readuntil needs. Its other upvalues keep alive what this points to. */
 struct lines {
     struct ss_find find; /* first: an operation knows this */
-    const struct lss_box *box;
+    const struct lss_socket_handle *box;
     size_t max;
     bool inclusive;
     size_t border[]; /* find.border */
@@ -368,12 +368,12 @@ struct attempt {
 static inline enum ss_status try_write(struct tcp *s, const void *data, size_t len, struct attempt *attempt)
 {
     struct ss_sock *sock = &s->base.sock;
-    attempt->made = len > 0 && ss_try_send_pays(len) && !tcp_is_closed(s) && lss_may_begin(sock, LSS_WRITING);
+    attempt->made = len > 0 && ss_try_send_pays(len) && !tcp_is_closed(s) && lss_may_try(sock, LSS_WRITING);
     if (!attempt->made)
         return SS_WANT;
     enum ss_status st = ss_try_send(&sock->io, data, len, &attempt->sent, &attempt->err);
     if (st != SS_WANT)
-        lss_has_done(sock);
+        lss_count_call(sock);
     return st;
 }
 
@@ -429,7 +429,7 @@ static int write_array(lua_State *L, struct tcp *s)
     if (tcp_is_closed(s) || lss_stream(&s->base.sock) != stream)
         return finish_write(L, &w.op.op, SS_CLOSED);
     if (ss_try_send_pays(sum))
-        return lss_run_brief(L, &s->base, &w.op.op, &call);
+        return lss_try_then_run(L, &s->base, &w.op.op, &call);
     return lss_run(L, &s->base, &w.op.op, &call);
 }
 
@@ -459,7 +459,7 @@ static int tcp_connect(lua_State *L)
                                           .drop = lss_drop_lookup,
                                           .directions = LSS_READING | LSS_WRITING };
     struct ss_connect *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
-    lss_check_self(L, &s->base);
+    lss_recheck_self(L, &s->base);
     ss_connect_init(op, &s->base.sock, &target);
     return lss_run(L, &s->base, &op->lookup.op, &call);
 }
@@ -491,8 +491,8 @@ static int tcp_accept(lua_State *L)
         .finish = finish_accept, .size = sizeof(struct ss_accept), .keep = 1, .directions = LSS_READING
     };
     struct tcp *s = self_tcp(L);
-    struct lss_socket *into = lss_new(L, s->base.sock.env, NULL, sizeof(struct tcp), SOCK_STREAM);
-    lss_check_self(L, &s->base);
+    struct lss_socket *into = lss_new_socket(L, s->base.sock.env, NULL, sizeof(struct tcp), SOCK_STREAM);
+    lss_recheck_self(L, &s->base);
     struct ss_accept op = { .listener = &s->base.sock, .into = &into->sock, .stream = lss_stream(&into->sock) };
     if (tcp_is_closed(s))
         return lss_push_closed(L);
@@ -541,5 +541,5 @@ static const luaL_Reg methods[] = {
 
 void lss_open_tcp(lua_State *L)
 {
-    lss_class(L, LSS_TCP, lss_socket_events, methods);
+    lss_register_class(L, LSS_TCP, lss_socket_metamethods, methods);
 }

@@ -23,7 +23,7 @@ const size_t lss_udp_size = sizeof(struct udp);
 
 struct lss_socket *lss_new_udp(lua_State *L, struct ss_env *env)
 {
-    return lss_new(L, env, LSS_UDP, sizeof(struct udp), SOCK_DGRAM);
+    return lss_new_socket(L, env, LSS_UDP, sizeof(struct udp), SOCK_DGRAM);
 }
 
 static struct udp *self_udp(lua_State *L)
@@ -68,7 +68,7 @@ static bool push_datagram(lua_State *L, struct ss_recvfrom *op)
         op->got.data = ss_inbuf_data(in);
     if (!LSS_COLLECTS_FIRST || op->from_queue || op->got.len <= LARGE)
         return lss_push_bytes(L, in, op->got.data, op->got.len);
-    lss_push_all(L, in, op->got.data, op->got.len, LSS_STAYS);
+    lss_push_inbuf(L, in, op->got.data, op->got.len, LSS_RESTORE_ALWAYS);
     return true;
 }
 
@@ -247,7 +247,7 @@ static int finish_recvmany(lua_State *L, struct ss_op *base, enum ss_status st)
     lua_pushlightuserdata(L, &t);
     lua_createtable(L, 0, 0);
     lua_createtable(L, 0, 0);
-    lss_account(L, r->op.sock->in.pool);
+    lss_account_memory(L, r->op.sock->in.pool);
     if (ss_sock_has_input(r->op.sock) && push_batch(L, &t)) {
         push_others(L, &t);
         if (t.cut)
@@ -346,7 +346,7 @@ static int send_by_name(lua_State *L, struct udp *s, const struct sending *sendi
                                           .drop = lss_drop_lookup,
                                           .directions = LSS_READING | LSS_WRITING };
     struct sending_by_name *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
-    lss_check_self(L, &s->base);
+    lss_recheck_self(L, &s->base);
     op->sending = *sending;
     ss_send_by_name_init(&op->by_name, &s->base.sock, target, &op->sending.as.op, destination(&op->sending));
     return lss_run(L, &s->base, &op->by_name.lookup.op, &call);
@@ -359,7 +359,7 @@ static int run_sending(lua_State *L, struct udp *s, struct sending *op)
     };
     if (is_many(&op->as.op))
         return lss_run(L, &s->base, &op->as.op, &call);
-    return lss_run_brief(L, &s->base, &op->as.op, &call);
+    return lss_try_then_run(L, &s->base, &op->as.op, &call);
 }
 
 /* Sends to the address at index `arg`, or to the peer when there is none. An address that is known, on a socket that is open
@@ -413,7 +413,7 @@ static int udp_sendmany(lua_State *L)
     const struct iovec *data = lss_check_strings(L, 2, &n);
     size_t batch = n < OS_MANY ? n : OS_MANY;
     void *memory = lss_newuserdata(L, os_batch_memory(batch, 0));
-    lss_check_self(L, &s->base);
+    lss_recheck_self(L, &s->base);
     op.as.many = (struct ss_sendmany){ .sock = &s->base.sock, .state = &s->state, .data = data, .n = n };
     op.as.op = new_udp_op(s, ss_sendmany_step, SS_BY_SNDTIMEO);
     os_batch_init(&op.as.many.batch, memory, batch, 0);
@@ -443,7 +443,7 @@ static int udp_connect(lua_State *L)
                                           .drop = lss_drop_lookup,
                                           .directions = LSS_READING | LSS_WRITING };
     struct ss_set_peer *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
-    lss_check_self(L, &s->base);
+    lss_recheck_self(L, &s->base);
     ss_set_peer_init(op, &s->base.sock, &target);
     return lss_run(L, &s->base, &op->lookup.op, &call);
 }
@@ -536,7 +536,7 @@ static const luaL_Reg methods[] = {
 
 void lss_open_udp(lua_State *L)
 {
-    lss_class(L, LSS_UDP, lss_socket_events, methods);
+    lss_register_class(L, LSS_UDP, lss_socket_metamethods, methods);
     lua_pushcfunction(L, push_another);
     lua_setfield(L, LUA_REGISTRYINDEX, PUSH_ANOTHER);
     lss_push_failure(L, 0, SS_TRUNCATED, NULL);

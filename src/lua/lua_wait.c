@@ -25,14 +25,14 @@ static bool must_wait_for_turn(struct lss_tasks *tasks, int64_t timeout_ns, cons
     return tasks->calls++ >= CALLS && (!lss_is_parked(op) || timeout_ns == 0 || cancelled);
 }
 
-bool lss_has_turn(const struct ss_sock *s, unsigned directions)
+bool lss_may_try_with_tasks(const struct ss_sock *s, unsigned directions)
 {
     struct lss_tasks *tasks = (struct lss_tasks *)s->env->loop;
     bool others_first = is_turn_due(tasks) && (tasks->alive > 0 || tasks->runs);
     return !others_first && !is_socket_busy(s, directions);
 }
 
-void lss_count_call(const struct ss_sock *s)
+void lss_count_call_with_tasks(const struct ss_sock *s)
 {
     ((struct lss_tasks *)s->env->loop)->calls++;
 }
