@@ -9,34 +9,34 @@
 
 #include <string.h> /* memchr */
 
-#define PUSH_ANOTHER LSS_PREFIX "push_another"
-#define TRUNCATED LSS_PREFIX "truncated" /* the text */
+#define PUSH_NEXT_BATCH LSS_PREFIX "push_next_batch"
+#define TRUNCATED_TEXT LSS_PREFIX "truncated" /* error text of SS_TRUNCATED */
 
-struct udp {
+struct udpsock {
     struct lss_socket base;
     struct ss_dgram_state state;
 };
 
-enum { LARGEST = 65535 }; /* an IP datagram's length has 16 bits */
+enum { MAX_DGRAM = 65535 }; /* the length field of IP has 16 bits */
 
-const size_t lss_udp_size = sizeof(struct udp);
+const size_t lss_udp_size = sizeof(struct udpsock);
 
 struct lss_socket *lss_new_udp(lua_State *L, struct ss_env *env)
 {
-    return lss_new_socket(L, env, LSS_UDP, sizeof(struct udp), SOCK_DGRAM);
+    return lss_new_socket(L, env, LSS_UDP, sizeof(struct udpsock), SOCK_DGRAM);
 }
 
-static struct udp *self_udp(lua_State *L)
+static struct udpsock *self_udp(lua_State *L)
 {
     return lss_self_socket(L);
 }
 
-static bool udp_is_closed(const struct udp *s)
+static bool udp_is_closed(const struct udpsock *s)
 {
     return s->base.sock.io.fd < 0;
 }
 
-static struct ss_op new_udp_op(struct udp *s, enum ss_status (*step)(struct ss_op *),
+static struct ss_op new_udp_op(struct udpsock *s, enum ss_status (*step)(struct ss_op *),
                                enum ss_kernel_timeout kernel_timeout)
 {
     return (struct ss_op){ .step = step, .io = &s->base.sock.io, .kernel_timeout = (uint8_t)kernel_timeout };
@@ -44,29 +44,28 @@ static struct ss_op new_udp_op(struct udp *s, enum ss_status (*step)(struct ss_o
 
 /* Receiving */
 
-/* An operation is on the C stack: a finalizer that runs within one of Lua's allocations may start another on the same
- * socket, or close it. */
-struct receiving {
+/* Operations are on the C stack: finalizers in Lua's allocations may start others on the same socket, or close it. */
+struct dgram_recv {
     struct ss_recvfrom op;
-    struct udp *sock;
+    struct udpsock *sock;
 };
 
-static int receive_again(lua_State *L, const struct udp *s, int values)
+static int retry_receive(lua_State *L, const struct udpsock *s, int values)
 {
     return udp_is_closed(s) ? lss_push_failure(L, values, SS_CLOSED, NULL) : LSS_RETRY;
 }
 
-/* One that is in the queue stays there until it is safe; one that is not is gone for the kernel, and stays in its memory, which may
- * move, until then. */
+/* Pushes the datagram. A queued one stays in the queue meanwhile; any other is only in the input buffer, which may
+ * move. False: nothing is pushed, a finalizer has changed the buffer. */
 static bool push_datagram(lua_State *L, struct ss_recvfrom *op)
 {
-    enum { LARGE = 2048 };
+    enum { LARGE_DGRAM = 2048 };
     struct ss_inbuf *in = &op->sock->in;
-    if (!op->from_queue && (!in->block || ss_sock_has_input(op->sock))) /* a finalizer has made it the queue's */
+    if (!op->from_queue && (!in->block || ss_sock_has_input(op->sock))) /* now empty, or the queue's */
         return false;
     if (!op->from_queue)
         op->got.data = ss_inbuf_data(in);
-    if (!LSS_COLLECTS_FIRST || op->from_queue || op->got.len <= LARGE)
+    if (!LSS_COLLECTS_FIRST || op->from_queue || op->got.len <= LARGE_DGRAM)
         return lss_push_bytes(L, in, op->got.data, op->got.len);
     lss_push_inbuf(L, in, op->got.data, op->got.len, LSS_RESTORE_ALWAYS);
     return true;
@@ -74,7 +73,7 @@ static bool push_datagram(lua_State *L, struct ss_recvfrom *op)
 
 static int finish_recv(lua_State *L, struct ss_op *base, enum ss_status st)
 {
-    struct receiving *r = (struct receiving *)base;
+    struct dgram_recv *r = (struct dgram_recv *)base;
     struct ss_recvfrom *op = &r->op;
     int values = op->with_sender ? 2 : 1;
     if (st != SS_OK && st != SS_TRUNCATED)
@@ -82,26 +81,26 @@ static int finish_recv(lua_State *L, struct ss_op *base, enum ss_status st)
     int results = values + (st == SS_TRUNCATED);
     unsigned epoch = op->sock->in.epoch;
     if (!push_datagram(L, op))
-        return receive_again(L, r->sock, values);
+        return retry_receive(L, r->sock, values);
     if (op->with_sender)
         lss_push_addr(L, &op->got.from, op->sock->family);
     if (st == SS_TRUNCATED)
         lss_push_failure(L, 0, st, NULL);
     if (op->sock->in.epoch == epoch) {
         ss_recvfrom_done(op);
-    } else if (op->from_queue) { /* a finalizer has taken this one, too: the next is ours */
+    } else if (op->from_queue) { /* a finalizer has consumed this one too: return the next */
         lua_pop(L, results);
-        return receive_again(L, r->sock, values);
+        return retry_receive(L, r->sock, values);
     }
     return results;
 }
 
-static int run_recv(lua_State *L, struct udp *s, size_t size, bool with_sender)
+static int run_recv(lua_State *L, struct udpsock *s, size_t size, bool with_sender)
 {
     static const struct lss_call call = { .finish = finish_recv,
-                                          .size = sizeof(struct receiving),
+                                          .size = sizeof(struct dgram_recv),
                                           .directions = LSS_READING };
-    struct receiving r = { .sock = s };
+    struct dgram_recv r = { .sock = s };
     if (udp_is_closed(s))
         return lss_push_failure(L, with_sender ? 2 : 1, SS_CLOSED, NULL);
     r.op.op = new_udp_op(s, ss_recvfrom_step, SS_BY_RCVTIMEO);
@@ -112,158 +111,158 @@ static int run_recv(lua_State *L, struct udp *s, size_t size, bool with_sender)
     return lss_run(L, &s->base, &r.op.op, &call);
 }
 
-static int receive_with(lua_State *L, bool with_sender)
+static int recv_method(lua_State *L, bool with_sender)
 {
-    struct udp *s = self_udp(L);
-    size_t size = lua_isnoneornil(L, 2) ? LARGEST : lss_check_size(L, 2, "size", 1);
+    struct udpsock *s = self_udp(L);
+    size_t size = lua_isnoneornil(L, 2) ? MAX_DGRAM : lss_check_size(L, 2, "size", 1);
     return run_recv(L, s, size, with_sender);
 }
 
 static int udp_recv(lua_State *L)
 {
-    return receive_with(L, false);
+    return recv_method(L, false);
 }
 
 static int udp_recvfrom(lua_State *L)
 {
-    return receive_with(L, true);
+    return recv_method(L, true);
 }
 
-/* The address of the datagram that becomes number `n` of the array on top of the stack: the value of the one before, if that
- * has come from there as well. */
-static void push_sender(lua_State *L, const struct ss_addr *from, struct ss_addr *before, int family, size_t n)
+/* Pushes the sender of datagram `n`: element n - 1 of the array on top of the stack, if both are equal. */
+static void push_sender(lua_State *L, const struct ss_addr *from, struct ss_addr *previous, int family, size_t n)
 {
-    if (ss_addr_equal(from, before)) {
+    if (ss_addr_equal(from, previous)) {
         lua_rawgeti(L, -1, (int)n - 1);
         return;
     }
     lss_push_addr(L, from, family);
-    *before = *from;
+    *previous = *from;
 }
 
-/* A call that receives many. */
-struct taking {
+/* Progress of one recvmany. */
+struct recvmany_progress {
     struct ss_recvmany *op;
-    size_t n, bytes; /* that are in the arrays */
-    unsigned epoch;  /* of what is in the queue */
-    bool cut;        /* one of them was longer */
+    size_t n, bytes; /* in the arrays */
+    unsigned epoch;  /* of the socket's input, when a further batch was received */
+    bool cut;        /* a datagram was longer than its string */
 };
 
-/* Appends what is in the queue to the arrays on top of the stack, as much as is wanted. Ends as soon as a finalizer has touched the
- * queue. */
-static void push_queue(lua_State *L, struct ss_dgrams *queue, struct taking *t)
+/* Appends queued datagrams and their senders to the arrays on top of the stack, up to the limits of the call. Stops
+ * when a finalizer changes the queue. */
+static void push_queued(lua_State *L, struct ss_dgrams *queue, struct recvmany_progress *progress)
 {
-    const struct ss_recvmany *op = t->op;
+    const struct ss_recvmany *op = progress->op;
     struct ss_dgram dgram;
-    struct ss_addr before = { .len = (socklen_t)-1 };
+    struct ss_addr previous = { .len = (socklen_t)-1 };
     const struct ss_inbuf *in = &op->sock->in;
     unsigned epoch = in->epoch;
-    while (ss_recvmany_wants(op, t->n, t->bytes) && in->epoch == epoch && ss_dgrams_next(queue, op->size, &dgram)) {
+    while (ss_recvmany_wants(op, progress->n, progress->bytes) && in->epoch == epoch &&
+           ss_dgrams_next(queue, op->size, &dgram)) {
         if (!lss_push_bytes(L, in, dgram.data, dgram.len))
             break;
-        t->n++;
-        t->bytes += dgram.len;
-        t->cut = t->cut || dgram.cut;
-        lua_rawseti(L, -3, (int)t->n);
-        push_sender(L, &dgram.from, &before, op->sock->family, t->n);
-        lua_rawseti(L, -2, (int)t->n);
+        progress->n++;
+        progress->bytes += dgram.len;
+        progress->cut = progress->cut || dgram.cut;
+        lua_rawseti(L, -3, (int)progress->n);
+        push_sender(L, &dgram.from, &previous, op->sock->family, progress->n);
+        lua_rawseti(L, -2, (int)progress->n);
     }
 }
 
-/* Takes the elements behind the first `n` out of the array at `index`, counted from the top, with no memory. */
-static void forget_elements(lua_State *L, int index, size_t n)
+/* Removes the elements behind the first `n` from the array at `index` (negative), without an allocation. */
+static void clear_elements_after(lua_State *L, int index, size_t n)
 {
-    bool was_there = true;
-    while (was_there) {
+    bool removed = true;
+    while (removed) {
         lua_rawgeti(L, index, (int)++n);
-        was_there = !lua_isnil(L, -1);
+        removed = !lua_isnil(L, -1);
         lua_pop(L, 1);
-        if (was_there) {
+        if (removed) {
             lua_pushnil(L);
             lua_rawseti(L, index - 1, (int)n);
         }
     }
 }
 
-/* The datagrams of the queue leave it when they are safe in the arrays, or stay there all. */
-static bool push_batch(lua_State *L, struct taking *t)
+/* Moves datagrams from the queue to the arrays. False: none has left the queue, which a finalizer has changed. */
+static bool push_batch(lua_State *L, struct recvmany_progress *progress)
 {
-    const struct ss_sock *s = t->op->sock;
-    struct ss_dgrams rest = t->op->state->queue;
-    struct taking after = *t;
+    const struct ss_sock *s = progress->op->sock;
+    struct ss_dgrams rest = progress->op->state->queue;
+    struct recvmany_progress advanced = *progress;
     unsigned epoch = s->in.epoch;
-    push_queue(L, &rest, &after);
+    push_queued(L, &rest, &advanced);
     if (s->in.epoch != epoch)
         return false;
-    *t = after;
-    ss_queue_left(t->op->sock, t->op->state, &rest);
+    *progress = advanced;
+    ss_queue_left(progress->op->sock, progress->op->state, &rest);
     return true;
 }
 
-static int push_another(lua_State *L)
+static int push_next_batch(lua_State *L)
 {
-    struct taking *t = lua_touserdata(L, 1);
-    const struct ss_sock *s = t->op->sock;
-    if (ss_sock_has_input(s) && s->in.epoch == t->epoch) /* a hook of this call has not taken it or closed the socket */
-        push_batch(L, t);
+    struct recvmany_progress *progress = lua_touserdata(L, 1);
+    const struct ss_sock *s = progress->op->sock;
+    if (ss_sock_has_input(s) && s->in.epoch == progress->epoch) /* a hook may have read or closed the socket */
+        push_batch(L, progress);
     return 0;
 }
 
-/* The same with what else is there, while there is more. Without memory for that it stays in the queue, and what is in the arrays
- * reaches the program. The function, its argument and the arrays are on top of the stack. */
-static void push_others(lua_State *L, struct taking *t)
+/* Receives and appends further batches. A batch for which there is no memory stays in the queue, and the call succeeds
+ * with the others. On top of the stack: push_next_batch, its argument, both arrays. */
+static void push_more_batches(lua_State *L, struct recvmany_progress *progress)
 {
-    const struct ss_sock *s = t->op->sock;
+    const struct ss_sock *s = progress->op->sock;
     unsigned stream = lss_stream(s);
-    size_t before = 0;
-    while (t->n > before && s->io.fd >= 0 && lss_stream(s) == stream && !ss_sock_has_input(s) &&
-           ss_recvmany_another(t->op, t->n, t->bytes)) {
-        before = t->n;
-        t->epoch = s->in.epoch;
+    size_t previous = 0;
+    while (progress->n > previous && s->io.fd >= 0 && lss_stream(s) == stream && !ss_sock_has_input(s) &&
+           ss_recvmany_another(progress->op, progress->n, progress->bytes)) {
+        previous = progress->n;
+        progress->epoch = s->in.epoch;
         for (int i = 0; i < 4; i++)
             lua_pushvalue(L, -4);
         int status = lua_pcall(L, 3, 0, 0);
         if (status != 0 && status != LUA_ERRMEM)
-            lua_error(L); /* of a hook, say, which interrupts the program */
+            lua_error(L); /* for instance of a hook that interrupts the program */
         if (status != 0)
             lua_pop(L, 1);
-        forget_elements(L, -2, t->n);
-        forget_elements(L, -1, t->n);
+        clear_elements_after(L, -2, progress->n);
+        clear_elements_after(L, -1, progress->n);
     }
 }
 
-struct receiving_many {
+struct dgram_recvmany {
     struct ss_recvmany op;
-    struct udp *sock;
+    struct udpsock *sock;
 };
 
 static int finish_recvmany(lua_State *L, struct ss_op *base, enum ss_status st)
 {
-    struct receiving_many *r = (struct receiving_many *)base;
-    struct taking t = { .op = &r->op };
+    struct dgram_recvmany *r = (struct dgram_recvmany *)base;
+    struct recvmany_progress progress = { .op = &r->op };
     if (st != SS_OK)
         return lss_push_failure(L, 2, st, &base->error);
-    lua_getfield(L, LUA_REGISTRYINDEX, PUSH_ANOTHER);
-    lua_pushlightuserdata(L, &t);
+    lua_getfield(L, LUA_REGISTRYINDEX, PUSH_NEXT_BATCH);
+    lua_pushlightuserdata(L, &progress);
     lua_createtable(L, 0, 0);
     lua_createtable(L, 0, 0);
     lss_account_memory(L, r->op.sock->in.pool);
-    if (ss_sock_has_input(r->op.sock) && push_batch(L, &t)) {
-        push_others(L, &t);
-        if (t.cut)
-            lua_getfield(L, LUA_REGISTRYINDEX, TRUNCATED); /* runs nothing that might raise */
-        return t.cut ? 3 : 2;
+    if (ss_sock_has_input(r->op.sock) && push_batch(L, &progress)) {
+        push_more_batches(L, &progress);
+        if (progress.cut)
+            lua_getfield(L, LUA_REGISTRYINDEX, TRUNCATED_TEXT); /* runs no finalizer, which might raise */
+        return progress.cut ? 3 : 2;
     }
-    lua_pop(L, 4); /* a finalizer was faster */
-    return receive_again(L, r->sock, 2);
+    lua_pop(L, 4); /* a finalizer has consumed the queue */
+    return retry_receive(L, r->sock, 2);
 }
 
-static int run_recvmany(lua_State *L, struct udp *s, size_t count, size_t size)
+static int run_recvmany(lua_State *L, struct udpsock *s, size_t count, size_t size)
 {
     static const struct lss_call call = { .finish = finish_recvmany,
-                                          .size = sizeof(struct receiving_many),
+                                          .size = sizeof(struct dgram_recvmany),
                                           .directions = LSS_READING };
-    struct receiving_many r = { .sock = s };
+    struct dgram_recvmany r = { .sock = s };
     if (udp_is_closed(s))
         return lss_push_failure(L, 2, SS_CLOSED, NULL);
     r.op = (struct ss_recvmany){ .sock = &s->base.sock, .state = &s->state, .count = count, .size = size };
@@ -273,7 +272,7 @@ static int run_recvmany(lua_State *L, struct udp *s, size_t count, size_t size)
 
 static int udp_recvmany(lua_State *L)
 {
-    struct udp *s = self_udp(L);
+    struct udpsock *s = self_udp(L);
     size_t count = lss_check_size(L, 2, "count", 1);
     size_t size = lss_check_size(L, 3, "size", 1);
     return run_recvmany(L, s, count < OS_MANY ? count : OS_MANY, size);
@@ -294,105 +293,105 @@ static int finish_sendmany(lua_State *L, struct ss_op *base, enum ss_status st)
     return results;
 }
 
-/* Where `to` of the operation points. */
-struct sending {
+/* An operation, and the address that `to` may point to. */
+struct dgram_send {
     union {
-        struct ss_op op; /* whichever it is */
+        struct ss_op op; /* head of both */
         struct ss_sendto one;
         struct ss_sendmany many;
     } as;
-    struct ss_addr known;
+    struct ss_addr addr;
 };
 
-static bool is_many(const struct ss_op *op)
+static bool is_sendmany(const struct ss_op *op)
 {
     return op->step == ss_sendmany_step;
 }
 
-static const struct ss_addr **destination(struct sending *s)
+static const struct ss_addr **dgram_destination(struct dgram_send *s)
 {
-    return is_many(&s->as.op) ? &s->as.many.to : &s->as.one.to;
+    return is_sendmany(&s->as.op) ? &s->as.many.to : &s->as.one.to;
 }
 
-static void move_sending(struct ss_op *op, const struct ss_op *from)
+static void relocate_dgram_send(struct ss_op *op, const struct ss_op *from)
 {
-    struct sending *s = (struct sending *)op;
-    if (*destination(s) == &((const struct sending *)from)->known)
-        *destination(s) = &s->known;
+    struct dgram_send *s = (struct dgram_send *)op;
+    if (*dgram_destination(s) == &((const struct dgram_send *)from)->addr)
+        *dgram_destination(s) = &s->addr;
 }
 
-static int finish_sending(lua_State *L, struct ss_op *op, enum ss_status st)
+static int finish_dgram_send(lua_State *L, struct ss_op *op, enum ss_status st)
 {
-    return is_many(op) ? finish_sendmany(L, op, st) : finish_send(L, op, st);
+    return is_sendmany(op) ? finish_sendmany(L, op, st) : finish_send(L, op, st);
 }
 
-/* To an address that has to be looked up, or from a socket that has to be opened for it. */
-struct sending_by_name {
+/* A send that begins with a look-up, or opens the socket. */
+struct dgram_send_by_name {
     struct ss_send_by_name by_name;
-    struct sending sending;
+    struct dgram_send send;
 };
 
 static int finish_send_by_name(lua_State *L, struct ss_op *base, enum ss_status st)
 {
-    struct sending_by_name *s = (struct sending_by_name *)base;
-    s->sending.as.op.error = base->error;
+    struct dgram_send_by_name *s = (struct dgram_send_by_name *)base;
+    s->send.as.op.error = base->error;
     ss_lookup_fini(&s->by_name.lookup);
-    return finish_sending(L, &s->sending.as.op, st);
+    return finish_dgram_send(L, &s->send.as.op, st);
 }
 
-static int send_by_name(lua_State *L, struct udp *s, const struct sending *sending, const struct ss_target *target)
+static int send_by_name(lua_State *L, struct udpsock *s, const struct dgram_send *send, const struct ss_target *target)
 {
     static const struct lss_call call = { .finish = finish_send_by_name,
                                           .drop = lss_drop_lookup,
                                           .directions = LSS_READING | LSS_WRITING };
-    struct sending_by_name *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
+    struct dgram_send_by_name *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
     lss_recheck_self(L, &s->base);
-    op->sending = *sending;
-    ss_send_by_name_init(&op->by_name, &s->base.sock, target, &op->sending.as.op, destination(&op->sending));
+    op->send = *send;
+    ss_send_by_name_init(&op->by_name, &s->base.sock, target, &op->send.as.op, dgram_destination(&op->send));
     return lss_run(L, &s->base, &op->by_name.lookup.op, &call);
 }
 
-static int run_sending(lua_State *L, struct udp *s, struct sending *op)
+static int run_dgram_send(lua_State *L, struct udpsock *s, struct dgram_send *op)
 {
     static const struct lss_call call = {
-        .finish = finish_sending, .size = sizeof *op, .relocate = move_sending, .directions = LSS_WRITING
+        .finish = finish_dgram_send, .size = sizeof *op, .relocate = relocate_dgram_send, .directions = LSS_WRITING
     };
-    if (is_many(&op->as.op))
+    if (is_sendmany(&op->as.op))
         return lss_run(L, &s->base, &op->as.op, &call);
     return lss_try_then_run(L, &s->base, &op->as.op, &call);
 }
 
-/* Sends to the address at index `arg`, or to the peer when there is none. An address that is known, on a socket that is open
- * and can reach it, needs no more than the system call. */
-static int send_to(lua_State *L, struct udp *s, struct sending *op, int arg)
+/* Sends to the address at index `arg`, or to the peer if no address is given. With a numeric address and an open socket
+ * of a matching family, the send is the only system call. */
+static int send_to_arg(lua_State *L, struct udpsock *s, struct dgram_send *op, int arg)
 {
     struct ss_target target;
     if (lua_isnoneornil(L, arg) && lua_isnoneornil(L, arg + 1)) {
         if (udp_is_closed(s))
-            return finish_sending(L, &op->as.op, SS_CLOSED);
-        return run_sending(L, s, op);
+            return finish_dgram_send(L, &op->as.op, SS_CLOSED);
+        return run_dgram_send(L, s, op);
     }
     enum ss_status st = lss_check_target(L, arg, 0, &target, &op->as.op.error);
     if (st != SS_OK)
-        return finish_sending(L, &op->as.op, st);
-    op->known = target.addr;
-    if (target.addr.len == 0 || udp_is_closed(s) || !ss_addr_fit(&op->known, s->base.sock.family))
+        return finish_dgram_send(L, &op->as.op, st);
+    op->addr = target.addr;
+    if (target.addr.len == 0 || udp_is_closed(s) || !ss_addr_fit(&op->addr, s->base.sock.family))
         return send_by_name(L, s, op, &target);
-    *destination(op) = &op->known;
-    return run_sending(L, s, op);
+    *dgram_destination(op) = &op->addr;
+    return run_dgram_send(L, s, op);
 }
 
 static int udp_send(lua_State *L)
 {
-    struct sending op;
+    struct dgram_send op;
     size_t len;
-    const char *data = lua_tolstring(L, 2, &len); /* allocates for a number, so finalizers may run */
-    struct udp *s = self_udp(L);
+    const char *data = lua_tolstring(L, 2, &len); /* converts a number, which may run finalizers */
+    struct udpsock *s = self_udp(L);
     if (!data)
         lss_type_error(L, 2, "string");
     op.as.one = (struct ss_sendto){ .sock = &s->base.sock, .data = data, .len = len };
     op.as.op = new_udp_op(s, ss_sendto_step, SS_BY_SNDTIMEO);
-    return send_to(L, s, &op, 3);
+    return send_to_arg(L, s, &op, 3);
 }
 
 static int udp_sendto(lua_State *L)
@@ -406,8 +405,8 @@ static int udp_sendto(lua_State *L)
 
 static int udp_sendmany(lua_State *L)
 {
-    struct udp *s = self_udp(L);
-    struct sending op;
+    struct udpsock *s = self_udp(L);
+    struct dgram_send op;
     size_t n;
     lua_settop(L, 4);
     const struct iovec *data = lss_check_strings(L, 2, &n);
@@ -417,12 +416,12 @@ static int udp_sendmany(lua_State *L)
     op.as.many = (struct ss_sendmany){ .sock = &s->base.sock, .state = &s->state, .data = data, .n = n };
     op.as.op = new_udp_op(s, ss_sendmany_step, SS_BY_SNDTIMEO);
     os_batch_init(&op.as.many.batch, memory, batch, 0);
-    return send_to(L, s, &op, 3);
+    return send_to_arg(L, s, &op, 3);
 }
 
 /* Peers and groups */
 
-static int dissolve(lua_State *L, struct udp *s)
+static int disconnect_udp(lua_State *L, struct udpsock *s)
 {
     struct ss_error err;
     enum ss_status st = udp_is_closed(s) ? SS_CLOSED : os_disconnect(s->base.sock.io.fd, &err);
@@ -431,11 +430,11 @@ static int dissolve(lua_State *L, struct udp *s)
 
 static int udp_connect(lua_State *L)
 {
-    struct udp *s = self_udp(L);
+    struct udpsock *s = self_udp(L);
     struct ss_target target;
     struct ss_error err;
     if (lua_isnoneornil(L, 2) && lua_isnoneornil(L, 3))
-        return dissolve(L, s);
+        return disconnect_udp(L, s);
     enum ss_status st = lss_check_target(L, 2, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
@@ -459,9 +458,9 @@ static uint32_t check_interface(lua_State *L, int arg, bool *found)
     return index;
 }
 
-static int run_group(lua_State *L, bool join)
+static int run_membership(lua_State *L, bool join)
 {
-    struct udp *s = self_udp(L);
+    struct udpsock *s = self_udp(L);
     struct ss_addr group;
     struct ss_error err;
     size_t len;
@@ -476,42 +475,42 @@ static int run_group(lua_State *L, bool join)
         iface = group.sa.in6.sin6_scope_id;
     if (!found)
         return lss_push_failure(L, 1, SS_ERROR, &ss_no_interface);
-    bool fresh = udp_is_closed(s);
-    if (fresh && join)
+    bool was_closed = udp_is_closed(s);
+    if (was_closed && join)
         lss_live_env(L);
-    if (fresh)
+    if (was_closed)
         st = join ? ss_sock_open(&s->base.sock, group.sa.any.sa_family, &err) : SS_CLOSED;
     if (st != SS_OK)
         return lss_push_done(L, st, &err);
     st = os_group(s->base.sock.io.fd, join, &group, iface, &err);
     if (st == SS_OK)
-        s->base.sock.bound = true; /* its descriptor has become particular */
-    else if (fresh)
+        s->base.sock.bound = true; /* connect must not replace the descriptor of a member */
+    else if (was_closed)
         ss_sock_close(&s->base.sock, &(struct ss_error){ SS_SYSTEM, 0 });
     return lss_push_done(L, st, &err);
 }
 
 static int udp_join(lua_State *L)
 {
-    return run_group(L, true);
+    return run_membership(L, true);
 }
 
 static int udp_leave(lua_State *L)
 {
-    return run_group(L, false);
+    return run_membership(L, false);
 }
 
-/* Whoever gets the descriptor does not expect joined datagrams. */
+/* The new owner of the descriptor does not expect joined datagrams (udp(7), UDP_GRO). */
 static int udp_detach(lua_State *L)
 {
-    struct udp *s = self_udp(L);
+    struct udpsock *s = self_udp(L);
     const struct ss_sock *sock = &s->base.sock;
     if (!udp_is_closed(s) && !ss_sock_has_input(sock) && !ss_dgram_unjoin(sock, &s->state))
         return lss_push_unread(L);
     return lss_detach(L);
 }
 
-static const luaL_Reg methods[] = {
+static const luaL_Reg udp_methods[] = {
     { "bind", lss_bind },
     { "close", lss_close },
     { "connect", udp_connect },
@@ -536,9 +535,9 @@ static const luaL_Reg methods[] = {
 
 void lss_open_udp(lua_State *L)
 {
-    lss_register_class(L, LSS_UDP, lss_socket_metamethods, methods);
-    lua_pushcfunction(L, push_another);
-    lua_setfield(L, LUA_REGISTRYINDEX, PUSH_ANOTHER);
+    lss_register_class(L, LSS_UDP, lss_socket_metamethods, udp_methods);
+    lua_pushcfunction(L, push_next_batch);
+    lua_setfield(L, LUA_REGISTRYINDEX, PUSH_NEXT_BATCH);
     lss_push_failure(L, 0, SS_TRUNCATED, NULL);
-    lua_setfield(L, LUA_REGISTRYINDEX, TRUNCATED);
+    lua_setfield(L, LUA_REGISTRYINDEX, TRUNCATED_TEXT);
 }
