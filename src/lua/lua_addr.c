@@ -7,7 +7,7 @@
 
 #define ADDR LSS_PREFIX "addr"
 #define UNIX_PREFIX "unix:"
-enum { PREFIX_LEN = sizeof UNIX_PREFIX - 1 };
+enum { UNIX_PREFIX_LEN = sizeof UNIX_PREFIX - 1 };
 
 static int addr_tostring(lua_State *L)
 {
@@ -26,7 +26,7 @@ static int addr_tostring(lua_State *L)
 static int lookup_gc(lua_State *L)
 {
     struct ss_lookup *lookup = lua_touserdata(L, 1);
-    if (!lookup->env) /* its call has raised before it began */
+    if (!lookup->env) /* the call has raised before it initialized this */
         return 0;
     if (lookup->env->loop)
         ss_loop_end_op(lookup->env->loop, &lookup->op);
@@ -57,10 +57,10 @@ static void push_unix(lua_State *L, const struct ss_addr *addr)
     lua_concat(L, 2);
 }
 
-static void push_inet(lua_State *L, const struct ss_addr *shown)
+static void push_inet(lua_State *L, const struct ss_addr *original)
 {
     char host[SS_HOST_TEXT];
-    struct ss_addr addr = *shown;
+    struct ss_addr addr = *original;
     ss_addr_unmap(&addr);
     uint16_t port = ss_addr_host(&addr, host);
     lua_createtable(L, 2, 1);
@@ -76,7 +76,7 @@ static void push_inet(lua_State *L, const struct ss_addr *shown)
 
 void lss_push_addr(lua_State *L, const struct ss_addr *addr, int family)
 {
-    if (addr->len >= sizeof(sa_family_t)) /* else the system has left it empty: a peer without a name (unix(7)) */
+    if (addr->len >= sizeof(sa_family_t)) /* otherwise left empty by the system: an unnamed peer (unix(7)) */
         family = addr->sa.any.sa_family;
     if (family == AF_UNIX)
         push_unix(L, addr);
@@ -112,19 +112,19 @@ static enum ss_status check_unix(lua_State *L, int arg, const char *path, size_t
     return ss_addr_unix(&target->addr, path, len, err);
 }
 
-/* One string without a port: a Unix address. */
+/* One string, no port: a Unix address. */
 static enum ss_status check_single(lua_State *L, int arg, struct ss_target *target, struct ss_error *err)
 {
     size_t len;
     const char *text = lua_tolstring(L, arg, &len);
-    if (len >= PREFIX_LEN && memcmp(text, UNIX_PREFIX, PREFIX_LEN) == 0)
-        return check_unix(L, arg, text + PREFIX_LEN, len - PREFIX_LEN, target, err);
+    if (len >= UNIX_PREFIX_LEN && memcmp(text, UNIX_PREFIX, UNIX_PREFIX_LEN) == 0)
+        return check_unix(L, arg, text + UNIX_PREFIX_LEN, len - UNIX_PREFIX_LEN, target, err);
     luaL_argcheck(L, memchr(text, '/', len) != NULL, arg + 1,
                   "port expected (0 to 65535), got no value; a path has a \"/\" in it or \"unix:\" before it");
     return check_unix(L, arg, text, len, target, err);
 }
 
-/* An address value: its host takes its place on the stack, and so stays good. */
+/* An address value. The host replaces the value on the stack, which keeps the string valid. */
 static enum ss_status check_address_value(lua_State *L, int arg, int flags, struct ss_target *target,
                                           struct ss_error *err)
 {
@@ -149,7 +149,7 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
         lss_type_error(L, arg, "host, \"unix:/path\" or address");
     if (lua_isnoneornil(L, arg + 1))
         return check_single(L, arg, target, err);
-    luaL_argcheck(L, strncmp(lua_tostring(L, arg), UNIX_PREFIX, PREFIX_LEN) != 0, arg + 1,
+    luaL_argcheck(L, strncmp(lua_tostring(L, arg), UNIX_PREFIX, UNIX_PREFIX_LEN) != 0, arg + 1,
                   "a Unix address takes no port");
     return check_host(L, arg, flags, (uint16_t)lss_check_int(L, arg + 1, "port", 0, 65535), target, err);
 }

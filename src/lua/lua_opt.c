@@ -5,23 +5,23 @@
 #include <limits.h> /* INT_MAX */
 #include <string.h> /* strlen */
 
-static bool by_name(lua_State *L)
+static bool is_option_by_name(lua_State *L)
 {
     return lua_type(L, 2) == LUA_TSTRING;
 }
 
-static int needed_use(const struct lss_socket *s)
+static int required_use(const struct lss_socket *s)
 {
     return s->sock.type == SOCK_DGRAM ? OS_OPT_DGRAM : OS_OPT_STREAM;
 }
 
-/* Which option the arguments from 2 on name; the value of the result is not set. */
+/* The option that the arguments from 2 on select, without a value. */
 static struct ss_setting check_option(lua_State *L, const struct lss_socket *s)
 {
     struct ss_setting setting = { .opt = NULL };
-    if (!by_name(L)) {
+    if (!is_option_by_name(L)) {
         if (lua_type(L, 2) != LUA_TNUMBER)
-            lss_type_error(L, 2, "option"); /* a constant that this system lacks is nil */
+            lss_type_error(L, 2, "option"); /* nil: a constant that this system lacks */
         setting.level = lss_check_int(L, 2, "level", INT_MIN, INT_MAX);
         setting.number = lss_check_int(L, 3, "option number", INT_MIN, INT_MAX);
         return setting;
@@ -31,7 +31,7 @@ static struct ss_setting check_option(lua_State *L, const struct lss_socket *s)
     setting.opt = strlen(name) == len ? os_opt_find(name) : NULL;
     if (!setting.opt)
         luaL_argerror(L, 2, lua_pushfstring(L, "unknown option '%s'", name));
-    if (!(setting.opt->use & needed_use(s)))
+    if (!(setting.opt->use & required_use(s)))
         luaL_argerror(L, 2, lua_pushfstring(L, "option '%s' is not for this kind of socket", name));
     return setting;
 }
@@ -64,11 +64,11 @@ int lss_setopt(lua_State *L)
     struct ss_setting setting = check_option(L, s);
     if (setting.opt && (setting.opt->use & OS_OPT_READONLY))
         luaL_argerror(L, 2, lua_pushfstring(L, "option '%s' can only be read", setting.opt->name));
-    setting.value = check_option_value(L, by_name(L) ? 3 : 4, setting.opt);
+    setting.value = check_option_value(L, is_option_by_name(L) ? 3 : 4, setting.opt);
     return lss_push_done(L, ss_sock_set(&s->sock, &setting, &err), &err);
 }
 
-static int push_value(lua_State *L, const struct os_opt *opt, int value)
+static int push_option_value(lua_State *L, const struct os_opt *opt, int value)
 {
     if (opt && opt->type == OS_OPT_FLAG)
         lua_pushboolean(L, value);
@@ -87,11 +87,11 @@ int lss_getopt(lua_State *L)
     const struct ss_setting option = check_option(L, s);
     enum ss_status st = SS_CLOSED;
     if (option.opt && option.opt->type == OS_OPT_SPIN)
-        return push_value(L, option.opt, s->sock.spin_us);
-    const struct ss_setting *noted = ss_optlist_get(&s->sock.opts, &option);
+        return push_option_value(L, option.opt, s->sock.spin_us);
+    const struct ss_setting *kept = ss_optlist_get(&s->sock.opts, &option);
     if (s->sock.io.fd >= 0)
         st = ss_sock_get(&s->sock, &option, &value, &err);
-    else if (noted)
-        return push_value(L, option.opt, noted->value);
-    return st == SS_OK ? push_value(L, option.opt, value) : lss_push_failure(L, 1, st, &err);
+    else if (kept)
+        return push_option_value(L, option.opt, kept->value);
+    return st == SS_OK ? push_option_value(L, option.opt, value) : lss_push_failure(L, 1, st, &err);
 }

@@ -7,9 +7,9 @@
 #include <limits.h> /* INT_MAX */
 
 enum {
-    READERS = 1, /* argument and, by chance, result positions */
+    READERS = 1, /* argument indexes */
     WRITERS = 2,
-    AT_ONCE = 8, /* elements on the stack before they are dropped, as each drop costs */
+    POP_INTERVAL = 8, /* elements that stay on the stack until one lua_settop removes them */
 };
 
 static int check_descriptor(lua_State *L, int list, int i)
@@ -20,17 +20,17 @@ static int check_descriptor(lua_State *L, int list, int i)
     return (int)n;
 }
 
-/* The socket on top of the stack. What another userdata holds is only compared. */
-static struct lss_socket *find_socket(lua_State *L, const struct ss_env *env)
+/* The socket whose userdata is on top of the stack, or NULL. The contents of other userdata are only compared. */
+static struct lss_socket *test_socket_handle(lua_State *L, const struct ss_env *env)
 {
-    const struct lss_socket_handle *box = lua_touserdata(L, -1);
-    return box && lua_rawlen(L, -1) == sizeof *box && box->tag == lss_tag(env) ? box->socket : NULL;
+    const struct lss_socket_handle *handle = lua_touserdata(L, -1);
+    return handle && lua_rawlen(L, -1) == sizeof *handle && handle->tag == lss_tag(env) ? handle->socket : NULL;
 }
 
-/* The descriptor of the element on top of the stack; *sock is the stream or datagram socket that has it, if any. */
+/* The descriptor of element `i`, which is on top of the stack; *sock: the socket that owns the descriptor, or NULL. */
 static int check_element(lua_State *L, const struct ss_env *env, int list, int i, struct ss_sock **sock)
 {
-    struct lss_socket *s = find_socket(L, env);
+    struct lss_socket *s = test_socket_handle(L, env);
     if (!s && lua_type(L, -1) != LUA_TNUMBER)
         luaL_argerror(L, list,
                       lua_pushfstring(L, "element %d: socket or descriptor expected, got %s", i, luaL_typename(L, -1)));
@@ -44,141 +44,141 @@ static bool has_input(const struct ss_sock *sock)
     return sock && ss_sock_has_input(sock);
 }
 
-/* An operation of its own, since a task waits in it like in any other. */
-struct selecting {
+/* An operation, so that a task can wait in it. */
+struct select_call {
     struct ss_op op;
-    struct pollfd *set;        /* of both lists, one after the other */
-    struct pollfd *scratch;    /* as much again, or NULL */
-    struct ss_interest *wants; /* or NULL, where no task waits */
-    size_t n[3];               /* lengths, by argument */
-    bool buffered;             /* somebody's input waits already */
-    bool not_open;
+    struct pollfd *pollfds;    /* of both lists, readers first */
+    struct pollfd *scratch;    /* for ss_wait_any: as many entries, or NULL */
+    struct ss_interest *wants; /* as many; NULL without tasks */
+    size_t n[3];               /* lengths of the lists, by argument */
+    bool buffered;             /* a reader has unread input in memory */
+    bool has_closed;
     struct ss_env *env;
-    struct ss_io io; /* stands in for a socket's */
+    struct ss_io io; /* only for the driver */
 };
 
-static void check_list(lua_State *L, int list, struct selecting *all)
+static void check_list(lua_State *L, int list, struct select_call *sel)
 {
-    struct pollfd *set = all->set + (list == WRITERS ? all->n[READERS] : 0);
+    struct pollfd *pollfds = sel->pollfds + (list == WRITERS ? sel->n[READERS] : 0);
     int top = lua_gettop(L);
-    for (size_t i = 0; i < all->n[list]; i++) {
+    for (size_t i = 0; i < sel->n[list]; i++) {
         struct ss_sock *sock;
-        if (i % AT_ONCE == 0)
+        if (i % POP_INTERVAL == 0)
             lua_settop(L, top);
         lua_rawgeti(L, list, (int)i + 1);
-        int fd = check_element(L, all->env, list, (int)i + 1, &sock);
-        set[i] = os_poll_for(fd, list == READERS, list == WRITERS);
-        all->not_open = all->not_open || fd < 0;
-        all->buffered = all->buffered || (list == READERS && has_input(sock));
+        int fd = check_element(L, sel->env, list, (int)i + 1, &sock);
+        pollfds[i] = os_poll_for(fd, list == READERS, list == WRITERS);
+        sel->has_closed = sel->has_closed || fd < 0;
+        sel->buffered = sel->buffered || (list == READERS && has_input(sock));
     }
     lua_settop(L, top);
 }
 
-static size_t list_length(lua_State *L, int list)
+static size_t check_list_length(lua_State *L, int list)
 {
     if (lua_isnoneornil(L, list))
         return 0;
     return lss_check_length(L, list);
 }
 
-/* What there is of `list` in an entry that belongs to it: 0 is nothing. */
-static int found_of(const struct selecting *all, int list, const struct pollfd *p)
+/* The events of an entry of `list`, OS_… bits; 0: not ready. */
+static int ready_events(const struct select_call *sel, int list, const struct pollfd *p)
 {
     int found = os_poll_found(p);
-    if (all->buffered && list == READERS && has_input(ss_env_find(all->env, p->fd)))
+    if (sel->buffered && list == READERS && has_input(ss_env_find(sel->env, p->fd)))
         found |= OS_CAN_READ;
     return found & ((list == READERS ? OS_CAN_READ : OS_CAN_WRITE) | OS_TROUBLE | OS_NOT_OPEN);
 }
 
-/* Those of the list at stack index `at` that are ready; false: one is not open. */
-static bool push_ready(lua_State *L, int list, int at, const struct selecting *all)
+/* Pushes an array of the ready elements of the list at stack index `at`. False: a descriptor is not open. */
+static bool push_ready(lua_State *L, int list, int at, const struct select_call *sel)
 {
-    const struct pollfd *set = all->set + (list == WRITERS ? all->n[READERS] : 0), *end = set + all->n[list];
+    const struct pollfd *pollfds = sel->pollfds + (list == WRITERS ? sel->n[READERS] : 0),
+                        *end = pollfds + sel->n[list];
     int n = 0;
     lua_newtable(L);
-    for (const struct pollfd *p = set; p < end; p++) {
-        int found = p->revents || all->buffered ? found_of(all, list, p) : 0;
+    for (const struct pollfd *p = pollfds; p < end; p++) {
+        int found = p->revents || sel->buffered ? ready_events(sel, list, p) : 0;
         if (found & OS_NOT_OPEN)
             return false;
         if (found) {
-            lua_rawgeti(L, at, (int)(p - set) + 1);
+            lua_rawgeti(L, at, (int)(p - pollfds) + 1);
             lua_rawseti(L, -2, ++n);
         }
     }
     return true;
 }
 
-static enum ss_status poll_now(struct selecting *all, int64_t timeout_ns)
+static enum ss_status poll_lists(struct select_call *sel, int64_t timeout_ns)
 {
-    size_t n = all->n[READERS] + all->n[WRITERS];
-    return ss_wait_any(all->set, n, all->scratch, timeout_ns, &all->op.error);
+    size_t n = sel->n[READERS] + sel->n[WRITERS];
+    return ss_wait_any(sel->pollfds, n, sel->scratch, timeout_ns, &sel->op.error);
 }
 
 static enum ss_status select_step(struct ss_op *base)
 {
-    struct selecting *all = (struct selecting *)base;
-    enum ss_status st = poll_now(all, 0);
-    if (st != SS_TIMEOUT || all->buffered)
+    struct select_call *sel = (struct select_call *)base;
+    enum ss_status st = poll_lists(sel, 0);
+    if (st != SS_TIMEOUT || sel->buffered)
         return st == SS_ERROR ? st : SS_OK;
-    base->wants = all->wants;
-    base->nwants = (unsigned)(all->n[READERS] + all->n[WRITERS]);
+    base->wants = sel->wants;
+    base->nwants = (unsigned)(sel->n[READERS] + sel->n[WRITERS]);
     for (size_t i = 0; i < base->nwants; i++)
-        all->wants[i] =
-            (struct ss_interest){ .fd = all->set[i].fd, .events = i < all->n[READERS] ? SS_READABLE : SS_WRITABLE };
+        sel->wants[i] =
+            (struct ss_interest){ .fd = sel->pollfds[i].fd, .events = i < sel->n[READERS] ? SS_READABLE : SS_WRITABLE };
     return SS_WANT;
 }
 
 /* Both lists are on top of the stack. */
 static int finish_select(lua_State *L, struct ss_op *base, enum ss_status st)
 {
-    struct selecting *all = (struct selecting *)base;
+    struct select_call *sel = (struct select_call *)base;
     int writers = lua_gettop(L);
     if (st != SS_OK)
         return lss_push_failure(L, 2, st, &base->error);
-    if (!push_ready(L, READERS, writers - 1, all) || !push_ready(L, WRITERS, writers, all))
+    if (!push_ready(L, READERS, writers - 1, sel) || !push_ready(L, WRITERS, writers, sel))
         return lss_push_failure(L, 2, SS_ERROR, &ss_not_open);
     return 2;
 }
 
-static struct pollfd *new_set(lua_State *L, const struct selecting *all)
+static struct pollfd *new_pollfds(lua_State *L, const struct select_call *sel)
 {
-    return lss_newuserdata(L, (all->n[READERS] + all->n[WRITERS] + 1) * sizeof *all->set);
+    return lss_newuserdata(L, (sel->n[READERS] + sel->n[WRITERS] + 1) * sizeof *sel->pollfds);
 }
 
-/* Without tasks one poll(2) does it all. It takes no more entries than a process may have descriptors: then those that are
- * there twice are put together. */
-static int select_alone(lua_State *L, struct selecting *all, int64_t timeout_ns)
+/* Without tasks: one poll(2). With more entries than RLIMIT_NOFILE, which poll(2) refuses, duplicates are merged. */
+static int select_without_tasks(lua_State *L, struct select_call *sel, int64_t timeout_ns)
 {
-    enum ss_status st = poll_now(all, all->buffered ? 0 : timeout_ns);
+    enum ss_status st = poll_lists(sel, sel->buffered ? 0 : timeout_ns);
     if (st == SS_LIMIT) {
-        all->scratch = new_set(L, all);
+        sel->scratch = new_pollfds(L, sel);
         lua_insert(L, -3); /* both lists stay on top */
-        st = poll_now(all, all->buffered ? 0 : timeout_ns);
+        st = poll_lists(sel, sel->buffered ? 0 : timeout_ns);
     }
-    return finish_select(L, &all->op, st == SS_TIMEOUT && all->buffered ? SS_OK : st);
+    return finish_select(L, &sel->op, st == SS_TIMEOUT && sel->buffered ? SS_OK : st);
 }
 
 int lss_select(lua_State *L)
 {
     static const struct lss_call call = { .finish = finish_select, .keep = 2 };
-    size_t readers = list_length(L, READERS), writers = list_length(L, WRITERS), n = readers + writers;
+    size_t readers = check_list_length(L, READERS), writers = check_list_length(L, WRITERS), n = readers + writers;
     int64_t timeout_ns = lss_check_timeout(L, 3);
     lua_settop(L, 2);
-    struct selecting *all = lss_newuserdata(L, sizeof *all);
-    *all = (struct selecting){ .n = { 0, readers, writers }, .env = lss_env(L) };
-    all->op = (struct ss_op){ .step = select_step, .io = &all->io, .kernel_timeout = SS_BY_NONE };
-    all->set = new_set(L, all);
-    if (all->env->loop) {
-        all->scratch = new_set(L, all);
-        all->wants = lss_newuserdata(L, (n + 1) * sizeof *all->wants);
+    struct select_call *sel = lss_newuserdata(L, sizeof *sel);
+    *sel = (struct select_call){ .n = { 0, readers, writers }, .env = lss_env(L) };
+    sel->op = (struct ss_op){ .step = select_step, .io = &sel->io, .kernel_timeout = SS_BY_NONE };
+    sel->pollfds = new_pollfds(L, sel);
+    if (sel->env->loop) {
+        sel->scratch = new_pollfds(L, sel);
+        sel->wants = lss_newuserdata(L, (n + 1) * sizeof *sel->wants);
     }
-    check_list(L, READERS, all);
-    check_list(L, WRITERS, all);
-    if (all->not_open)
+    check_list(L, READERS, sel);
+    check_list(L, WRITERS, sel);
+    if (sel->has_closed)
         return lss_push_failure(L, 2, SS_ERROR, &ss_not_open);
     lua_pushvalue(L, READERS);
     lua_pushvalue(L, WRITERS);
-    if (!all->env->loop)
-        return select_alone(L, all, timeout_ns);
-    return lss_run_for(L, all->env, NULL, timeout_ns, &all->op, &call);
+    if (!sel->env->loop)
+        return select_without_tasks(L, sel, timeout_ns);
+    return lss_run_for(L, sel->env, NULL, timeout_ns, &sel->op, &call);
 }

@@ -1,4 +1,4 @@
-/* Methods that both kinds of sockets have. */
+/* Methods of both socket classes. */
 #include "core/op_bind.h"
 #include "lua/lua_base.h"
 #include "lua/lua_wait.h"
@@ -6,42 +6,42 @@
 
 #include <string.h> /* memset */
 
-/* Closing with OPT_LINGER while there are tasks: close(2) would stop all of them while it waits, so the call waits by itself. */
+/* Close with OPT_LINGER while there are tasks: close(2) would block all of them, so an operation waits for the peer. */
 
-#define PARTING LSS_PREFIX "parting"
+#define LINGERING LSS_PREFIX "lingering"
 
-struct parting {
+struct lingering {
     struct ss_op op;
-    struct ss_io io; /* stands in for the socket's, which is closed already */
+    struct ss_io io; /* only for the driver; the socket is closed already */
     int fd;
 };
 
-static enum ss_status close_parting(struct parting *p)
+static enum ss_status close_lingering(struct lingering *l)
 {
-    int fd = p->fd;
-    p->fd = -1;
-    return fd >= 0 ? os_close(fd, &p->op.error) : SS_OK;
+    int fd = l->fd;
+    l->fd = -1;
+    return fd >= 0 ? os_close(fd, &l->op.error) : SS_OK;
 }
 
-static int parting_gc(lua_State *L)
+static int lingering_gc(lua_State *L)
 {
-    close_parting(lua_touserdata(L, 1));
+    close_lingering(lua_touserdata(L, 1));
     return 0;
 }
 
-/* Nothing tells when the peer has confirmed the rest: it is looked at in intervals that grow. */
-static enum ss_status parting_step(struct ss_op *op)
+/* No event reports that the peer has acknowledged everything: check at growing intervals. */
+static enum ss_status lingering_step(struct ss_op *op)
 {
-    enum { LONGEST_MS = 32 };
-    if (os_is_delivered(((struct parting *)op)->fd))
+    enum { MAX_INTERVAL_MS = 32 };
+    if (os_is_delivered(((struct lingering *)op)->fd))
         return SS_OK;
     op->want = (struct ss_interest){ .fd = -1 };
-    if (op->after_ms < LONGEST_MS)
+    if (op->after_ms < MAX_INTERVAL_MS)
         op->after_ms = op->after_ms ? (uint16_t)(2 * op->after_ms) : 1;
     return SS_WANT;
 }
 
-static int push_close(lua_State *L, enum ss_status st, const struct ss_error *err)
+static int push_close_result(lua_State *L, enum ss_status st, const struct ss_error *err)
 {
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, err);
@@ -49,46 +49,46 @@ static int push_close(lua_State *L, enum ss_status st, const struct ss_error *er
     return 1;
 }
 
-static void drop_parting(lua_State *L, int kept, struct ss_op *op)
+static void drop_lingering(lua_State *L, int kept, struct ss_op *op)
 {
     (void)L, (void)kept;
-    close_parting((struct parting *)op);
+    close_lingering((struct lingering *)op);
 }
 
-static int finish_parting(lua_State *L, struct ss_op *op, enum ss_status st)
+static int finish_lingering(lua_State *L, struct ss_op *op, enum ss_status st)
 {
     (void)st;
-    return push_close(L, close_parting((struct parting *)op), &op->error);
+    return push_close_result(L, close_lingering((struct lingering *)op), &op->error);
 }
 
 void lss_open_sock(lua_State *L)
 {
-    luaL_newmetatable(L, PARTING);
-    lua_pushcfunction(L, parting_gc);
+    luaL_newmetatable(L, LINGERING);
+    lua_pushcfunction(L, lingering_gc);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
 }
 
-static struct parting *new_parting(lua_State *L)
+static struct lingering *new_lingering(lua_State *L)
 {
-    struct parting *p = lss_newuserdata(L, sizeof *p);
-    memset(p, 0, sizeof *p);
-    p->fd = -1;
-    p->op = (struct ss_op){ .step = parting_step, .io = &p->io, .kernel_timeout = SS_BY_NONE };
-    luaL_getmetatable(L, PARTING);
+    struct lingering *l = lss_newuserdata(L, sizeof *l);
+    memset(l, 0, sizeof *l);
+    l->fd = -1;
+    l->op = (struct ss_op){ .step = lingering_step, .io = &l->io, .kernel_timeout = SS_BY_NONE };
+    luaL_getmetatable(L, LINGERING);
     lua_setmetatable(L, -2);
-    return p;
+    return l;
 }
 
-static int close_slowly(lua_State *L, struct lss_socket *s, int seconds)
+static int run_lingering_close(lua_State *L, struct lss_socket *s, int seconds)
 {
-    static const struct lss_call call = { .finish = finish_parting, .drop = drop_parting };
+    static const struct lss_call call = { .finish = finish_lingering, .drop = drop_lingering };
     struct ss_env *env = s->sock.env;
-    struct parting *p = new_parting(L);
-    p->fd = ss_sock_detach_lingering(&s->sock);
+    struct lingering *l = new_lingering(L);
+    l->fd = ss_sock_detach_lingering(&s->sock);
     if (!lss_may_wait(L, env))
-        return finish_parting(L, &p->op, SS_OK);
-    return lss_run_for(L, env, NULL, (int64_t)seconds * 1000000000, &p->op, &call);
+        return finish_lingering(L, &l->op, SS_OK);
+    return lss_run_for(L, env, NULL, (int64_t)seconds * 1000000000, &l->op, &call);
 }
 
 int lss_close(lua_State *L)
@@ -97,9 +97,9 @@ int lss_close(lua_State *L)
     struct ss_error err;
     int seconds = s->sock.env->loop ? ss_sock_linger_s(&s->sock) : 0;
     if (seconds > 0)
-        return close_slowly(L, s, seconds);
+        return run_lingering_close(L, s, seconds);
     enum ss_status st = ss_sock_close(&s->sock, &err);
-    return push_close(L, st, &err);
+    return push_close_result(L, st, &err);
 }
 
 int lss_fileno(lua_State *L)
@@ -116,8 +116,7 @@ int lss_push_unread(lua_State *L)
     return 2;
 }
 
-/* The descriptor leaves as the program would have made it: without our timeouts and mode; one that others have as well stays as
- * it is. */
+/* Removes the module's timeouts and mode from the descriptor, unless others share it. */
 int lss_detach(lua_State *L)
 {
     struct lss_socket *s = lss_self_socket(L);
@@ -129,7 +128,7 @@ int lss_detach(lua_State *L)
         return lss_push_unread(L);
     ss_env_forked(sock->env);
     for (int sending = 0; sending <= 1 && !sock->shared; sending++)
-        if (sock->kernel_ms[sending] != 0) /* or not known: what accept has handed down */
+        if (sock->kernel_ms[sending] != 0) /* -1, unknown: may be inherited from a listener */
             os_kernel_timeout(sock->io.fd, sending, 0, &ignored);
     if (!sock->shared)
         ss_sock_set_nonblock(sock, false, &ignored);
@@ -160,14 +159,14 @@ int lss_gettimeout(lua_State *L)
     return 1;
 }
 
-static int push_name(lua_State *L, enum ss_status (*ask)(int, struct ss_addr *, struct ss_error *))
+static int push_socket_name(lua_State *L, enum ss_status (*get_name)(int, struct ss_addr *, struct ss_error *))
 {
     struct lss_socket *s = lss_self_socket(L);
     struct ss_addr addr;
     struct ss_error err;
     if (s->sock.io.fd < 0)
         return lss_push_closed(L);
-    enum ss_status st = ask(s->sock.io.fd, &addr, &err);
+    enum ss_status st = get_name(s->sock.io.fd, &addr, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
     lss_push_addr(L, &addr, s->sock.family);
@@ -176,12 +175,12 @@ static int push_name(lua_State *L, enum ss_status (*ask)(int, struct ss_addr *, 
 
 int lss_getpeername(lua_State *L)
 {
-    return push_name(L, os_peer);
+    return push_socket_name(L, os_peer);
 }
 
 int lss_getsockname(lua_State *L)
 {
-    return push_name(L, os_local);
+    return push_socket_name(L, os_local);
 }
 
 int lss_bind(lua_State *L)

@@ -1,4 +1,4 @@
-/* The module. */
+/* The module table. */
 #include "core/codes.h"
 #include "lua/lua_base.h"
 #include "lua/lua_failure.h"
@@ -13,24 +13,24 @@
 #include <stddef.h> /* offsetof */
 #include <string.h> /* strncmp */
 
-#define LAYOUT LSS_PREFIX "layout" /* registry: of the structures that copies of the module share */
+#define LAYOUT LSS_PREFIX "layout" /* in the registry: checksum of the shared structs */
 
 LSS_EXPORT int luaopen_ssocket(lua_State *L);
 
-static int new_tcp(lua_State *L)
+static int module_tcp(lua_State *L)
 {
     lss_new_tcp(L, lss_live_env(L));
     return 1;
 }
 
-static int new_udp(lua_State *L)
+static int module_udp(lua_State *L)
 {
     lss_new_udp(L, lss_live_env(L));
     return 1;
 }
 
-/* Both handles first, then the descriptors. */
-static int new_pair(lua_State *L)
+/* The userdata first, then the descriptors: an error leaks none. */
+static int module_pair(lua_State *L)
 {
     struct ss_sock *a = &lss_new_tcp(L, lss_live_env(L))->sock, *b = &lss_new_tcp(L, lss_live_env(L))->sock;
     struct ss_error err, ignored;
@@ -47,8 +47,8 @@ static int new_pair(lua_State *L)
     return lss_push_failure(L, 1, SS_ERROR, &err);
 }
 
-/* Of a descriptor that somebody else made nothing is known: neither its timeouts nor its mode. */
-static int from_fd(lua_State *L)
+/* Neither the timeouts nor the mode of the descriptor are known. */
+static int module_fromfd(lua_State *L)
 {
     struct ss_error err = ss_already_owned;
     struct os_kind kind;
@@ -58,13 +58,13 @@ static int from_fd(lua_State *L)
         return lss_push_failure(L, 1, st, &err);
     struct ss_sock *s = kind.dgram ? &lss_new_udp(L, lss_live_env(L))->sock : &lss_new_tcp(L, lss_live_env(L))->sock;
     err = ss_already_owned;
-    if (ss_env_find(s->env, fd)) /* a finalizer has taken it meanwhile */
+    if (ss_env_find(s->env, fd)) /* a finalizer has taken over the descriptor */
         return lss_push_failure(L, 1, SS_ERROR, &err);
     st = ss_sock_take(s, fd, &kind, &err);
     return st == SS_OK ? 1 : lss_push_failure(L, 1, st, &err);
 }
 
-static int sleep_for(lua_State *L)
+static int module_sleep(lua_State *L)
 {
     lua_Number seconds = lss_check_seconds(L, 1);
     const struct ss_env *env = lss_env(L);
@@ -76,7 +76,7 @@ static int sleep_for(lua_State *L)
     return 1;
 }
 
-static int now(lua_State *L)
+static int module_now(lua_State *L)
 {
     lua_pushnumber(L, (lua_Number)os_now_ns() / 1e9);
     return 1;
@@ -87,7 +87,7 @@ static int finish_resolve(lua_State *L, struct ss_op *base, enum ss_status st)
     struct ss_lookup *lookup = (struct ss_lookup *)base;
     struct ss_addr addr;
     if (st == SS_OK) {
-        ss_lookup_rewind(lookup); /* an error may have ended this halfway: then it is done once more */
+        ss_lookup_rewind(lookup); /* from the start: an error may have interrupted an earlier run */
         lua_newtable(L);
         for (int i = 1; ss_lookup_next_listed(lookup, &addr); i++) {
             lss_push_addr(L, &addr, 0);
@@ -98,7 +98,7 @@ static int finish_resolve(lua_State *L, struct ss_op *base, enum ss_status st)
     return st == SS_OK ? 1 : lss_push_failure(L, 1, st, &base->error);
 }
 
-static int resolve(lua_State *L)
+static int module_resolve(lua_State *L)
 {
     struct ss_target target;
     struct ss_error err;
@@ -121,19 +121,19 @@ static int resolve(lua_State *L)
     return lss_run_for(L, env, NULL, timeout_ns, &op->lookup.op, &call);
 }
 
-static const luaL_Reg functions[] = {
+static const luaL_Reg module_functions[] = {
     { "channel", lss_channel },
-    { "fromfd", from_fd },
+    { "fromfd", module_fromfd },
     { "loop", lss_loop },
-    { "now", now },
-    { "pair", new_pair },
-    { "resolve", resolve },
+    { "now", module_now },
+    { "pair", module_pair },
+    { "resolve", module_resolve },
     { "run", lss_run_tasks },
     { "select", lss_select },
-    { "sleep", sleep_for },
+    { "sleep", module_sleep },
     { "spawn", lss_spawn },
-    { "tcp", new_tcp },
-    { "udp", new_udp },
+    { "tcp", module_tcp },
+    { "udp", module_udp },
     { NULL, NULL },
 };
 
@@ -155,7 +155,7 @@ static void set_constants(lua_State *L)
     set_integer(L, "SHUT_RDWR", SHUT_RDWR);
 }
 
-/* Copies of the same build share what is in the registry; one that was built differently must not. */
+/* Copies of the same build share the registry's state; a copy with other struct sizes must not. */
 static void check_build(lua_State *L)
 {
     const size_t sizes[] = { sizeof(struct ss_env),
@@ -181,8 +181,8 @@ static void check_build(lua_State *L)
     lua_setfield(L, LUA_REGISTRYINDEX, LAYOUT);
 }
 
-/* What is made there may have no finalizer (Lua 5.4 while the state is being closed), and the module relies on its own. */
-static void check_place(lua_State *L)
+/* Raises if a finalizer loads the module first: while Lua 5.4 closes the state, new objects get no finalizer. */
+static void check_not_in_finalizer(lua_State *L)
 {
     lua_getfield(L, LUA_REGISTRYINDEX, LAYOUT);
     bool first = lua_isnil(L, -1);
@@ -193,7 +193,7 @@ static void check_place(lua_State *L)
 
 int luaopen_ssocket(lua_State *L)
 {
-    check_place(L);
+    check_not_in_finalizer(L);
     check_build(L);
     os_stay_loaded();
     lss_env(L);
@@ -204,7 +204,7 @@ int luaopen_ssocket(lua_State *L)
     lss_open_task(L);
     lss_open_channel(L);
     lss_push_module(L);
-    for (const luaL_Reg *f = functions; f->name; f++) {
+    for (const luaL_Reg *f = module_functions; f->name; f++) {
         lua_pushcfunction(L, f->func);
         lua_setfield(L, -2, f->name);
     }
