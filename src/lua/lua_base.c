@@ -103,7 +103,7 @@ void lss_check_live(lua_State *L, const struct ss_env *env)
  * made in a finalizer is therefore kept alive: until one is made elsewhere, or the module ends and closes it. */
 static void keep_socket(lua_State *L, struct shared *shared)
 {
-    bool in_finalizer = LSS_CLOSES && lua_gc(L, LUA_GCCOUNT, 0) < 0;
+    bool in_finalizer = LSS_HAS_CLOSE && lua_gc(L, LUA_GCCOUNT, 0) < 0;
     if (!in_finalizer && !shared->keeps_sockets)
         return;
     shared->keeps_sockets = in_finalizer;

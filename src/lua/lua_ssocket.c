@@ -187,7 +187,7 @@ static void check_place(lua_State *L)
     lua_getfield(L, LUA_REGISTRYINDEX, LAYOUT);
     bool first = lua_isnil(L, -1);
     lua_pop(L, 1);
-    if (LSS_CLOSES && first && lua_gc(L, LUA_GCCOUNT, 0) < 0)
+    if (LSS_HAS_CLOSE && first && lua_gc(L, LUA_GCCOUNT, 0) < 0)
         luaL_error(L, "ssocket cannot be loaded in a finalizer");
 }
 

@@ -51,7 +51,7 @@ enum { LARGE = 32768 };
 static bool take(lua_State *L, struct ss_inbuf *in, size_t n, size_t delimiter)
 {
     unsigned epoch = in->epoch;
-    if (LSS_COLLECTS_FIRST && n > LARGE && n + delimiter == ss_inbuf_len(in)) {
+    if (LSS_COLLECTS_BEFORE_COPY && n > LARGE && n + delimiter == ss_inbuf_len(in)) {
         lss_push_all(L, in, ss_inbuf_data(in), n, LSS_STAYS_AFTER_ERROR);
         return true;
     }

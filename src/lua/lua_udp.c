@@ -66,7 +66,7 @@ static bool push_datagram(lua_State *L, struct ss_recvfrom *op)
         return false;
     if (!op->from_queue)
         op->got.data = ss_inbuf_data(in);
-    if (!LSS_COLLECTS_FIRST || op->from_queue || op->got.len <= LARGE)
+    if (!LSS_COLLECTS_BEFORE_COPY || op->from_queue || op->got.len <= LARGE)
         return lss_push_bytes(L, in, op->got.data, op->got.len);
     lss_push_all(L, in, op->got.data, op->got.len, LSS_STAYS);
     return true;
