@@ -60,7 +60,7 @@ static int from_fd(lua_State *L)
     err = ss_already_owned;
     if (ss_env_find(s->env, fd)) /* a finalizer has taken it meanwhile */
         return lss_push_failure(L, 1, SS_ERROR, &err);
-    st = ss_sock_take(s, fd, &kind, &err);
+    st = ss_sock_import(s, fd, &kind, &err);
     return st == SS_OK ? 1 : lss_push_failure(L, 1, st, &err);
 }
 

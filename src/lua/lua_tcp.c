@@ -109,9 +109,9 @@ static void drop_reading(lua_State *L, int kept, struct ss_op *op)
 {
     struct ss_reading *r = (struct ss_reading *)op;
     (void)kept;
-    if (r->left)
-        ss_pool_return(&lss_env(L)->pool, r->left);
-    r->left = NULL;
+    if (r->unread)
+        ss_pool_return(&lss_env(L)->pool, r->unread);
+    r->unread = NULL;
 }
 
 static int push_closed_reader(lua_State *L)
@@ -135,20 +135,20 @@ static int finish_read(lua_State *L, struct ss_op *base, enum ss_status st)
     struct reading *r = (struct reading *)base;
     struct ss_inbuf *in = r->op.in;
     if (st == SS_CLOSED)
-        return push_left_partial(L, &r->op.left, in->pool);
+        return push_left_partial(L, &r->op.unread, in->pool);
     if (st != SS_OK)
         return push_partial(L, in, st, &base->error, st == SS_LIMIT ? r->op.len : ss_inbuf_len(in));
     if (account_input(L, in) && take(L, in, r->op.len, 0))
         return 1;
-    return tcp_is_closed(r->sock) ? push_left_partial(L, &r->op.left, in->pool) : LSS_RETRY;
+    return tcp_is_closed(r->sock) ? push_left_partial(L, &r->op.unread, in->pool) : LSS_RETRY;
 }
 
 /* Where it fails nothing is left, so that there is no partial. */
 static int finish_readsome(lua_State *L, struct ss_op *op, enum ss_status st)
 {
     struct reading *r = (struct reading *)op;
-    if (st == SS_CLOSED && r->op.left) {
-        push_left(L, &r->op.left, r->op.in->pool, r->op.want);
+    if (st == SS_CLOSED && r->op.unread) {
+        push_left(L, &r->op.unread, r->op.in->pool, r->op.want);
         return 1;
     }
     int results = st == SS_OK ? finish_read(L, op, st) : lss_push_failure(L, 1, st, &op->error);
@@ -246,7 +246,7 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
     const struct lines *lines = (const struct lines *)op->find;
     size_t line = op->len, delimiter = op->find->len;
     if (st == SS_CLOSED)
-        return push_left_partial(L, &op->left, op->in->pool);
+        return push_left_partial(L, &op->unread, op->in->pool);
     if (st != SS_OK)
         return push_partial(L, op->in, st, &base->error, partial_of(op, st));
     if (lines->inclusive) {
@@ -256,7 +256,7 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
     if (account_input(L, op->in) && take(L, op->in, line, delimiter))
         return 1;
     op->scan = (struct ss_scan){ .seen = 0 };
-    return tcp_is_closed(((struct lining *)base)->sock) ? push_left_partial(L, &op->left, op->in->pool) : LSS_RETRY;
+    return tcp_is_closed(((struct lining *)base)->sock) ? push_left_partial(L, &op->unread, op->in->pool) : LSS_RETRY;
 }
 
 static bool take_line(lua_State *L, struct tcp *s, const struct lines *lines, struct ss_scan *scan)

@@ -158,7 +158,7 @@ static void push_queue(lua_State *L, struct ss_dgrams *queue, struct taking *t)
     struct ss_addr before = { .len = (socklen_t)-1 };
     const struct ss_inbuf *in = &op->sock->in;
     unsigned epoch = in->epoch;
-    while (ss_recvmany_wants(op, t->n, t->bytes) && in->epoch == epoch && ss_dgrams_next(queue, op->size, &dgram)) {
+    while (ss_recvmany_has_room(op, t->n, t->bytes) && in->epoch == epoch && ss_dgrams_next(queue, op->size, &dgram)) {
         if (!lss_push_bytes(L, in, dgram.data, dgram.len))
             break;
         t->n++;
@@ -196,7 +196,7 @@ static bool push_batch(lua_State *L, struct taking *t)
     if (s->in.epoch != epoch)
         return false;
     *t = after;
-    ss_queue_left(t->op->sock, t->op->state, &rest);
+    ss_dgram_set_queue(t->op->sock, t->op->state, &rest);
     return true;
 }
 
@@ -217,7 +217,7 @@ static void push_others(lua_State *L, struct taking *t)
     unsigned stream = lss_stream(s);
     size_t before = 0;
     while (t->n > before && s->io.fd >= 0 && lss_stream(s) == stream && !ss_sock_has_input(s) &&
-           ss_recvmany_another(t->op, t->n, t->bytes)) {
+           ss_recvmany_refill(t->op, t->n, t->bytes)) {
         before = t->n;
         t->epoch = s->in.epoch;
         for (int i = 0; i < 4; i++)
@@ -506,7 +506,7 @@ static int udp_detach(lua_State *L)
 {
     struct udp *s = self_udp(L);
     const struct ss_sock *sock = &s->base.sock;
-    if (!udp_is_closed(s) && !ss_sock_has_input(sock) && !ss_dgram_unjoin(sock, &s->state))
+    if (!udp_is_closed(s) && !ss_sock_has_input(sock) && !ss_dgram_stop_joining(sock, &s->state))
         return lss_push_unread(L);
     return lss_detach(L);
 }
