@@ -246,7 +246,7 @@ static bool may_split(struct ss_sendmany *op)
     return state->splitting == SS_OFFLOAD_ON && !op->no_split;
 }
 
-static enum ss_status send_batch(struct ss_sendmany *op)
+static enum ss_status send_next_batch(struct ss_sendmany *op)
 {
     enum ss_mode mode = ss_io_take_mode(op->op.io);
     if (mode == SS_NO_CALL)
@@ -267,6 +267,6 @@ enum ss_status ss_sendmany_step(struct ss_op *base)
     struct ss_sendmany *op = (struct ss_sendmany *)base;
     enum ss_status st = SS_OK;
     while (st == SS_OK && op->sent < op->n)
-        st = send_batch(op);
+        st = send_next_batch(op);
     return st;
 }
