@@ -23,7 +23,7 @@ enum ss_status ss_dial_start(struct ss_dial *dial, struct ss_sock *sock, struct 
 /* Checks a dial in progress without waiting. SS_OK: connected | SS_WANT | SS_ERROR. */
 enum ss_status ss_dial_check(const struct ss_dial *dial, const struct ss_sock *sock, struct ss_error *err);
 
-/* Gives the descriptor of a connected dial to the socket. SS_OK | SS_ERROR: as ss_sock_adopt, or fcntl(2). */
+/* Gives the descriptor of a connected dial to the socket. SS_OK | SS_ERROR: as ss_sock_adopt, or os_nonblock. */
 enum ss_status ss_dial_finish(const struct ss_dial *dial, struct ss_sock *sock, struct ss_error *err);
 
 /* Closes a failed dial; the socket's descriptor stays open. */

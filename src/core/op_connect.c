@@ -5,7 +5,7 @@
 
 enum {
     ATTEMPT_DELAY_MS = 250, /* RFC 8305 section 5, "Connection Attempt Delay" */
-    QUEUE_RETRY_MS = 2      /* the queue of a Unix listener is full; no event reports room */
+    QUEUE_RETRY_MS = 2      /* os_connect with *later; no event reports when to start again */
 };
 
 /* Whether the socket's descriptor is still dialed by this call. After a fork the dial belongs to the parent process. */

@@ -97,7 +97,7 @@ enum ss_status ss_sock_import(struct ss_sock *s, int fd, const struct os_kind *k
 /* Opens a closed socket. SS_OK | SS_ERROR: as ss_sock_make_fd and ss_sock_adopt. */
 enum ss_status ss_sock_open(struct ss_sock *s, int family, struct ss_error *err);
 
-/* Sets O_NONBLOCK unless already as requested. SS_OK | SS_ERROR: fcntl(2). */
+/* Sets O_NONBLOCK unless already as requested. SS_OK | SS_ERROR: os_nonblock. */
 enum ss_status ss_sock_set_nonblock(struct ss_sock *s, bool nonblock, struct ss_error *err);
 
 /* Resets the socket except its options, and ends its waiting calls. Returns the descriptor, now the caller's; -1: none.
