@@ -1,5 +1,4 @@
-/* The state of a datagram socket that a stream has no use for: the queue of received datagrams, and what the kernel does for
- * the descriptor. */
+/* State of a datagram socket alone: the queue of received datagrams, and segmentation offload of the descriptor. */
 #ifndef SS_CORE_DGRAMS_H
 #define SS_CORE_DGRAMS_H
 
@@ -11,38 +10,38 @@
 struct ss_dgram {
     const void *data;
     size_t len;
-    bool cut; /* the datagram was longer */
+    bool cut; /* the datagram was longer than `len` */
     struct ss_addr from;
 };
 
-/* A queue of datagrams that one system call has received. */
+/* Datagrams that one system call received, in order. */
 struct ss_dgrams {
     struct os_batch batch;
-    size_t offset;    /* in bytes, into message `next`, which may hold several datagrams (udp(7), UDP_GRO) */
-    unsigned n, next; /* messages in the batch; index of the first unfinished one */
+    size_t offset;    /* in bytes, in message `next`, which may hold several datagrams (udp(7), UDP_GRO) */
+    unsigned n, next; /* messages in the batch; the first that has unread datagrams */
 };
 
-/* Dequeues a datagram, cut to `size` bytes; dgram->data points into the batch. False: the queue is empty. */
+/* Removes the first datagram, cut to `size` bytes; dgram->data points into the batch. False: the queue is empty. */
 bool ss_dgrams_next(struct ss_dgrams *queue, size_t size, struct ss_dgram *dgram);
 
-/* Segmentation of datagrams by the kernel (udp(7)) on one descriptor. */
+/* Segmentation offload (udp(7)) of one descriptor. */
 enum ss_offload { SS_OFFLOAD_UNKNOWN, SS_OFFLOAD_ON, SS_OFFLOAD_OFF };
 
 struct ss_dgram_state {
-    struct ss_dgrams queue; /* valid while the socket's input buffer has bytes, which are the queue's memory */
-    unsigned stream; /* in.stream of the socket: what follows belongs to that descriptor, and is void on another */
-    uint16_t pending_error; /* errno(3) number of a receive that failed behind others, to report next; 0: none */
-    uint8_t joining;   /* enum ss_offload: the kernel joins received datagrams (UDP_GRO); ON and OFF: it was asked to */
-    uint8_t splitting; /* enum ss_offload: it splits sent ones (UDP_SEGMENT) */
+    struct ss_dgrams queue; /* in the socket's input buffer; valid while the buffer has bytes */
+    unsigned stream;        /* in.stream of the socket; with another number there, the members below are void */
+    uint16_t pending_error; /* errno(3) number for the next call, of a receive after others; 0: none */
+    uint8_t joining;        /* enum ss_offload: UDP_GRO is on */
+    uint8_t splitting;      /* enum ss_offload: UDP_SEGMENT is supported */
 };
 
-/* Whether joined datagrams can be told apart on this system (os_prove_joined): found out once for each Lua state. */
+/* Whether this system delivers joined datagrams intact (os_prove_joined); determined once per Lua state. */
 struct ss_join_proof {
-    enum ss_status outcome; /* SS_OK, SS_ERROR: no; SS_WANT: unknown, after `attempts` inconclusive ones */
+    enum ss_status outcome; /* SS_OK: yes | SS_ERROR: no | SS_WANT: unknown after `attempts` */
     uint8_t attempts;
 };
 
-/* Makes an attempt while the outcome is unknown, but only a few in total. */
+/* True: proven. Makes another attempt while the outcome is unknown, up to three in total. */
 bool ss_join_proof_holds(struct ss_join_proof *proof);
 
 #pragma GCC visibility pop

@@ -4,8 +4,8 @@
 
 #include <errno.h> /* EISCONN, ECONNABORTED */
 
-/* Linux says EISCONN only to the second connect(2) from here on if the first was in progress as it returned, which for a
- * descriptor that was taken over may have been elsewhere; and none of that when the peer has ended the connection. */
+/* On Linux, only the second connect(2) from here on reports EISCONN if an earlier call returned with the connect in
+ * progress, perhaps for a former owner of the descriptor. After the peer has ended the connection, no call does. */
 static bool has_peer(int fd)
 {
     struct ss_addr peer;
@@ -13,13 +13,13 @@ static bool has_peer(int fd)
     return os_peer(fd, &peer, &ignored) == SS_OK;
 }
 
-static enum ss_status prepare_own_dial(const struct ss_dial *dial, struct ss_sock *sock, struct ss_addr *addr,
-                                       struct ss_error *err)
+static enum ss_status prepare_dial_on_sock_fd(const struct ss_dial *dial, struct ss_sock *sock, struct ss_addr *addr,
+                                              struct ss_error *err)
 {
     bool connected = sock->connected || has_peer(sock->io.fd);
     sock->attempt++;
     sock->pending_error.code = 0;
-    sock->io.broken = 0;
+    sock->io.conn_error = 0;
     if (!connected && ss_addr_fit(addr, sock->family))
         return ss_sock_set_nonblock(sock, dial->nonblock, err);
     *err = connected ? (struct ss_error){ SS_SYSTEM, EISCONN } : ss_wrong_family;
@@ -32,22 +32,22 @@ static enum ss_status prepare_dial(struct ss_dial *dial, struct ss_sock *sock, s
     dial->fd = sock->io.fd;
     dial->family = (uint8_t)addr->sa.any.sa_family;
     dial->sndtimeo_ms = 0;
-    if (dial->own)
-        return prepare_own_dial(dial, sock, addr, err);
-    return ss_sock_make(sock, dial->family, dial->nonblock, &dial->fd, err);
+    if (dial->on_sock_fd)
+        return prepare_dial_on_sock_fd(dial, sock, addr, err);
+    return ss_sock_make_fd(sock, dial->family, dial->nonblock, &dial->fd, err);
 }
 
 static enum ss_status forbid_dial_wait(struct ss_dial *dial, struct ss_sock *sock, struct ss_error *err)
 {
     dial->nonblock = true;
-    return dial->own ? ss_sock_set_nonblock(sock, true, err) : os_nonblock(dial->fd, true, err);
+    return dial->on_sock_fd ? ss_sock_set_nonblock(sock, true, err) : os_nonblock(dial->fd, true, err);
 }
 
-/* Lets the kernel keep the deadline of a connect(2) that may wait. A system that takes none (SO_SNDTIMEO) must not wait. */
+/* Sets SO_SNDTIMEO for a connect(2) that may wait. A descriptor that refuses SO_SNDTIMEO becomes non-blocking. */
 static enum ss_status set_dial_timeout(struct ss_dial *dial, struct ss_sock *sock, struct ss_error *err)
 {
     int32_t ms = sock->io.kernel_timeout_ms;
-    int32_t *current_ms = dial->own ? &sock->kernel_ms[1] : &dial->sndtimeo_ms;
+    int32_t *current_ms = dial->on_sock_fd ? &sock->kernel_ms[1] : &dial->sndtimeo_ms;
     if (dial->nonblock || *current_ms == ms)
         return SS_OK;
     if (os_kernel_timeout(dial->fd, true, ms, err) != SS_OK)
@@ -62,10 +62,10 @@ static enum ss_status connect_dial(struct ss_dial *dial, struct ss_sock *sock, c
     enum ss_status st = set_dial_timeout(dial, sock, err);
     if (st == SS_OK)
         st = os_connect(dial->fd, addr, retry, err);
-    /* After one that failed elsewhere, for whoever gave it to fromfd, Linux has only now made it fit for another. */
-    if (st == SS_ERROR && dial->own && err->code == ECONNABORTED)
+    /* A connect failed before fromfd imported the descriptor: on Linux only the call above has reset the state. */
+    if (st == SS_ERROR && dial->on_sock_fd && err->code == ECONNABORTED)
         st = os_connect(dial->fd, addr, retry, err);
-    /* On the same machine it may be done already. */
+    /* A connection on the same machine may be complete. */
     return st == SS_WANT && !*retry ? ss_dial_check(dial, sock, err) : st;
 }
 
@@ -82,24 +82,24 @@ enum ss_status ss_dial_start(struct ss_dial *dial, struct ss_sock *sock, struct 
     return st;
 }
 
-/* After a failure Linux takes the socket's own descriptor for one that still connects, and lets it do nothing else (listen(2):
- * EINVAL), until the association is dissolved. */
+/* After a failed connect, Linux treats the socket's descriptor as connecting, and other calls fail (listen(2): EINVAL)
+ * until os_disconnect. */
 enum ss_status ss_dial_check(const struct ss_dial *dial, const struct ss_sock *sock, struct ss_error *err)
 {
     struct ss_error ignored;
     enum ss_status st = os_connected(dial->fd, err);
-    if (st == SS_OK && dial->own && sock->pending_error.code != 0) {
+    if (st == SS_OK && dial->on_sock_fd && sock->pending_error.code != 0) {
         *err = sock->pending_error;
         st = SS_ERROR;
     }
-    if (st == SS_ERROR && dial->own)
+    if (st == SS_ERROR && dial->on_sock_fd)
         os_disconnect(dial->fd, &ignored);
     return st;
 }
 
 enum ss_status ss_dial_finish(const struct ss_dial *dial, struct ss_sock *sock, struct ss_error *err)
 {
-    if (!dial->own) {
+    if (!dial->on_sock_fd) {
         enum ss_status st = ss_sock_adopt(sock, dial->fd, dial->family, dial->nonblock, err);
         if (st != SS_OK)
             return st;
@@ -112,14 +112,14 @@ enum ss_status ss_dial_finish(const struct ss_dial *dial, struct ss_sock *sock, 
 void ss_dial_close(const struct ss_dial *dial)
 {
     struct ss_error ignored;
-    if (!dial->own)
+    if (!dial->on_sock_fd)
         os_close(dial->fd, &ignored);
 }
 
 void ss_dial_cancel(const struct ss_dial *dial)
 {
     struct ss_error ignored;
-    if (dial->own)
+    if (dial->on_sock_fd)
         os_disconnect(dial->fd, &ignored);
     else
         os_close(dial->fd, &ignored);

@@ -65,7 +65,7 @@ enum ss_status ss_inbuf_fill(struct ss_inbuf *in, struct ss_io *io, size_t need,
     }
     struct ss_block *block = in->block;
     bool large = need >= SS_BLOCK;
-    size_t room = ss_min_size(room_in(block), SS_AT_ONCE);
+    size_t room = ss_min_size(room_in(block), SS_BYTES_PER_CALL);
     size_t got = 0;
     enum ss_status st =
         io->via->recv(io, block->bytes + block->end, large ? ss_min_size(room, need) : room, large, &got, err);

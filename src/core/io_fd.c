@@ -1,28 +1,27 @@
-/* The plain transport: recv(2) and send(2) on the descriptor. */
 #include "core/io.h"
 #include "os/os_net.h"
 #include "os/os_poller.h"
 
 #include <errno.h>
 
-/* In a task a receive that got less than it could spares the next one, which would find nothing (epoll(7), "Questions and
- * answers" 9). */
+/* After a receive of fewer bytes than requested, the next receive would find nothing, and an edge-triggered poller
+ * reports new data (epoll(7), "Questions and answers" 9). */
 static void note_drained(struct ss_io *io, enum ss_status st, bool all_there)
 {
     io->drained = os_poller_is_edged && !io->recheck && (st == SS_WANT || (st == SS_OK && all_there));
 }
 
-void ss_io_broke(struct ss_io *io, int code)
+void ss_io_set_conn_error(struct ss_io *io, int code)
 {
     switch (code) {
-    case EPIPE: /* the reader will see why */
+    case EPIPE: /* a receive reports the cause */
     case EMSGSIZE:
     case ENOBUFS:
     case ENOMEM:
     case ENOTCONN:
         return;
-    default: /* a reset, a time-out or any answer of the network (icmp(7)): the connection is over */
-        io->broken = (uint16_t)code;
+    default: /* a reset, a timeout or an ICMP error (icmp(7)) ends the connection */
+        io->conn_error = (uint16_t)code;
     }
 }
 
@@ -34,39 +33,39 @@ static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all,
         return SS_WANT;
     enum ss_status st = os_recv(io->fd, buf, len, mode == SS_NO_WAIT ? OS_DONTWAIT : all ? OS_ALL : 0, got, err);
     if (st == SS_OK)
-        ss_io_took(io, *got);
+        ss_io_count_bytes(io, *got);
     if (edge)
         note_drained(io, st, st == SS_OK && *got < len);
-    if (st != SS_EOF || io->broken == 0)
+    if (st != SS_EOF || io->conn_error == 0)
         return st;
-    *err = (struct ss_error){ SS_SYSTEM, io->broken }; /* it would pass for a proper end */
-    if (io->broken != ECONNRESET)
-        io->broken = 0; /* who reads on after a time-out must come to an end */
+    *err = (struct ss_error){ SS_SYSTEM, io->conn_error };
+    if (io->conn_error != ECONNRESET)
+        io->conn_error = 0; /* a second read returns the end of the stream */
     return SS_ERROR;
 }
 
-/* How many of the first buffers go into one call; 0: a part of the first. */
-static size_t fit(const struct iovec *iov, size_t n)
+/* Number of leading buffers that fit into one call; 0: the first alone is too large. */
+static size_t count_whole_buffers(const struct iovec *iov, size_t n)
 {
     size_t i = 0;
-    for (size_t left = SS_AT_ONCE; i < n && iov[i].iov_len <= left; i++)
+    for (size_t left = SS_BYTES_PER_CALL; i < n && iov[i].iov_len <= left; i++)
         left -= iov[i].iov_len;
     return i;
 }
 
 static enum ss_status fd_send(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err)
 {
-    struct iovec part = { .iov_base = iov->iov_base, .iov_len = SS_AT_ONCE };
+    struct iovec part = { .iov_base = iov->iov_base, .iov_len = SS_BYTES_PER_CALL };
     enum ss_mode mode = ss_io_take_mode(io);
     if (mode == SS_NO_CALL)
         return SS_WANT;
-    size_t whole = n == 1 && iov->iov_len <= SS_AT_ONCE ? 1 : fit(iov, n);
+    size_t whole = n == 1 && iov->iov_len <= SS_BYTES_PER_CALL ? 1 : count_whole_buffers(iov, n);
     enum ss_status st = os_send(io->fd, whole > 0 ? iov : &part, whole > 0 ? whole : 1,
                                 mode == SS_NO_WAIT ? OS_DONTWAIT : 0, sent, err);
     if (st == SS_OK)
-        ss_io_took(io, *sent);
+        ss_io_count_bytes(io, *sent);
     if (st == SS_ERROR)
-        ss_io_broke(io, err->code);
+        ss_io_set_conn_error(io, err->code);
     return st;
 }
 

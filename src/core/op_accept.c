@@ -3,9 +3,9 @@
 
 #include <errno.h> /* ECANCELED */
 
-/* accept(2) has no flag for "don't wait". The mode that decides belongs to all who share the listener (pre-fork servers), so
- * that only one is safe for everybody: a listener does not wait, ever; poll(2) does. */
-static enum ss_status try(struct ss_accept *op, int *fd, bool *again)
+/* accept(2) has no MSG_DONTWAIT. Processes that share a listener (pre-fork servers) share its O_NONBLOCK, so a listener
+ * is always non-blocking, and poll(2) waits. */
+static enum ss_status try_accept(struct ss_accept *op, int *fd, bool *again)
 {
     *again = false;
     if (ss_io_take_mode(op->op.io) == SS_NO_CALL)
@@ -14,8 +14,8 @@ static enum ss_status try(struct ss_accept *op, int *fd, bool *again)
     return st == SS_OK ? os_accept(op->op.io->fd, fd, again, &op->op.error) : st;
 }
 
-/* The socket that was to have it has ended. */
-static enum ss_status give_back(int fd, struct ss_error *err)
+/* The socket for the connection has ended: closes the connection. */
+static enum ss_status discard_accepted(int fd, struct ss_error *err)
 {
     struct ss_error ignored;
     os_close(fd, &ignored);
@@ -23,7 +23,7 @@ static enum ss_status give_back(int fd, struct ss_error *err)
     return SS_ERROR;
 }
 
-/* The connection behind one that has vanished is taken at once: a poller tells of both together, and only once. */
+/* Skips aborted connections at once: an edge-triggered poller reports several connections once. */
 enum ss_status ss_accept_step(struct ss_op *base)
 {
     struct ss_accept *op = (struct ss_accept *)base;
@@ -31,17 +31,17 @@ enum ss_status ss_accept_step(struct ss_op *base)
     int fd;
     bool again;
     do
-        st = try(op, &fd, &again);
+        st = try_accept(op, &fd, &again);
     while (again);
     if (st == SS_WANT)
         return ss_op_want(base, SS_READABLE);
     if (st == SS_OK && op->into->in.stream != op->stream)
-        return give_back(fd, &base->error);
+        return discard_accepted(fd, &base->error);
     if (st == SS_OK)
         st = ss_sock_adopt(op->into, fd, op->listener->family, false, &base->error);
     if (st == SS_OK)
         op->into->may_linger = op->listener->may_linger;
-    /* Handed down perhaps (TCP, not Unix), and as they were when the connection came in. */
+    /* TCP connections, not Unix ones, inherit the timeouts that the listener had when the connection arrived. */
     for (int i = 0; st == SS_OK && i < 2; i++)
         if (op->listener->kernel_ms[i] != 0)
             op->into->kernel_ms[i] = -1;

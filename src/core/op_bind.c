@@ -1,6 +1,6 @@
 #include "core/op_bind.h"
 
-static enum ss_status bind_first(struct ss_bind *op)
+static enum ss_status bind_first_address(struct ss_bind *op)
 {
     struct ss_addr addr;
     struct ss_error *err = &op->lookup.op.error;
@@ -17,7 +17,7 @@ static enum ss_status bind_step(struct ss_op *base)
     if (st != SS_OK)
         return st;
     const struct ss_target *target = &op->lookup.target;
-    return target->any ? ss_sock_bind_any(op->sock, target->port, &base->error) : bind_first(op);
+    return target->any ? ss_sock_bind_any(op->sock, target->port, &base->error) : bind_first_address(op);
 }
 
 void ss_bind_init(struct ss_bind *op, struct ss_sock *sock, const struct ss_target *target)

@@ -1,4 +1,4 @@
-/* Binding a socket to the first address of a target that can be bound. */
+/* Binding a socket to the first address of a target that bind(2) permits. */
 #ifndef SS_CORE_OP_BIND_H
 #define SS_CORE_OP_BIND_H
 
@@ -12,6 +12,7 @@ struct ss_bind {
     struct ss_sock *sock;
 };
 
+/* Freed with ss_lookup_fini. `sock` and target->host must outlive the operation. Errors: op.error. */
 void ss_bind_init(struct ss_bind *op, struct ss_sock *sock, const struct ss_target *target);
 
 #pragma GCC visibility pop

@@ -5,44 +5,44 @@
 
 enum {
     ATTEMPT_DELAY_MS = 250, /* RFC 8305 section 5, "Connection Attempt Delay" */
-    QUEUE_RETRY_MS = 2      /* the queue of a Unix listener is full: nothing tells when it is not */
+    QUEUE_RETRY_MS = 2      /* os_connect with *later; no event reports when to start again */
 };
 
-/* Otherwise that number may be another's by now, or the dial is that of the parent process, which goes on with it. */
-static bool has_own_attempt(const struct ss_connect *op)
+/* Whether the socket's descriptor is still dialed by this call. After a fork the dial belongs to the parent process. */
+static bool attempt_is_current(const struct ss_connect *op)
 {
     ss_env_forked(op->lookup.env);
-    return op->own && op->attempt == op->sock->attempt && op->forks == op->lookup.env->forks;
+    return op->on_sock_fd && op->attempt == op->sock->attempt && op->forks == op->lookup.env->forks;
 }
 
 static void end_race(struct ss_lookup *lookup)
 {
     struct ss_connect *op = (struct ss_connect *)lookup;
     struct ss_error ignored;
-    bool has_own = has_own_attempt(op);
+    bool is_current = attempt_is_current(op);
     while (op->ndials > 0) {
         const struct ss_dial *dial = &op->dials[--op->ndials];
-        if (has_own || !op->own)
+        if (is_current || !op->on_sock_fd)
             ss_dial_cancel(dial);
     }
-    if (has_own)
+    if (is_current)
         ss_sock_set_nonblock(op->sock, false, &ignored);
-    op->own = false;
+    op->on_sock_fd = false;
 }
 
 void ss_connect_init(struct ss_connect *op, struct ss_sock *sock, const struct ss_target *target)
 {
     ss_lookup_init(&op->lookup, sock->env, &sock->io, target, ss_connect_step);
-    op->lookup.end = end_race;
+    op->lookup.release = end_race;
     op->sock = sock;
     op->retry = false;
-    op->own = sock->io.fd >= 0;
+    op->on_sock_fd = sock->io.fd >= 0;
     op->attempt = 0;
     op->forks = sock->env->forks;
     op->error_rank = op->ndials = 0;
 }
 
-/* How much an error tells: an answer from the peer's host more than a failure on the way there. */
+/* How specific an error is: an answer from the peer's host ranks above a failure on the path. */
 static unsigned rank_error(const struct ss_error *err)
 {
     switch (err->code) {
@@ -88,8 +88,7 @@ static enum ss_status finish_dial(struct ss_connect *op, const struct ss_dial *d
     return ss_dial_finish(dial, op->sock, &op->lookup.op.error);
 }
 
-/* Checks those that are under way, the oldest first. SS_OK: one has connected (ss_lookup_fini closes the rest). SS_WANT: none
- * has. */
+/* Checks the dials, oldest first. SS_OK: connected (ss_lookup_fini closes the others) | SS_WANT: not connected. */
 static enum ss_status check_dials(struct ss_connect *op, bool *failed)
 {
     struct ss_error err;
@@ -109,8 +108,7 @@ static enum ss_status check_dials(struct ss_connect *op, bool *failed)
     return SS_WANT;
 }
 
-/* In the kernel, in connect(2): one address alone. */
-static bool may_block(const struct ss_connect *op)
+static bool connect_may_block(const struct ss_connect *op)
 {
     if (!op->lookup.single)
         return false;
@@ -118,11 +116,11 @@ static bool may_block(const struct ss_connect *op)
     return mode == SS_WAIT_ALWAYS || (mode == SS_WAIT_ONCE && os_kernel_bounds_calls);
 }
 
-/* Dials op->addr. SS_OK: connected. SS_WANT: under way, or op->retry. SS_ERROR: recorded. */
+/* Dials op->addr. SS_OK: connected | SS_WANT: in progress, or op->retry | SS_ERROR: recorded. */
 static enum ss_status dial_address(struct ss_connect *op)
 {
     struct ss_error err;
-    struct ss_dial dial = { .own = op->own, .nonblock = !may_block(op) };
+    struct ss_dial dial = { .on_sock_fd = op->on_sock_fd, .nonblock = !connect_may_block(op) };
     enum ss_status st = ss_dial_start(&dial, op->sock, &op->addr, &op->retry, &err);
     op->attempt = op->sock->attempt;
     if (st == SS_OK)
@@ -134,7 +132,7 @@ static enum ss_status dial_address(struct ss_connect *op)
     return st;
 }
 
-/* Dials one address after another until one is under way. SS_ERROR: there are no more. */
+/* Dials addresses in turn until a dial does not fail at once. SS_ERROR: no address remains. */
 static enum ss_status dial_next(struct ss_connect *op)
 {
     enum ss_status st = SS_ERROR;
@@ -149,7 +147,7 @@ static void want_dials(struct ss_connect *op, bool more)
         op->wants[i] = (struct ss_interest){ .fd = op->dials[i].fd, .events = SS_WRITABLE };
     op->lookup.op.wants = op->wants;
     op->lookup.op.nwants = op->ndials;
-    bool races = more && !op->lookup.single && !op->own;
+    bool races = more && !op->lookup.single && !op->on_sock_fd;
     op->lookup.op.after_ms = op->retry ? QUEUE_RETRY_MS : races ? ATTEMPT_DELAY_MS : 0;
 }
 
@@ -158,7 +156,7 @@ static enum ss_status run_race(struct ss_connect *op)
     bool next = op->ndials == 0 || op->lookup.op.due;
     bool more = true;
     enum ss_status st = check_dials(op, &next);
-    if (st == SS_WANT && next && op->ndials < SS_DIALS && !(op->own && op->ndials > 0)) {
+    if (st == SS_WANT && next && op->ndials < SS_DIALS && !(op->on_sock_fd && op->ndials > 0)) {
         st = dial_next(op);
         more = st != SS_ERROR;
         if (!more && op->ndials > 0)

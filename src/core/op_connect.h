@@ -1,5 +1,5 @@
-/* Connecting a stream: a race of dials to the addresses of a target (RFC 8305 section 5). One address alone has nothing to
- * race, and may wait in the kernel. */
+/* Connecting a stream: a race of dials to the addresses of a target (RFC 8305 section 5). A single address needs no
+ * race, and its connect(2) may wait. */
 #ifndef SS_CORE_OP_CONNECT_H
 #define SS_CORE_OP_CONNECT_H
 
@@ -8,25 +8,26 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { SS_DIALS = 16 }; /* of one race that are under way at once, at most */
+enum { SS_DIALS = 16 }; /* maximum of dials in progress in one race */
 
 struct ss_connect {
     struct ss_lookup lookup;
     struct ss_sock *sock;
-    struct ss_addr addr; /* of the latest dial */
-    bool retry;          /* the latest dial is to be started again */
-    bool own;            /* the socket has a descriptor already: it alone dials, to one address after another */
-    uint16_t attempt;    /* sock->attempt of that; another number there: the descriptor is not this call's any more */
-    unsigned forks;      /* env->forks when it began */
-    unsigned error_rank; /* how much op.error tells; 0: there is none */
+    struct ss_addr addr; /* the latest dial's */
+    bool retry;          /* the latest dial has to be started again */
+    bool on_sock_fd;     /* the socket has a descriptor, on which dials follow one another */
+    uint16_t attempt;    /* sock->attempt of the latest dial; a different number: another call uses the descriptor */
+    unsigned forks;      /* env->forks at the start */
+    unsigned error_rank; /* rank_error of lookup.op.error; 0: no error */
     unsigned ndials;
-    struct ss_dial dials[SS_DIALS]; /* under way, in the order in which they started */
+    struct ss_dial dials[SS_DIALS]; /* in progress, oldest first */
     struct ss_interest wants[SS_DIALS];
 };
 
+/* The operation is freed with ss_lookup_fini. `sock` and target->host must outlive the operation. */
 void ss_connect_init(struct ss_connect *op, struct ss_sock *sock, const struct ss_target *target);
 
-/* SS_OK | SS_WANT | SS_ERROR. */
+/* SS_OK | SS_WANT | SS_ERROR: the most specific error of all dials, or the look-up's. */
 enum ss_status ss_connect_step(struct ss_op *op);
 
 #pragma GCC visibility pop

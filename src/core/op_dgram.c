@@ -1,24 +1,23 @@
 #include "core/op_dgram.h"
 #include "os/os_net.h"
 
-/* The socket may have another descriptor than the one that the state is about. */
-static void refresh_state(const struct ss_sock *s, struct ss_dgram_state *state)
+/* Resets `state` if the socket has another descriptor than the state's. */
+static void reset_stale_state(const struct ss_sock *s, struct ss_dgram_state *state)
 {
     if (state->stream != s->in.stream)
         *state = (struct ss_dgram_state){ .stream = s->in.stream };
 }
 
-static uint8_t offload(bool on)
+static uint8_t offload_of(bool on)
 {
     return on ? SS_OFFLOAD_ON : SS_OFFLOAD_OFF;
 }
 
-static void keep_error(struct ss_dgram_state *state, int code)
+static void set_pending_error(struct ss_dgram_state *state, int code)
 {
     state->pending_error = (uint16_t)code;
 }
 
-/* The kernel reports each error once. */
 static bool take_pending_error(struct ss_dgram_state *state, struct ss_error *err)
 {
     *err = (struct ss_error){ SS_SYSTEM, state->pending_error };
@@ -26,9 +25,9 @@ static bool take_pending_error(struct ss_dgram_state *state, struct ss_error *er
     return err->code != 0;
 }
 
-/* A size up to a block costs nothing. For more (Unix datagrams can be longer) it is the datagram that counts, not the
- * number that was asked for. */
-static enum ss_status make_datagram_room(struct ss_recvfrom *op, int *flags, size_t *room)
+/* Borrows memory for a datagram. Beyond one block (Unix datagrams can be longer) the datagram's length decides, not the
+ * requested maximum. */
+static enum ss_status borrow_datagram_memory(struct ss_recvfrom *op, int *flags, size_t *room)
 {
     enum ss_status st = SS_OK;
     *room = op->size;
@@ -46,7 +45,7 @@ static enum ss_status receive_one_datagram(struct ss_recvfrom *op, int flags)
     struct ss_inbuf *in = &op->sock->in;
     size_t room, got = 0;
     op->got.from.len = 0;
-    enum ss_status st = make_datagram_room(op, &flags, &room);
+    enum ss_status st = borrow_datagram_memory(op, &flags, &room);
     if (st == SS_OK)
         st = os_recvfrom(op->sock->io.fd, in->block->bytes, room, flags, op->with_sender ? &op->got.from : NULL, &got,
                          &op->op.error);
@@ -62,7 +61,7 @@ static enum ss_status receive_one_datagram(struct ss_recvfrom *op, int flags)
 
 /* Receiving into the queue */
 
-enum { JOINED_BUFFERS = 32 }; /* where each is large, and most of it is never touched */
+enum { JOINED_BUFFERS = 32 }; /* of OS_JOINED bytes each, mostly unused */
 
 static size_t batch_length(size_t count, size_t size)
 {
@@ -70,7 +69,7 @@ static size_t batch_length(size_t count, size_t size)
     return fits == 0 ? 1 : count < fits ? count : fits;
 }
 
-/* Also when another owner of the descriptor has asked for it. */
+/* Another owner of a shared descriptor may have turned UDP_GRO on. */
 static bool may_be_joined(const struct ss_sock *s, const struct ss_dgram_state *state)
 {
     return state->joining == SS_OFFLOAD_ON || (s->shared && s->family != AF_UNIX);
@@ -92,11 +91,11 @@ static enum ss_status receive_into_queue(struct ss_sock *s, struct ss_dgram_stat
     if (st != SS_OK)
         ss_inbuf_clear(&s->in);
     else if (queue->batch.pending_error != 0)
-        keep_error(state, queue->batch.pending_error);
+        set_pending_error(state, queue->batch.pending_error);
     return st;
 }
 
-void ss_queue_left(struct ss_sock *s, struct ss_dgram_state *state, const struct ss_dgrams *rest)
+void ss_dgram_set_queue(struct ss_sock *s, struct ss_dgram_state *state, const struct ss_dgrams *rest)
 {
     state->queue = *rest;
     s->in.epoch++;
@@ -104,8 +103,8 @@ void ss_queue_left(struct ss_sock *s, struct ss_dgram_state *state, const struct
         ss_inbuf_clear(&s->in);
 }
 
-/* What the kernel may have joined goes through the queue, always. */
-static enum ss_status receive_queued(struct ss_recvfrom *op, int flags)
+/* Takes a datagram from the queue; a receive that the kernel may have joined must go through the queue. */
+static enum ss_status receive_through_queue(struct ss_recvfrom *op, int flags)
 {
     enum ss_status st = SS_OK;
     if (!ss_sock_has_input(op->sock))
@@ -120,7 +119,7 @@ static enum ss_status receive_queued(struct ss_recvfrom *op, int flags)
 enum ss_status ss_recvfrom_step(struct ss_op *base)
 {
     struct ss_recvfrom *op = (struct ss_recvfrom *)base;
-    refresh_state(op->sock, op->state);
+    reset_stale_state(op->sock, op->state);
     if (take_pending_error(op->state, &base->error))
         return SS_ERROR;
     bool queued = ss_sock_has_input(op->sock);
@@ -129,28 +128,28 @@ enum ss_status ss_recvfrom_step(struct ss_op *base)
     if (mode == SS_NO_CALL)
         return ss_op_want(base, SS_READABLE);
     op->from_queue = queued || may_be_joined(op->sock, op->state);
-    enum ss_status st = op->from_queue ? receive_queued(op, flags) : receive_one_datagram(op, flags);
+    enum ss_status st = op->from_queue ? receive_through_queue(op, flags) : receive_one_datagram(op, flags);
     return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
 }
 
 void ss_recvfrom_done(struct ss_recvfrom *op)
 {
     if (op->from_queue)
-        ss_queue_left(op->sock, op->state, &op->rest);
+        ss_dgram_set_queue(op->sock, op->state, &op->rest);
     else
         ss_inbuf_clear(&op->sock->in);
 }
 
-/* Joining is asked for with the first receive of many: it costs the others a little. */
-static void ask_to_join(const struct ss_sock *s, struct ss_dgram_state *state)
+/* Turns UDP_GRO on at the first ss_recvmany: UDP_GRO slows single receives. */
+static void enable_joining(const struct ss_sock *s, struct ss_dgram_state *state)
 {
     if (state->joining != SS_OFFLOAD_UNKNOWN || s->family == AF_UNIX || s->shared)
         return;
-    state->joining = offload(ss_join_proof_holds(&s->env->join_proof) && os_join_received(s->io.fd, true));
+    state->joining = offload_of(ss_join_proof_holds(&s->env->join_proof) && os_join_received(s->io.fd, true));
 }
 
-/* One that may be longer than a block, as Unix datagrams can: its own length counts, not the number that was asked for. */
-static enum ss_status receive_long(struct ss_recvmany *op, int flags)
+/* Receives one Unix datagram longer than a block: the datagram's length decides, not the requested maximum. */
+static enum ss_status receive_long_datagram(struct ss_recvmany *op, int flags)
 {
     size_t len = 0;
     enum ss_status st = os_next_length(op->sock->io.fd, flags, &len, &op->op.error);
@@ -164,15 +163,15 @@ static enum ss_status receive_many_datagrams(struct ss_recvmany *op, size_t coun
 {
     size_t size = may_be_joined(op->sock, op->state) ? OS_JOINED : op->size;
     if (size > SS_BLOCK && op->sock->family == AF_UNIX)
-        return receive_long(op, flags);
-    size = size < SS_BLOCK ? size : SS_BLOCK; /* an IP datagram's length has 16 bits */
+        return receive_long_datagram(op, flags);
+    size = size < SS_BLOCK ? size : SS_BLOCK; /* an IP datagram has at most 65,535 bytes */
     return receive_into_queue(op->sock, op->state, count, size, flags, &op->op.error);
 }
 
 enum ss_status ss_recvmany_step(struct ss_op *base)
 {
     struct ss_recvmany *op = (struct ss_recvmany *)base;
-    refresh_state(op->sock, op->state);
+    reset_stale_state(op->sock, op->state);
     if (ss_sock_has_input(op->sock))
         return SS_OK;
     if (take_pending_error(op->state, &base->error))
@@ -180,44 +179,44 @@ enum ss_status ss_recvmany_step(struct ss_op *base)
     enum ss_mode mode = ss_io_take_mode(base->io);
     if (mode == SS_NO_CALL)
         return ss_op_want(base, SS_READABLE);
-    ask_to_join(op->sock, op->state);
+    enable_joining(op->sock, op->state);
     enum ss_status st = receive_many_datagrams(op, op->count, mode == SS_NO_WAIT ? OS_DONTWAIT : 0);
     return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
 }
 
-bool ss_recvmany_another(struct ss_recvmany *op, size_t n, size_t bytes)
+bool ss_recvmany_refill(struct ss_recvmany *op, size_t n, size_t bytes)
 {
     const struct ss_dgrams *queue = &op->state->queue;
     bool was_full = queue->n == queue->batch.n;
-    if (!was_full || !ss_recvmany_wants(op, n, bytes))
+    if (!was_full || !ss_recvmany_has_room(op, n, bytes))
         return false;
     enum ss_status st = receive_many_datagrams(op, op->count - n, OS_DONTWAIT);
     if (st == SS_ERROR)
-        keep_error(op->state, op->op.error.code);
+        set_pending_error(op->state, op->op.error.code);
     return st == SS_OK;
 }
 
-/* What was joined before the kernel was told to stop can't be told apart by anybody else, nor by us while it is told so. */
-bool ss_dgram_unjoin(const struct ss_sock *s, struct ss_dgram_state *state)
+/* Joined datagrams cannot be separated while UDP_GRO is off, nor by other users of the descriptor. */
+bool ss_dgram_stop_joining(const struct ss_sock *s, struct ss_dgram_state *state)
 {
-    refresh_state(s, state);
+    reset_stale_state(s, state);
     if (state->joining != SS_OFFLOAD_ON)
         return true;
     if (os_has_input(s->io.fd))
         return false;
-    state->joining = offload(!os_join_received(s->io.fd, false));
+    state->joining = offload_of(!os_join_received(s->io.fd, false));
     if (!os_has_input(s->io.fd))
         return true;
-    state->joining = offload(os_join_received(s->io.fd, true));
+    state->joining = offload_of(os_join_received(s->io.fd, true));
     return false;
 }
 
-enum ss_status ss_dgram_want_room(struct ss_op *op, const struct ss_sock *sock, bool to_somebody)
+enum ss_status ss_dgram_want_room(struct ss_op *op, const struct ss_sock *sock, bool has_dest)
 {
     enum { RETRY_MS = 1 };
     ss_op_want(op, SS_WRITABLE);
     if (sock->family == AF_UNIX &&
-        (to_somebody || !os_polls_room)) { /* poll(2) knows nothing of the receiver's queue */
+        (has_dest || !os_polls_room)) { /* poll(2) ignores the receiver's queue (os_polls_room) */
         op->want.events = 0;
         op->after_ms = RETRY_MS;
     }
@@ -235,29 +234,29 @@ enum ss_status ss_sendto_step(struct ss_op *base)
     return st == SS_WANT ? ss_dgram_want_room(base, op->sock, op->to != NULL) : st;
 }
 
-/* Whether the kernel joins runs of this socket's datagrams is asked once. It may still refuse them, for a path with
- * datagrams that are too long or a device that can't: then each goes by itself. */
-static bool splits(struct ss_sendmany *op)
+/* Whether to join runs of datagrams for UDP_SEGMENT (udp(7)). The kernel may still refuse a run: datagrams too long for
+ * the path, or a device without support. */
+static bool may_split(struct ss_sendmany *op)
 {
     const struct ss_sock *s = op->sock;
     struct ss_dgram_state *state = op->state;
-    refresh_state(s, state);
+    reset_stale_state(s, state);
     if (state->splitting == SS_OFFLOAD_UNKNOWN && s->family != AF_UNIX)
-        state->splitting = offload(os_splits_sent(s->io.fd));
-    return state->splitting == SS_OFFLOAD_ON && !op->whole;
+        state->splitting = offload_of(os_splits_sent(s->io.fd));
+    return state->splitting == SS_OFFLOAD_ON && !op->no_split;
 }
 
-static enum ss_status send_some(struct ss_sendmany *op)
+static enum ss_status send_next_batch(struct ss_sendmany *op)
 {
     enum ss_mode mode = ss_io_take_mode(op->op.io);
     if (mode == SS_NO_CALL)
         return ss_op_want(&op->op, SS_WRITABLE);
-    bool split = splits(op);
-    /* Only without a deadline: the kernel's timeout counts for each message anew. */
+    bool split = may_split(op);
+    /* Waits only without a deadline: SO_SNDTIMEO bounds each message, not the call. */
     enum ss_status st = os_send_many(op->sock->io.fd, &op->batch, op->data + op->sent, op->n - op->sent,
                                      mode == SS_WAIT_ALWAYS ? 0 : OS_DONTWAIT, op->to, split, &op->sent, &op->op.error);
     if (st == SS_ERROR && split && os_is_refused_split(&op->op.error)) {
-        op->whole = true;
+        op->no_split = true;
         return SS_OK;
     }
     return st == SS_WANT ? ss_dgram_want_room(&op->op, op->sock, op->to != NULL) : st;
@@ -268,6 +267,6 @@ enum ss_status ss_sendmany_step(struct ss_op *base)
     struct ss_sendmany *op = (struct ss_sendmany *)base;
     enum ss_status st = SS_OK;
     while (st == SS_OK && op->sent < op->n)
-        st = send_some(op);
+        st = send_next_batch(op);
     return st;
 }

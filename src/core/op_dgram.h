@@ -1,4 +1,4 @@
-/* Operations on datagrams: whole or not at all. */
+/* Operations on datagrams. A datagram is received or sent as a whole. */
 #ifndef SS_CORE_OP_DGRAM_H
 #define SS_CORE_OP_DGRAM_H
 
@@ -12,14 +12,15 @@ struct ss_recvfrom {
     struct ss_op op;
     struct ss_sock *sock;
     struct ss_dgram_state *state; /* the socket's */
-    size_t size;                  /* bytes wanted at most */
+    size_t size;                  /* maximum in bytes */
     bool with_sender;
-    bool from_queue;       /* where it came from */
-    struct ss_dgrams rest; /* the queue without this datagram */
+    bool from_queue;       /* `got` came from the queue */
+    struct ss_dgrams rest; /* with from_queue: the queue without `got` */
     struct ss_dgram got;
 };
 
-/* The datagram is in memory of the socket until ss_recvfrom_done. SS_OK | SS_TRUNCATED | SS_WANT | SS_ERROR. */
+/* Receives one datagram (recv(2)). After SS_OK and SS_TRUNCATED, got.data points into the socket's input buffer until
+ * ss_recvfrom_done. SS_OK | SS_TRUNCATED | SS_WANT | SS_ERROR. */
 enum ss_status ss_recvfrom_step(struct ss_op *op);
 void ss_recvfrom_done(struct ss_recvfrom *op);
 
@@ -28,56 +29,57 @@ struct ss_sendto {
     struct ss_sock *sock;
     const void *data;
     size_t len;
-    const struct ss_addr *to; /* NULL: to the peer */
+    const struct ss_addr *to; /* NULL: the peer */
 };
 
-/* SS_OK | SS_WANT | SS_ERROR. */
+/* Sends one datagram (send(2)). SS_OK | SS_WANT | SS_ERROR. */
 enum ss_status ss_sendto_step(struct ss_op *op);
 
-enum { SS_BATCH_MEMORY = 1024 * 1024 }; /* bytes of buffers for one receive, and of datagrams that a call takes */
+enum { SS_BATCH_MEMORY = 1024 * 1024 }; /* maximum of a receive's buffers, and of a call's datagrams, in bytes */
 
 struct ss_recvmany {
     struct ss_op op;
     struct ss_sock *sock;
     struct ss_dgram_state *state;
-    size_t count, size; /* at most so many datagrams of at most so many bytes, 1 or more */
+    size_t count, size; /* maximum of datagrams, and of bytes in each; both at least 1 */
 };
 
-/* With SS_OK the queue holds datagrams; the caller takes up to `count` and then says ss_queue_left.
- * SS_OK | SS_WANT | SS_ERROR. */
+/* Fills an empty queue. SS_OK: the caller takes up to `count` datagrams, then calls ss_dgram_set_queue | SS_WANT |
+ * SS_ERROR. */
 enum ss_status ss_recvmany_step(struct ss_op *op);
 
-/* Whether a call that has `n` datagrams of `bytes` bytes takes more. */
-static inline bool ss_recvmany_wants(const struct ss_recvmany *op, size_t n, size_t bytes)
+/* Whether a call that has `n` datagrams, `bytes` bytes in all, takes more. */
+static inline bool ss_recvmany_has_room(const struct ss_recvmany *op, size_t n, size_t bytes)
 {
     return n < op->count && bytes < SS_BATCH_MEMORY;
 }
 
-/* The same when the queue is empty, and receives more into it, without waiting. False: there is none, or it is not wanted. */
-bool ss_recvmany_another(struct ss_recvmany *op, size_t n, size_t bytes);
+/* Refills an empty queue without waiting, if the last receive filled its batch and the call takes more. False: no
+ * datagram; an error stays pending. */
+bool ss_recvmany_refill(struct ss_recvmany *op, size_t n, size_t bytes);
 
-/* Makes the descriptor fit for others, who do not expect joined datagrams. False: some may wait in it. */
-bool ss_dgram_unjoin(const struct ss_sock *sock, struct ss_dgram_state *state);
+/* Turns UDP_GRO (udp(7)) off for other users of the descriptor. False: the kernel has input, perhaps joined. */
+bool ss_dgram_stop_joining(const struct ss_sock *sock, struct ss_dgram_state *state);
 
-/* Makes `rest` what is left in the queue, and gives its memory back when that is nothing. */
-void ss_queue_left(struct ss_sock *sock, struct ss_dgram_state *state, const struct ss_dgrams *rest);
+/* Replaces the socket's queue by `rest`, and returns the queue's memory to the pool if `rest` is empty. */
+void ss_dgram_set_queue(struct ss_sock *sock, struct ss_dgram_state *state, const struct ss_dgrams *rest);
 
 struct ss_sendmany {
     struct ss_op op;
     struct ss_sock *sock;
     struct ss_dgram_state *state;
-    const struct iovec *data; /* one datagram each */
+    const struct iovec *data; /* array of `n` datagrams, the caller's */
     size_t n, sent;
-    const struct ss_addr *to; /* NULL: to the peer */
-    struct os_batch batch;    /* for sending, of the caller's memory */
-    bool whole;               /* the kernel did not take what was joined */
+    const struct ss_addr *to; /* NULL: the peer */
+    struct os_batch batch;    /* in the caller's memory */
+    bool no_split;            /* the kernel refused UDP_SEGMENT: send each datagram alone */
 };
 
-/* SS_OK: all sent | SS_WANT | SS_ERROR. */
+/* SS_OK: all sent | SS_WANT | SS_ERROR. `sent` is valid after each outcome. */
 enum ss_status ss_sendmany_step(struct ss_op *op);
 
-/* What a datagram that did not fit into the queue waits for. */
-enum ss_status ss_dgram_want_room(struct ss_op *op, const struct ss_sock *sock, bool to_somebody);
+/* Sets what a send waits for after would-block; `has_dest`: the send names a destination. Returns SS_WANT. */
+enum ss_status ss_dgram_want_room(struct ss_op *op, const struct ss_sock *sock, bool has_dest);
 
 #pragma GCC visibility pop
 

@@ -11,15 +11,15 @@ void ss_lookup_init(struct ss_lookup *lookup, struct ss_env *env, struct ss_io *
     *lookup = (struct ss_lookup){ .env = env, .target = *target };
     lookup->op.step = step;
     lookup->op.io = io;
-    lookup->op.kernel_timeout = SS_BY_OWN_SNDTIMEO;
+    lookup->op.kernel_timeout = SS_BY_OP_SNDTIMEO;
     lookup->op.closes = true;
-    lookup->literal_left = lookup->single = target->addr.len > 0;
+    lookup->literal_pending = lookup->single = target->addr.len > 0;
     lookup->resolved = lookup->single || target->any;
     lookup->op.waits = !lookup->resolved;
 }
 
-/* A resolver may answer with nothing that can be used. */
-static enum ss_status take_names(struct ss_lookup *lookup)
+/* Fails if the resolver's answer has no usable address. */
+static enum ss_status accept_names(struct ss_lookup *lookup)
 {
     struct ss_addr addr;
     const struct addrinfo *cursor = lookup->names;
@@ -41,8 +41,8 @@ static void drop_query(struct ss_lookup *lookup)
     lookup->query = NULL;
 }
 
-/* Asks on a helper thread, anew in a process that has not got it. However quick that is, its answer is taken only after a
- * wait: with no time at all no name is found. */
+/* Queries on a helper thread, again after fork(2), which copies no threads. The answer is taken only after a wait, so a
+ * timeout of 0 never finds a name. */
 static enum ss_status query_on_thread(struct ss_lookup *lookup)
 {
     struct ss_op *op = &lookup->op;
@@ -59,7 +59,7 @@ static enum ss_status query_on_thread(struct ss_lookup *lookup)
     return st;
 }
 
-/* Calls the resolver directly only where nobody minds how long it takes. */
+/* Without a deadline the resolver runs on the calling thread. */
 static enum ss_status query_names(struct ss_lookup *lookup)
 {
     bool direct = lookup->op.io->mode == SS_WAIT_ALWAYS && !lookup->query;
@@ -73,19 +73,19 @@ enum ss_status ss_lookup_resolve(struct ss_lookup *lookup)
     if (lookup->resolved)
         return SS_OK;
     enum ss_status st = query_names(lookup);
-    return st == SS_OK ? take_names(lookup) : st;
+    return st == SS_OK ? accept_names(lookup) : st;
 }
 
 static bool take_literal(struct ss_lookup *lookup, struct ss_addr *addr)
 {
-    if (!lookup->literal_left)
+    if (!lookup->literal_pending)
         return false;
-    lookup->literal_left = false;
+    lookup->literal_pending = false;
     *addr = lookup->target.addr;
     return true;
 }
 
-/* The next address of the first one's family, or of the other family. */
+/* The next address of lookup->family; `other`: of the other family. */
 static bool next_of_family(struct ss_lookup *lookup, bool other, struct ss_addr *addr)
 {
     while (os_names_next(&lookup->next[other], lookup->target.port, addr))
@@ -110,15 +110,15 @@ bool ss_lookup_next_listed(struct ss_lookup *lookup, struct ss_addr *addr)
 
 void ss_lookup_rewind(struct ss_lookup *lookup)
 {
-    lookup->literal_left = lookup->target.addr.len > 0;
+    lookup->literal_pending = lookup->target.addr.len > 0;
     lookup->next[0] = lookup->next[1] = lookup->names;
     lookup->other_is_next = false;
 }
 
 void ss_lookup_fini(struct ss_lookup *lookup)
 {
-    if (lookup->end)
-        lookup->end(lookup);
+    if (lookup->release)
+        lookup->release(lookup);
     drop_query(lookup);
     if (lookup->names)
         os_names_free(lookup->names);

@@ -1,4 +1,4 @@
-/* A look-up: the addresses of a target, one after another. Operations that need them have it at their head. */
+/* A look-up: the addresses of a target in turn. An operation that needs addresses has a look-up as first member. */
 #ifndef SS_CORE_OP_LOOKUP_H
 #define SS_CORE_OP_LOOKUP_H
 
@@ -11,50 +11,50 @@ struct addrinfo;
 struct os_lookup;
 struct ss_env;
 
-/* What the program gave: a literal, a Unix path, or a name. */
+/* The program's target: a literal address, a Unix path, or a host name. */
 struct ss_target {
-    struct ss_addr addr; /* len 0: `host` is to be looked up */
-    const char *host;    /* kept by the caller */
+    struct ss_addr addr; /* len 0: look up `host` */
+    const char *host;    /* the caller's; must outlive the operation */
     uint16_t port;
-    bool any; /* "*" in bind: there is no address */
+    bool any; /* "*" in bind: every local address */
 };
 
 struct ss_lookup {
     struct ss_op op;
     struct ss_env *env;
-    void (*end)(struct ss_lookup *lookup); /* frees what the operation around it holds, or NULL */
+    void (*release)(struct ss_lookup *lookup); /* frees the resources of the enclosing operation, or NULL */
     struct ss_target target;
-    struct os_lookup *query;        /* of a helper thread, or NULL */
-    int query_fd;                   /* readable when that has ended */
-    struct addrinfo *names;         /* the resolver's answer, or NULL */
-    const struct addrinfo *next[2]; /* cursors in that: for the family of the first address and for the other one */
-    int family;                     /* of the first address */
+    struct os_lookup *query;        /* on a helper thread, or NULL */
+    int query_fd;                   /* readable when `query` has ended */
+    struct addrinfo *names;         /* the resolver's answer, owned, or NULL */
+    const struct addrinfo *next[2]; /* cursors in `names`: of the first address's family, of the other */
+    int family;                     /* of the first address, AF_INET or AF_INET6 */
     bool resolved;                  /* the addresses are known */
-    bool single;                    /* and there is just one */
-    bool literal_left;              /* target.addr is the next address */
-    bool other_is_next;             /* families in turn: next[1] is */
+    bool single;                    /* exactly one address; valid with `resolved` */
+    bool literal_pending;           /* target.addr is the next address */
+    bool other_is_next;             /* the next address is of next[1] */
 };
 
-/* `io`: the socket's. Both are for the operation around it: `step` begins with ss_lookup_resolve. */
+/* `io`: of the socket. `step`: of the enclosing operation, begins with ss_lookup_resolve. */
 void ss_lookup_init(struct ss_lookup *lookup, struct ss_env *env, struct ss_io *io, const struct ss_target *target,
                     enum ss_status (*step)(struct ss_op *op));
 
-/* SS_OK: the addresses are known, now as in each later call. SS_WANT | SS_ERROR. */
+/* SS_OK: the addresses are known, also in later calls | SS_WANT | SS_ERROR: getaddrinfo(3) or errno(3) in op.error. */
 enum ss_status ss_lookup_resolve(struct ss_lookup *lookup);
 
-/* The next address: families in turn (RFC 8305 section 4), each in the order of RFC 6724. False: no more. */
+/* The next address, families alternating (RFC 8305 section 4), each in RFC 6724 order. False: none is left. */
 bool ss_lookup_next(struct ss_lookup *lookup, struct ss_addr *addr);
 
-/* The next address in the resolver's order, not to be mixed with the above. */
+/* The next address in the resolver's order. Do not mix with ss_lookup_next. */
 bool ss_lookup_next_listed(struct ss_lookup *lookup, struct ss_addr *addr);
 
-/* Both begin with the first address again. */
+/* Restarts ss_lookup_next and ss_lookup_next_listed at the first address. */
 void ss_lookup_rewind(struct ss_lookup *lookup);
 
-/* Stops and frees everything, also what the operation around it holds; may be called twice. */
+/* Ends the query, calls `release`, and frees everything. A second call is harmless. */
 void ss_lookup_fini(struct ss_lookup *lookup);
 
-/* A look-up alone, without a socket. */
+/* A look-up without a socket. */
 struct ss_resolve {
     struct ss_lookup lookup;
     struct ss_io io;

@@ -1,14 +1,14 @@
 #include "core/op_read.h"
 
-void ss_reading_keep(struct ss_op *base)
+void ss_reading_detach_input(struct ss_op *base)
 {
     struct ss_reading *op = (struct ss_reading *)base;
-    op->left = op->in->block;
+    op->unread = op->in->block;
     op->in->block = NULL;
     op->in->epoch++;
 }
 
-static enum ss_status fill(struct ss_op *op, struct ss_inbuf *in, size_t need)
+static enum ss_status fill_input(struct ss_op *op, struct ss_inbuf *in, size_t need)
 {
     enum ss_status st = ss_inbuf_fill(in, op->io, need, &op->error);
     return st == SS_WANT ? ss_op_want(op, SS_READABLE) : st;
@@ -18,7 +18,7 @@ enum ss_status ss_readn_step(struct ss_op *base)
 {
     struct ss_read *op = (struct ss_read *)base;
     while (ss_inbuf_len(op->in) < op->want) {
-        enum ss_status st = fill(base, op->in, op->want - ss_inbuf_len(op->in));
+        enum ss_status st = fill_input(base, op->in, op->want - ss_inbuf_len(op->in));
         if (st != SS_OK)
             return st;
     }
@@ -30,7 +30,7 @@ enum ss_status ss_readsome_step(struct ss_op *base)
 {
     struct ss_read *op = (struct ss_read *)base;
     if (ss_inbuf_len(op->in) == 0) {
-        enum ss_status st = fill(base, op->in, 1);
+        enum ss_status st = fill_input(base, op->in, 1);
         if (st != SS_OK)
             return st;
     }
@@ -43,7 +43,7 @@ enum ss_status ss_readall_step(struct ss_op *base)
 {
     struct ss_read *op = (struct ss_read *)base;
     while (ss_inbuf_len(op->in) <= op->want) {
-        enum ss_status st = fill(base, op->in, 1);
+        enum ss_status st = fill_input(base, op->in, 1);
         if (st == SS_EOF) {
             op->len = ss_inbuf_len(op->in);
             return SS_OK;
@@ -55,24 +55,24 @@ enum ss_status ss_readall_step(struct ss_op *base)
     return SS_LIMIT;
 }
 
-static enum ss_status limit(struct ss_until *op)
+static enum ss_status end_with_limit(struct ss_until *op)
 {
     op->len = op->max;
     return SS_LIMIT;
 }
 
-/* A delimiter that begins behind the limit need not be looked for: the same bytes would be looked at again for the next piece. */
-static size_t reach(const struct ss_inbuf *in, const struct ss_find *find, size_t max)
+/* Bytes to search. A delimiter after more than `max` bytes is SS_LIMIT, so later bytes need no search. */
+static size_t search_len(const struct ss_inbuf *in, const struct ss_find *find, size_t max)
 {
     size_t len = ss_inbuf_len(in);
     return len > max && len - max > find->len ? max + find->len : len;
 }
 
-bool ss_until_at_hand(const struct ss_inbuf *in, const struct ss_find *find, size_t max, struct ss_scan *scan,
-                      size_t *len)
+bool ss_until_in_memory(const struct ss_inbuf *in, const struct ss_find *find, size_t max, struct ss_scan *scan,
+                        size_t *len)
 {
     *scan = (struct ss_scan){ .seen = 0 };
-    if (!ss_find_next(find, scan, ss_inbuf_data(in), reach(in, find, max), len))
+    if (!ss_find_next(find, scan, ss_inbuf_data(in), search_len(in, find, max), len))
         return false;
     *scan = (struct ss_scan){ .seen = 0 };
     return *len <= max;
@@ -82,13 +82,13 @@ enum ss_status ss_until_step(struct ss_op *base)
 {
     struct ss_until *op = (struct ss_until *)base;
     for (;;) {
-        if (ss_find_next(op->find, &op->scan, ss_inbuf_data(op->in), reach(op->in, op->find, op->max), &op->len))
-            return op->len > op->max ? limit(op) : SS_OK;
+        if (ss_find_next(op->find, &op->scan, ss_inbuf_data(op->in), search_len(op->in, op->find, op->max), &op->len))
+            return op->len > op->max ? end_with_limit(op) : SS_OK;
         if (ss_until_partial(op) > op->max)
-            return limit(op);
-        enum ss_status st = fill(base, op->in, 1);
+            return end_with_limit(op);
+        enum ss_status st = fill_input(base, op->in, 1);
         if (st == SS_EOF && ss_inbuf_len(op->in) > op->max)
-            return limit(op); /* no delimiter comes any more */
+            return end_with_limit(op); /* the stream has ended without a delimiter */
         if (st != SS_OK)
             return st;
     }

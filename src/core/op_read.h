@@ -1,5 +1,5 @@
-/* Operations that take bytes from a stream. Each leaves its bytes at the front of the input buffer; the caller hands out
- * `len` of them after SS_OK or SS_LIMIT, and after any other end what ss_..._partial says. */
+/* Operations that read a stream. The bytes stay at the front of the input buffer. The caller consumes `len` bytes after
+ * SS_OK and SS_LIMIT, and chooses the partial result after another outcome (ss_until_partial). */
 #ifndef SS_CORE_OP_READ_H
 #define SS_CORE_OP_READ_H
 
@@ -9,52 +9,51 @@
 
 #pragma GCC visibility push(hidden)
 
-/* What each of them begins with. */
+/* The first members of each reading operation. */
 struct ss_reading {
     struct ss_op op;
     struct ss_inbuf *in;
-    struct ss_block *left; /* bytes that were there when somebody closed the socket, or NULL */
+    struct ss_block *unread; /* input that was unread when another call closed the socket; owned, or NULL */
 };
 
-/* Takes over the bytes of a socket that is being closed. */
-void ss_reading_keep(struct ss_op *op);
+/* Moves the input of a socket that is being closed to `unread`. `op`: a struct ss_reading. */
+void ss_reading_detach_input(struct ss_op *op);
 
 struct ss_read {
     struct ss_op op;
     struct ss_inbuf *in;
-    struct ss_block *left;
-    size_t want; /* bytes: exactly (readn), at most (readsome, readall) */
-    size_t len;  /* result */
+    struct ss_block *unread;
+    size_t want; /* in bytes; exact (readn), or the maximum (readsome, readall) */
+    size_t len;  /* result, in bytes */
 };
 
-/* Exactly `want` bytes. SS_OK | SS_EOF | SS_WANT | SS_ERROR. */
+/* Reads exactly `want` bytes. SS_OK | SS_EOF | SS_WANT | SS_ERROR. */
 enum ss_status ss_readn_step(struct ss_op *op);
 
-/* At least one byte, at most `want`. */
+/* Reads 1 to `want` bytes. SS_OK | SS_EOF | SS_WANT | SS_ERROR. */
 enum ss_status ss_readsome_step(struct ss_op *op);
 
-/* All until the peer ends the stream (SS_OK); SS_LIMIT with `want` bytes when there are more. */
+/* Reads to the end of the stream. SS_OK | SS_LIMIT: `len` is `want`, and more bytes follow | SS_WANT | SS_ERROR. */
 enum ss_status ss_readall_step(struct ss_op *op);
 
 struct ss_until {
     struct ss_op op;
     struct ss_inbuf *in;
-    struct ss_block *left;
+    struct ss_block *unread;
     const struct ss_find *find;
     struct ss_scan scan;
-    size_t max; /* more bytes than this before the delimiter are SS_LIMIT */
-    size_t len; /* result, without the delimiter */
+    size_t max; /* maximum of bytes before the delimiter */
+    size_t len; /* result, bytes before the delimiter */
 };
 
-/* Whether a delimiter stands in `in` now and not behind `max`; *len bytes are before it. If not, an operation can go on with
- * `scan`. */
-bool ss_until_at_hand(const struct ss_inbuf *in, const struct ss_find *find, size_t max, struct ss_scan *scan,
-                      size_t *len);
+/* Whether `in` has a delimiter after at most `max` bytes, *len bytes. False: an operation may continue with `scan`. */
+bool ss_until_in_memory(const struct ss_inbuf *in, const struct ss_find *find, size_t max, struct ss_scan *scan,
+                        size_t *len);
 
-/* The bytes before the next delimiter. SS_OK | SS_LIMIT | SS_EOF | SS_WANT | SS_ERROR. */
+/* Reads to the next delimiter. SS_OK | SS_LIMIT: no delimiter within `max` bytes | SS_EOF | SS_WANT | SS_ERROR. */
 enum ss_status ss_until_step(struct ss_op *op);
 
-/* After a time-out: the bytes that cannot belong to a delimiter any more. */
+/* Number of received bytes that cannot belong to a delimiter, for a partial result. */
 size_t ss_until_partial(const struct ss_until *op);
 
 #pragma GCC visibility pop

@@ -1,7 +1,7 @@
 #include "core/op_send_by_name.h"
 #include "core/codes.h"
 
-/* Whether the socket can send to op->addr, or why not. */
+/* SS_OK: the socket can send to op->addr | SS_ERROR. */
 static enum ss_status try_send_address(struct ss_send_by_name *op, struct ss_error *err)
 {
     bool fresh = op->sock->io.fd < 0;
@@ -23,7 +23,7 @@ static enum ss_status choose_send_address(struct ss_send_by_name *op)
     return op->chosen ? SS_OK : SS_ERROR;
 }
 
-/* A failed first call leaves the socket closed, as it was. */
+/* A failed call closes a socket that the call opened. */
 static void undo_send_open(struct ss_send_by_name *op)
 {
     struct ss_error ignored;
@@ -34,7 +34,7 @@ static void undo_send_open(struct ss_send_by_name *op)
 static enum ss_status run_send(struct ss_send_by_name *op)
 {
     struct ss_op *base = &op->lookup.op;
-    if (base->io->mode == SS_WAIT_ONCE) /* SO_SNDTIMEO was not set on this descriptor */
+    if (base->io->mode == SS_WAIT_ONCE) /* the driver set no SO_SNDTIMEO on this descriptor */
         ss_io_set_mode(base->io, SS_NO_WAIT);
     enum ss_status st = op->send->step(op->send);
     base->want = op->send->want;

@@ -2,7 +2,7 @@
 #include "core/codes.h"
 #include "os/os_net.h"
 
-/* An interrupted connect(2) does not go on by itself, as it does with a stream: it is called again. */
+/* Repeats an interrupted connect(2), which for a datagram socket does not continue in the background. */
 static enum ss_status connect_dgram(int fd, const struct ss_addr *addr, struct ss_error *err)
 {
     enum ss_status st;
@@ -13,12 +13,12 @@ static enum ss_status connect_dgram(int fd, const struct ss_addr *addr, struct s
     return st;
 }
 
-/* Gives the socket a new descriptor, of the address's family. */
+/* Replaces the socket's descriptor by a connected one of the address's family. */
 static enum ss_status connect_new_dgram(struct ss_sock *s, const struct ss_addr *addr, struct ss_error *err)
 {
     int fd, family = addr->sa.any.sa_family;
     struct ss_error ignored;
-    enum ss_status st = ss_sock_make(s, family, false, &fd, err);
+    enum ss_status st = ss_sock_make_fd(s, family, false, &fd, err);
     if (st != SS_OK)
         return st;
     st = connect_dgram(fd, addr, err);
@@ -30,7 +30,7 @@ static enum ss_status connect_new_dgram(struct ss_sock *s, const struct ss_addr 
     return ss_sock_adopt(s, fd, family, false, err);
 }
 
-/* A descriptor keeps its family; unless the program bound it, a new one may take its place. */
+/* A descriptor's family is fixed; a descriptor that the program has not bound may be replaced. */
 static enum ss_status set_peer(struct ss_sock *s, struct ss_addr *addr, struct ss_error *err)
 {
     if (s->io.fd < 0 || (!s->bound && s->family != addr->sa.any.sa_family))

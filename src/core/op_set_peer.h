@@ -1,4 +1,4 @@
-/* Connecting a datagram socket, which waits for nobody: to the first address of a target that the system takes. */
+/* Connecting a datagram socket to the first address of a target that connect(2) accepts; only the look-up waits. */
 #ifndef SS_CORE_OP_SET_PEER_H
 #define SS_CORE_OP_SET_PEER_H
 
@@ -12,6 +12,7 @@ struct ss_set_peer {
     struct ss_sock *sock;
 };
 
+/* Freed with ss_lookup_fini. `sock` and target->host must outlive the operation. Errors: op.error. */
 void ss_set_peer_init(struct ss_set_peer *op, struct ss_sock *sock, const struct ss_target *target);
 
 #pragma GCC visibility pop

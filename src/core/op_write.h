@@ -1,4 +1,4 @@
-/* Sending all bytes of some buffers, in order. */
+/* Sending all bytes of several buffers, in order. */
 #ifndef SS_CORE_OP_WRITE_H
 #define SS_CORE_OP_WRITE_H
 
@@ -8,15 +8,15 @@
 
 struct ss_write {
     struct ss_op op;
-    struct iovec *iov; /* of the caller: what is left to send, changed as it goes */
+    struct iovec *iov; /* the caller's; each step updates the unsent bytes */
     size_t n;
-    size_t sent; /* bytes so far */
+    size_t sent; /* in bytes */
 };
 
-/* SS_OK | SS_WANT | SS_ERROR; `sent` is right at every end. */
+/* SS_OK: all sent | SS_WANT | SS_ERROR. `sent` is valid after each outcome. */
 enum ss_status ss_write_step(struct ss_op *op);
 
-/* Steps over `sent` bytes and over buffers that are empty. */
+/* Skips `sent` bytes, and empty buffers after them. */
 void ss_write_advance(struct ss_write *op, size_t sent);
 
 #pragma GCC visibility pop

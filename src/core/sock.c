@@ -21,8 +21,8 @@ void ss_env_init(struct ss_env *env, struct ss_mem mem)
     os_fork_mark_init(&env->mark);
 }
 
-/* Those that are open have no finalizer, or theirs comes later. */
-static void close_all(struct ss_env *env)
+/* Open sockets have no finalizer, or a later one. */
+static void close_all_sockets(struct ss_env *env)
 {
     for (size_t i = 0; i < env->nfds; i++)
         if (env->by_fd[i])
@@ -31,7 +31,7 @@ static void close_all(struct ss_env *env)
 
 void ss_env_fini(struct ss_env *env)
 {
-    close_all(env);
+    close_all_sockets(env);
     ss_optmem_fini(&env->opts);
     os_resolver_free(env->resolver);
     env->resolver = NULL;
@@ -44,12 +44,12 @@ void ss_env_fini(struct ss_env *env)
 
 void ss_env_end(struct ss_env *env)
 {
-    ss_env_forked(env); /* the last time that it can be asked */
+    ss_env_forked(env); /* the last check: the mark is freed next */
     os_fork_mark_fini(&env->mark);
     env->has_ended = true;
 }
 
-static bool grow_table(struct ss_env *env, size_t n)
+static bool grow_fd_table(struct ss_env *env, size_t n)
 {
     if (n <= env->nfds)
         return true;
@@ -76,7 +76,7 @@ bool ss_env_check_fork(struct ss_env *env)
     return true;
 }
 
-static enum ss_status no_memory(struct ss_error *err)
+static enum ss_status fail_no_memory(struct ss_error *err)
 {
     *err = ss_no_memory;
     return SS_ERROR;
@@ -98,70 +98,70 @@ void ss_sock_reinit(struct ss_sock *s, struct ss_env *env, int type)
     s->attempt = (uint16_t)(before.attempt + 1);
 }
 
-static void close_quietly(int fd)
+static void close_ignoring_error(int fd)
 {
     struct ss_error ignored;
     os_close(fd, &ignored);
 }
 
-enum ss_status ss_sock_make(const struct ss_sock *s, int family, bool nonblock, int *fd, struct ss_error *err)
+enum ss_status ss_sock_make_fd(const struct ss_sock *s, int family, bool nonblock, int *fd, struct ss_error *err)
 {
     enum ss_status st = os_socket(family, s->type, nonblock, fd, err);
     if (st != SS_OK)
         return st;
     st = ss_optlist_apply(&s->opts, *fd, family, err);
     if (st != SS_OK)
-        close_quietly(*fd);
+        close_ignoring_error(*fd);
     return st;
 }
 
-static void enter(struct ss_sock *s, int fd, int family)
+static void register_fd(struct ss_sock *s, int fd, int family)
 {
     s->env->by_fd[fd] = s;
     s->io.fd = fd;
-    s->io.recheck = family == AF_UNIX; /* a receive may end where descriptors were sent along (unix(7)) */
+    s->io.recheck = family == AF_UNIX; /* a receive may end early, at passed descriptors (unix(7), SCM_RIGHTS) */
     s->family = (uint8_t)family;
 }
 
-/* A finalizer may run within a call of the socket that it finalizes, or of the state that it ends. */
-static bool has_ended(const struct ss_sock *s, struct ss_error *err)
+/* Whether the socket or the Lua state has ended: a finalizer may run inside a call of either. */
+static bool rejects_work(const struct ss_sock *s, struct ss_error *err)
 {
     if (s->finalized || s->env->has_ended)
         *err = (struct ss_error){ SS_SYSTEM, ECANCELED };
     return s->finalized || s->env->has_ended;
 }
 
-/* Whether the socket must not get a descriptor. It may have one already where a call began when its memory was another's. */
-static bool is_taken(const struct ss_sock *s, struct ss_error *err)
+/* Whether the socket must not get a descriptor. A call of an earlier socket in this memory may find an open one. */
+static bool rejects_fd(const struct ss_sock *s, struct ss_error *err)
 {
     if (s->io.fd >= 0)
         *err = (struct ss_error){ SS_SYSTEM, ECANCELED };
-    return s->io.fd >= 0 || has_ended(s, err);
+    return s->io.fd >= 0 || rejects_work(s, err);
 }
 
 enum ss_status ss_sock_adopt(struct ss_sock *s, int fd, int family, bool nonblock, struct ss_error *err)
 {
-    if (is_taken(s, err)) {
-        close_quietly(fd);
+    if (rejects_fd(s, err)) {
+        close_ignoring_error(fd);
         return SS_ERROR;
     }
-    if (!grow_table(s->env, (size_t)fd + 1)) {
-        close_quietly(fd);
-        return no_memory(err);
+    if (!grow_fd_table(s->env, (size_t)fd + 1)) {
+        close_ignoring_error(fd);
+        return fail_no_memory(err);
     }
-    enter(s, fd, family);
+    register_fd(s, fd, family);
     s->nonblock = nonblock;
     s->kernel_ms[0] = s->kernel_ms[1] = 0;
     return SS_OK;
 }
 
-enum ss_status ss_sock_take(struct ss_sock *s, int fd, const struct os_kind *kind, struct ss_error *err)
+enum ss_status ss_sock_import(struct ss_sock *s, int fd, const struct os_kind *kind, struct ss_error *err)
 {
-    if (is_taken(s, err))
+    if (rejects_fd(s, err))
         return SS_ERROR;
-    if (!grow_table(s->env, (size_t)fd + 1))
-        return no_memory(err);
-    enter(s, fd, kind->family);
+    if (!grow_fd_table(s->env, (size_t)fd + 1))
+        return fail_no_memory(err);
+    register_fd(s, fd, kind->family);
     s->bound = s->shared = s->may_linger = true;
     return SS_OK;
 }
@@ -169,7 +169,7 @@ enum ss_status ss_sock_take(struct ss_sock *s, int fd, const struct os_kind *kin
 enum ss_status ss_sock_open(struct ss_sock *s, int family, struct ss_error *err)
 {
     int fd;
-    enum ss_status st = ss_sock_make(s, family, false, &fd, err);
+    enum ss_status st = ss_sock_make_fd(s, family, false, &fd, err);
     return st == SS_OK ? ss_sock_adopt(s, fd, family, false, err) : st;
 }
 
@@ -198,7 +198,7 @@ int ss_sock_release(struct ss_sock *s, bool closing)
         s->env->by_fd[fd] = NULL;
     s->io.fd = -1;
     s->io.drained = s->io.recheck = false;
-    s->io.broken = 0;
+    s->io.conn_error = 0;
     s->family = 0;
     s->attempt++;
     s->bound = s->nonblock = s->connected = s->shared = false;
@@ -226,7 +226,7 @@ int ss_sock_linger_s(const struct ss_sock *s)
     return st == SS_OK && seconds > 0 ? seconds : 0;
 }
 
-static void end_lingering(const struct ss_sock *s)
+static void disable_linger(const struct ss_sock *s)
 {
     struct ss_error ignored;
     os_opt_set(s->io.fd, s->family, os_opt_find("linger"), -1, &ignored);
@@ -236,7 +236,7 @@ int ss_sock_detach_lingering(struct ss_sock *s)
 {
     struct ss_error ignored;
     if (s->io.fd >= 0) {
-        end_lingering(s);
+        disable_linger(s);
         os_shutdown(s->io.fd, SHUT_WR, &ignored);
     }
     return ss_sock_release(s, false);
@@ -247,13 +247,13 @@ void ss_sock_fini(struct ss_sock *s)
     struct ss_error ignored;
     s->finalized = true;
     if (ss_sock_linger_s(s) > 0)
-        end_lingering(s);
+        disable_linger(s);
     ss_sock_close(s, &ignored);
     ss_optlist_fini(&s->opts, &s->env->opts);
 }
 
-/* On a socket that was opened just for this call, a failure leaves nothing behind. */
-static enum ss_status bind_at(struct ss_sock *s, struct ss_addr *addr, bool opened, struct ss_error *err)
+/* `opened`: the caller opened the socket for this call; a failure closes the socket. */
+static enum ss_status bind_address(struct ss_sock *s, struct ss_addr *addr, bool opened, struct ss_error *err)
 {
     enum ss_status st = os_bind(s->io.fd, addr, err);
     struct ss_error ignored;
@@ -276,53 +276,53 @@ enum ss_status ss_sock_bind(struct ss_sock *s, struct ss_addr *addr, struct ss_e
         *err = ss_wrong_family;
         return SS_ERROR;
     }
-    return bind_at(s, addr, fresh, err);
+    return bind_address(s, addr, fresh, err);
 }
 
-/* IPv4 as well, unless the program has said what it wants. Systems that can't do that say so, and it stays IPv6. */
-static void open_both(struct ss_sock *s)
+/* Turns IPV6_V6ONLY (ipv6(7)) off, unless the program has set it. Where this fails, the socket stays IPv6-only. */
+static void enable_dual_stack(struct ss_sock *s)
 {
-    const struct ss_setting both = { .opt = os_opt_find("ipv6_v6only"), .value = 0 };
+    const struct ss_setting dual_stack = { .opt = os_opt_find("ipv6_v6only"), .value = 0 };
     struct ss_error ignored;
-    if (!ss_optlist_get(&s->opts, &both))
-        ss_setting_apply(&both, s->io.fd, AF_INET6, &ignored);
+    if (!ss_optlist_get(&s->opts, &dual_stack))
+        ss_setting_apply(&dual_stack, s->io.fd, AF_INET6, &ignored);
 }
 
-static enum ss_status open_any(struct ss_sock *s, int family, struct ss_error *err)
+static enum ss_status open_wildcard(struct ss_sock *s, int family, struct ss_error *err)
 {
     enum ss_status st = ss_sock_open(s, family, err);
     if (st == SS_OK && family == AF_INET6)
-        open_both(s);
+        enable_dual_stack(s);
     return st;
 }
 
-static enum ss_status bind_any_at(struct ss_sock *s, int family, uint16_t port, bool opened, struct ss_error *err)
+static enum ss_status bind_wildcard(struct ss_sock *s, int family, uint16_t port, bool opened, struct ss_error *err)
 {
     struct ss_addr addr;
     ss_addr_any(&addr, family, port);
-    return bind_at(s, &addr, opened, err);
+    return bind_address(s, &addr, opened, err);
 }
 
 enum ss_status ss_sock_bind_any(struct ss_sock *s, uint16_t port, struct ss_error *err)
 {
     if (s->io.fd >= 0)
-        return bind_any_at(s, s->family, port, false, err);
-    enum ss_status st = open_any(s, AF_INET6, err);
+        return bind_wildcard(s, s->family, port, false, err);
+    enum ss_status st = open_wildcard(s, AF_INET6, err);
     if (st == SS_OK)
-        st = bind_any_at(s, AF_INET6, port, true, err);
-    /* A system without IPv6, or with IPv6 switched off. */
+        st = bind_wildcard(s, AF_INET6, port, true, err);
+    /* IPv6 is not supported, or switched off. */
     if (st == SS_OK || (err->code != EAFNOSUPPORT && err->code != EADDRNOTAVAIL))
         return st;
-    st = open_any(s, AF_INET, err);
-    return st == SS_OK ? bind_any_at(s, AF_INET, port, true, err) : st;
+    st = open_wildcard(s, AF_INET, err);
+    return st == SS_OK ? bind_wildcard(s, AF_INET, port, true, err) : st;
 }
 
 enum ss_status ss_sock_set(struct ss_sock *s, const struct ss_setting *setting, struct ss_error *err)
 {
-    if (has_ended(s, err))
+    if (rejects_work(s, err))
         return SS_ERROR;
-    const struct ss_setting *noted = ss_optlist_get(&s->opts, setting);
-    const struct ss_setting before = noted ? *noted : *setting;
+    const struct ss_setting *previous = ss_optlist_get(&s->opts, setting);
+    const struct ss_setting before = previous ? *previous : *setting;
     enum ss_status st = ss_optlist_put(&s->opts, &s->env->opts, setting, err);
     if (st == SS_OK && setting->opt && setting->opt->type == OS_OPT_SPIN)
         s->spin_us = (uint16_t)setting->value;
@@ -334,21 +334,22 @@ enum ss_status ss_sock_set(struct ss_sock *s, const struct ss_setting *setting, 
     if (st == SS_OK)
         return st;
     struct ss_error ignored;
-    if (noted)
+    if (previous)
         ss_optlist_put(&s->opts, &s->env->opts, &before, &ignored);
     else
         ss_optlist_undo(&s->opts);
     return st;
 }
 
-static enum ss_status get(const struct ss_sock *s, const struct ss_setting *setting, int *value, struct ss_error *err)
+static enum ss_status get_option(const struct ss_sock *s, const struct ss_setting *setting, int *value,
+                                 struct ss_error *err)
 {
     if (setting->opt)
         return os_opt_get(s->io.fd, s->family, setting->opt, value, err);
     return os_opt_get_raw(s->io.fd, setting->level, setting->number, value, err);
 }
 
-static bool is_error(const struct ss_setting *setting)
+static bool is_error_option(const struct ss_setting *setting)
 {
     const struct os_opt *opt = setting->opt;
     return opt ? os_opt_is_error(opt->level, opt->opt) : os_opt_is_error(setting->level, setting->number);
@@ -356,10 +357,10 @@ static bool is_error(const struct ss_setting *setting)
 
 enum ss_status ss_sock_get(struct ss_sock *s, const struct ss_setting *setting, int *value, struct ss_error *err)
 {
-    enum ss_status st = get(s, setting, value, err);
-    if (st != SS_OK || *value == 0 || s->type != SOCK_STREAM || !is_error(setting))
+    enum ss_status st = get_option(s, setting, value, err);
+    if (st != SS_OK || *value == 0 || s->type != SOCK_STREAM || !is_error_option(setting))
         return st;
     s->pending_error = (struct ss_error){ SS_SYSTEM, *value };
-    ss_io_broke(&s->io, *value);
+    ss_io_set_conn_error(&s->io, *value);
     return st;
 }

@@ -102,7 +102,7 @@ void lss_check_live(lua_State *L, const struct ss_env *env)
  * socket created in a finalizer is therefore kept alive until a socket is created elsewhere, or env_gc closes it. */
 static void keep_finalizer_socket(lua_State *L, struct shared_state *shared)
 {
-    bool in_finalizer = LSS_CLOSES && lua_gc(L, LUA_GCCOUNT, 0) < 0;
+    bool in_finalizer = LSS_HAS_CLOSE && lua_gc(L, LUA_GCCOUNT, 0) < 0;
     if (!in_finalizer && !shared->has_kept_sockets)
         return;
     shared->has_kept_sockets = in_finalizer;

@@ -110,7 +110,7 @@ int64_t lss_check_timeout(lua_State *L, int arg);
 bool lss_push_bytes_safely(lua_State *L, const struct ss_inbuf *in, const void *data, size_t n);
 static inline bool lss_push_bytes(lua_State *L, const struct ss_inbuf *in, const void *data, size_t n)
 {
-    if (LSS_COLLECTS_FIRST)
+    if (LSS_COLLECTS_BEFORE_COPY)
         return lss_push_bytes_safely(L, in, data, n);
     lua_pushlstring(L, data, n);
     return true;

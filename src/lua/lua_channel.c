@@ -1,4 +1,4 @@
-/* Channels: values handed from task to task, in order. */
+/* Channels: FIFO queues of values between tasks. */
 #include "lua/lua_sched.h"
 #include "lua/lua_suspend.h"
 #include "lua/lua_wait.h"
@@ -7,26 +7,26 @@
 
 #define CHANNEL LSS_PREFIX "channel"
 
-/* A call that waits to take a value. */
-struct taking {
+/* A call of channel:get that waits for a value. */
+struct getter {
     struct lss_parked parked;    /* first */
-    struct channel *promised_by; /* has a value for it that it has not come to take yet, or NULL */
-    struct taking *next;         /* of those */
+    struct channel *reserved_in; /* the channel that reserves a value for this call, or NULL */
+    struct getter *next;         /* next call with a reservation in that channel */
 };
 
-/* The channel keeps a table: under 0 a ring of what was put, itself a table; under its ticket, which is negative, what somebody
- * waits to put. A value for somebody who waits to take is put in the ring and promised: should that one never come, it is there
- * for the next. The ring is made anew to grow, and 0 and tickets are no array indices: without memory Lua 5.1 might not find what
- * is in a table that grows (luaH_resize). */
+/* A channel keeps a table. Key 0: the ring buffer, a table of the values that were put. Key -ticket: the value of a
+ * waiting channel:put. A value for a waiting channel:get is put in the ring and reserved; if that call never resumes,
+ * the next call gets the value. A larger ring is a new table, and no key is an array index: Lua 5.1 may not find the
+ * entries of a table whose growing has failed for want of memory (luaH_resize). */
 struct channel {
     struct lss_tasks *tasks;
     size_t capacity;
-    size_t n, first, room; /* of the ring */
-    size_t npromised;
-    struct taking *promised;
-    int tickets;
+    size_t n, first, ring_size; /* of the ring: number of values, index of the oldest, number of slots */
+    size_t nreserved;
+    struct getter *reservations;
+    int last_ticket;
     bool closed;
-    struct ss_queue givers, takers;
+    struct ss_queue putters, getters;
 };
 
 static struct channel *self_channel(lua_State *L)
@@ -42,8 +42,8 @@ int lss_channel(lua_State *L)
     struct lss_tasks *tasks = lss_tasks(L);
     struct channel *ch = lss_newuserdata_keeping(L, sizeof *ch);
     *ch = (struct channel){ .tasks = tasks, .capacity = (size_t)capacity };
-    ss_queue_init(&ch->givers);
-    ss_queue_init(&ch->takers);
+    ss_queue_init(&ch->putters);
+    ss_queue_init(&ch->getters);
     lua_newtable(L);
     lua_pushboolean(L, 0);
     lua_rawseti(L, -2, 0);
@@ -53,91 +53,91 @@ int lss_channel(lua_State *L)
     return 1;
 }
 
-/* The ring. `values` is the stack index of the channel's table. */
+/* The ring buffer. `values`: stack index of the channel's table. */
 
-static void grow(lua_State *L, struct channel *ch, int values)
+static void grow_ring(lua_State *L, struct channel *ch, int values)
 {
-    size_t before = ch->room, room = before == 0 ? 4 : 2 * before;
-    lua_createtable(L, (int)room, 0);
-    if (ch->room != before) { /* a finalizer has put something there */
+    size_t before = ch->ring_size, ring_size = before == 0 ? 4 : 2 * before;
+    lua_createtable(L, (int)ring_size, 0);
+    if (ch->ring_size != before) { /* a finalizer has grown the ring */
         lua_pop(L, 1);
         return;
     }
     lua_rawgeti(L, values, 0);
     for (size_t i = 0; i < ch->n; i++) {
-        lua_rawgeti(L, -1, (int)((ch->first + i) % ch->room) + 1);
+        lua_rawgeti(L, -1, (int)((ch->first + i) % ch->ring_size) + 1);
         lua_rawseti(L, -3, (int)i + 1);
     }
     lua_pop(L, 1);
     lua_rawseti(L, values, 0);
     ch->first = 0;
-    ch->room = room;
+    ch->ring_size = ring_size;
 }
 
-/* Makes room in the ring, and runs finalizers perhaps, which may change everything here. False: there was room. */
-static bool has_grown(lua_State *L, struct channel *ch, int values)
+/* Grows a full ring. True: finalizers may have changed the channel. False: the ring had a free slot. */
+static bool grow_full_ring(lua_State *L, struct channel *ch, int values)
 {
-    if (ch->n < ch->room)
+    if (ch->n < ch->ring_size)
         return false;
-    grow(L, ch, values);
+    grow_ring(L, ch, values);
     return true;
 }
 
-/* Puts the value on top of the stack in the ring, where there is room. Runs nothing. */
-static void append(lua_State *L, struct channel *ch, int values)
+/* Moves the value on top of the stack to a free slot of the ring. Runs no finalizers. */
+static void append_to_ring(lua_State *L, struct channel *ch, int values)
 {
     lua_rawgeti(L, values, 0);
     lua_insert(L, -2);
-    lua_rawseti(L, -2, (int)((ch->first + ch->n) % ch->room) + 1);
+    lua_rawseti(L, -2, (int)((ch->first + ch->n) % ch->ring_size) + 1);
     lua_pop(L, 1);
     ch->n++;
 }
 
-static int index_of(const struct channel *ch, size_t i)
+static int ring_index(const struct channel *ch, size_t i)
 {
-    return (int)((ch->first + i) % ch->room) + 1;
+    return (int)((ch->first + i) % ch->ring_size) + 1;
 }
 
-/* Pushes the oldest value behind the first `promised`, and takes it out. */
-static void push_oldest(lua_State *L, struct channel *ch, int values, size_t promised)
+/* Pushes value `i`, counted from the oldest (0), and removes the value from the ring. */
+static void push_from_ring(lua_State *L, struct channel *ch, int values, size_t i)
 {
     lua_rawgeti(L, values, 0);
-    lua_rawgeti(L, -1, index_of(ch, promised));
-    for (size_t i = promised; i > 0; i--) {
-        lua_rawgeti(L, -2, index_of(ch, i - 1));
-        lua_rawseti(L, -3, index_of(ch, i));
+    lua_rawgeti(L, -1, ring_index(ch, i));
+    for (; i > 0; i--) {
+        lua_rawgeti(L, -2, ring_index(ch, i - 1));
+        lua_rawseti(L, -3, ring_index(ch, i));
     }
     lua_pushnil(L);
-    lua_rawseti(L, -3, index_of(ch, 0));
+    lua_rawseti(L, -3, ring_index(ch, 0));
     lua_remove(L, -2);
-    ch->first = (ch->first + 1) % ch->room;
+    ch->first = (ch->first + 1) % ch->ring_size;
     ch->n--;
 }
 
-static size_t available(const struct channel *ch)
+static size_t count_available(const struct channel *ch)
 {
-    return ch->n - ch->npromised;
+    return ch->n - ch->nreserved;
 }
 
-/* Those who wait */
+/* Waiters */
 
 static int ticket_of(const struct ss_waiter *w)
 {
     return ((const struct lss_parked *)w->op)->ticket;
 }
 
-/* A task's is always the same: where lua_yield raises (Lua 5.1 and 5.2), its value is left, and the next takes the place. */
+/* A task's ticket is fixed: a value that stays after an error in lua_yield (Lua 5.1, 5.2) is replaced by the next. */
 static int new_ticket(struct channel *ch)
 {
-    enum { FIRST = 1 << 30 }; /* no task's */
+    enum { FIRST = 1 << 30 }; /* above every task's anchor */
     if (ch->tasks->runs)
         return ch->tasks->runs->anchor;
-    ch->tickets = (ch->tickets + 1) % (INT_MAX - FIRST);
-    return FIRST + ch->tickets;
+    ch->last_ticket = (ch->last_ticket + 1) % (INT_MAX - FIRST);
+    return FIRST + ch->last_ticket;
 }
 
-/* Takes out what is under a ticket. */
-static void withdraw(lua_State *L, int values, int ticket)
+/* Removes the value of a waiting channel:put from the channel's table. */
+static void remove_waiting_value(lua_State *L, int values, int ticket)
 {
     lua_pushnil(L);
     lua_rawseti(L, values, -ticket);
@@ -148,8 +148,8 @@ static void wake_waiter(struct channel *ch, struct ss_waiter *w, enum ss_status 
     ss_loop_end(&ch->tasks->loop, w, st);
 }
 
-/* The first of them that can still go on: the program may have closed the coroutine of a task. */
-static struct ss_waiter *first_of(struct channel *ch, struct ss_queue *queue)
+/* The first waiter whose task can be resumed; cancels waiters whose coroutine the program has resumed or closed. */
+static struct ss_waiter *first_live_waiter(struct channel *ch, struct ss_queue *queue)
 {
     struct ss_waiter *w;
     while ((w = ss_queue_first(queue)) != NULL && w->of_task && !lss_is_suspended(w))
@@ -157,69 +157,69 @@ static struct ss_waiter *first_of(struct channel *ch, struct ss_queue *queue)
     return w;
 }
 
-/* What one of the others waits to put is not put any more. */
-static struct ss_waiter *first_giver(lua_State *L, struct channel *ch, int values)
+/* first_live_waiter of the putters; the values of cancelled waiters are removed. */
+static struct ss_waiter *first_live_putter(lua_State *L, struct channel *ch, int values)
 {
     struct ss_waiter *w;
-    while ((w = ss_queue_first(&ch->givers)) != NULL && w->of_task && !lss_is_suspended(w)) {
-        withdraw(L, values, ticket_of(w));
+    while ((w = ss_queue_first(&ch->putters)) != NULL && w->of_task && !lss_is_suspended(w)) {
+        remove_waiting_value(L, values, ticket_of(w));
         wake_waiter(ch, w, SS_CANCELLED);
     }
     return w;
 }
 
-/* Promises what is available. */
-static void serve_takers(struct channel *ch)
+/* Reserves available values for the waiting getters, and resumes the getters. */
+static void reserve_for_getters(struct channel *ch)
 {
     struct ss_waiter *w;
-    while (available(ch) > 0 && (w = first_of(ch, &ch->takers)) != NULL) {
-        struct taking *taking = (struct taking *)w->op;
-        taking->promised_by = ch;
-        taking->next = ch->promised;
-        ch->promised = taking;
-        ch->npromised++;
+    while (count_available(ch) > 0 && (w = first_live_waiter(ch, &ch->getters)) != NULL) {
+        struct getter *getter = (struct getter *)w->op;
+        getter->reserved_in = ch;
+        getter->next = ch->reservations;
+        ch->reservations = getter;
+        ch->nreserved++;
         wake_waiter(ch, w, SS_OK);
     }
 }
 
-static void take_back_promise(struct taking *taking)
+static void cancel_reservation(struct getter *getter)
 {
-    struct channel *ch = taking->promised_by;
-    struct taking **at = &ch->promised;
-    while (*at != taking)
+    struct channel *ch = getter->reserved_in;
+    struct getter **at = &ch->reservations;
+    while (*at != getter)
         at = &(*at)->next;
-    *at = taking->next;
-    taking->promised_by = NULL;
-    ch->npromised--;
+    *at = getter->next;
+    getter->reserved_in = NULL;
+    ch->nreserved--;
 }
 
 static void drop_get(lua_State *L, int kept, struct ss_op *op)
 {
-    struct taking *taking = (struct taking *)op;
-    struct channel *ch = taking->promised_by;
+    struct getter *getter = (struct getter *)op;
+    struct channel *ch = getter->reserved_in;
     (void)L, (void)kept;
     if (!ch)
         return;
-    take_back_promise(taking);
-    serve_takers(ch);
+    cancel_reservation(getter);
+    reserve_for_getters(ch);
 }
 
-/* Giving */
+/* channel:put */
 
-/* Hands over the value on top of the stack, if there is somebody who takes it or room for it. */
-static bool give(lua_State *L, struct channel *ch, int values)
+/* Puts the value on top of the stack in the ring if the capacity permits or a getter waits. */
+static bool put_value(lua_State *L, struct channel *ch, int values)
 {
     do
-        if (ch->closed || (available(ch) >= ch->capacity && !first_of(ch, &ch->takers)))
+        if (ch->closed || (count_available(ch) >= ch->capacity && !first_live_waiter(ch, &ch->getters)))
             return false;
-    while (has_grown(L, ch, values));
-    append(L, ch, values);
-    serve_takers(ch);
+    while (grow_full_ring(L, ch, values));
+    append_to_ring(L, ch, values);
+    reserve_for_getters(ch);
     return true;
 }
 
-/* The channel is on top of the stack. What was not taken is withdrawn; unless it had no time at all and somebody has come
- * meanwhile. */
+/* The channel is on top of the stack. After a timeout, perhaps of 0, the value is put after all if no other putter
+ * waits and the ring or a getter can take the value. Otherwise the value is dropped. */
 static int finish_put(lua_State *L, struct ss_op *base, enum ss_status st)
 {
     const struct lss_parked *parked = (const struct lss_parked *)base;
@@ -230,11 +230,12 @@ static int finish_put(lua_State *L, struct ss_op *base, enum ss_status st)
     }
     lss_push_kept(L, lua_gettop(L));
     int values = lua_gettop(L);
-    int results = lss_push_failure(L, 1, st, &base->error); /* what may raise comes first: it is done once more then */
+    int results =
+        lss_push_failure(L, 1, st, &base->error); /* may raise, so first: the caller then repeats this function */
     lua_rawgeti(L, values, -parked->ticket);
-    bool given = st == SS_TIMEOUT && !first_giver(L, ch, values) && give(L, ch, values);
-    withdraw(L, values, parked->ticket);
-    if (given) {
+    bool was_put = st == SS_TIMEOUT && !first_live_putter(L, ch, values) && put_value(L, ch, values);
+    remove_waiting_value(L, values, parked->ticket);
+    if (was_put) {
         lua_pushboolean(L, 1);
         return 1;
     }
@@ -247,7 +248,7 @@ static void drop_put(lua_State *L, int kept, struct ss_op *op)
     if (!kept)
         return;
     lss_push_kept(L, kept);
-    withdraw(L, lua_gettop(L), ((const struct lss_parked *)op)->ticket);
+    remove_waiting_value(L, lua_gettop(L), ((const struct lss_parked *)op)->ticket);
     lua_pop(L, 1);
 }
 
@@ -257,7 +258,7 @@ static int channel_put(lua_State *L)
         .finish = finish_put, .drop = drop_put, .size = sizeof(struct lss_parked), .keep = 1
     };
     struct channel *ch = self_channel(L);
-    struct lss_parked parked = { .queue = &ch->givers };
+    struct lss_parked parked = { .queue = &ch->putters };
     enum { VALUES = 3 };
     luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "a value other than nil expected");
     int64_t timeout_ns = lss_check_timeout(L, 3);
@@ -265,7 +266,7 @@ static int channel_put(lua_State *L)
     lss_run_due_turn(L, ch->tasks);
     lss_push_kept(L, 1);
     lua_pushvalue(L, 2);
-    if (!give(L, ch, VALUES)) {
+    if (!put_value(L, ch, VALUES)) {
         if (ch->closed)
             return lss_push_failure(L, 1, SS_CLOSED, NULL);
         if (timeout_ns != 0)
@@ -279,44 +280,44 @@ static int channel_put(lua_State *L)
     return lss_return_after_turn(L, ch->tasks);
 }
 
-/* Taking */
+/* channel:get */
 
-/* Puts the value of one who waits to put it in the ring. */
-static void take_from_giver(lua_State *L, struct channel *ch, int values, struct ss_waiter *giver)
+/* Moves the value of a waiting putter to the ring, and resumes the putter. */
+static void take_from_putter(lua_State *L, struct channel *ch, int values, struct ss_waiter *putter)
 {
-    int ticket = ticket_of(giver);
+    int ticket = ticket_of(putter);
     lua_rawgeti(L, values, -ticket);
-    append(L, ch, values);
-    withdraw(L, values, ticket);
-    wake_waiter(ch, giver, SS_OK);
+    append_to_ring(L, ch, values);
+    remove_waiting_value(L, values, ticket);
+    wake_waiter(ch, putter, SS_OK);
 }
 
-/* Pushes the next value, if there is one, and lets the first of those who wait with theirs go on. */
-static bool push_next(lua_State *L, struct channel *ch, int values)
+/* Pushes the next value, if any. The first waiting putter's value takes the free slot. */
+static bool push_next_value(lua_State *L, struct channel *ch, int values)
 {
-    struct ss_waiter *giver;
+    struct ss_waiter *putter;
     do
-        giver = first_giver(L, ch, values);
-    while (giver && has_grown(L, ch, values));
-    if (giver)
-        take_from_giver(L, ch, values, giver);
-    else if (available(ch) == 0)
+        putter = first_live_putter(L, ch, values);
+    while (putter && grow_full_ring(L, ch, values));
+    if (putter)
+        take_from_putter(L, ch, values, putter);
+    else if (count_available(ch) == 0)
         return false;
-    push_oldest(L, ch, values, ch->npromised);
+    push_from_ring(L, ch, values, ch->nreserved);
     return true;
 }
 
 static int finish_get(lua_State *L, struct ss_op *base, enum ss_status st)
 {
-    struct taking *taking = (struct taking *)base;
+    struct getter *getter = (struct getter *)base;
     struct channel *ch = lua_touserdata(L, -1);
     lss_push_kept(L, lua_gettop(L));
-    if (taking->promised_by) {
-        take_back_promise(taking);
-        push_oldest(L, ch, lua_gettop(L), 0);
+    if (getter->reserved_in) {
+        cancel_reservation(getter);
+        push_from_ring(L, ch, lua_gettop(L), 0);
         return 1;
     }
-    if (st == SS_TIMEOUT && push_next(L, ch, lua_gettop(L)))
+    if (st == SS_TIMEOUT && push_next_value(L, ch, lua_gettop(L)))
         return 1;
     return lss_push_failure(L, 1, st, &base->error);
 }
@@ -324,45 +325,45 @@ static int finish_get(lua_State *L, struct ss_op *base, enum ss_status st)
 static int channel_get(lua_State *L)
 {
     static const struct lss_call call = {
-        .finish = finish_get, .drop = drop_get, .size = sizeof(struct taking), .keep = 1
+        .finish = finish_get, .drop = drop_get, .size = sizeof(struct getter), .keep = 1
     };
     struct channel *ch = self_channel(L);
-    struct taking taking = { .parked.queue = &ch->takers };
+    struct getter getter = { .parked.queue = &ch->getters };
     int64_t timeout_ns = lss_check_timeout(L, 2);
     lua_settop(L, 1);
     lss_run_due_turn(L, ch->tasks);
     lss_push_kept(L, 1);
-    if (push_next(L, ch, 2))
+    if (push_next_value(L, ch, 2))
         return lss_return_after_turn(L, ch->tasks);
     if (ch->closed)
         return lss_push_failure(L, 1, SS_CLOSED, NULL);
     lua_pushvalue(L, 1);
-    return lss_park(L, ch->tasks, timeout_ns, &taking.parked, &call);
+    return lss_park(L, ch->tasks, timeout_ns, &getter.parked, &call);
 }
 
-/* What was put can still be taken; what somebody waits with was not. */
+/* Values in the ring stay available; values of waiting putters were not put. */
 static int channel_close(lua_State *L)
 {
     struct channel *ch = lss_self(L);
     struct ss_waiter *w;
     ch->closed = true;
-    while ((w = ss_queue_first(&ch->takers)) != NULL || (w = ss_queue_first(&ch->givers)) != NULL)
+    while ((w = ss_queue_first(&ch->getters)) != NULL || (w = ss_queue_first(&ch->putters)) != NULL)
         wake_waiter(ch, w, SS_CLOSED);
     lua_pushinteger(L, 1);
     return 1;
 }
 
-/* Those who wait at a channel that is nobody's any more are not there either. */
+/* A waiting call keeps its channel alive, so the tasks of these waiters are garbage too. */
 static int channel_gc(lua_State *L)
 {
     struct channel *ch = lss_self(L);
-    while (ch->promised)
-        take_back_promise(ch->promised);
+    while (ch->reservations)
+        cancel_reservation(ch->reservations);
     if (!ch->tasks->closed) {
         channel_close(L);
         return 0;
     }
-    lua_pushnil(L); /* finalizers that run later find no channel */
+    lua_pushnil(L); /* methods in later finalizers raise an error */
     lua_setmetatable(L, 1);
     return 0;
 }
@@ -370,7 +371,7 @@ static int channel_gc(lua_State *L)
 static int channel_tostring(lua_State *L)
 {
     const struct channel *ch = lss_self(L);
-    lua_pushfstring(L, "<channel: %d of %d>", (int)available(ch), (int)ch->capacity);
+    lua_pushfstring(L, "<channel: %d of %d>", (int)count_available(ch), (int)ch->capacity);
     return 1;
 }
 

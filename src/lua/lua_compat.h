@@ -1,24 +1,24 @@
-/* One spelling for Lua 5.1 (LuaJIT) to 5.5. */
+/* Compatibility: one API for Lua 5.1 (LuaJIT) to 5.5. */
 #ifndef LSS_COMPAT_H
 #define LSS_COMPAT_H
 
 #include <lauxlib.h>
 #include <lua.h>
 
-/* The headers of the module hide what they declare; this shows it again. */
+/* Exports a function despite the visibility pragmas in the module's headers. */
 #define LSS_EXPORT __attribute__((visibility("default")))
 
 #define LSS_VERSION "1.0.0"
 
-/* All names in the registry begin like this: another version of the module in the same Lua state has its own. */
-#define LSS_PREFIX "ss" LSS_VERSION "." /* short: Lua compares it with each look-up */
+/* Prefix of the module's registry keys, so that versions of the module in one Lua state do not share entries. */
+#define LSS_PREFIX "ss" LSS_VERSION "." /* short: each look-up compares the whole key */
 
 #if LUA_VERSION_NUM < 502
 #define lua_rawlen lua_objlen
 #endif
 
 #if LUA_VERSION_NUM < 503
-#define lua_isinteger(L, i) 0 /* there are no integers of their own */
+#define lua_isinteger(L, i) 0 /* no integer subtype */
 #endif
 
 #if LUA_VERSION_NUM >= 504
@@ -36,7 +36,7 @@
 #ifdef LUA_GCISRUNNING
 #define lss_gc_runs(L) lua_gc(L, LUA_GCISRUNNING, 0)
 #else
-#define lss_gc_runs(L) 0 /* Lua 5.1: can't be asked, and a step would start a collector that the program has stopped */
+#define lss_gc_runs(L) 0 /* unknown in Lua 5.1, where a step would restart a collector that the program has stopped */
 #endif
 
 #ifdef LUA_GCISRUNNING
@@ -45,21 +45,21 @@
 #define lss_gc_is_stopped(L) ((void)(L), 0)
 #endif
 
-#ifdef LUA_LJDIR /* LuaJIT's luaconf.h has it */
+#ifdef LUA_LJDIR /* defined in LuaJIT's luaconf.h */
 #define LSS_JIT 1
 #else
 #define LSS_JIT 0
 #endif
 
-/* Whether this may run in a finalizer, where the collector is switched off; Lua 5.1 can't be asked. */
+/* Whether the caller may run in a finalizer, where Lua stops the collector; unknown in Lua 5.1. */
 static inline int lss_may_be_finalizer(lua_State *L)
 {
     return LUA_VERSION_NUM < 502 ? !LSS_JIT : lss_gc_is_stopped(L);
 }
 
-#define LSS_CLOSES (LUA_VERSION_NUM >= 504) /* there are variables with <close> */
+#define LSS_HAS_CLOSE (LUA_VERSION_NUM >= 504) /* <close> variables exist */
 
-/* Resumes with `n` values on top of `co`; *results of them are there afterwards. */
+/* Resumes `co` with its top `n` values as arguments; afterwards *results values are on top of `co`. */
 #if LUA_VERSION_NUM >= 504
 #define lss_resume(co, from, n, results) lua_resume(co, from, n, results)
 #elif LUA_VERSION_NUM >= 502
@@ -78,7 +78,7 @@ static inline int lss_resumed(lua_State *co, int status, int *results)
 #define LUA_OK 0
 #endif
 
-/* One value that a userdata keeps alive. */
+/* The user value of a userdata. lss_keep pops a value from the stack and stores the value there. */
 #if LUA_VERSION_NUM >= 504
 #define lss_newuserdata_keeping(L, size) lua_newuserdatauv(L, size, 1)
 #define lss_keep(L, index) lua_setiuservalue(L, index, 1)
@@ -94,7 +94,7 @@ static inline int lss_resumed(lua_State *co, int status, int *results)
 #define lua_getfenv lua_getuservalue
 #endif
 
-/* Only a table can be kept. */
+/* The user value must be a table: a value is wrapped in one. */
 static inline void lss_keep(lua_State *L, int index)
 {
     lua_createtable(L, 1, 0);
@@ -111,11 +111,11 @@ static inline void lss_push_kept(lua_State *L, int index)
 }
 #endif
 
-/* lua_pushlstring runs the collector before it copies, not after: until Lua 5.3.2. */
+/* Up to Lua 5.3.2, lua_pushlstring runs the collector before copying the bytes, not after. */
 #if LUA_VERSION_NUM == 503
-#define LSS_COLLECTS_FIRST (LUA_VERSION_RELEASE[sizeof LUA_VERSION_RELEASE - 2] < '3')
+#define LSS_COLLECTS_BEFORE_COPY (LUA_VERSION_RELEASE[sizeof LUA_VERSION_RELEASE - 2] < '3')
 #else
-#define LSS_COLLECTS_FIRST (LUA_VERSION_NUM < 503)
+#define LSS_COLLECTS_BEFORE_COPY (LUA_VERSION_NUM < 503)
 #endif
 
 #endif

@@ -1,4 +1,4 @@
-/* socket.run, and the class loop for programs that have an event loop of their own. */
+/* socket.run, and the class loop for programs with another event loop. */
 #include "lua/lua_failure.h"
 #include "lua/lua_run.h"
 #include "lua/lua_sched.h"

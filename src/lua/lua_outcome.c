@@ -217,7 +217,7 @@ void lss_end_task(lua_State *L, struct lss_task *t, enum lss_state state, int va
         call_with_task(L, KEEP_OUTCOME, error);
     if (t->has_outcome && state == LSS_FAILED)
         call_with_task(L, ADD_TRACEBACK, 0);
-    if (LSS_CLOSES && state == LSS_FAILED)
+    if (LSS_HAS_CLOSE && state == LSS_FAILED)
         call_with_task(L, t->has_outcome ? CLOSE_VARIABLES : CLOSE_WITHOUT_OUTCOME, 0);
     lss_finish_ending(t->tasks);
     t->state = (uint8_t)state;
@@ -233,7 +233,7 @@ void lss_fail_invalidated_task(lua_State *L, struct lss_task *t)
     lss_push_anchored(L, t);
     lss_detach_socket(t);
     lss_drop_call(L, t);
-    if (LSS_CLOSES && lua_status(t->co) > LUA_YIELD) {
+    if (LSS_HAS_CLOSE && lua_status(t->co) > LUA_YIELD) {
         start_ending(t);
         call_with_task(L, CLOSE_WITHOUT_OUTCOME, 0);
         lss_finish_ending(t->tasks);

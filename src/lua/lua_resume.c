@@ -77,7 +77,7 @@ static int move_results(lua_State *L, struct lss_task *t, int n)
             luaL_error(L, "not enough memory");
         lua_pushnil(L);
         lua_pushfstring(L, "more than %d results for a task that has waited in task:wait; call that again to get them",
-                        LSS_RESERVE + LSS_ALWAYS_THERE - 1);
+                        LSS_RESERVE + LSS_GUARANTEED_SLOTS - 1);
         n = 2;
     }
     lua_pop(t->co, t->under + t->values + 1);

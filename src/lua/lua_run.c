@@ -210,7 +210,7 @@ static void fail_run(lua_State *L, struct run *r, bool closed)
 static void prepare_run(lua_State *L, struct run *r)
 {
     lss_check_room(L, 2 * LUA_MINSTACK);
-    if (!lss_can_run(L))
+    if (!lss_can_resume(L))
         lss_raise_cannot_wait(L);
     r->in_finalizer = lss_may_be_finalizer(L);
     lua_getfield(L, LUA_REGISTRYINDEX, RUN_PROTECTED);

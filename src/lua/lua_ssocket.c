@@ -60,7 +60,7 @@ static int module_fromfd(lua_State *L)
     err = ss_already_owned;
     if (ss_env_find(s->env, fd)) /* a finalizer has taken over the descriptor */
         return lss_push_failure(L, 1, SS_ERROR, &err);
-    st = ss_sock_take(s, fd, &kind, &err);
+    st = ss_sock_import(s, fd, &kind, &err);
     return st == SS_OK ? 1 : lss_push_failure(L, 1, st, &err);
 }
 
@@ -187,7 +187,7 @@ static void check_not_in_finalizer(lua_State *L)
     lua_getfield(L, LUA_REGISTRYINDEX, LAYOUT);
     bool first = lua_isnil(L, -1);
     lua_pop(L, 1);
-    if (LSS_CLOSES && first && lua_gc(L, LUA_GCCOUNT, 0) < 0)
+    if (LSS_HAS_CLOSE && first && lua_gc(L, LUA_GCCOUNT, 0) < 0)
         luaL_error(L, "ssocket cannot be loaded in a finalizer");
 }
 

@@ -50,7 +50,7 @@ enum { LARGE_READ = 32768 };
 static bool push_input(lua_State *L, struct ss_inbuf *in, size_t n, size_t delimiter)
 {
     unsigned epoch = in->epoch;
-    if (LSS_COLLECTS_FIRST && n > LARGE_READ && n + delimiter == ss_inbuf_len(in)) {
+    if (LSS_COLLECTS_BEFORE_COPY && n > LARGE_READ && n + delimiter == ss_inbuf_len(in)) {
         lss_push_inbuf(L, in, ss_inbuf_data(in), n, LSS_RESTORE_ON_ERROR);
         return true;
     }
@@ -108,9 +108,9 @@ static void drop_stream_read(lua_State *L, int kept, struct ss_op *op)
 {
     struct ss_reading *r = (struct ss_reading *)op;
     (void)kept;
-    if (r->left)
-        ss_pool_return(&lss_env(L)->pool, r->left);
-    r->left = NULL;
+    if (r->unread)
+        ss_pool_return(&lss_env(L)->pool, r->unread);
+    r->unread = NULL;
 }
 
 static int push_closed_empty(lua_State *L)
@@ -133,20 +133,20 @@ static int finish_read(lua_State *L, struct ss_op *base, enum ss_status st)
     struct stream_read *r = (struct stream_read *)base;
     struct ss_inbuf *in = r->op.in;
     if (st == SS_CLOSED)
-        return push_closed_partial(L, &r->op.left, in->pool);
+        return push_closed_partial(L, &r->op.unread, in->pool);
     if (st != SS_OK)
         return push_partial(L, in, st, &base->error, st == SS_LIMIT ? r->op.len : ss_inbuf_len(in));
     if (account_input(L, in) && push_input(L, in, r->op.len, 0))
         return 1;
-    return tcp_is_closed(r->sock) ? push_closed_partial(L, &r->op.left, in->pool) : LSS_RETRY;
+    return tcp_is_closed(r->sock) ? push_closed_partial(L, &r->op.unread, in->pool) : LSS_RETRY;
 }
 
 /* A failure has no partial result: one byte is a success. */
 static int finish_readsome(lua_State *L, struct ss_op *op, enum ss_status st)
 {
     struct stream_read *r = (struct stream_read *)op;
-    if (st == SS_CLOSED && r->op.left) {
-        push_input_at_close(L, &r->op.left, r->op.in->pool, r->op.want);
+    if (st == SS_CLOSED && r->op.unread) {
+        push_input_at_close(L, &r->op.unread, r->op.in->pool, r->op.want);
         return 1;
     }
     int results = st == SS_OK ? finish_read(L, op, st) : lss_push_failure(L, 1, st, &op->error);
@@ -244,7 +244,7 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
     const struct line_iterator *iter = (const struct line_iterator *)op->find;
     size_t line = op->len, delimiter = op->find->len;
     if (st == SS_CLOSED)
-        return push_closed_partial(L, &op->left, op->in->pool);
+        return push_closed_partial(L, &op->unread, op->in->pool);
     if (st != SS_OK)
         return push_partial(L, op->in, st, &base->error, until_partial_len(op, st));
     if (iter->inclusive) {
@@ -254,7 +254,7 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
     if (account_input(L, op->in) && push_input(L, op->in, line, delimiter))
         return 1;
     op->scan = (struct ss_scan){ .seen = 0 };
-    return tcp_is_closed(((struct line_read *)base)->sock) ? push_closed_partial(L, &op->left, op->in->pool)
+    return tcp_is_closed(((struct line_read *)base)->sock) ? push_closed_partial(L, &op->unread, op->in->pool)
                                                            : LSS_RETRY;
 }
 

@@ -65,7 +65,7 @@ static bool push_datagram(lua_State *L, struct ss_recvfrom *op)
         return false;
     if (!op->from_queue)
         op->got.data = ss_inbuf_data(in);
-    if (!LSS_COLLECTS_FIRST || op->from_queue || op->got.len <= LARGE_DGRAM)
+    if (!LSS_COLLECTS_BEFORE_COPY || op->from_queue || op->got.len <= LARGE_DGRAM)
         return lss_push_bytes(L, in, op->got.data, op->got.len);
     lss_push_inbuf(L, in, op->got.data, op->got.len, LSS_RESTORE_ALWAYS);
     return true;
@@ -156,7 +156,7 @@ static void push_queued(lua_State *L, struct ss_dgrams *queue, struct recvmany_p
     struct ss_addr previous = { .len = (socklen_t)-1 };
     const struct ss_inbuf *in = &op->sock->in;
     unsigned epoch = in->epoch;
-    while (ss_recvmany_wants(op, progress->n, progress->bytes) && in->epoch == epoch &&
+    while (ss_recvmany_has_room(op, progress->n, progress->bytes) && in->epoch == epoch &&
            ss_dgrams_next(queue, op->size, &dgram)) {
         if (!lss_push_bytes(L, in, dgram.data, dgram.len))
             break;
@@ -195,7 +195,7 @@ static bool push_batch(lua_State *L, struct recvmany_progress *progress)
     if (s->in.epoch != epoch)
         return false;
     *progress = advanced;
-    ss_queue_left(progress->op->sock, progress->op->state, &rest);
+    ss_dgram_set_queue(progress->op->sock, progress->op->state, &rest);
     return true;
 }
 
@@ -216,7 +216,7 @@ static void push_more_batches(lua_State *L, struct recvmany_progress *progress)
     unsigned stream = lss_stream(s);
     size_t previous = 0;
     while (progress->n > previous && s->io.fd >= 0 && lss_stream(s) == stream && !ss_sock_has_input(s) &&
-           ss_recvmany_another(progress->op, progress->n, progress->bytes)) {
+           ss_recvmany_refill(progress->op, progress->n, progress->bytes)) {
         previous = progress->n;
         progress->epoch = s->in.epoch;
         for (int i = 0; i < 4; i++)
@@ -505,7 +505,7 @@ static int udp_detach(lua_State *L)
 {
     struct udpsock *s = self_udp(L);
     const struct ss_sock *sock = &s->base.sock;
-    if (!udp_is_closed(s) && !ss_sock_has_input(sock) && !ss_dgram_unjoin(sock, &s->state))
+    if (!udp_is_closed(s) && !ss_sock_has_input(sock) && !ss_dgram_stop_joining(sock, &s->state))
         return lss_push_unread(L);
     return lss_detach(L);
 }

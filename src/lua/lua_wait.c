@@ -59,7 +59,7 @@ static bool keeps_stream_in_turn(lua_State *L, struct lss_tasks *tasks, const st
 static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
                        const struct lss_call *call)
 {
-    if (must_wait_for_turn(tasks, timeout_ns, op, false) && tasks->alive > 0 && lss_can_run(L) &&
+    if (must_wait_for_turn(tasks, timeout_ns, op, false) && tasks->alive > 0 && lss_can_resume(L) &&
         !keeps_stream_in_turn(L, tasks, s))
         return call->finish(L, op, SS_CLOSED);
     if (is_socket_busy(s, call->directions))
@@ -106,7 +106,7 @@ static bool can_task_wait(lua_State *L, const struct lss_task *t)
 
 static int raise_would_block(lua_State *L, const struct lss_task *t)
 {
-    bool in_finalizer = t->tasks->ending || (LSS_JIT && L != t->co && !lss_can_run(L));
+    bool in_finalizer = t->tasks->ending || (LSS_JIT && L != t->co && !lss_can_resume(L));
     if (L == t->co || in_finalizer)
         return lss_raise_cannot_wait(L);
     return luaL_error(L, "this call would block, but this coroutine is not a task: make it a task, and hand its values "
@@ -118,7 +118,7 @@ void lss_check_can_wait(lua_State *L, const struct lss_tasks *tasks)
     const struct lss_task *t = tasks->runs;
     if (t && !t->cancelled && !can_task_wait(L, t))
         raise_would_block(L, t);
-    if (!t && !lss_can_run(L))
+    if (!t && !lss_can_resume(L))
         lss_raise_cannot_wait(L);
 }
 
@@ -169,7 +169,7 @@ bool lss_may_wait(lua_State *L, const struct ss_env *env)
 {
     const struct lss_tasks *tasks = (const struct lss_tasks *)env->loop;
     const struct lss_task *t = tasks ? tasks->runs : NULL;
-    return t ? !tasks->ending && L == t->co && lss_can_yield(L) : lss_can_run(L);
+    return t ? !tasks->ending && L == t->co && lss_can_yield(L) : lss_can_resume(L);
 }
 
 int lss_park(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct lss_parked *parked,
@@ -189,7 +189,7 @@ static int finish_return(lua_State *L, struct ss_op *op, enum ss_status st)
 
 void lss_run_due_turn(lua_State *L, struct lss_tasks *tasks)
 {
-    if (tasks->runs || !is_turn_due(tasks) || tasks->alive == 0 || !lss_can_run(L))
+    if (tasks->runs || !is_turn_due(tasks) || tasks->alive == 0 || !lss_can_resume(L))
         return;
     tasks->calls = 0;
     lss_run_turn(L, tasks, 0);

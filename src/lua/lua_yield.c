@@ -6,7 +6,7 @@
 #define CANNOT_WAIT \
     "cannot wait here, inside a metamethod, a finalizer or a function that C calls (table.sort, string.gsub, require)"
 
-/* Whether lua_yield succeeds */
+/* Predicting lua_yield */
 
 #if LUA_VERSION_NUM >= 503 || LSS_JIT
 bool lss_may_yield(lua_State *L)
@@ -19,10 +19,10 @@ bool lss_can_yield(lua_State *L)
     return lua_isyieldable(L);
 }
 #else
-enum verdict { NO, UNKNOWN, YES };
+enum yield_certainty { NO, UNKNOWN, YES };
 
-/* Whether lua_yield passes through this C function: pcall in Lua 5.2. Not xpcall: an error handler looks as if the function that
- * failed had called it. */
+/* Whether lua_yield can cross this C function: pcall in Lua 5.2. Not xpcall: on the stack, an error handler looks like
+ * a callee of the function that failed. */
 #if LUA_VERSION_NUM == 502
 #define PCALL LSS_PREFIX "pcall" /* registry: pcall, as it was when the module was loaded */
 
@@ -42,7 +42,7 @@ static bool is_pcall(lua_State *L, lua_Debug *ar)
 }
 #endif
 
-/* Whether a call in Lua code has called it, not the interpreter: metamethods and finalizers have no name, or one of that kind. */
+/* Whether Lua code called the function. Metamethods and finalizers have namewhat "metamethod" or no name. */
 static bool is_plain_call(const lua_Debug *ar)
 {
     return ar->name && strcmp(ar->namewhat, "metamethod") != 0;
@@ -53,9 +53,9 @@ static bool is_iterator(const lua_Debug *ar)
     return ar->name && strcmp(ar->name, "(for generator)") == 0;
 }
 
-/* Looks at all functions of the coroutine, but not at very many: lua_getstack counts from the top for each. How the first of them
- * was called does not matter. */
-static enum verdict can_stack_yield(lua_State *L)
+/* Checks the functions on the stack, at most LEVELS: the cost of lua_getstack grows with the level. How the coroutine's
+ * first function was called does not matter. */
+static enum yield_certainty can_stack_yield(lua_State *L)
 {
     enum { LEVELS = 100 };
     bool certain = !lua_gethookmask(L), plain = true;
@@ -64,7 +64,7 @@ static enum verdict can_stack_yield(lua_State *L)
         if (!lua_getstack(L, level, &ar))
             return certain ? YES : UNKNOWN;
         lua_getinfo(L, "Sn", &ar);
-        if (*ar.what == 't') /* a tail call in Lua 5.1: its caller is not known */
+        if (*ar.what == 't') /* a tail call in Lua 5.1, whose caller is unknown */
             continue;
         bool c = level > 0 && *ar.what == 'C', passes = c && is_pcall(L, &ar);
         if (is_iterator(&ar) || (c && !passes))
@@ -77,7 +77,7 @@ static enum verdict can_stack_yield(lua_State *L)
 
 bool lss_may_yield(lua_State *L)
 {
-    return LUA_VERSION_NUM == 502 || can_stack_yield(L) != NO; /* in 5.2 C functions can allow yields */
+    return LUA_VERSION_NUM == 502 || can_stack_yield(L) != NO; /* Lua 5.2: C functions can permit yields (lua_callk) */
 }
 
 bool lss_can_yield(lua_State *L)
@@ -131,14 +131,14 @@ int lss_raise_cannot_wait(lua_State *L)
                                   "while line do ... line = iterator() end");
 }
 
-/* Room on stacks */
+/* Stack space */
 
 #if LUA_VERSION_NUM >= 502
 void lss_check_room(lua_State *L, int n)
 {
     if (lua_checkstack(L, n))
         return;
-    lua_pushliteral(L, "not enough memory"); /* more values than a stack may have are refused by Lua before */
+    lua_pushliteral(L, "not enough memory"); /* Lua has rejected a number of values above its limit */
     lua_error(L);
 }
 
@@ -154,7 +154,7 @@ void lss_move_call(lua_State *L, lua_State *co, int n)
     lua_xmove(L, co, n + 1);
 }
 #else
-/* LuaJIT since 2023 returns false for want of memory as well. */
+/* LuaJIT since 2023 also returns false for want of memory. */
 void lss_check_room(lua_State *L, int n)
 {
     if (lua_checkstack(L, n))
@@ -168,7 +168,7 @@ void lss_check_room(lua_State *L, int n)
 bool lss_has_room(lua_State *co, int n)
 {
     (void)co;
-    return n <= LSS_ALWAYS_THERE;
+    return n <= LSS_GUARANTEED_SLOTS;
 }
 
 struct move {
@@ -185,11 +185,11 @@ static int receive_moved_call(lua_State *co)
     return move->n;
 }
 
-/* lua_checkstack raises in `co`, and the collector shrinks a stack with unused room. So room is made in a protected call there. */
+/* lua_checkstack may raise in `co`, and the collector shrinks a stack: a protected call in `co` grows the stack. */
 void lss_move_call(lua_State *L, lua_State *co, int n)
 {
     struct move move = { .from = L, .n = n + 1 };
-    if (n < LSS_ALWAYS_THERE) {
+    if (n < LSS_GUARANTEED_SLOTS) {
         lua_xmove(L, co, n + 1);
         return;
     }
@@ -209,13 +209,13 @@ void lss_move_call(lua_State *L, lua_State *co, int n)
 #if LUA_VERSION_NUM >= 502 || LSS_JIT
 void lss_traceback(lua_State *L, lua_State *co, const char *message)
 {
-    if (LSS_JIT && strstr(message, "stack overflow")) /* luaL_traceback pushes functions onto that full stack */
+    if (LSS_JIT && strstr(message, "stack overflow")) /* luaL_traceback pushes functions onto the full stack */
         lua_pushstring(L, message);
     else
         luaL_traceback(L, co, message, 0);
 }
 #else
-/* Calls debug.traceback, unless the program has removed it. */
+/* Calls debug.traceback, unless the program has removed or replaced that function. */
 void lss_traceback(lua_State *L, lua_State *co, const char *message)
 {
     int top = lua_gettop(L);
@@ -246,7 +246,7 @@ void lss_wrap_body(lua_State *L)
     (void)L;
 }
 #else
-/* A coroutine whose first function is a C function cannot be resumed after a yield: there is no Lua function to return to. */
+/* A coroutine that starts with a C function cannot be resumed after a yield, which must return to a Lua function. */
 void lss_wrap_body(lua_State *L)
 {
     if (!lua_iscfunction(L, 1))
@@ -300,7 +300,7 @@ static int resume_isolate(lua_State *L, lua_State *isolate)
     if (status == LUA_OK)
         return LUA_OK;
     lua_xmove(isolate, L, 1);
-    lua_closethread(isolate, L); /* so that it can be resumed again */
+    lua_closethread(isolate, L); /* makes `isolate` resumable again */
     return status;
 }
 
@@ -326,15 +326,15 @@ bool lss_call_isolated(lua_State *L)
 #endif
 
 #if LSS_JIT
-#define NOTHING LSS_PREFIX "nothing" /* registry: a C function that does nothing */
+#define NOOP LSS_PREFIX "nothing" /* registry: a C function that does nothing */
 
-static int nothing(lua_State *L)
+static int do_nothing(lua_State *L)
 {
     (void)L;
     return 0;
 }
 
-static void leave_hook(lua_State *L, lua_Debug *ar)
+static void clear_hook(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
     lua_sethook(L, NULL, 0, 0);
@@ -342,24 +342,24 @@ static void leave_hook(lua_State *L, lua_Debug *ar)
 
 void lss_open_yield(lua_State *L)
 {
-    lua_pushcfunction(L, nothing);
-    lua_setfield(L, LUA_REGISTRYINDEX, NOTHING);
+    lua_pushcfunction(L, do_nothing);
+    lua_setfield(L, LUA_REGISTRYINDEX, NOOP);
 }
 
-/* LuaJIT calls the call hook for a C function unless a hook or a finalizer runs. A hook that a signal handler sets meanwhile is
- * kept. */
-bool lss_can_run(lua_State *L)
+/* Tests with a C call whether LuaJIT runs call hooks: no call hook runs inside a hook or finalizer. Keeps a hook that a
+ * signal handler sets during the test. */
+bool lss_can_resume(lua_State *L)
 {
     lua_Hook hook = lua_gethook(L);
     int mask = lua_gethookmask(L), count = lua_gethookcount(L);
-    lua_getfield(L, LUA_REGISTRYINDEX, NOTHING);
-    lua_sethook(L, leave_hook, LUA_MASKCALL, 0);
+    lua_getfield(L, LUA_REGISTRYINDEX, NOOP);
+    lua_sethook(L, clear_hook, LUA_MASKCALL, 0);
     if (lua_pcall(L, 0, 0, 0) != 0)
         lua_pop(L, 1);
     lua_Hook now = lua_gethook(L);
-    if (!now || now == leave_hook)
+    if (!now || now == clear_hook)
         lua_sethook(L, hook, mask, count);
-    return now != leave_hook;
+    return now != clear_hook;
 }
 #else
 void lss_open_yield(lua_State *L)
@@ -375,7 +375,7 @@ void lss_open_yield(lua_State *L)
 #endif
 }
 
-bool lss_can_run(lua_State *L)
+bool lss_can_resume(lua_State *L)
 {
     (void)L;
     return true;

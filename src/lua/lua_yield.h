@@ -1,4 +1,4 @@
-/* Differences between the Luas in suspending a coroutine, and in working on one from outside. */
+/* Compatibility: suspending the running coroutine, and access to a suspended one, in Lua 5.1 to 5.5. */
 #ifndef LSS_YIELD_H
 #define LSS_YIELD_H
 
@@ -8,62 +8,62 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Number of values for which every suspended or new coroutine has room on its stack: less than the LUA_MINSTACK of a C function,
- * and no more than LuaJIT's collector leaves. */
-enum { LSS_ALWAYS_THERE = 8 };
+/* Number of free stack slots of every suspended or new coroutine: less than LUA_MINSTACK, and at most what LuaJIT's
+ * collector leaves. */
+enum { LSS_GUARANTEED_SLOTS = 8 };
 
-/* Growing the stack of a suspended coroutine may raise an uncaught error in Lua 5.1 and LuaJIT. A call that may get many results
- * reserves room for so many before it is suspended, filled with nil. */
+/* In Lua 5.1 and LuaJIT, growing the stack of a suspended coroutine may raise an uncaught error. A call that may return
+ * many values reserves as many slots, filled with nil, before the coroutine is suspended. */
 enum { LSS_RESERVE = LUA_VERSION_NUM < 502 ? 240 : 0 };
 
-/* Whether a call may try to suspend the running coroutine. In Lua 5.1 and 5.2 this may be true where lua_yield raises. */
+/* Whether lua_yield in the running coroutine may succeed. In Lua 5.1 and 5.2 lua_yield may raise despite true. */
 bool lss_may_yield(lua_State *L);
 
 /* Whether lua_yield is certain to succeed. */
 bool lss_can_yield(lua_State *L);
 
-/* The C function that runs in L, or has suspended it; NULL in Luas where lua_yield succeeds whenever lss_may_yield is true. */
+/* Lua 5.2: the C function that runs in L or has suspended L. NULL elsewhere: *at is set only if lua_yield succeeds. */
 lua_CFunction lss_running_function(lua_State *L);
 
-/* Suspends the running coroutine with all values of the call, which keep alive what the operation uses: LuaJIT drops what is not
- * yielded. Sets *at to `call`, perhaps also where lua_yield raises (lss_running_function). To be returned at once. */
+/* Yields all values of the call, which keep the operation's objects alive: LuaJIT drops values that are not yielded.
+ * Sets *at to `call`, in Lua 5.2 even if lua_yield raises (lss_running_function). The caller returns the result. */
 struct lss_call;
 int lss_yield_all(lua_State *L, const struct lss_call **at, const struct lss_call *call);
 
-/* Makes the function at index 1 fit to start a coroutine. */
+/* Wraps a C function at index 1 in a Lua function where a coroutine must start with a Lua function. */
 void lss_wrap_body(lua_State *L);
 
-/* Raises that the running call would have to wait where no coroutine can be suspended. */
+/* Raises the error of a call that would block where the running coroutine cannot yield. */
 int lss_raise_cannot_wait(lua_State *L);
 
-/* Whether coroutines can be resumed here: not in a hook or a finalizer of LuaJIT, which takes their yields for the hook's. */
-bool lss_can_run(lua_State *L);
+/* Whether coroutines can be resumed here. False in LuaJIT's hooks and finalizers, which would receive the yields. */
+bool lss_can_resume(lua_State *L);
 
-/* In Lua 5.5 a coroutine can close itself, and C functions that run in it get no chance to clean up. Code that must clean up calls
- * others in a coroutine of their own. Pushes that, or nil where none is needed. */
+/* In Lua 5.5 a coroutine can close itself, and C functions that run in it cannot clean up (coroutine.close). Code that
+ * must clean up calls other code in a separate coroutine. Pushes such a coroutine, or nil where none is needed. */
 void lss_push_isolate(lua_State *L);
 
-/* Calls a function with one argument in that coroutine; the three stay on top of the stack. False: it has raised, the error is
- * pushed. True is also the result when the coroutine was closed before the function reached its end. */
+/* On the stack, which stay: function, argument, isolate (lss_push_isolate). Calls the function in the isolate. False:
+ * the error is pushed. True also if the isolate was closed before the function returned. */
 bool lss_call_isolated(lua_State *L);
 
-/* Registers what these functions look up, when the module is loaded. */
+/* When the module is loaded: stores functions for the above in the registry. */
 void lss_open_yield(lua_State *L);
 
-/* Makes room for `n` more values on the stack of L, or raises. */
+/* Grows the stack of L for `n` more values (lua_checkstack), or raises. */
 void lss_check_room(lua_State *L, int n);
 
-/* Whether there is room for `n` more values on the stack of the suspended coroutine `co`; raises nothing. */
+/* Whether the stack of the suspended coroutine `co` has room for `n` more values; never raises. */
 bool lss_has_room(lua_State *co, int n);
 
-/* Moves the function and its `n` arguments on top of L to the new coroutine `co`; errors are raised in L. */
+/* Moves the function and its `n` arguments from the top of L to the new coroutine `co`. Raises errors in L. */
 void lss_move_call(lua_State *L, lua_State *co, int n);
 
 /* Pushes `message` with the traceback of `co` onto L. */
 void lss_traceback(lua_State *L, lua_State *co, const char *message);
 
-/* Closes the <close> variables of a coroutine that is suspended, or has failed and has its error on top of its stack. True: an
- * error is left (the coroutine's, or one of a __close), which is moved to L. */
+/* Closes the <close> variables of a coroutine that is suspended, or has failed with its error on top of its stack.
+ * True: the error of the coroutine or of a __close metamethod is moved to L. */
 bool lss_close_variables(lua_State *L, lua_State *co);
 
 #pragma GCC visibility pop

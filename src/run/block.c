@@ -32,11 +32,11 @@ static bool allow_kernel_wait(struct ss_op *op, struct ss_sock *s, int64_t timeo
     int32_t share = kernel_share_ms(timeout_ns);
     if (op->kernel_timeout == SS_BY_NONE || share < 0 || (s && s->shared))
         return false;
-    if (timeout_ns >= 0 && !os_kernel_bounds_calls && op->kernel_timeout != SS_BY_OWN_SNDTIMEO)
+    if (timeout_ns >= 0 && !os_kernel_bounds_calls && op->kernel_timeout != SS_BY_OP_SNDTIMEO)
         return false;
     if (timeout_ns >= 0 && op->kernel_timeout == SS_BY_SNDTIMEO && s->family == AF_UNIX)
         return false; /* each buffer of a long write restarts the timeout */
-    if (op->kernel_timeout != SS_BY_OWN_SNDTIMEO && s->kernel_ms[op->kernel_timeout] != share) {
+    if (op->kernel_timeout != SS_BY_OP_SNDTIMEO && s->kernel_ms[op->kernel_timeout] != share) {
         if (!set || os_kernel_timeout(s->io.fd, op->kernel_timeout == SS_BY_SNDTIMEO, share, &ignored) != SS_OK)
             return false;
         s->kernel_ms[op->kernel_timeout] = share;
@@ -127,7 +127,7 @@ static enum ss_status wait_and_step(struct ss_op *op, const struct ss_sock *s, i
 /* Without the clock: completes the operation from buffered input, or SS_WANT. */
 static enum ss_status step_from_memory(struct ss_op *op, const struct ss_sock *s)
 {
-    if (op->kernel_timeout == SS_BY_OWN_SNDTIMEO || !s || !ss_sock_has_input(s))
+    if (op->kernel_timeout == SS_BY_OP_SNDTIMEO || !s || !ss_sock_has_input(s))
         return SS_WANT;
     ss_io_set_mode(op->io, SS_NO_CALL);
     return op->step(op);
@@ -136,7 +136,7 @@ static enum ss_status step_from_memory(struct ss_op *op, const struct ss_sock *s
 /* Timeout 0: steps until the operation would wait. The number of steps is bounded, in case a peer floods. */
 static enum ss_status run_at_once(struct ss_op *op)
 {
-    enum { STEPS = 16 }; /* of SS_CALLS_A_STEP receives of a block: 16 MiB, more than a socket's queue holds */
+    enum { STEPS = 16 }; /* of SS_CALLS_PER_STEP receives of a block: 16 MiB, more than a socket's queue holds */
     enum ss_status st = try_once(op);
     for (int i = 1; i < STEPS && st == SS_WANT && ss_io_is_spent(op->io); i++)
         st = try_once(op);

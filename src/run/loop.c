@@ -151,7 +151,7 @@ static void end_socket_waiters(struct ss_loop *loop, struct ss_sock *s)
         ss_loop_end(loop, w, SS_CLOSED);
         w->status = SS_CLOSED;
         if (can_step(loop, w) && w->op->reads)
-            ss_reading_keep(w->op);
+            ss_reading_detach_input(w->op);
         s->waiters[i] = NULL;
     }
 }

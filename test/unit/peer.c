@@ -174,7 +174,7 @@ void peer_init(struct peer *peer, const struct peer_event *script, const struct 
 
 static enum ss_status step(struct peer *peer, struct ss_op *op, enum ss_mode mode, int events)
 {
-    unsigned calls = peer->calls, limit = mode == SS_NO_CALL ? 0 : SS_CALLS_A_STEP + (mode == SS_WAIT_ONCE);
+    unsigned calls = peer->calls, limit = mode == SS_NO_CALL ? 0 : SS_CALLS_PER_STEP + (mode == SS_WAIT_ONCE);
     op->want = (struct ss_interest){ .fd = -1 };
     ss_io_set_mode(&peer->io, mode);
     enum ss_status st = op->step(op);

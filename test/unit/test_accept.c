@@ -85,13 +85,13 @@ static void test_nothing_is_there_behind_one_that_vanished(void)
 /* Whoever connects and goes as fast as we take does not keep us from our clock. */
 static void test_a_flood_of_those_that_vanish_ends_the_step(void)
 {
-    int says[SS_CALLS_A_STEP + 2];
+    int says[SS_CALLS_PER_STEP + 2];
     struct state state;
-    for (int i = 0; i < SS_CALLS_A_STEP + 1; i++)
+    for (int i = 0; i < SS_CALLS_PER_STEP + 1; i++)
         says[i] = ECONNABORTED;
-    says[SS_CALLS_A_STEP + 1] = 0;
+    says[SS_CALLS_PER_STEP + 1] = 0;
     begin(&state, says);
-    CHECK(step(&state, SS_NO_WAIT_EDGE) == SS_WANT && calls == SS_CALLS_A_STEP);
+    CHECK(step(&state, SS_NO_WAIT_EDGE) == SS_WANT && calls == SS_CALLS_PER_STEP);
     CHECK(ss_io_is_spent(&state.listener.io));
     CHECK(step(&state, SS_NO_WAIT_EDGE) == SS_OK);
     end(&state);

@@ -155,7 +155,7 @@ static void test_no_time(void)
         { "error", SS_BY_SNDTIMEO, 0, "x", SS_ERROR, "T", false, 0 },
         { "not done", SS_BY_RCVTIMEO, 0, "wo", SS_TIMEOUT, "T", false, 0 },
         { "not done, by poll", SS_BY_NONE, 0, "wo", SS_TIMEOUT, "T", false, 0 },
-        { "not done, by its own", SS_BY_OWN_SNDTIMEO, 0, "wo", SS_TIMEOUT, "T", false, 0 },
+        { "not done, by its own", SS_BY_OP_SNDTIMEO, 0, "wo", SS_TIMEOUT, "T", false, 0 },
     };
     CHECK_ROWS(rows);
 }
@@ -175,8 +175,8 @@ static void test_a_short_time(void)
         { "never, its own time being longer", SS_BY_RCVTIMEO, 40, "w", SS_TIMEOUT, "HTT", true, 1000 },
         { "in the last moment", SS_BY_RCVTIMEO, 30, "wwo", SS_OK, "HTT", true, 0 },
         { "by poll", SS_BY_NONE, 95, "wwo", SS_OK, "HTT", false, 0 },
-        { "by its own", SS_BY_OWN_SNDTIMEO, 95, "wo", SS_OK, "TT", false, 0 },
-        { "by its own, never", SS_BY_OWN_SNDTIMEO, 30, "w", SS_TIMEOUT, "TT", true, 0 },
+        { "by its own", SS_BY_OP_SNDTIMEO, 95, "wo", SS_OK, "TT", false, 0 },
+        { "by its own, never", SS_BY_OP_SNDTIMEO, 30, "w", SS_TIMEOUT, "TT", true, 0 },
     };
     CHECK_ROWS(rows);
 }
@@ -194,8 +194,8 @@ static void test_a_long_time(void)
         { "kernel's timeout another", SS_BY_RCVTIMEO, 1000, "wwo", SS_OK, "HTO", false, 5 },
         { "never", SS_BY_RCVTIMEO, 120, "w", SS_TIMEOUT, "HTOT", true, 0 },
         { "by poll", SS_BY_NONE, 1000, "wwo", SS_OK, "HTT", false, 0 },
-        { "by its own", SS_BY_OWN_SNDTIMEO, 1000, "o", SS_OK, "O", false, 0 },
-        { "by its own, after a wait", SS_BY_OWN_SNDTIMEO, 1000, "wo", SS_OK, "OT", false, 0 },
+        { "by its own", SS_BY_OP_SNDTIMEO, 1000, "o", SS_OK, "O", false, 0 },
+        { "by its own, after a wait", SS_BY_OP_SNDTIMEO, 1000, "wo", SS_OK, "OT", false, 0 },
     };
     if (os_kernel_bounds_calls)
         CHECK_ROWS(rows);
@@ -215,7 +215,7 @@ static void test_endless_time(void)
         { "and not needed", SS_BY_RCVTIMEO, -1, "o", SS_OK, "T", false, 5 },
         { "any negative time", SS_BY_RCVTIMEO, -77, "o", SS_OK, "F", false, 0 },
         { "by poll", SS_BY_NONE, -1, "wwo", SS_OK, "TTT", false, 0 },
-        { "by its own", SS_BY_OWN_SNDTIMEO, -1, "o", SS_OK, "F", false, 0 },
+        { "by its own", SS_BY_OP_SNDTIMEO, -1, "o", SS_OK, "F", false, 0 },
     };
     CHECK_ROWS(rows);
 }
@@ -256,7 +256,7 @@ static void test_calls_are_counted(void)
     for (int i = 0; i < 2; i++) {
         ss_io_set_mode(&io, turns[i]);
         CHECK(ss_io_take_mode(&io) == turns[i]);
-        for (int calls = i == 0 ? 1 : 0; calls < SS_CALLS_A_STEP; calls++)
+        for (int calls = i == 0 ? 1 : 0; calls < SS_CALLS_PER_STEP; calls++)
             CHECK(!ss_io_is_spent(&io) && ss_io_take_mode(&io) == SS_NO_WAIT);
         for (int more = 0; more < 600; more++)
             CHECK(ss_io_is_spent(&io) && ss_io_take_mode(&io) == SS_NO_CALL);
@@ -275,7 +275,7 @@ static void test_a_flood(void)
     pair_open(&pair);
     struct fake fake = make_fake(&pair, SS_BY_NONE, "g");
     CHECK(ss_block_run(&fake.op, &pair.sock, 0) == SS_TIMEOUT);
-    CHECKF(fake.calls > SS_CALLS_A_STEP && fake.calls < 10000, "%u calls", fake.calls);
+    CHECKF(fake.calls > SS_CALLS_PER_STEP && fake.calls < 10000, "%u calls", fake.calls);
     fake = make_fake(&pair, SS_BY_NONE, "ggggo");
     CHECK(ss_block_run(&fake.op, &pair.sock, 0) == SS_OK && fake.steps == 5);
     double begin = now_ms();
@@ -318,11 +318,11 @@ static void test_large_calls_count_as_many(void)
 {
     struct ss_io io = { .fd = -1 };
     ss_io_set_mode(&io, SS_NO_WAIT);
-    ss_io_took(&io, 1000000);
-    CHECK(io.calls_left == SS_CALLS_A_STEP);
-    ss_io_took(&io, 3 << 20);
-    CHECK(io.calls_left == SS_CALLS_A_STEP - 3);
-    ss_io_took(&io, (size_t)100 << 20);
+    ss_io_count_bytes(&io, 1000000);
+    CHECK(io.calls_left == SS_CALLS_PER_STEP);
+    ss_io_count_bytes(&io, 3 << 20);
+    CHECK(io.calls_left == SS_CALLS_PER_STEP - 3);
+    ss_io_count_bytes(&io, (size_t)100 << 20);
     CHECK(ss_io_is_spent(&io) && ss_io_take_mode(&io) == SS_NO_CALL);
 }
 
@@ -433,7 +433,7 @@ static void test_an_operation_with_its_own_descriptors(void)
 {
     struct pair pair;
     pair_open(&pair);
-    struct fake fake = make_fake(&pair, SS_BY_OWN_SNDTIMEO, "o");
+    struct fake fake = make_fake(&pair, SS_BY_OP_SNDTIMEO, "o");
     CHECK(ss_block_run(&fake.op, &pair.sock, ns(1000)) == SS_OK);
     CHECK(fake.kernel_timeout_ms > 500 && fake.kernel_timeout_ms < 1000);
     check_kernel(&pair, 0, 0);
@@ -448,9 +448,9 @@ static void test_an_operation_without_a_socket(void)
     pair_open(&pair);
     struct ss_io io = { .fd = -1 };
     static const struct row rows[] = {
-        { "endless", SS_BY_OWN_SNDTIMEO, -1, "o", SS_OK, "F", false, 0 },
-        { "long", SS_BY_OWN_SNDTIMEO, 1000, "o", SS_OK, "O", false, 0 },
-        { "short", SS_BY_OWN_SNDTIMEO, 40, "o", SS_OK, "T", false, 0 },
+        { "endless", SS_BY_OP_SNDTIMEO, -1, "o", SS_OK, "F", false, 0 },
+        { "long", SS_BY_OP_SNDTIMEO, 1000, "o", SS_OK, "O", false, 0 },
+        { "short", SS_BY_OP_SNDTIMEO, 40, "o", SS_OK, "T", false, 0 },
         { "none", SS_BY_NONE, 0, "o", SS_OK, "T", false, 0 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -626,7 +626,7 @@ static void test_steps_after_a_time(void)
     check_timer(-1, SS_BY_NONE, SS_READABLE, "wwwo", "TT!T!T!", 30);
     check_timer(2000, SS_BY_NONE, SS_READABLE, "wwwo", "HTT!T!", 20);
     check_timer(2000, SS_BY_NONE, 0, "wwwo", "HTT!T!", 20);
-    check_timer(-1, SS_BY_OWN_SNDTIMEO, SS_READABLE, "wwo", "FT!T!", 20);
+    check_timer(-1, SS_BY_OP_SNDTIMEO, SS_READABLE, "wwo", "FT!T!", 20);
 }
 
 /* What is wanted comes first, or there was only no call left: then it is not yet time. */

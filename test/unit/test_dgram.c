@@ -100,7 +100,7 @@ static void take_all(struct pair *pair, struct ss_dgram_state *state)
 {
     struct ss_dgrams rest = state->queue;
     rest.next = rest.n;
-    ss_queue_left(&pair->sock, state, &rest);
+    ss_dgram_set_queue(&pair->sock, state, &rest);
 }
 
 /* The kernel does not say it again: the next call does, whichever it is, and the one after that goes on. */
@@ -114,7 +114,7 @@ static void check_late_failure(bool by_recvfrom)
     struct ss_recvmany op = receiving(&pair, &state);
     CHECK(ss_recvmany_step(&op.op) == SS_OK && state.queue.n == MANY);
     take_all(&pair, &state);
-    CHECK(!ss_recvmany_another(&op, 0, 0));
+    CHECK(!ss_recvmany_refill(&op, 0, 0));
     struct ss_recvfrom one = { .op = op.op, .sock = &pair.sock, .state = &state, .size = 100 };
     struct ss_op *next = by_recvfrom ? &one.op : &op.op;
     next->error.code = 0;
@@ -141,15 +141,15 @@ static void test_no_more_without_a_full_batch(void)
     struct ss_recvmany op = receiving(&pair, &state);
     CHECK(ss_recvmany_step(&op.op) == SS_OK);
     take_all(&pair, &state);
-    CHECK(!ss_recvmany_another(&op, MANY, 0) && !ss_recvmany_another(&op, 1, MIB));
-    CHECK(ss_recvmany_wants(&op, MANY - 1, MIB - 1));
-    CHECK(!ss_recvmany_wants(&op, MANY, MIB - 1) && !ss_recvmany_wants(&op, MANY - 1, MIB));
+    CHECK(!ss_recvmany_refill(&op, MANY, 0) && !ss_recvmany_refill(&op, 1, MIB));
+    CHECK(ss_recvmany_has_room(&op, MANY - 1, MIB - 1));
+    CHECK(!ss_recvmany_has_room(&op, MANY, MIB - 1) && !ss_recvmany_has_room(&op, MANY - 1, MIB));
     state.queue.n--;
-    CHECK(!ss_recvmany_another(&op, 0, 0));
+    CHECK(!ss_recvmany_refill(&op, 0, 0));
     state.queue.n++;
-    CHECK(ss_recvmany_another(&op, 0, MIB - 1) && ss_sock_has_input(&pair.sock));
+    CHECK(ss_recvmany_refill(&op, 0, MIB - 1) && ss_sock_has_input(&pair.sock));
     take_all(&pair, &state);
-    CHECK(!ss_recvmany_another(&op, 0, 0) && state.pending_error == 0 && !ss_sock_has_input(&pair.sock));
+    CHECK(!ss_recvmany_refill(&op, 0, 0) && state.pending_error == 0 && !ss_sock_has_input(&pair.sock));
     pair_close(&pair);
 }
 
@@ -206,9 +206,10 @@ static void test_the_state_is_of_one_descriptor(void)
     out.sent = 0;
     CHECK(ss_sendmany_step(&out.op) == SS_OK && joined_calls == 1 && state.splitting == SS_OFFLOAD_ON);
     state.pending_error = ECONNREFUSED;
-    CHECK(ss_dgram_unjoin(&pair.sock, &state) && state.pending_error == ECONNREFUSED);
+    CHECK(ss_dgram_stop_joining(&pair.sock, &state) && state.pending_error == ECONNREFUSED);
     ss_inbuf_restart(&pair.sock.in);
-    CHECK(ss_dgram_unjoin(&pair.sock, &state) && state.pending_error == 0 && state.splitting == SS_OFFLOAD_UNKNOWN);
+    CHECK(ss_dgram_stop_joining(&pair.sock, &state) && state.pending_error == 0 &&
+          state.splitting == SS_OFFLOAD_UNKNOWN);
     pair_close(&pair);
 }
 

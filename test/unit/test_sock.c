@@ -51,7 +51,7 @@ static bool is_open(int fd)
 static void check_closed(const struct ss_sock *s)
 {
     CHECK(s->io.fd == -1 && s->family == 0 && !s->bound && !s->nonblock && !s->shared);
-    CHECK(!s->io.drained && !s->io.recheck && s->io.broken == 0);
+    CHECK(!s->io.drained && !s->io.recheck && s->io.conn_error == 0);
     CHECK(ss_inbuf_len(&s->in) == 0 && s->in.block == NULL);
 }
 
@@ -132,7 +132,7 @@ static void test_memory_that_was_another_sockets(void)
     CHECK(s.in.stream == before.in.stream + 1 && s.in.epoch == before.in.epoch + 1 && s.attempt == before.attempt + 1);
     int own = new_descriptor(), late = new_descriptor();
     CHECK(ss_sock_adopt(&s, own, AF_UNIX, false, &err) == SS_OK);
-    CHECK(ss_sock_take(&s, late, &kind, &err) == SS_ERROR && err.code == ECANCELED && is_open(late));
+    CHECK(ss_sock_import(&s, late, &kind, &err) == SS_ERROR && err.code == ECANCELED && is_open(late));
     CHECK(ss_sock_adopt(&s, late, AF_UNIX, false, &err) == SS_ERROR && err.code == ECANCELED && !is_open(late));
     CHECK(s.io.fd == own && is_open(own) && ss_env_find(&state.env, own) == &s);
     ss_sock_fini(&s);
@@ -150,7 +150,7 @@ static void test_no_memory_for_a_descriptor(void)
     ss_sock_init(&s, &state.env, SOCK_STREAM);
     int fd = new_descriptor();
     fail_next(&state);
-    CHECK(ss_sock_take(&s, fd, &kind, &err) == SS_ERROR && err.space == SS_SYSTEM && err.code == ENOMEM);
+    CHECK(ss_sock_import(&s, fd, &kind, &err) == SS_ERROR && err.space == SS_SYSTEM && err.code == ENOMEM);
     CHECK(is_open(fd) && ss_env_find(&state.env, fd) == NULL);
     check_closed(&s);
     fail_next(&state);
@@ -171,7 +171,7 @@ static int take_descriptor(struct ss_sock *s, struct state *state)
     struct ss_error err;
     int fd = new_descriptor();
     ss_sock_init(s, &state->env, SOCK_STREAM);
-    CHECK(ss_sock_take(s, fd, &kind, &err) == SS_OK && s->io.fd == fd);
+    CHECK(ss_sock_import(s, fd, &kind, &err) == SS_OK && s->io.fd == fd);
     return fd;
 }
 
@@ -203,7 +203,7 @@ static void test_what_outlives_a_descriptor(void)
         CHECK(ss_sock_open(&s, AF_UNIX, &err) == SS_OK && s.kernel_ms[0] == 0 && s.kernel_ms[1] == 0);
         s.kernel_ms[0] = s.kernel_ms[1] = 1000;
         s.io.drained = true;
-        s.io.broken = ECONNRESET;
+        s.io.conn_error = ECONNRESET;
         CHECK(os_opt_get(s.io.fd, AF_UNIX, keepalive.opt, &value, &err) == SS_OK && value == 1);
         CHECK(ss_inbuf_borrow(&s.in, 100, &err) == SS_OK);
         s.in.block->end = 100;

@@ -28,13 +28,13 @@ static void check_send(const size_t *lengths, size_t n, size_t expected_buffers,
     ss_io_set_mode(&io, SS_NO_WAIT);
     CHECK(io.via->send(&io, iov, n, &sent, &err) == SS_OK && sent == expected_bytes);
     CHECKF(buffers == expected_buffers && bytes == expected_bytes, "%zu bytes in %zu buffers", bytes, buffers);
-    CHECK(ss_io_is_spent(&io) == (expected_bytes >> 20 >= SS_CALLS_A_STEP - 1));
+    CHECK(ss_io_is_spent(&io) == (expected_bytes >> 20 >= SS_CALLS_PER_STEP - 1));
 }
 
 /* Whoever receives as fast as we send must not keep one call for long, whatever the buffers. */
 static void test_one_send_is_not_endless(void)
 {
-    const size_t most = SS_AT_ONCE, large = (size_t)100 << 20;
+    const size_t most = SS_BYTES_PER_CALL, large = (size_t)100 << 20;
     check_send((size_t[]){ 64 }, 1, 1, 64);
     check_send((size_t[]){ most }, 1, 1, most);
     check_send((size_t[]){ large }, 1, 1, most);

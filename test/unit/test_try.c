@@ -106,7 +106,7 @@ static enum ss_status seen_status;
 
 static enum ss_status note_step(struct ss_op *op)
 {
-    CHECK(op->io->mode >= SS_NO_WAIT && op->io->calls_left == SS_CALLS_A_STEP);
+    CHECK(op->io->mode >= SS_NO_WAIT && op->io->calls_left == SS_CALLS_PER_STEP);
     return seen_status;
 }
 
