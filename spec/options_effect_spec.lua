@@ -147,6 +147,16 @@ describe("OPT_IP_TOS", function()
         end)
     end
 
+    it("that the system refuses is set in neither family", function()
+        local number = tools.python_constants { "IPPROTO_IP", "IP_TOS" }
+        local s = socket.udp()
+        assert(s:bind("::1", 0))
+        t.fails(t.text "EINVAL", nil, s:setopt(socket.OPT_IP_TOS, 300))
+        assert.equal(0, (s:getopt(socket.OPT_IP_TOS)))
+        assert.equal(0, (s:getopt(number.IPPROTO_IP, number.IP_TOS)))
+        s:close()
+    end)
+
     it("is the traffic class of an IPv6 socket", function()
         local number = tools.python_constants { "IPPROTO_IPV6", "IPV6_TCLASS" }
         for _, make in ipairs { socket.tcp, socket.udp } do

@@ -154,10 +154,13 @@ enum ss_status os_opt_set(int fd, int family, const struct os_opt *opt, int valu
         return set_linger(fd, value, err);
     if (!has_ipv6_option(opt, family))
         return os_opt_set_raw(fd, opt->level, opt->opt, value, err);
-    /* A dual-stack socket sends IPv4 too. Some systems refuse the IPv4 option: only the IPv6 result counts. */
+    /* A dual-stack socket sends IPv4 too. Some systems refuse the IPv4 option: only the IPv6 result counts. IPv6 first: Linux
+     * takes any value for IP_TOS, and a call that fails must not have set that. */
     struct ss_error ignored;
-    os_opt_set_raw(fd, opt->level, opt->opt, value, &ignored);
-    return os_opt_set_raw(fd, opt->level6, opt->opt6, value, err);
+    enum ss_status st = os_opt_set_raw(fd, opt->level6, opt->opt6, value, err);
+    if (st == SS_OK)
+        os_opt_set_raw(fd, opt->level, opt->opt, value, &ignored);
+    return st;
 }
 
 enum ss_status os_opt_get(int fd, int family, const struct os_opt *opt, int *value, struct ss_error *err)
