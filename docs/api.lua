@@ -388,6 +388,15 @@ api.options = {
         "ip(7); ipv6(7)",
     },
     {
+        "OPT_IP_TOS",
+        "ip_tos",
+        "integer",
+        "both",
+        [[type of service of packets, 0..255: DSCP times 4, and ECN, whose two bits Linux keeps to itself on TCP; the
+        traffic class on IPv6]],
+        "ip(7); ipv6(7); RFC 2474; RFC 3542 section 6.5",
+    },
+    {
         "OPT_IP_MULTICAST_TTL",
         "ip_multicast_ttl",
         "integer",

@@ -12,7 +12,7 @@ describe("the module's constants", function()
         local everywhere = { TCP_NODELAY = "tcp_nodelay", TCP_KEEPALIVE = "tcp_keepalive",
             TCP_REUSEADDR = "tcp_reuseaddr", IPV6_V6ONLY = "ipv6_v6only", RCVBUF = "rcvbuf", SNDBUF = "sndbuf",
             LINGER = "linger", ERROR = "error", BROADCAST = "broadcast", IP_TTL = "ip_ttl",
-            IP_MULTICAST_TTL = "ip_multicast_ttl", IP_MULTICAST_LOOP = "ip_multicast_loop" }
+            IP_TOS = "ip_tos", IP_MULTICAST_TTL = "ip_multicast_ttl", IP_MULTICAST_LOOP = "ip_multicast_loop" }
         for name, text in pairs(everywhere) do
             assert.equal(text, socket["OPT_" .. name])
         end

@@ -1,4 +1,4 @@
--- What options do, beyond being set: REUSEADDR, REUSEPORT, LINGER, ERROR, numeric levels, and names that are none.
+-- What options do, beyond being set: REUSEADDR, REUSEPORT, LINGER, IP_TOS, ERROR, numeric levels, names that are none.
 
 local t = require "support.t"
 local tools = require "support.tools"
@@ -112,6 +112,60 @@ describe("OPT_LINGER", function()
         s:close()
         assert.equal("reset", p:line())
         p:finish()
+    end)
+end)
+
+describe("OPT_IP_TOS", function()
+    t.guard()
+
+    -- Set before there is a descriptor and with it. "::ffff:127.0.0.1": IPv4 packets of an IPv6 socket. 13: IP_RECVTOS
+    -- on Linux, which Python does not name.
+    for _, case in ipairs { { "127.0.0.1", "IP" }, { "::1", "IPV6" }, { "::ffff:127.0.0.1", "IP" } } do
+        local host, family = case[1], case[2]
+        it("is in the datagrams to " .. host, function()
+            local p = t.python([[
+                six = argv[0] == "IPV6"
+                u = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+                u.setsockopt(*((socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, 1) if six else
+                               (socket.IPPROTO_IP, 13 if sys.platform == "linux" else socket.IP_RECVTOS, 1)))
+                u.bind(("::1" if six else "127.0.0.1", 0)); say(u.getsockname()[1])
+                for _ in range(2):
+                    level, kind, value = u.recvmsg(9, 99)[1][0]
+                    say(value[0])
+            ]], family)
+            local port = p:number()
+            local s = socket.udp()
+            assert.is_true(s:setopt(socket.OPT_IP_TOS, 184))
+            assert(s:bind(host == "::ffff:127.0.0.1" and "::" or host, 0))
+            assert(s:sendto("1", host, port))
+            assert.equal(184, p:number())
+            assert.is_true(s:setopt(socket.OPT_IP_TOS, 41))
+            assert(s:sendto("2", host, port))
+            assert.equal(41, p:number())
+            p:finish()
+            s:close()
+        end)
+    end
+
+    it("that the system refuses is set in neither family", function()
+        local number = tools.python_constants { "IPPROTO_IP", "IP_TOS" }
+        local s = socket.udp()
+        assert(s:bind("::1", 0))
+        t.fails(t.text "EINVAL", nil, s:setopt(socket.OPT_IP_TOS, 300))
+        assert.equal(0, (s:getopt(socket.OPT_IP_TOS)))
+        assert.equal(0, (s:getopt(number.IPPROTO_IP, number.IP_TOS)))
+        s:close()
+    end)
+
+    it("is the traffic class of an IPv6 socket", function()
+        local number = tools.python_constants { "IPPROTO_IPV6", "IPV6_TCLASS" }
+        for _, make in ipairs { socket.tcp, socket.udp } do
+            local s = make()
+            assert(s:bind("::1", 0))
+            assert.is_true(s:setopt(socket.OPT_IP_TOS, 184))
+            assert.equal(184, (s:getopt(number.IPPROTO_IPV6, number.IPV6_TCLASS)))
+            s:close()
+        end
     end)
 end)
 

@@ -24,6 +24,7 @@ local options = {
     { "OPT_TCP_FASTOPEN", "IPPROTO_TCP", "TCP_FASTOPEN", { 1, 5 }, "tcp" },
     { "OPT_BROADCAST", "SOL_SOCKET", "SO_BROADCAST", flags, "udp" },
     { "OPT_IP_TTL", "IPPROTO_IP", "IP_TTL", { 1, 255, 33 }, "udp" },
+    { "OPT_IP_TOS", "IPPROTO_IP", "IP_TOS", { 0, 184, 40 } }, -- without the ECN bits, which TCP keeps to itself
     { "OPT_IP_MULTICAST_TTL", "IPPROTO_IP", "IP_MULTICAST_TTL", { 0, 255, 9 }, "udp" },
     { "OPT_IP_MULTICAST_LOOP", "IPPROTO_IP", "IP_MULTICAST_LOOP", { false, true, false }, "udp" },
 }

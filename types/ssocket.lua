@@ -20,6 +20,7 @@
 ---| "error" # integer, both; read only: the pending error, an errno(3) number or 0; asking clears it, yet a later read or connect fails
 ---| "broadcast" # boolean, udpsock; datagrams may go to broadcast addresses
 ---| "ip_ttl" # integer, both; hops that a packet may make, 1..255; the unicast hop limit on IPv6
+---| "ip_tos" # integer, both; type of service of packets, 0..255: DSCP times 4, and ECN, whose two bits Linux keeps to itself on TCP; the traffic class on IPv6
 ---| "ip_multicast_ttl" # integer, udpsock; hops that a multicast datagram may make, 0..255
 ---| "ip_multicast_loop" # boolean, udpsock; multicast datagrams reach listeners on this machine too
 ---| "spin" # integer, both; microseconds, 0 to 1000, default 0: how long a call tries before it sleeps in the kernel, while there are no tasks; needs no descriptor
@@ -79,6 +80,7 @@
 ---@field OPT_ERROR "error"
 ---@field OPT_BROADCAST "broadcast"
 ---@field OPT_IP_TTL "ip_ttl"
+---@field OPT_IP_TOS "ip_tos"
 ---@field OPT_IP_MULTICAST_TTL "ip_multicast_ttl"
 ---@field OPT_IP_MULTICAST_LOOP "ip_multicast_loop"
 ---@field OPT_SPIN "spin"

@@ -56,6 +56,7 @@ const struct os_opt os_opts[] = {
     { "OPT_ERROR", "error", OS_OPT_INT, BOTH | OS_OPT_READONLY, SOL_SOCKET, SO_ERROR, 0, 0 },
     { "OPT_BROADCAST", "broadcast", OS_OPT_FLAG, OS_OPT_DGRAM, SOL_SOCKET, SO_BROADCAST, 0, 0 },
     { "OPT_IP_TTL", "ip_ttl", OS_OPT_INT, BOTH, IPPROTO_IP, IP_TTL, IPPROTO_IPV6, IPV6_UNICAST_HOPS },
+    { "OPT_IP_TOS", "ip_tos", OS_OPT_INT, BOTH, IPPROTO_IP, IP_TOS, IPPROTO_IPV6, IPV6_TCLASS },
     { "OPT_IP_MULTICAST_TTL", "ip_multicast_ttl", OS_OPT_INT, OS_OPT_DGRAM, IPPROTO_IP, IP_MULTICAST_TTL, IPPROTO_IPV6,
       IPV6_MULTICAST_HOPS },
     { "OPT_IP_MULTICAST_LOOP", "ip_multicast_loop", OS_OPT_FLAG, OS_OPT_DGRAM, IPPROTO_IP, IP_MULTICAST_LOOP,
@@ -153,10 +154,13 @@ enum ss_status os_opt_set(int fd, int family, const struct os_opt *opt, int valu
         return set_linger(fd, value, err);
     if (!has_ipv6_option(opt, family))
         return os_opt_set_raw(fd, opt->level, opt->opt, value, err);
-    /* A dual-stack socket sends IPv4 too. Some systems refuse the IPv4 option: only the IPv6 result counts. */
+    /* A dual-stack socket sends IPv4 too. Some systems refuse the IPv4 option: only the IPv6 result counts. IPv6 first: Linux
+     * takes any value for IP_TOS, and a call that fails must not have set that. */
     struct ss_error ignored;
-    os_opt_set_raw(fd, opt->level, opt->opt, value, &ignored);
-    return os_opt_set_raw(fd, opt->level6, opt->opt6, value, err);
+    enum ss_status st = os_opt_set_raw(fd, opt->level6, opt->opt6, value, err);
+    if (st == SS_OK)
+        os_opt_set_raw(fd, opt->level, opt->opt, value, &ignored);
+    return st;
 }
 
 enum ss_status os_opt_get(int fd, int family, const struct os_opt *opt, int *value, struct ss_error *err)
