@@ -301,3 +301,26 @@ describe("a failed call", function()
         close_all(s, listener)
     end)
 end)
+
+describe("an option that has a number for each family", function()
+    t.guard()
+
+    local IPV6 = 41 -- IPPROTO_IPV6; the numbers are Linux's
+    local numbers = tools.on_linux
+            and { OPT_IP_TTL = 16, OPT_IP_MULTICAST_TTL = 18, OPT_IP_MULTICAST_LOOP = 19, OPT_IP_TOS = 67 }
+        or {}
+
+    for name, number in pairs(numbers) do
+        it("sets that of IPv6 on a socket of IPv6: " .. name, function()
+            local value = name == "OPT_IP_MULTICAST_LOOP" and { false, 0 } or { 44, 44 }
+            for _, make in ipairs { socket.udp, name == "OPT_IP_TTL" and socket.tcp or nil } do
+                local s = make()
+                assert(s:bind("::1", 0))
+                assert.is_true(s:setopt(socket[name], value[1]))
+                assert.equal(value[2], s:getopt(IPV6, number))
+                assert.equal(value[1], s:getopt(socket[name]))
+                s:close()
+            end
+        end)
+    end
+end)

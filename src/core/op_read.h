@@ -1,5 +1,5 @@
 /* Operations that read a stream. The bytes stay at the front of the input buffer. The caller consumes `len` bytes after
- * SS_OK and SS_LIMIT, and chooses the partial result after another outcome (ss_until_partial). */
+ * SS_OK and SS_LIMIT, and chooses the partial result after another outcome: all input, or ss_until_partial. */
 #ifndef SS_CORE_OP_READ_H
 #define SS_CORE_OP_READ_H
 

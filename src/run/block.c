@@ -82,7 +82,8 @@ static bool is_error_only(const struct pollfd *p)
 }
 
 /* Waits for the operation's interests or timer, `left_ns` at most (negative: no limit). Signals do not end the wait. An
- * operation that has used up its calls does not wait. SS_OK: step again | SS_ERROR, in op->error. */
+ * operation that has used up its calls does not wait. SS_OK: step again, also when the
+ * time is over | SS_ERROR, in op->error. */
 static enum ss_status wait_for_interest(struct ss_op *op, int64_t left_ns, bool *error_only)
 {
     *error_only = false;

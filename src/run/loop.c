@@ -141,7 +141,7 @@ static void step_waiter(struct ss_loop *loop, struct ss_waiter *w)
 }
 
 /* Ends the calls that wait on a socket whose descriptor goes. A call that has ended, but whose task has not been resumed yet, ends
- * with SS_CLOSED as well: its bytes are gone, and the socket may soon hold those of another stream. */
+ * with SS_CLOSED as well: the input buffer may soon hold the bytes of another stream. A read keeps what it had received. */
 static void end_socket_waiters(struct ss_loop *loop, struct ss_sock *s)
 {
     for (int i = 0; i < 2; i++) {
