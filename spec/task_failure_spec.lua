@@ -392,3 +392,30 @@ describe("at the end of the Lua state", function()
         end)
     end
 end)
+
+describe("failures that a finalizer reports", function()
+    tasks.guard()
+
+    it("while socket.onerror is looked for are not reported as none", function()
+        tasks.alone_fine(
+            [[
+            local collect, told = require "testcollect", 0
+            function socket.onerror(task, message)
+                assert(task, message)
+                told = told + 1
+            end
+            local function step() pcall(function() socket.loop():step(0) end) end
+            local function sentinel()
+                if newproxy then getmetatable(newproxy(true)).__gc = step else setmetatable({}, { __gc = step }) end
+            end
+            collect.start(6)
+            for _ = 1, 100 do
+                spawn(error, "x") sentinel() sentinel() step()
+            end
+            collect.stop()
+            assert(told > 0)
+        ]],
+            30
+        )
+    end)
+end)

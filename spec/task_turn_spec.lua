@@ -392,3 +392,23 @@ describe("in a cancelled task", function()
         end) })
     end)
 end)
+
+describe("a look-up in a task", function()
+    tasks.guard()
+
+    it("begins at once: steps of the loop that are farther apart than its timeout find the answer", function()
+        local loop = socket.loop()
+        local task = tasks.spawn(socket.resolve, "localhost", 80, 0.1)
+        assert.is_true(loop:step(0))
+        local fd = assert(loop:pollfd())
+        assert.same({ fd }, socket.select({ fd }, nil, 20)) -- the answer is there
+        local over = t.now() + 0.2
+        while t.now() < over do
+        end
+        while loop:step(0) do
+        end
+        local ok, list = task:wait(5)
+        assert.is_true(ok)
+        assert.equal(80, list[1][2])
+    end)
+end)

@@ -64,14 +64,14 @@ static bool take_failure(lua_State *L, struct lss_tasks *tasks)
     take_list_entry(L, 2 * first + 1);
     take_list_entry(L, 2 * first + 2);
     lua_pop(L, 1);
+    tasks->first_failure++; /* before an allocation: a finalizer may report failures too */
+    tasks->unreported--;
+    if (tasks->first_failure == tasks->last_failure)
+        tasks->first_failure = tasks->last_failure = 0;
     if (!lua_isstring(L, -1)) {
         lua_pop(L, 1);
         lua_pushliteral(L, LSS_NO_MEMORY_FOR_ERROR);
     }
-    tasks->first_failure++;
-    tasks->unreported--;
-    if (tasks->first_failure == tasks->last_failure)
-        tasks->first_failure = tasks->last_failure = 0;
     return true;
 }
 
@@ -92,6 +92,10 @@ static bool push_onerror(lua_State *L)
 void lss_report_failures(lua_State *L, struct lss_tasks *tasks)
 {
     while (tasks->unreported > 0 && push_onerror(L)) {
+        if (tasks->unreported == 0) { /* a finalizer has reported them meanwhile */
+            lua_pop(L, 1);
+            return;
+        }
         if (!take_failure(L, tasks)) { /* those beyond the limit */
             lua_pushnil(L);
             lua_pushfstring(L, "%d tasks more have failed", (int)tasks->unreported);

@@ -210,8 +210,11 @@ static void fail_run(lua_State *L, struct run *r, bool closed)
 static void prepare_run(lua_State *L, struct run *r)
 {
     lss_check_room(L, 2 * LUA_MINSTACK);
-    if (!lss_can_resume(L))
+    if (!lss_can_resume(L)) {
+        if (r->op)
+            lss_drop_op(L, r->op, r->call);
         lss_raise_cannot_wait(L);
+    }
     r->in_finalizer = lss_may_be_finalizer(L);
     lua_getfield(L, LUA_REGISTRYINDEX, RUN_PROTECTED);
     lua_pushlightuserdata(L, r); /* LuaJIT may allocate for that */

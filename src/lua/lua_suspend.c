@@ -86,6 +86,18 @@ void lss_start_waiter(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *o
         ss_queue_add(queue, w);
 }
 
+/* The first step of a look-up: the coroutine has yielded, so Lua can no longer refuse to suspend the call. */
+static void start_lookup(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op)
+{
+    enum ss_status st = ss_try_step(op, SS_NO_WAIT_EDGE);
+    if (st == SS_WANT) {
+        ss_loop_wait(loop, w, op, op->deadline_ns);
+        return;
+    }
+    ss_loop_wait_turn(loop, w, op, op->deadline_ns);
+    ss_loop_end(loop, w, st);
+}
+
 static void start_task_wait(struct lss_task *t)
 {
     struct ss_loop *loop = &t->tasks->loop;
@@ -93,6 +105,8 @@ static void start_task_wait(struct lss_task *t)
     lss_set_waiters(t->sock, t->call, &t->waiter);
     if (t->for_turn)
         ss_loop_wait_turn(loop, &t->waiter, t->waiter.op, t->waiter.op->deadline_ns);
+    else if (t->waiter.op->waits)
+        start_lookup(loop, &t->waiter, t->waiter.op);
     else
         lss_start_waiter(loop, &t->waiter, t->waiter.op, t->waiter.op->deadline_ns);
 }

@@ -80,7 +80,7 @@ static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s,
 /* Tries an operation that cannot wait once more: the edge-triggered try may have relied on a report of the poller. */
 static enum ss_status try_last(struct ss_op *op)
 {
-    if (lss_is_parked(op))
+    if (lss_is_parked(op) || op->waits)
         return SS_WANT;
     return ss_try_step(op, SS_NO_WAIT);
 }
@@ -145,7 +145,7 @@ static int run_in_task(lua_State *L, struct lss_task *t, struct ss_sock *s, int6
         lss_drop_op(L, op, call);
         return raise_would_block(L, t);
     }
-    t->for_turn = op->waits; /* its first step is still to come */
+    t->for_turn = false;
     t->zero_timeout = false;
     return lss_suspend(L, t, s, timeout_ns, op, call);
 }
