@@ -46,7 +46,8 @@ local function block(first, last, inside, ...)
     emit(last)
 end
 
--- What every program has: values by kind, made when there are none, and what every Lua spells its own way.
+-- What every program has: values by kind, made when there are none, and what every Lua spells its own way. All loops
+-- share `turns`: nested loops in callbacks take longer than the host allows where each allocation makes a full cycle.
 local prelude = [[
 local unpack = table.unpack or unpack
 if jit then jit.off() end -- a finalizer that raises in compiled code crashes LuaJIT
@@ -55,6 +56,8 @@ stress = stress or function() end
 closing = closing or function() end
 local fuel = %d
 local function burn() fuel = fuel - 1 return fuel > 0 end
+local turns = 5000
+local function times(n) n = math.min(n, turns) turns = turns - n return n end
 local kept, K, U, C, T, O, hot, M, whole, S = {}, {}, {}, {}, {}, {}
 local function add(list, v) if v then list[#list + 1] = v end return v end
 local function sock(s) if s then s:settimeout(0.0003) add(K, s) end return s end
@@ -256,7 +259,7 @@ groups.tasks = {
     function() emit("S.run()") end,
     function() emit("S.sleep(%s)", short()) end,
     function() emit("S.sleep(0)") end,
-    function() emit("for _ = 1, %d do S.sleep(0) end", one_of { 2, 5, 70 }) end,
+    function() emit("for _ = 1, times(%d) do S.sleep(0) end", one_of { 2, 5, 70 }) end,
     function() emit("S.loop():step(%s)", short()) end,
     function() emit("local _ = S.loop():pollfd(), S.loop():timeout(), S.loop():events()") end,
     function() emit("S.select({ k(%d) }, { k(%d), u(%d) }, %s)", index(), index(), index(), short()) end,
@@ -273,7 +276,7 @@ groups.channels = {
     function() emit("c(%d):put(1, %s)", index(), short()) end,
     function() emit("hot = c(%d):get()", index()) end,
     function() emit("c(%d):get(%s)", index(), short()) end,
-    function() emit("for _ = 1, %d do c(%d):put(1, 0) c(%d):get(0) end", one_of { 2, 70 }, index(), index()) end,
+    function() emit("for _ = 1, times(%d) do c(%d):put(1, 0) c(%d):get(0) end", one_of { 2, 70 }, index(), index()) end,
     function() emit("c(%d):close()", index()) end,
     function() emit("C = {}") end,
 }
@@ -331,7 +334,7 @@ end
 groups.collector = {
     function() emit("gc(%s)", one_of(modes)) end,
     function() emit("gc()") end,
-    function() emit("for _ = 1, %d do local x = { {} } end", one_of { 5, 50, 500 }) end,
+    function() emit("for _ = 1, times(%d) do local x = { {} } end", one_of { 5, 50, 500 }) end,
     function() with_function("finalizer(", ")") end,
     function() with_function("finalizer(", ")") end,
     function() with_function("add(kept, finalizer(", "))") end,
@@ -455,7 +458,7 @@ function statement()
     if chance(15) and depth < 3 then
         block("pcall(function(...)", "end" .. more() .. ")", one_of(group))
     elseif chance(4) then
-        block(("for _ = 1, %d do"):format(one_of { 2, 3, 10 }), "end", one_of(group))
+        block(("for _ = 1, times(%d) do"):format(one_of { 2, 3, 10 }), "end", one_of(group))
     else
         one_of(group)()
     end
