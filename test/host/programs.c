@@ -346,6 +346,19 @@ static lua_State *state_for(struct heap *heap, const char *cpath)
     return L;
 }
 
+/* In Lua 5.2 and 5.3 each finalizer that raises in lua_close leaves its error on the stack, and pushing the next one checks no room
+ * (GCTM in lgc.c). Where memory is refused, the calls do not make any either, and the end of the stack is passed. */
+static void make_room_for_errors(lua_State *L, struct heap *heap)
+{
+#if LUA_VERSION_NUM == 502 || LUA_VERSION_NUM == 503
+    heap->granted = 1;
+    lua_checkstack(L, 10000);
+    heap->granted = 0;
+#else
+    (void)L, (void)heap;
+#endif
+}
+
 static void close_state(lua_State *L, struct heap *heap)
 {
     heap->refused = 0;
@@ -358,6 +371,7 @@ static void close_state(lua_State *L, struct heap *heap)
 #if COLLECTS_AT_END
     call(L, collect); /* a finalizer may raise */
 #endif
+    make_room_for_errors(L, heap);
     heap->closing = 1;
     lua_close(L);
 }
