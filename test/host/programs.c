@@ -256,16 +256,18 @@ static void define(lua_State *L, struct heap *heap, const char *name, lua_CFunct
     lua_setglobal(L, name);
 }
 
-/* LuaJIT makes the first two strings where its stack is half changed (ffh_resume in lib_base.c), and crashes when it gets no memory
- * for one. Lua 5.1 makes the third in a coroutine that does not run yet (resume_error in ldo.c), where nothing catches errors. */
+/* LuaJIT makes the first two strings where its stack is half changed (ffh_resume in lib_base.c), and crashes when it
+ * gets no memory for one. Lua 5.1 makes the third in a coroutine that does not run yet (resume_error in ldo.c), where
+ * nothing catches errors. */
 static void keep_messages(lua_State *L)
 {
     luaL_loadstring(L, "return 'cannot resume running coroutine', 'cannot resume dead coroutine', 'C stack overflow'");
     lua_setfield(L, LUA_REGISTRYINDEX, "messages");
 }
 
-/* Lua 5.1 makes room for arguments in a coroutine that does not run yet (auxresume in lbaselib.c), where nothing catches errors.
- * These functions make that room before, where it is not refused, and then run Lua's own in the same frame. */
+/* Lua 5.1 makes room for arguments in a coroutine that does not run yet (auxresume in lbaselib.c), where nothing
+ * catches errors. These functions make that room before, where it is not refused, and then run Lua's own in the same
+ * frame. */
 #if LUA_VERSION_NUM < 502 && !defined(LUA_LJDIR)
 static lua_CFunction resume, wrap, call_wrapped; /* Lua's */
 
@@ -346,8 +348,9 @@ static lua_State *state_for(struct heap *heap, const char *cpath)
     return L;
 }
 
-/* In Lua 5.2 and 5.3 each finalizer that raises in lua_close leaves its error on the stack, and pushing the next one checks no room
- * (GCTM in lgc.c). Where memory is refused, the calls do not make any either, and the end of the stack is passed. */
+/* In Lua 5.2 and 5.3 each finalizer that raises in lua_close leaves its error on the stack, and Lua pushes the next one
+ * without a look at what room is left (GCTM in lgc.c). Where memory is refused, the stack does not grow, and its end is
+ * passed. */
 static void make_room_for_errors(lua_State *L, struct heap *heap)
 {
 #if LUA_VERSION_NUM == 502 || LUA_VERSION_NUM == 503
