@@ -131,7 +131,8 @@ end
 
 local values = {
     function() return "nil" end,
-    function() return one_of { "true", "false", "1", "0", "-1", "1.5", "2^53", "0/0", "1/0" } end,
+    -- Great numbers are negative: S.sleep, as a handler or a task, may be called with any.
+    function() return one_of { "true", "false", "1", "0", "-1", "-1.5", "-2^53", "0/0", "-1/0" } end,
     function() return one_of { '"x"', '""', '"\\n"', "xs(70000)", "xs(3000)" } end,
     function() return "{}" end,
     function() return "S" end,
@@ -261,7 +262,9 @@ groups.tasks = {
     spawn, spawn, spawn, spawn, spawn,
     function() with_function("hot = S.spawn(", ")") end,
     function() with_function("S.spawn(", more() .. "):wait()") end,
-    function() emit("add(T, S.spawn(%s%s))", one_of { "S.sleep", "S.pair", "coroutine.yield" }, more()) end,
+    function() emit("add(T, S.spawn(%s%s))", one_of { "S.pair", "coroutine.yield" }, more()) end,
+    -- Not one second, which would be waited for whenever a program waits for all tasks.
+    function() emit("add(T, S.spawn(S.sleep, %s))", one_of { short(), short(), "-1", "{}", "nil", "0/0" }) end,
     function() emit("add(T, S.spawn(%s%s))", one_of { "print", "S.run", "error" }, more()) end,
     function() emit("t(%d):wait(%s)", index(), one_of { "", "0", "0.0002" }) end,
     function() emit("t(%d):wait(%s)", index(), one_of { "", "0", "0.0002" }) end,
