@@ -65,6 +65,7 @@ struct heap {
     long every, count;   /* the collector works at each so many allocations; 0: as it likes */
     int foreign;         /* LuaJIT may insist on an allocator of its own */
     int blurred;         /* sizes may be wrong */
+    int granted;         /* nothing is refused now */
     int ended;           /* the program is over */
     int closing;         /* lua_close is at work */
     int starved; /* memory was refused while the state was closed: Lua may not have called finalizers, and forgets what they free */
@@ -96,6 +97,8 @@ static int is_upvalue(const void *ptr, size_t kind)
 
 static int refuses(struct heap *heap)
 {
+    if (heap->granted)
+        return 0;
     if (heap->until > 0)
         heap->until--;
     if (heap->until > 0 || heap->refused == 0)
@@ -253,13 +256,76 @@ static void define(lua_State *L, struct heap *heap, const char *name, lua_CFunct
     lua_setglobal(L, name);
 }
 
-/* LuaJIT makes these strings where its stack is half changed (ffh_resume in lib_base.c), and crashes when it gets no memory for
- * one. */
+/* LuaJIT makes the first two strings where its stack is half changed (ffh_resume in lib_base.c), and crashes when it
+ * gets no memory for one. Lua 5.1 makes the third in a coroutine that does not run yet (resume_error in ldo.c), where
+ * nothing catches errors. */
 static void keep_messages(lua_State *L)
 {
-    luaL_loadstring(L, "return 'cannot resume running coroutine', 'cannot resume dead coroutine'");
+    luaL_loadstring(L, "return 'cannot resume running coroutine', 'cannot resume dead coroutine', 'C stack overflow'");
     lua_setfield(L, LUA_REGISTRYINDEX, "messages");
 }
+
+/* Lua 5.1 makes room for arguments in a coroutine that does not run yet (auxresume in lbaselib.c), where nothing
+ * catches errors. These functions make that room before, where it is not refused, and then run Lua's own in the same
+ * frame. */
+#if LUA_VERSION_NUM < 502 && !defined(LUA_LJDIR)
+static lua_CFunction resume, wrap, call_wrapped; /* Lua's */
+
+static void make_room(lua_State *L, struct heap *heap, lua_State *co)
+{
+    if (!co || co == L)
+        return;
+    heap->granted = 1;
+    lua_checkstack(co, lua_gettop(L));
+    heap->granted = 0;
+}
+
+static int resume_with_room(lua_State *L)
+{
+    make_room(L, heap_of(L), lua_tothread(L, 1));
+    return resume(L);
+}
+
+/* Lua's own has the coroutine as first upvalue. */
+static int call_wrapped_with_room(lua_State *L)
+{
+    make_room(L, lua_touserdata(L, lua_upvalueindex(2)), lua_tothread(L, lua_upvalueindex(1)));
+    return call_wrapped(L);
+}
+
+static int wrap_with_room(lua_State *L)
+{
+    wrap(L);
+    call_wrapped = lua_tocfunction(L, -1);
+    lua_getupvalue(L, -1, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushcclosure(L, call_wrapped_with_room, 2);
+    return 1;
+}
+
+static lua_CFunction replace(lua_State *L, struct heap *heap, const char *name, lua_CFunction f)
+{
+    lua_getfield(L, -1, name);
+    lua_CFunction old = lua_tocfunction(L, -1);
+    lua_pop(L, 1);
+    lua_pushlightuserdata(L, heap);
+    lua_pushcclosure(L, f, 1);
+    lua_setfield(L, -2, name);
+    return old;
+}
+
+static void grant_room_for_arguments(lua_State *L, struct heap *heap)
+{
+    lua_getglobal(L, "coroutine");
+    resume = replace(L, heap, "resume", resume_with_room);
+    wrap = replace(L, heap, "wrap", wrap_with_room);
+}
+#else
+static void grant_room_for_arguments(lua_State *L, struct heap *heap)
+{
+    (void)L, (void)heap;
+}
+#endif
 
 static lua_State *state_for(struct heap *heap, const char *cpath)
 {
@@ -274,11 +340,26 @@ static lua_State *state_for(struct heap *heap, const char *cpath)
     lua_pushstring(L, cpath);
     lua_setfield(L, -2, "cpath");
     keep_messages(L);
+    grant_room_for_arguments(L, heap);
     define(L, heap, "refuse", set_refuse);
     define(L, heap, "stress", set_stress);
     define(L, heap, "closing", is_closing);
     lua_settop(L, 0);
     return L;
+}
+
+/* In Lua 5.2 and 5.3 each finalizer that raises in lua_close leaves its error on the stack, and Lua pushes the next one
+ * without a look at what room is left (GCTM in lgc.c). Where memory is refused, the stack does not grow, and its end is
+ * passed. */
+static void make_room_for_errors(lua_State *L, struct heap *heap)
+{
+#if LUA_VERSION_NUM == 502 || LUA_VERSION_NUM == 503
+    heap->granted = 1;
+    lua_checkstack(L, 10000);
+    heap->granted = 0;
+#else
+    (void)L, (void)heap;
+#endif
 }
 
 static void close_state(lua_State *L, struct heap *heap)
@@ -293,6 +374,7 @@ static void close_state(lua_State *L, struct heap *heap)
 #if COLLECTS_AT_END
     call(L, collect); /* a finalizer may raise */
 #endif
+    make_room_for_errors(L, heap);
     heap->closing = 1;
     lua_close(L);
 }
