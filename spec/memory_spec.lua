@@ -6,7 +6,7 @@ local tools = require "support.tools"
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$" or "spec"
 
 local function run(name, script, ...)
-    return tools.run({ tools.build .. "/host_" .. name, here .. "/support/" .. script, ... }, 60)
+    return tools.run({ tools.build .. "/host_" .. name, here .. "/support/" .. script, ... }, 60 * t.slow)
 end
 
 local function run_host(name, script, ...)
