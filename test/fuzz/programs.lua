@@ -48,8 +48,8 @@ end
 
 -- What every program has: values by kind, made when there are none, and what every Lua spells its own way. All loops
 -- share `turns`: nested loops in callbacks take longer than the host allows where each allocation makes a full cycle.
--- `xs` does without string.rep while Lua 5.4 closes its state: what lauxlib.c keeps a long string in (UBox) has no
--- finalizer then, and is left where too many C calls are under way to call its __close.
+-- `xs` and `trace` make no long string in a buffer while Lua 5.4 closes its state: what lauxlib.c keeps that in (UBox)
+-- has no finalizer then, and is left where too many C calls are under way to call its __close.
 local prelude = [[
 local unpack = table.unpack or unpack
 if jit then jit.off() end -- a finalizer that raises in compiled code crashes LuaJIT
@@ -109,8 +109,10 @@ local function gc(...)
     if closing() and _VERSION == "Lua 5.1" then collectgarbage() return collectgarbage("stop") end
     return collectgarbage(...)
 end
+local function leaves_boxes() return closing() and _VERSION == "Lua 5.4" end
+local function trace(co) return not leaves_boxes() and debug.traceback(co) end
 local function xs(n)
-    if not (closing() and _VERSION == "Lua 5.4") then return ("x"):rep(n) end
+    if not leaves_boxes() then return ("x"):rep(n) end
     local s = "x"
     while #s < n do s = s .. s end
     return s
@@ -413,7 +415,7 @@ groups.metamethods = {
     function() with_function(("deep(%d,"):format(one_of { 1, 100, 190, 1000, 3000 }), ")") end,
     function() with_function(("nest(%d,"):format(one_of(nests)), ")") end,
     function() with_function(mood.floods and "flood(" or overflow, ")") end,
-    function() emit("debug.traceback(o(%d))", index()) end,
+    function() emit("trace(o(%d))", index()) end,
 }
 if version >= 5.2 or is_jit then -- in 5.1 the collector frees the name of what is being loaded
     local more_of = groups.metamethods
