@@ -56,14 +56,15 @@ static bool keeps_stream_in_turn(lua_State *L, struct lss_tasks *tasks, const st
     return !s || (lss_stream(s) == stream && (was_open || s->io.fd < 0 || s->type == SOCK_DGRAM));
 }
 
-/* A turn before may have ended the loop: that of a finalizer while the state is being closed. */
-static enum ss_status wait_in_loop(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, int64_t timeout_ns,
-                                   struct ss_op *op, const struct lss_call *call)
+/* The turn before a call may have ended the loop, and the whole module: that of a finalizer while the state is being
+ * closed. */
+static void check_open_after_turn(lua_State *L, const struct lss_tasks *tasks, int64_t timeout_ns, struct ss_op *op,
+                                  const struct lss_call *call)
 {
-    if (tasks->closed)
-        lss_drop_op(L, op, call);
+    if (!tasks->closed || (timeout_ns == 0 && lss_is_parked(op)))
+        return;
+    lss_drop_op(L, op, call);
     lss_check_open(L, tasks);
-    return lss_wait_in_main(L, tasks, s, call, op, lss_deadline_of(op, timeout_ns));
 }
 
 static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
@@ -74,15 +75,15 @@ static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s,
         return call->finish(L, op, SS_CLOSED);
     if (is_socket_busy(s, call->directions))
         return call->finish(L, op, SS_BUSY);
+    check_open_after_turn(L, tasks, timeout_ns, op, call);
     enum ss_status st = SS_WANT;
-    bool has_tasks = !tasks->closed && (tasks->alive > 0 || tasks->fresh > 0);
-    bool by_loop = has_tasks || is_select(op, s);
+    bool by_loop = tasks->alive > 0 || tasks->fresh > 0 || is_select(op, s);
     if (!lss_is_parked(op))
         st = ss_block_run(op, s, by_loop ? 0 : timeout_ns);
     if (timeout_ns == 0 && st == SS_WANT)
         st = SS_TIMEOUT;
     else if (timeout_ns != 0 && (st == SS_WANT || (st == SS_TIMEOUT && by_loop)))
-        st = wait_in_loop(L, tasks, s, timeout_ns, op, call);
+        st = lss_wait_in_main(L, tasks, s, call, op, lss_deadline_of(op, timeout_ns));
     return call->finish(L, op, st);
 }
 
