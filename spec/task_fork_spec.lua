@@ -144,11 +144,10 @@ describe("after a fork", function()
     end)
 
     it("the child may cancel all tasks, and end by itself", function()
-        local all = situation(1)
+        local all = situation(3) -- still asleep when it is cancelled, also on a slow machine
         local wait = fork(function()
             for _, key in ipairs { "reader", "writer", "acceptor", "sleeper", "getter" } do
-                local cancelled = all[key]:cancel()
-                assert(cancelled or (key == "sleeper" and all[key]:status() == "done")) -- on a slow machine
+                assert(all[key]:cancel())
                 all[key]:wait(5)
             end
             socket.run()

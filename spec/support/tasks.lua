@@ -86,13 +86,13 @@ function tasks.everywhere(name, f)
     end)
 end
 
--- A task that sleeps a millisecond again and again: how often (n), and the longest time between (longest).
-function tasks.ticker()
+-- A task that sleeps `period` seconds (0.001; 0: a turn of the loop) again and again: how often (n), and the longest time between (longest).
+function tasks.ticker(period)
     local ticks = { n = 0, longest = 0 }
     local last
     ticks.task = tasks.spawn(function()
         last = t.now()
-        while socket.sleep(0.001) do
+        while socket.sleep(period or 0.001) do
             local now = t.now()
             ticks.n, ticks.longest, last = ticks.n + 1, math.max(ticks.longest, now - last), now
         end
