@@ -86,7 +86,8 @@ function tasks.everywhere(name, f)
     end)
 end
 
--- A task that sleeps `period` seconds (0.001; 0: a turn of the loop) again and again: how often (n), and the longest time between (longest).
+-- A task that sleeps `period` seconds (0.001; 0: a turn of the loop) again and again: how often (n), and the longest
+-- time between (longest).
 function tasks.ticker(period)
     local ticks = { n = 0, longest = 0 }
     local last

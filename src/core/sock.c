@@ -49,20 +49,11 @@ void ss_env_end(struct ss_env *env)
     env->has_ended = true;
 }
 
-static bool grow_fd_table(struct ss_env *env, size_t n)
+static bool reserve_fd(struct ss_env *env, size_t fd)
 {
-    if (n <= env->nfds)
-        return true;
-    if (n < 2 * env->nfds)
-        n = 2 * env->nfds;
-    struct ss_sock **table = ss_mem_resize(&env->pool.mem, env->by_fd, env->nfds * sizeof *table, n * sizeof *table);
-    if (!table)
-        return false;
-    for (size_t i = env->nfds; i < n; i++)
-        table[i] = NULL;
-    env->by_fd = table;
-    env->nfds = n;
-    return true;
+    struct ss_sock **by_fd = ss_mem_reserve_fd(&env->pool.mem, env->by_fd, &env->nfds, sizeof *by_fd, fd);
+    env->by_fd = by_fd ? by_fd : env->by_fd;
+    return by_fd != NULL;
 }
 
 bool ss_env_check_fork(struct ss_env *env)
@@ -145,7 +136,7 @@ enum ss_status ss_sock_adopt(struct ss_sock *s, int fd, int family, bool nonbloc
         close_ignoring_error(fd);
         return SS_ERROR;
     }
-    if (!grow_fd_table(s->env, (size_t)fd + 1)) {
+    if (!reserve_fd(s->env, (size_t)fd)) {
         close_ignoring_error(fd);
         return fail_no_memory(err);
     }
@@ -159,7 +150,7 @@ enum ss_status ss_sock_import(struct ss_sock *s, int fd, const struct os_kind *k
 {
     if (rejects_fd(s, err))
         return SS_ERROR;
-    if (!grow_fd_table(s->env, (size_t)fd + 1))
+    if (!reserve_fd(s->env, (size_t)fd))
         return fail_no_memory(err);
     register_fd(s, fd, kind->family);
     s->bound = s->shared = s->may_linger = true;

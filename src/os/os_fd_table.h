@@ -5,7 +5,6 @@
 #include "base/mem.h"
 
 #include <stdbool.h>
-#include <string.h> /* memset */
 
 struct os_fd_table {
     unsigned char *mark; /* by descriptor, [0, n) */
@@ -15,15 +14,9 @@ struct os_fd_table {
 /* Grows the table until it has an entry for `fd`. False: no memory; the table is unchanged. */
 static inline bool os_fd_table_reserve(struct os_fd_table *table, const struct ss_mem *mem, size_t fd)
 {
-    if (fd < table->n)
-        return true;
-    size_t n = fd < 64 ? 128 : fd * 2;
-    unsigned char *grown = ss_mem_resize(mem, table->mark, table->n, n);
-    if (!grown)
-        return false;
-    memset(grown + table->n, 0, n - table->n);
-    *table = (struct os_fd_table){ .mark = grown, .n = n };
-    return true;
+    unsigned char *mark = ss_mem_reserve_fd(mem, table->mark, &table->n, 1, fd);
+    table->mark = mark ? mark : table->mark;
+    return mark != NULL;
 }
 
 #endif

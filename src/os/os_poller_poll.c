@@ -49,16 +49,13 @@ void os_poller_abandon(struct os_poller *p)
 
 static bool reserve_places(struct os_poller *p, size_t fd)
 {
-    if (fd < p->nplaces)
-        return true;
-    size_t n = fd < 64 ? 128 : fd * 2;
-    int *grown = ss_mem_resize(&p->mem, p->place, p->nplaces * sizeof *grown, n * sizeof *grown);
-    if (!grown)
+    size_t before = p->nplaces;
+    int *place = ss_mem_reserve_fd(&p->mem, p->place, &p->nplaces, sizeof *place, fd);
+    if (!place)
         return false;
-    for (size_t i = p->nplaces; i < n; i++)
-        grown[i] = NONE;
-    p->place = grown;
-    p->nplaces = n;
+    for (size_t i = before; i < p->nplaces; i++)
+        place[i] = NONE;
+    p->place = place;
     return true;
 }
 

@@ -68,19 +68,11 @@ void ss_watches_forget(struct ss_watches *all, int fd, bool closing)
 
 /* Watches */
 
-static bool has_room_for(struct ss_watches *all, size_t fd)
+static bool reserve_by_fd(struct ss_watches *all, size_t fd)
 {
-    if (fd < all->nfds)
-        return true;
-    size_t n = fd < 64 ? 128 : 2 * fd, size = sizeof(struct ss_watch *);
-    struct ss_watch **grown = ss_mem_resize(&all->env->pool.mem, all->by_fd, all->nfds * size, n * size);
-    if (!grown)
-        return false;
-    for (size_t i = all->nfds; i < n; i++)
-        grown[i] = NULL;
-    all->by_fd = grown;
-    all->nfds = n;
-    return true;
+    struct ss_watch **by_fd = ss_mem_reserve_fd(&all->env->pool.mem, all->by_fd, &all->nfds, sizeof *by_fd, fd);
+    all->by_fd = by_fd ? by_fd : all->by_fd;
+    return by_fd != NULL;
 }
 
 /* Makes room for `n` watches of a waiter that watches nothing. */
@@ -120,7 +112,7 @@ static enum ss_status link_watch(struct ss_watches *all, struct ss_waiter *w, co
                                  struct ss_error *err)
 {
     bool foreign = !ss_env_find(all->env, want->fd);
-    if (!has_room_for(all, (size_t)want->fd)) {
+    if (!reserve_by_fd(all, (size_t)want->fd)) {
         *err = ss_no_memory;
         return SS_ERROR;
     }
