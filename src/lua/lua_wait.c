@@ -19,10 +19,11 @@ static bool is_socket_busy(const struct ss_sock *s, unsigned directions)
     return s && (((directions & LSS_READING) && s->waiters[0]) || ((directions & LSS_WRITING) && s->waiters[1]));
 }
 
-/* Counts a call. Whether it has to let the loop have a turn first; a parked call with a timeout does so by waiting. */
+/* Counts a call. Whether it has to let the loop have a turn first; a parked call or a look-up with a timeout does so by waiting. */
 static bool must_wait_for_turn(struct lss_tasks *tasks, int64_t timeout_ns, const struct ss_op *op, bool cancelled)
 {
-    return tasks->calls++ >= CALLS && (!lss_is_parked(op) || timeout_ns == 0 || cancelled);
+    bool will_wait = (lss_is_parked(op) || op->waits) && timeout_ns != 0 && !cancelled;
+    return tasks->calls++ >= CALLS && !will_wait;
 }
 
 bool lss_may_try_with_tasks(const struct ss_sock *s, unsigned directions)
