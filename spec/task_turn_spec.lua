@@ -397,10 +397,10 @@ describe("a look-up in a task", function()
     tasks.guard()
 
     -- Steps of the loop that are farther apart than its timeout find the answer.
-    local function check_begins(calls)
+    local function check_begins(count)
         local loop, a, b = socket.loop(), socket.pair()
         local task = tasks.spawn(function()
-            for _ = 1, calls do
+            for _ = 1, count do
                 assert(a:write "x")
             end
             return socket.resolve("localhost", 80, 0.1)

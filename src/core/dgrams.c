@@ -21,12 +21,12 @@ bool ss_dgrams_next(struct ss_dgrams *queue, size_t size, struct ss_dgram *dgram
     return true;
 }
 
-bool ss_join_proof_holds(struct ss_join_proof *proof)
+bool ss_join_probe_holds(struct ss_join_probe *probe)
 {
     enum { ATTEMPTS = 3 };
-    if (proof->outcome == SS_WANT && proof->attempts < ATTEMPTS) {
-        proof->attempts++;
-        proof->outcome = os_prove_joined();
+    if (probe->outcome == SS_WANT && probe->attempts < ATTEMPTS) {
+        probe->attempts++;
+        probe->outcome = os_probe_joined();
     }
-    return proof->outcome == SS_OK;
+    return probe->outcome == SS_OK;
 }

@@ -35,14 +35,14 @@ struct ss_dgram_state {
     uint8_t splitting;      /* enum ss_offload: UDP_SEGMENT is supported */
 };
 
-/* Whether this system delivers joined datagrams intact (os_prove_joined); determined once per Lua state. */
-struct ss_join_proof {
+/* Whether this system delivers joined datagrams intact (os_probe_joined); determined once per Lua state. */
+struct ss_join_probe {
     enum ss_status outcome; /* SS_OK: yes | SS_ERROR: no | SS_WANT: unknown after `attempts` */
     uint8_t attempts;
 };
 
-/* True: proven. Makes another attempt while the outcome is unknown, up to three in total. */
-bool ss_join_proof_holds(struct ss_join_proof *proof);
+/* True: it does. Makes another attempt while the outcome is unknown, up to three in total. */
+bool ss_join_probe_holds(struct ss_join_probe *probe);
 
 #pragma GCC visibility pop
 

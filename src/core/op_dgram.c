@@ -145,7 +145,7 @@ static void enable_joining(const struct ss_sock *s, struct ss_dgram_state *state
 {
     if (state->joining != SS_OFFLOAD_UNKNOWN || s->family == AF_UNIX || s->shared)
         return;
-    state->joining = offload_of(ss_join_proof_holds(&s->env->join_proof) && os_join_received(s->io.fd, true));
+    state->joining = offload_of(ss_join_probe_holds(&s->env->join_probe) && os_join_received(s->io.fd, true));
 }
 
 /* Receives one Unix datagram longer than a block: the datagram's length decides, not the requested maximum. */

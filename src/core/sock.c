@@ -17,7 +17,7 @@ void ss_env_init(struct ss_env *env, struct ss_mem mem)
     env->on_release = NULL;
     env->forks = 0;
     env->loop_has_ended = env->has_ended = false;
-    env->join_proof = (struct ss_join_proof){ .outcome = SS_WANT };
+    env->join_probe = (struct ss_join_probe){ .outcome = SS_WANT };
     os_fork_mark_init(&env->mark);
 }
 

@@ -23,7 +23,7 @@ struct ss_env {
     struct os_resolver *resolver; /* NULL until the first look-up on a helper thread */
     struct ss_sock **by_fd;       /* by descriptor, in [0, nfds): the open socket, or NULL */
     size_t nfds;
-    struct ss_join_proof join_proof;
+    struct ss_join_probe join_probe;
     struct os_fork_mark mark;
     unsigned forks;       /* number of forks between the first process and this one */
     bool has_ended;       /* every socket is closed; reject new ones */

@@ -268,26 +268,6 @@ void *lss_self(lua_State *L)
     return ud;
 }
 
-static void *test_userdata_of_class(lua_State *L, int index, const char *class_name)
-{
-    luaL_getmetatable(L, class_name);
-    void *ud = test_userdata(L, index, lua_gettop(L));
-    lua_pop(L, 1);
-    return ud;
-}
-
-struct lss_socket *lss_test_socket(lua_State *L, int index)
-{
-    if (lua_type(L, index) != LUA_TUSERDATA)
-        return NULL;
-    if (index < 0)
-        index += lua_gettop(L) + 1;
-    const struct lss_socket_handle *handle = test_userdata_of_class(L, index, LSS_TCP);
-    if (!handle)
-        handle = test_userdata_of_class(L, index, LSS_UDP);
-    return handle ? handle->socket : NULL;
-}
-
 /* Arguments */
 
 static const char *type_name(lua_State *L, int arg)

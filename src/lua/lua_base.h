@@ -88,9 +88,6 @@ static inline void lss_recheck_self(lua_State *L, const struct lss_socket *s)
         lss_type_error(L, 1, "open socket");
 }
 
-/* The socket at `index`, or NULL. */
-struct lss_socket *lss_test_socket(lua_State *L, int index);
-
 /* A whole number of at least `min`, clamped to SIZE_MAX / 4; raises for other values, with `name` in the message. */
 size_t lss_check_size(lua_State *L, int arg, const char *name, int min);
 

@@ -334,7 +334,7 @@ static enum ss_status probe_joining(int from, int into)
     return receive_probe(into);
 }
 
-enum ss_status os_prove_joined(void)
+enum ss_status os_probe_joined(void)
 {
     struct ss_error ignored;
     int from, into;

@@ -29,13 +29,13 @@ size_t os_batch_memory(size_t n, size_t size);
 void os_batch_init(struct os_batch *batch, void *memory, size_t n, size_t size);
 
 /* Switches UDP_GRO: the kernel may join received datagrams of one sender and one length. While on, each receive needs a
- * batch with buffers of OS_JOINED bytes, and OS_JOINS. False: not supported. Requires SS_OK of os_prove_joined. */
+ * batch with buffers of OS_JOINED bytes, and OS_JOINS. False: not supported. Requires SS_OK of os_probe_joined. */
 enum { OS_JOINED = 65536 };
 bool os_join_received(int fd, bool on);
 
 /* Whether joined datagrams arrive with their segment length; some emulators lose the length, and a receiver could not
  * separate the datagrams. Sends two over loopback. SS_OK: yes | SS_ERROR: no | SS_WANT: unknown, try again later. */
-enum ss_status os_prove_joined(void);
+enum ss_status os_probe_joined(void);
 
 /* Whether a socket supports UDP_SEGMENT; whether a send failed because the kernel cannot split that message. */
 bool os_splits_sent(int fd);

@@ -493,7 +493,7 @@ static void test_a_late_failure_is_told(void)
     size_t n;
     dgrams_open(&d);
     ss_env_init(&env, heap_mem(&heap));
-    env.join_proof.outcome = SS_ERROR;
+    env.join_probe.outcome = SS_ERROR;
     open_in(&env, &s);
     CHECK(os_bind(s.io.fd, &(struct ss_addr){ .len = sizeof d.addr.sa.in, .sa.in.sin_family = AF_INET }, &err) ==
           SS_OK);
@@ -524,7 +524,7 @@ static void check_joining(bool works)
         open_in(&env, &s[i]);
         CHECK(receive_many(&s[i], &state[i]) == SS_WANT);
         CHECK(state[i].joining == (works ? SS_OFFLOAD_ON : SS_OFFLOAD_OFF));
-        CHECKF(env.join_proof.attempts == 1, "%d proofs", env.join_proof.attempts);
+        CHECKF(env.join_probe.attempts == 1, "%d probes", env.join_probe.attempts);
     }
     for (int i = 0; i < 2; i++)
         ss_sock_fini(&s[i]);
@@ -565,7 +565,7 @@ static void test_how_often_joining_is_tried(void)
         CHECK(receive_many(&s, &state) == SS_WANT && state.joining == SS_OFFLOAD_OFF);
         ss_sock_fini(&s);
     }
-    CHECKF(env.join_proof.attempts == 3 && env.join_proof.outcome == SS_WANT, "%d proofs", env.join_proof.attempts);
+    CHECKF(env.join_probe.attempts == 3 && env.join_probe.outcome == SS_WANT, "%d probes", env.join_probe.attempts);
     good_receives = -1;
     refuse("", 0);
     ss_env_fini(&env);
