@@ -79,6 +79,26 @@ describe("a look-up", function()
     -- The system's own words: names_spec.lua compares them.
     local AGAIN = t.sys.musl and "Try again" or "Temporary failure in name resolution"
 
+    it("that is refused, since its coroutine is not a task or the task is cancelled, begins none", function()
+        local here = space.open() or pending(space.why)
+        here:nameserver()
+        here:lua [[
+            local function refused()
+                local co = coroutine.create(function() return socket.resolve("silent.test.", 80, 5) end)
+                local ok, err = coroutine.resume(co)
+                assert(not ok and err:find("would block", 1, true), err)
+            end
+            local function cancelled()
+                inside.fails(socket.ERROR_CANCELLED, socket.resolve("silent.test.", 80, 5))
+            end
+            assert(socket.spawn(refused):wait(5))
+            local task = socket.spawn(cancelled)
+            task:cancel()
+            assert(task:wait(5))
+            inside.equal(0, inside.lookups())
+        ]]
+    end)
+
     -- As many threads as the documentation states; each may have two sockets to ask with.
     it("is given up a thousand times without growing threads, descriptors or memory", function()
         local here = space.open() or pending(space.why)

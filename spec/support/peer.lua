@@ -148,12 +148,12 @@ def accept():
 def connect(port, host="127.0.0.1"):
     return socket.create_connection((host, int(port)), 10)
 def take(s, n):
-    data = b""
+    data = bytearray() # bytes would be copied for each piece
     while len(data) < n:
-        piece = s.recv(n - len(data))
+        piece = s.recv(min(n - len(data), 1 << 20))
         if not piece: break
         data += piece
-    return data
+    return bytes(data)
 def drain(s):
     pieces = []
     while True:

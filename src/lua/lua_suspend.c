@@ -86,16 +86,14 @@ void lss_start_waiter(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *o
         ss_queue_add(queue, w);
 }
 
-/* The first step of a look-up: the coroutine has yielded, so Lua can no longer refuse to suspend the call. */
+/* The first step of a look-up: the coroutine has yielded, so Lua can no longer refuse to suspend the call. A look-up that cannot
+ * begin (no descriptor, no memory) is stepped again at the next turn, and then ends with its error. */
 static void start_lookup(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op)
 {
-    enum ss_status st = ss_try_step(op, SS_NO_WAIT_EDGE);
-    if (st == SS_WANT) {
+    if (ss_try_step(op, SS_NO_WAIT_EDGE) == SS_WANT)
         ss_loop_wait(loop, w, op, op->deadline_ns);
-        return;
-    }
-    ss_loop_wait_turn(loop, w, op, op->deadline_ns);
-    ss_loop_end(loop, w, st);
+    else
+        ss_loop_wait_turn(loop, w, op, op->deadline_ns);
 }
 
 static void start_task_wait(struct lss_task *t)
