@@ -51,6 +51,7 @@ build = {
                 "src/lua/lua_anchor.c",
                 "src/lua/lua_base.c",
                 "src/lua/lua_channel.c",
+                "src/lua/lua_coroutine.c",
                 "src/lua/lua_failure.c",
                 "src/lua/lua_loop.c",
                 "src/lua/lua_opt.c",

@@ -145,13 +145,10 @@ api.rules = {
             tell that error. They are closed as well, and nobody is told, when the program has resumed a task's
             coroutine and an error has ended it there.
 
-            *Other coroutines.* In a coroutine that a task resumes, such as a generator, a call that would have to wait
-            raises an error; one that need not wait works. Nothing else would be right: to suspend the coroutine
-            would give our yield to the code that resumed it, which takes it for a value. To run the tasks from inside
-            it would nest one loop in another, and a wait that is over could not end before those that began
-            after it: tasks starve, and two that wait for each other stop for good without a word. Make it a
-            task and hand its values over with a [channel](#channel). A coroutine that the main program resumes waits
-            as the main program does.
+            *Other coroutines.* A coroutine that a task resumes with [`socket.coroutine`](#socket-coroutine) waits as
+            the task does. In one that Lua's own `coroutine` library resumes, a call that would have to wait raises an
+            error, since our yield would reach the code that resumed it as a value; one that need not wait works. A
+            coroutine that the main program resumes waits as the main program does.
 
             *Where nothing can wait.* A call that has to wait raises an error in a finalizer, a debug hook, an error
             handler of `xpcall` and a `<close>` variable of a task that has failed, when they run in a task; one that
@@ -687,7 +684,41 @@ local module = {
     },
     fields = {
         {
+            name = "coroutine",
+            type = "coroutinelib",
+            brief = "Lua's coroutine library, for coroutines in which a task's calls wait",
+            call = "local coroutine = socket.coroutine",
+            text = [[
+                The functions of Lua's `coroutine` library, as this Lua has them. `resume` and `wrap` are the module's
+                own: in a coroutine that they resume in a task, however deeply nested, a call that has to wait suspends
+                the whole task. When the call has ended, the coroutine goes on with the results; the code that resumed
+                it notices nothing. Everything else is as with Lua's library, and coroutines of both libraries are the
+                same: `create`, `yield`, `status`, `running` and `isyieldable` *are* Lua's.
+
+                A coroutine whose call waits is suspended. `resume` of it by somebody else returns `false` and a text,
+                and the call goes on. `close` (Lua 5.4 and later) ends the call, and the code that resumed the coroutine
+                gets what `resume` of a dead one returns; so it does when Lua's own library has closed or
+                resumed it, when the call's wait ends.
+
+                Where Lua's own `resume` or `wrap` is on the way from the task to the call, the call raises an error
+                that names the remedy. In the main program both libraries do the same. What keeps Lua from suspending
+                a task holds for each coroutine on the way ([Tasks](#tasks), *Where Lua can't suspend*): in Lua 5.1
+                also `pcall` and the iterator of a `for ... in`.]],
+            raises = "as Lua's",
+            waits = "`resume` and a function of `wrap`, in a task, while a call in the coroutine waits",
+            example = [[
+                local coroutine = socket.coroutine
+                local next_pair = coroutine.wrap(function()
+                    while true do
+                        local name, value = assert(sock:read(4)), assert(sock:read(4))
+                        coroutine.yield(name, value)
+                    end
+                end)
+                print(next_pair())]],
+        },
+        {
             name = "onerror",
+            settable = true,
             type = "fun(task: ssocket.task?, message: string)|nil",
             brief = "your function that is told of failed tasks",
             call = [[

@@ -194,12 +194,15 @@ local function describe(out, entry)
     end
 end
 
--- What the program may set.
+-- A value that is there beside the calls, or that the program may set.
 local function describe_field(out, field)
     out[#out + 1] = code_block(field.call)
     out[#out + 1] = paragraphs(field.text, WIDTH) .. "\n"
     for _, fact in ipairs(facts_of(field)) do
         out[#out + 1] = wrap(fact, WIDTH, "") .. "\n"
+    end
+    if field.example then
+        out[#out + 1] = code_block(field.example)
     end
 end
 
@@ -643,8 +646,12 @@ local function check_module_table(socket)
     for _, how in ipairs(api.shutdowns) do
         described[how[1]] = true
     end
+    local settable = {}
+    for _, field in ipairs(api.sections[1].fields) do
+        described[field.name], settable[field.name] = true, field.settable
+    end
     local list = differences("socket.", described, socket, function(name)
-        return name:find "^OPT_"
+        return name:find "^OPT_" or settable[name]
     end)
     for name, value in pairs(values) do
         if socket[name] ~= nil and socket[name] ~= value then

@@ -1151,7 +1151,7 @@ describe("coroutines that are no tasks", function()
         local ok, err = join(task)
         assert.is_false(ok)
         assert.matches(advice, err, 1, true)
-        assert.matches("socket.channel", err, 1, true)
+        assert.matches("local coroutine = socket.coroutine", err, 1, true)
     end)
 
     each_wait(function(name, make)

@@ -61,6 +61,7 @@
 ---@field SHUT_RD ssocket.shutdown reading ends
 ---@field SHUT_WR ssocket.shutdown writing ends: the peer sees the end of the stream
 ---@field SHUT_RDWR ssocket.shutdown both
+---@field coroutine coroutinelib Lua's coroutine library, for coroutines in which a task's calls wait
 ---@field onerror fun(task: ssocket.task?, message: string)|nil your function that is told of failed tasks
 ---@field OPT_TCP_NODELAY "tcp_nodelay"
 ---@field OPT_TCP_KEEPALIVE "tcp_keepalive"

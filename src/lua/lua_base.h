@@ -255,6 +255,7 @@ void lss_open_udp(lua_State *L);
 void lss_open_task(lua_State *L);
 void lss_open_loop(lua_State *L);
 void lss_open_channel(lua_State *L);
+void lss_push_coroutine(lua_State *L);
 struct lss_socket *lss_new_tcp(lua_State *L, struct ss_env *env);
 struct lss_socket *lss_new_udp(lua_State *L, struct ss_env *env);
 int lss_select(lua_State *L);

@@ -25,6 +25,7 @@ static void resume_task(lua_State *L, struct lss_task *t, int n)
     t->state = LSS_READY;
     t->call = NULL;
     tasks->runs = t;
+    tasks->steps = NULL;
     tasks->calls = 0;
     int status = lss_resume(t->co, L, n, &results);
     tasks->runs = NULL;
@@ -62,8 +63,8 @@ static void push_call_values(lua_State *L, const struct lss_task *t)
     int used = t->values + (t->call->many_results ? 0 : t->under);
     lss_check_room(L, used + LUA_MINSTACK);
     for (int i = used; i > 0; i--) {
-        lua_pushvalue(t->co, -i - 1);
-        lua_xmove(t->co, L, 1);
+        lua_pushvalue(t->inner, -i - 1);
+        lua_xmove(t->inner, L, 1);
     }
 }
 
@@ -72,7 +73,7 @@ static void push_call_values(lua_State *L, const struct lss_task *t)
 static int move_results(lua_State *L, struct lss_task *t, int n)
 {
     int room = t->call->many_results ? n - LSS_RESERVE : n;
-    if (room > 0 && !lss_has_room(t->co, room)) {
+    if (room > 0 && !lss_has_room(t->inner, room)) {
         if (LSS_RESERVE == 0)
             luaL_error(L, "not enough memory");
         lua_pushnil(L);
@@ -80,8 +81,8 @@ static int move_results(lua_State *L, struct lss_task *t, int n)
                         LSS_RESERVE + LSS_GUARANTEED_SLOTS - 1);
         n = 2;
     }
-    lua_pop(t->co, t->under + t->values + 1);
-    lua_xmove(L, t->co, n);
+    lua_pop(t->inner, t->under + t->values + 1);
+    lua_xmove(L, t->inner, n);
     return n;
 }
 
@@ -104,19 +105,33 @@ static int finish_suspended_call(lua_State *L, struct lss_task *t)
     return n;
 }
 
+/* The call was made in an inner coroutine, which its resumer resumes. If the program has closed or resumed that meanwhile, the
+ * resumer finds so. Returns the number of values for the task's own coroutine. */
+static int return_to_resumer(lua_State *L, struct lss_task *t, int n)
+{
+    if (n == INVALIDATED) {
+        lss_detach_socket(t);
+        lss_drop_call(L, t);
+        t->inner = t->co;
+    }
+    t->values = n;
+    lua_pop(t->co, LSS_PASSED);
+    return 0;
+}
+
 void lss_continue_task(lua_State *L, struct lss_task *t)
 {
     int n = 0;
-    if (!lss_is_suspended(&t->waiter)) {
-        lss_fail_invalidated_task(L, t);
-        return;
-    }
-    if (t->call)
+    if (!lss_is_suspended(&t->waiter))
+        n = INVALIDATED;
+    else if (t->call)
         n = finish_suspended_call(L, t);
     else if (!t->begun)
         n = t->values;
     else
         lua_pop(t->co, 1);
+    if (t->inner != t->co && lss_passes_wait(t, t->co))
+        n = return_to_resumer(L, t, n);
     if (n == INVALIDATED)
         lss_fail_invalidated_task(L, t);
     else

@@ -209,5 +209,7 @@ int luaopen_ssocket(lua_State *L)
         lua_setfield(L, -2, f->name);
     }
     set_constants(L);
+    lss_push_coroutine(L);
+    lua_setfield(L, -2, "coroutine");
     return 1;
 }

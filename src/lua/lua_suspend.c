@@ -58,17 +58,17 @@ int lss_suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t tim
         return call->finish(L, op, SS_ERROR);
     }
     t->sock = s;
+    t->inner = L;
     t->waiter.op->deadline_ns = lss_deadline_of(op, timeout_ns);
     lua_pushlightuserdata(L, lss_mark(t));
     t->function = lss_running_function(L);
     return lss_yield_all(L, &t->call, call);
 }
 
-/* Whether that was a yield in lss_suspend. Notes what the call has on the coroutine's stack. */
-static bool has_suspended_call(struct lss_task *t, int results)
+bool lss_has_suspended_call(struct lss_task *t, lua_State *co, int results)
 {
-    bool ours = t->call && results > t->call->keep && lua_islightuserdata(t->co, -1) &&
-                lua_touserdata(t->co, -1) == lss_mark(t) && lss_running_function(t->co) == t->function;
+    bool ours = t->call && t->inner == co && results > t->call->keep && lua_islightuserdata(co, -1) &&
+                lua_touserdata(co, -1) == lss_mark(t) && lss_running_function(co) == t->function;
     t->values = ours ? t->call->keep : 0;
     t->under = ours ? (uint16_t)(results - 1 - t->values) : 0;
     return ours;
@@ -111,7 +111,8 @@ static void start_task_wait(struct lss_task *t)
 
 bool lss_begin_wait(struct lss_task *t, int results)
 {
-    if (!has_suspended_call(t, results))
+    bool inner_waits = t->call && t->inner != t->co && lss_passes_wait(t, t->co);
+    if (!inner_waits && !lss_has_suspended_call(t, t->co, results))
         return false;
     start_task_wait(t);
     return true;
@@ -121,6 +122,7 @@ void lss_wait_for_turn(struct lss_task *t, int values)
 {
     t->call = NULL;
     t->sock = NULL;
+    t->inner = t->co;
     t->for_turn = true;
     t->waiter.op = &t->tasks->nothing;
     t->waiter.op->deadline_ns = SS_NEVER;

@@ -39,6 +39,9 @@ void lss_drop_op(lua_State *L, struct ss_op *op, const struct lss_call *call);
 int lss_suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
                 const struct lss_call *call);
 
+/* Whether `co` has yielded `results` values in lss_suspend. Notes what the call has on its stack. */
+bool lss_has_suspended_call(struct lss_task *t, lua_State *co, int results);
+
 /* Begins the wait of a task whose coroutine has yielded `results` values in lss_suspend. False: it was another yield. */
 bool lss_begin_wait(struct lss_task *t, int results);
 
@@ -50,10 +53,14 @@ void lss_wait_for_turn(struct lss_task *t, int values);
 static inline bool lss_is_suspended(const struct ss_waiter *w)
 {
     struct lss_task *t = (struct lss_task *)w;
-    int n = lua_gettop(t->co);
+    lua_State *co = t->co;
     if (!t->begun)
-        return n == t->values + 1;
-    return lua_status(t->co) == LUA_YIELD && n == t->under + t->values + 1 && lua_touserdata(t->co, -1) == lss_mark(t);
+        return lua_gettop(co) == t->values + 1;
+    for (; co != t->inner; co = lua_tothread(co, -2))
+        if (!lss_passes_wait(t, co))
+            return false;
+    return lua_status(co) == LUA_YIELD && lua_gettop(co) == t->under + t->values + 1 &&
+           lua_touserdata(co, -1) == lss_mark(t);
 }
 
 /* Drops the call that a task waits in, with what it holds. */

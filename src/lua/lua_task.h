@@ -10,6 +10,13 @@
 
 struct lss_task;
 
+/* A coroutine that socket.coroutine has resumed in a task, while it runs; on the C stack. */
+struct lss_step {
+    struct lss_step *outer; /* that of the coroutine that has resumed it, or NULL */
+    lua_State *resumer, *co;
+    bool linked; /* the task can be suspended from here: no coroutine on the way was resumed by Lua's own library */
+};
+
 /* The tasks of a Lua state, or env->loop: made when the program first uses one. */
 struct lss_tasks {
     struct ss_loop loop; /* first */
@@ -17,6 +24,7 @@ struct lss_tasks {
     struct ss_op nothing;            /* operation of tasks that only wait for the next turn */
     int room, free;                  /* anchors: number of them; first unused one (0: none) */
     struct lss_task *runs;           /* running task, or the one that is ending; NULL: the main program runs */
+    struct lss_step *steps;          /* coroutines that run in it, the innermost first */
     bool ending;                     /* `runs` is ending: its coroutine does not run any more */
     size_t alive;                    /* tasks that have not ended */
     size_t unseen;                   /* failed tasks that nobody has waited for */
@@ -37,6 +45,7 @@ struct lss_task {
     struct ss_waiter waiter; /* first */
     struct lss_tasks *tasks;
     lua_State *co;
+    lua_State *inner;            /* coroutine that has called: co, or one that runs in it */
     const struct lss_call *call; /* descriptor of the call that it waits in, or NULL */
     lua_CFunction function;      /* that call's C function in Luas where lua_yield may raise; else NULL */
     struct ss_sock *sock;        /* socket whose waiter it is, or NULL */
@@ -60,6 +69,20 @@ struct lss_task {
 static inline void *lss_mark(struct lss_task *t)
 {
     return &t->call;
+}
+
+/* The coroutine that runs: only there a call can suspend the task. */
+static inline lua_State *lss_innermost(const struct lss_tasks *tasks)
+{
+    return tasks->steps ? tasks->steps->co : tasks->runs->co;
+}
+
+/* A coroutine that waits since one that it has resumed waits has two values on its stack: that coroutine and the mark. */
+enum { LSS_PASSED = 2 };
+static inline bool lss_passes_wait(struct lss_task *t, lua_State *co)
+{
+    return lua_status(co) == LUA_YIELD && lua_gettop(co) == LSS_PASSED && lua_touserdata(co, -1) == lss_mark(t) &&
+           lua_isthread(co, -2);
 }
 
 /* The operation of a call that waits for something else than a descriptor. */

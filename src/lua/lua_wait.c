@@ -112,18 +112,31 @@ static enum ss_status try_in_task(const struct lss_task *t, struct ss_sock *s, i
     return st == SS_WANT && t->cancelled ? SS_CANCELLED : st;
 }
 
+/* Whether a call in L can suspend the task: L and the coroutines that have resumed it, up to the task's own, can yield. */
+static bool can_suspend_from(lua_State *L, const struct lss_tasks *tasks, bool (*can_yield)(lua_State *))
+{
+    if (L != lss_innermost(tasks))
+        return false;
+    for (const struct lss_step *s = tasks->steps; s; s = s->outer)
+        if (!s->linked || !can_yield(s->resumer))
+            return false;
+    return can_yield(L);
+}
+
 static bool can_task_wait(lua_State *L, const struct lss_task *t)
 {
-    return L == t->co && !t->tasks->ending && lss_may_yield(L);
+    return !t->tasks->ending && can_suspend_from(L, t->tasks, lss_may_yield);
 }
 
 static int raise_would_block(lua_State *L, const struct lss_task *t)
 {
-    bool in_finalizer = t->tasks->ending || (LSS_JIT && L != t->co && !lss_can_resume(L));
-    if (L == t->co || in_finalizer)
+    const struct lss_tasks *tasks = t->tasks;
+    bool of_task = L == lss_innermost(tasks) && (!tasks->steps || tasks->steps->linked);
+    if (of_task || tasks->ending || (LSS_JIT && !lss_can_resume(L)))
         return lss_raise_cannot_wait(L);
-    return luaL_error(L, "this call would block, but this coroutine is not a task: make it a task, and hand its values "
-                         "over with socket.channel");
+    return luaL_error(
+        L, "this call would block, but this coroutine is not a task: resume it with socket.coroutine instead "
+           "of Lua's coroutine (local coroutine = socket.coroutine), or make it a task");
 }
 
 void lss_check_can_wait(lua_State *L, const struct lss_tasks *tasks)
@@ -140,9 +153,9 @@ static int run_in_task(lua_State *L, struct lss_task *t, struct ss_sock *s, int6
 {
     if (is_socket_busy(s, call->directions))
         return call->finish(L, op, SS_BUSY);
-    if (must_wait_for_turn(t->tasks, timeout_ns, op, t->cancelled) && L == t->co) {
+    if (must_wait_for_turn(t->tasks, timeout_ns, op, t->cancelled) && !t->tasks->ending) {
         t->tasks->calls = 0; /* lss_can_yield may be slow, also when it says no */
-        if (lss_can_yield(L)) {
+        if (can_suspend_from(L, t->tasks, lss_can_yield)) {
             t->for_turn = true;
             t->zero_timeout = timeout_ns == 0;
             return lss_suspend(L, t, s, t->cancelled ? 0 : timeout_ns, op, call);
@@ -182,7 +195,7 @@ bool lss_may_wait(lua_State *L, const struct ss_env *env)
 {
     const struct lss_tasks *tasks = (const struct lss_tasks *)env->loop;
     const struct lss_task *t = tasks ? tasks->runs : NULL;
-    return t ? !tasks->ending && L == t->co && lss_can_yield(L) : lss_can_resume(L);
+    return t ? !tasks->ending && can_suspend_from(L, tasks, lss_can_yield) : lss_can_resume(L);
 }
 
 int lss_park(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct lss_parked *parked,
