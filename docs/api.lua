@@ -1616,6 +1616,27 @@ local channel = {
                 end]],
         },
         {
+            name = "values",
+            call = { "next_value = channel:values()" },
+            brief = "an iterator over values",
+            text = [[
+                A function that takes the oldest value with each call, as `get` does without a limit. A `for` loop with
+                it goes on until the channel is closed and empty, and hands out `false` like every other value. In a
+                cancelled task it ends as soon as it would have to wait, and the next call that waits says why. Any
+                number of iterators may take from one channel. Each keeps its channel alive. In tasks on Lua 5.1 call
+                it by hand: `for` cannot wait there.]],
+            takes = {},
+            gives = {
+                { "next_value", "fun(): any, string?", "gives a value, or `nil` and one of the errors of `get`" },
+            },
+            raises = "nothing",
+            waits = "never; the iterator does, for a value",
+            example = [[
+                for job in jobs:values() do
+                    work_on(job)
+                end]],
+        },
+        {
             name = "close",
             call = { "ok = channel:close()" },
             brief = "no more values",

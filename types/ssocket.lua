@@ -430,6 +430,14 @@ function channel:put(value, timeout) end
 ---@return string? err
 function channel:get(timeout) end
 
+---A function that takes the oldest value with each call, as `get` does without a limit. A `for` loop with it
+---goes on until the channel is closed and empty, and hands out `false` like every other value. In a cancelled
+---task it ends as soon as it would have to wait, and the next call that waits says why. Any number of
+---iterators may take from one channel. Each keeps its channel alive. In tasks on Lua 5.1 call it by hand:
+---`for` cannot wait there.
+---@return fun(): any, string? next_value # gives a value, or `nil` and one of the errors of `get`
+function channel:values() end
+
 ---Ends the channel. What was put can still be taken. Who waits in `put` or `get` is woken with
 ---`ERROR_CLOSED`. Closing it again changes nothing.
 ---@return 1 ok # always
