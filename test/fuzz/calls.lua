@@ -473,6 +473,10 @@ local function spawn(f, ...)
     tasks[#tasks + 1] = task
 end
 
+local function background(task)
+    check(task:background() == task, "background")
+end
+
 local function small_task(n, last)
     for _ = 1, n do
         socket.sleep(one_of { 0, 0, 0.001, 0.003 })
@@ -671,6 +675,7 @@ local acts = {
     { 1, function() if pick(8) == 1 then one_of(channels):close() end end },
     { 3, function() spawn(small_task, pick(6), pick(9)) end },
     { 2, function() if tasks[1] then one_of(tasks):cancel() end end },
+    { 1, function() if tasks[1] then background(one_of(tasks)) end end },
     { 2, function() if tasks[1] then wait(one_of(tasks)) end end },
     { 4, select_some },
     { 1, name },
