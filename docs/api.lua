@@ -636,16 +636,17 @@ local module = {
             call = { "socket.run()" },
             brief = "run tasks until none is left",
             text = [[
-                Runs the tasks, those too that they start, and returns when all have ended. A program whose main
-                part waits in some other call need not call it.]],
+                Runs the tasks, those too that they start, and returns when all have ended, apart from those in the
+                [background](#task-background). A program whose main part waits in some other call need not call it.]],
             takes = {},
             gives = {},
             raises = [[
                 a call inside a task; the errors of tasks that have failed, that nobody can wait for any more and
                 that [`socket.onerror`](#socket-onerror) has not been given, all in one message with their
                 tracebacks; a deadlock: tasks wait for each other alone, so that nothing could ever wake them (every
-                call that waits in the main program raises that one)]],
-            waits = "until no task is left",
+                call that waits in the main program raises that one). What tasks in the background wait for does not
+                count there]],
+            waits = "until no task is left but those in the background",
         },
         {
             name = "channel",
@@ -1580,6 +1581,28 @@ local task = {
             waits = "never",
         },
         {
+            name = "background",
+            call = { "task = task:background()" },
+            brief = "let the program end without it",
+            text = [[
+                Puts the task in the background, for good: [`socket.run`](#socket-run) does not wait for it, and its
+                time or descriptor keeps no wait of the main program from being a deadlock, unless somebody waits in
+                `task:wait` for it. This is for what serves the other tasks as long as there are any: a pool's reaper,
+                statistics, a watcher. It runs as every other task does while the main program waits. When `run`
+                returns, it stays where it is, and goes on in the next `run` or wait; at the end of the Lua state it
+                ends there. Tasks that it starts are not in the background. One that has ended stays as it is.]],
+            takes = {},
+            gives = { { "task", "ssocket.task", "the same task" } },
+            raises = "nothing",
+            waits = "never",
+            example = [[
+                socket.spawn(function()
+                    while socket.sleep(60) do
+                        report(count)
+                    end
+                end):background()]],
+        },
+        {
             name = "status",
             call = { "status = task:status()" },
             brief = "what a task is doing",
@@ -1644,6 +1667,27 @@ local channel = {
                 while job do
                     work_on(job)
                     job = jobs:get()
+                end]],
+        },
+        {
+            name = "values",
+            call = { "next_value = channel:values()" },
+            brief = "an iterator over values",
+            text = [[
+                A function that takes the oldest value with each call, as `get` does without a limit. A `for` loop with
+                it goes on until the channel is closed and empty, and hands out `false` like every other value. In a
+                cancelled task it ends as soon as it would have to wait, and the next call that waits says why. Any
+                number of iterators may take from one channel. Each keeps its channel alive. In tasks on Lua 5.1 call
+                it by hand: `for` cannot wait there.]],
+            takes = {},
+            gives = {
+                { "next_value", "fun(): any, string?", "gives a value, or `nil` and one of the errors of `get`" },
+            },
+            raises = "nothing",
+            waits = "never; the iterator does, for a value",
+            example = [[
+                for job in jobs:values() do
+                    work_on(job)
                 end]],
         },
         {
@@ -1720,7 +1764,8 @@ local loop = {
             brief = "one turn for the tasks",
             text = [[
                 Lets each task go on that can, once. It tells failures as well, also when it returns false: go on until
-                `timeout` returns nil to hear of the last.]],
+                `timeout` returns nil to hear of the last. Tasks in the [background](#task-background) have their turn,
+                but it does not wait when there are no others.]],
             takes = {
                 {
                     name = "timeout",
@@ -1731,11 +1776,11 @@ local loop = {
                     text = "how long to wait when none can; negative: no limit; 0: do not wait",
                 },
             },
-            gives = { { "tasks_left", "boolean", "whether there are tasks that have not ended" } },
+            gives = { { "tasks_left", "boolean", "whether there are tasks that have not ended, but in the background" } },
             raises = [[
                 a call inside a task; a timeout that is no number, or NaN; an error of `socket.onerror`; without a
                 limit, that the tasks wait for each other and nothing is left that could wake them ("deadlock")]],
-            waits = "until a task can go on, up to `timeout`; never when there are no tasks",
+            waits = "until a task can go on, up to `timeout`; never when there are no tasks but in the background",
         },
     },
 }

@@ -543,3 +543,131 @@ describe("close of a channel", function()
         t.fails(socket.ERROR_CLOSED, nil, channel:get())
     end)
 end)
+
+describe("values of a channel", function()
+    tasks.guard()
+
+    local can_loop = _VERSION ~= "Lua 5.1" or _G.jit -- a for loop may wait in a task
+
+    local function by_hand(channel)
+        local values, next_value = {}, channel:values()
+        local value, err = next_value()
+        while value ~= nil do
+            values[#values + 1] = value
+            value, err = next_value()
+        end
+        return values, err
+    end
+
+    local function by_loop(channel)
+        local values = {}
+        for value, err in channel:values() do
+            assert.is_nil(err)
+            values[#values + 1] = value
+        end
+        return values
+    end
+
+    -- Puts those values from a task, and closes the channel.
+    local function give(capacity, values)
+        local channel = socket.channel(capacity)
+        spawn(function()
+            for _, value in ipairs(values) do
+                assert.is_true(channel:put(value))
+                socket.sleep(0)
+            end
+            channel:close()
+        end)
+        return channel
+    end
+
+    tasks.everywhere("are all that is put until it is closed, false among them", function()
+        local values = { 1, false, "x", false, true }
+        for _, capacity in ipairs(capacities) do
+            local got, err = by_hand(give(capacity, values))
+            assert.same(values, got)
+            assert.equal(socket.ERROR_CLOSED, err)
+            if can_loop then
+                assert.same(values, by_loop(give(capacity, values)))
+            end
+        end
+    end)
+
+    tasks.everywhere("are those that are left in a channel that is closed, in a for loop on every Lua", function()
+        local channel = socket.channel(200)
+        for i = 1, 150 do
+            assert.is_true(channel:put(i))
+        end
+        channel:close()
+        assert.same(count_to(150), by_loop(channel))
+        assert.same({}, by_loop(channel))
+        t.fails(socket.ERROR_CLOSED, nil, channel:values()(nil, "what a for loop passes"))
+    end)
+
+    it("go to one of several who take them, and wait for the next", function()
+        local channel, seen, takers = socket.channel(), {}, {}
+        for i = 1, 5 do
+            takers[i] = spawn(function()
+                local values = by_hand(channel)
+                for _, value in ipairs(values) do
+                    assert(not seen[value], "twice")
+                    seen[value] = true
+                end
+                return #values
+            end)
+        end
+        for i = 1, 50 do
+            assert.is_true(channel:put(i))
+        end
+        channel:close()
+        local sum = 0
+        for i = 1, 5 do
+            sum = sum + join(takers[i])
+        end
+        assert.equal(50, sum)
+    end)
+
+    it("end in a task that is cancelled, where the next call that waits says why", function()
+        local channel = socket.channel(5)
+        local task = spawn(function()
+            local values, err = by_hand(channel)
+            return #values, err, select(2, socket.sleep(1))
+        end)
+        tasks.settle()
+        assert.is_true(channel:put(false))
+        tasks.settle()
+        task:cancel()
+        local cancelled = socket.ERROR_CANCELLED
+        assert.same(t.pack(true, 1, cancelled, cancelled), t.pack(task:wait(5)))
+        task = spawn(function()
+            local values = by_hand(channel)
+            return #values, socket.sleep(1)
+        end)
+        assert.is_true(channel:put "there already")
+        task:cancel()
+        assert.same(t.pack(true, 1, nil, cancelled), t.pack(task:wait(5)))
+    end)
+
+    it("keep their channel alive, and let go of what was taken", function()
+        local channel, weak = socket.channel(1), setmetatable({}, { __mode = "v" })
+        local next_value = channel:values()
+        weak.channel = channel
+        weak.value = {}
+        assert.is_true(channel:put(weak.value))
+        channel = nil -- luacheck: ignore
+        t.collect()
+        assert.equal("table", type(next_value()))
+        t.collect()
+        assert.is_nil(weak.value)
+        assert.is_truthy(weak.channel)
+        next_value = nil -- luacheck: ignore
+        t.collect()
+        assert.is_nil(weak.channel)
+    end)
+
+    it("are those of channels alone", function()
+        local values = socket.channel().values
+        tools.misuse(tools.field, { values = values }, "values", 1, { n = 1, socket.tcp() }, "channel expected")
+        tools.misuse(tools.field, { values = values }, "values", 1, { n = 0 }, "channel expected")
+    end)
+end)

@@ -137,6 +137,43 @@ describe("without a descriptor to be had", function()
         end)
     end
 
+    it("tasks begin, wait and are told what needs one, before one of them has waited for a descriptor", function()
+        local prelude = PRELUDE:gsub("SLOW", tostring(t.slow)):gsub("socket.loop%(%):pollfd%(%)", [[
+            local function next_free()
+                local fd = assert(sys.dup(0))
+                sys.close(fd)
+                return fd
+            end
+            local free = next_free()
+            local channel = socket.channel()
+            local function give()
+                assert(quick(0.1, socket.sleep, 0.1))
+                return channel:put "value"
+            end
+            local giver = socket.spawn(give)
+            assert(channel:get() == "value" and giver:wait() and next_free() == free)
+        ]])
+        tools.run_lua(prelude .. [[
+            giver = socket.spawn(give)
+            assert(channel:get() == "value" and giver:wait())
+            local task = socket.spawn(listener.accept, listener)
+            socket.run()
+            local ok, client, err = task:wait()
+            assert(ok and client == nil and err == NO_MORE, tostring(err))
+            local function read()
+                fails(socket.ERROR_TIMEOUT, quick(0.2, b.read, b, 1))
+                b:settimeout(5)
+                return b:read(1)
+            end
+            task = socket.spawn(read)
+            assert(socket.sleep(0.25) and a:write "x" and select(2, task:wait(5)) == "x")
+            sys.nofile(had)
+            b:settimeout(0.2)
+            task = socket.spawn(read)
+            assert(socket.sleep(0.25) and a:write "y" and select(2, task:wait(5)) == "y")
+        ]], 30)
+    end)
+
     it("tasks wake each other, and their waits end", function()
         run [[
             local channel = socket.channel()

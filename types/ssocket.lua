@@ -147,8 +147,8 @@ function ssocket.resolve(host, port, timeout) end
 ---@return ssocket.task task # the handle, see Task objects
 function ssocket.spawn(f, ...) end
 
----Runs the tasks, those too that they start, and returns when all have ended. A program whose main part waits
----in some other call need not call it.
+---Runs the tasks, those too that they start, and returns when all have ended, apart from those in the
+---background. A program whose main part waits in some other call need not call it.
 function ssocket.run() end
 
 ---A queue through which tasks, and the main program, hand values to each other. When it is full, who puts
@@ -410,6 +410,15 @@ function task:wait(timeout) end
 ---@return boolean ok # whether it had still to end
 function task:cancel() end
 
+---Puts the task in the background, for good: `socket.run` does not wait for it, and its time or descriptor
+---keeps no wait of the main program from being a deadlock, unless somebody waits in `task:wait` for it. This
+---is for what serves the other tasks as long as there are any: a pool's reaper, statistics, a watcher. It
+---runs as every other task does while the main program waits. When `run` returns, it stays where it is, and
+---goes on in the next `run` or wait; at the end of the Lua state it ends there. Tasks that it starts are not
+---in the background. One that has ended stays as it is.
+---@return ssocket.task task # the same task
+function task:background() end
+
 ---What the task is doing.
 ---@return "ready"|"waiting"|"done"|"failed" status # it runs or is about to; a call in it waits; it has returned; it has raised an error
 function task:status() end
@@ -430,6 +439,14 @@ function channel:put(value, timeout) end
 ---@return any value # the value, which is never nil
 ---@return string? err
 function channel:get(timeout) end
+
+---A function that takes the oldest value with each call, as `get` does without a limit. A `for` loop with it
+---goes on until the channel is closed and empty, and hands out `false` like every other value. In a cancelled
+---task it ends as soon as it would have to wait, and the next call that waits says why. Any number of
+---iterators may take from one channel. Each keeps its channel alive. In tasks on Lua 5.1 call it by hand:
+---`for` cannot wait there.
+---@return fun(): any, string? next_value # gives a value, or `nil` and one of the errors of `get`
+function channel:values() end
 
 ---Ends the channel. What was put can still be taken. Who waits in `put` or `get` is woken with
 ---`ERROR_CLOSED`. Closing it again changes nothing.
@@ -454,9 +471,10 @@ function loop:events() end
 function loop:timeout() end
 
 ---Lets each task go on that can, once. It tells failures as well, also when it returns false: go on until
----`timeout` returns nil to hear of the last.
+---`timeout` returns nil to hear of the last. Tasks in the background have their turn, but it does not wait
+---when there are no others.
 ---@param timeout? number seconds; how long to wait when none can; negative: no limit; 0: do not wait
----@return boolean tasks_left # whether there are tasks that have not ended
+---@return boolean tasks_left # whether there are tasks that have not ended, but in the background
 function loop:step(timeout) end
 
 return ssocket

@@ -322,15 +322,13 @@ static int finish_get(lua_State *L, struct ss_op *base, enum ss_status st)
     return lss_push_failure(L, 1, st, &base->error);
 }
 
-static int channel_get(lua_State *L)
+/* Takes the oldest value of the channel, which is alone on the stack. */
+static int get_value(lua_State *L, struct channel *ch, int64_t timeout_ns)
 {
     static const struct lss_call call = {
         .finish = finish_get, .drop = drop_get, .size = sizeof(struct getter), .keep = 1
     };
-    struct channel *ch = self_channel(L);
     struct getter getter = { .parked.queue = &ch->getters };
-    int64_t timeout_ns = lss_check_timeout(L, 2);
-    lua_settop(L, 1);
     lss_run_due_turn(L, ch->tasks);
     lss_push_kept(L, 1);
     if (push_next_value(L, ch, 2))
@@ -339,6 +337,34 @@ static int channel_get(lua_State *L)
         return lss_push_failure(L, 1, SS_CLOSED, NULL);
     lua_pushvalue(L, 1);
     return lss_park(L, ch->tasks, timeout_ns, &getter.parked, &call);
+}
+
+static int channel_get(lua_State *L)
+{
+    struct channel *ch = self_channel(L);
+    int64_t timeout_ns = lss_check_timeout(L, 2);
+    lua_settop(L, 1);
+    return get_value(L, ch, timeout_ns);
+}
+
+/* channel:values */
+
+/* Upvalue 1: the channel. A for loop passes two arguments, which are not ours. */
+static int next_value(lua_State *L)
+{
+    struct channel *ch = lua_touserdata(L, lua_upvalueindex(1));
+    lss_check_open(L, ch->tasks);
+    lua_settop(L, 0);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    return get_value(L, ch, -1);
+}
+
+static int channel_values(lua_State *L)
+{
+    self_channel(L);
+    lua_settop(L, 1);
+    lua_pushcclosure(L, next_value, 1);
+    return 1;
 }
 
 /* Values in the ring stay available; values of waiting putters were not put. */
@@ -385,6 +411,7 @@ static const luaL_Reg methods[] = {
     { "close", channel_close },
     { "get", channel_get },
     { "put", channel_put },
+    { "values", channel_values },
     { NULL, NULL },
 };
 

@@ -156,8 +156,9 @@ int lss_raise_failures(lua_State *L, struct lss_tasks *tasks)
 int lss_raise_deadlock(lua_State *L, struct lss_tasks *tasks)
 {
     luaL_where(L, 1);
-    if (tasks->alive > 0)
-        lua_pushfstring(L, "deadlock: %d tasks wait, and nothing is left that could wake them", (int)tasks->alive);
+    int waiting = (int)lss_foreground(tasks);
+    if (waiting > 0)
+        lua_pushfstring(L, "deadlock: %d tasks wait, and nothing is left that could wake them", waiting);
     else
         lua_pushliteral(L, "deadlock: there is no task that could wake this call");
     lua_concat(L, 2);

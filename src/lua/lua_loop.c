@@ -73,8 +73,8 @@ static int loop_step(lua_State *L)
     if (tasks->runs)
         return luaL_error(L, "loop:step inside a task: the loop runs already");
     if (tasks->alive > 0 || tasks->fresh > 0)
-        lss_run_turn(L, tasks, tasks->alive > 0 ? timeout_ns : 0);
-    lua_pushboolean(L, tasks->alive > 0);
+        lss_run_turn(L, tasks, lss_foreground(tasks) > 0 ? timeout_ns : 0);
+    lua_pushboolean(L, lss_foreground(tasks) > 0);
     return 1;
 }
 

@@ -183,6 +183,7 @@ static void release_task(lua_State *L, struct lss_task *t)
     struct lss_tasks *tasks = t->tasks;
     struct ss_waiter *joiner;
     tasks->alive--;
+    tasks->background -= t->background;
     lss_free_call(L, t); /* its finalizer may fail for want of memory */
     while ((joiner = ss_queue_first(&t->joiners)) != NULL)
         ss_loop_end(&tasks->loop, joiner, SS_OK);

@@ -12,10 +12,10 @@
 
 enum { PUSHED = 3 }; /* values on the stack from prepare_run to the end of run_loop */
 
-/* Runs the loop until a waiter or all tasks have ended, or once. */
+/* Runs the loop until a waiter or all tasks but those in the background have ended, or once. */
 struct run {
     struct lss_tasks *tasks;
-    struct ss_waiter *until; /* waiter of the main program; NULL: until the last task has ended */
+    struct ss_waiter *until; /* waiter of the main program; NULL: until no task is left but those in the background */
     struct ss_sock *sock;    /* its socket, or NULL */
     struct ss_op *op;        /* its call */
     const struct lss_call *call;
@@ -30,7 +30,7 @@ struct run {
 /* socket.onerror may have run the tasks as well. */
 static bool is_run_done(const struct run *r)
 {
-    return r->until ? r->until->status != SS_WANT : r->tasks->alive == 0;
+    return r->until ? r->until->status != SS_WANT : lss_foreground(r->tasks) == 0;
 }
 
 static bool is_last_turn(const struct run *r)
@@ -40,9 +40,21 @@ static bool is_last_turn(const struct run *r)
 
 /* Failures */
 
+/* The wait of a background task. It counts as any other while somebody waits for the task. */
+static bool is_background_wait(const struct ss_waiter *w)
+{
+    const struct lss_task *t = (const struct lss_task *)w;
+    return w->of_task && t->background && ss_queue_is_empty(&t->joiners);
+}
+
+static bool is_stuck(struct lss_tasks *tasks)
+{
+    return ss_loop_is_stuck(&tasks->loop, tasks->background > 0 ? is_background_wait : NULL);
+}
+
 static void check_deadlock(lua_State *L, struct run *r)
 {
-    if (r->timeout_ns < 0 && !is_run_done(r) && ss_loop_is_stuck(&r->tasks->loop))
+    if (r->timeout_ns < 0 && !is_run_done(r) && is_stuck(r->tasks))
         lss_raise_deadlock(L, r->tasks);
 }
 
@@ -247,7 +259,7 @@ void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns)
 void lss_run_all(lua_State *L, struct lss_tasks *tasks)
 {
     struct run r = { .tasks = tasks, .timeout_ns = -1 };
-    if (tasks->alive == 0)
+    if (lss_foreground(tasks) == 0)
         return;
     prepare_run(L, &r);
     run_loop(L, &r);

@@ -12,7 +12,7 @@ void lss_open_runs(lua_State *L);
 /* Runs tasks for one turn, which waits for at most `timeout_ns`. */
 void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns);
 
-/* Runs tasks until none is left. */
+/* Runs tasks until none is left but those in the background. */
 void lss_run_all(lua_State *L, struct lss_tasks *tasks);
 
 /* Runs tasks until an operation of `s` (or NULL) has ended. */

@@ -107,6 +107,19 @@ static int task_cancel(lua_State *L)
     return 1;
 }
 
+/* background */
+
+static int task_background(lua_State *L)
+{
+    struct lss_task *t = self_task(L);
+    if (!t->background && t->state < LSS_DONE) {
+        t->background = true;
+        t->tasks->background++;
+    }
+    lua_settop(L, 1);
+    return 1;
+}
+
 /* The class */
 
 static int task_gc(lua_State *L)
@@ -126,6 +139,7 @@ static int task_gc(lua_State *L)
 
 static const luaL_Reg task_events[] = { { "__gc", task_gc }, { "__tostring", task_tostring }, { NULL, NULL } };
 static const luaL_Reg task_methods[] = {
+    { "background", task_background },
     { "cancel", task_cancel },
     { "status", task_status },
     { "wait", task_wait },

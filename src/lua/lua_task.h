@@ -27,6 +27,7 @@ struct lss_tasks {
     struct lss_step *steps;          /* coroutines that run in it, the innermost first */
     bool ending;                     /* `runs` is ending: its coroutine does not run any more */
     size_t alive;                    /* tasks that have not ended */
+    size_t background;               /* those of them that a run does not wait for */
     size_t unseen;                   /* failed tasks that nobody has waited for */
     size_t fresh;                    /* those of them that failed after the last collection for unreachable handles */
     unsigned turns;                  /* turns of the loop since the first of these */
@@ -59,11 +60,18 @@ struct lss_task {
     bool for_turn : 1;     /* it waits for the next turn of the loop */
     bool zero_timeout : 1; /* after that turn its call ends, cancelled or not */
     bool cancelled : 1, seen : 1;
+    bool background : 1;     /* a run does not wait for it */
     bool retried : 1;        /* making the results of its call has failed once */
     bool has_outcome : 1;    /* its handle keeps its outcome */
     bool invalidated : 1;    /* the program has resumed or closed its coroutine */
     struct ss_queue joiners; /* waiters for its end */
 };
+
+/* Tasks that a run waits for. */
+static inline size_t lss_foreground(const struct lss_tasks *tasks)
+{
+    return tasks->alive - tasks->background;
+}
 
 /* What a suspended task has on top of its stack: an address that no value of the program has, not even its handle. */
 static inline void *lss_mark(struct lss_task *t)

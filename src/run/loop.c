@@ -369,9 +369,30 @@ bool ss_loop_would_wait(const struct ss_loop *loop)
     return next_ns(loop) != 0;
 }
 
-bool ss_loop_is_stuck(struct ss_loop *loop)
+static bool has_watch_besides(const struct ss_loop *loop, bool (*is_left_out)(const struct ss_waiter *w))
 {
-    return loop->watches.n == 0 && ss_loop_next_ns(loop) == SS_NEVER;
+    for (size_t fd = 0; fd < loop->watches.nfds; fd++)
+        for (const struct ss_watch *watch = loop->watches.by_fd[fd]; watch; watch = watch->next)
+            if (!is_left_out(watch->waiter))
+                return true;
+    return false;
+}
+
+static bool has_timer_besides(const struct ss_loop *loop, bool (*is_left_out)(const struct ss_waiter *w))
+{
+    for (size_t i = 0; i < loop->timers.n; i++) {
+        const struct ss_timer *timer = loop->timers.heap[i];
+        if (timer->due_ns != SS_NEVER && !is_left_out((const struct ss_waiter *)timer))
+            return true;
+    }
+    return false;
+}
+
+bool ss_loop_is_stuck(struct ss_loop *loop, bool (*is_left_out)(const struct ss_waiter *w))
+{
+    if (!is_left_out)
+        return loop->watches.n == 0 && ss_loop_next_ns(loop) == SS_NEVER;
+    return ss_loop_would_wait(loop) && !has_watch_besides(loop, is_left_out) && !has_timer_besides(loop, is_left_out);
 }
 
 enum ss_status ss_loop_fd(struct ss_loop *loop, int *fd, struct ss_error *err)

@@ -57,8 +57,9 @@ int64_t ss_loop_next_ns(struct ss_loop *loop);
 /* Whether the next turn would wait for an event or a timer. */
 bool ss_loop_would_wait(const struct ss_loop *loop);
 
-/* Whether neither an event nor a timer will ever end a wait. */
-bool ss_loop_is_stuck(struct ss_loop *loop);
+/* Whether neither an event nor a timer will ever end a wait, apart from the waits that do not count (NULL: all do). Slower with
+ * such waits. */
+bool ss_loop_is_stuck(struct ss_loop *loop, bool (*is_left_out)(const struct ss_waiter *w));
 
 /* A descriptor for an outer event loop: readable when a turn has something to do, except for a timer; -1: the system has none.
  * SS_OK | SS_ERROR. */

@@ -440,8 +440,15 @@ local function put(ch)
     end
 end
 
+local function take(ch, timeout)
+    if not timeout and not in_main() and pick(8) == 1 then
+        return ch:values()()
+    end
+    return ch:get(timeout or (in_main() and 0.001 or one_of { 0, 0.001, -1 }))
+end
+
 local function get(ch, timeout)
-    local id, err = ch:get(timeout or (in_main() and 0.001 or one_of { 0, 0.001, -1 }))
+    local id, err = take(ch, timeout)
     if id == nil then
         return one_of_errors(err, TIMEOUT, CLOSED, CANCELLED) and false
     end
@@ -464,6 +471,10 @@ local function spawn(f, ...)
         return f(...)
     end, ...)
     tasks[#tasks + 1] = task
+end
+
+local function background(task)
+    check(task:background() == task, "background")
 end
 
 local function small_task(n, last)
@@ -600,7 +611,8 @@ local function misuse()
         { sock.read, sock, bad }, { sock.readsome, sock, 0 }, { sock.readuntil, sock, "" }, { sock.write, sock, print },
         { sock.write, sock, { "a", {} } }, { sock.shutdown, sock, 99 }, { sock.settimeout, sock, 0 / 0 },
         { sock.setopt, sock, "no such", 1 }, { sock.connect, sock, "a" }, { sock.read, ch, 1 }, { ch.get, sock },
-        { ch.put, ch, nil }, { ch.get, ch, {} }, { socket.select, { bad } }, { socket.sleep, {} }, { socket.spawn, {} },
+        { ch.values, sock }, { ch.put, ch, nil }, { ch.get, ch, {} }, { socket.select, { bad } }, { socket.sleep, {} },
+        { socket.spawn, {} },
         { socket.channel, -1 }, { socket.fromfd, -1 }, { socket.fromfd, 1.5 }, { socket.resolve, "a\0b" },
         { sock.read, bad, 1 }, { socket.pair().close, ch }, { sock.readall, sock, -1 },
     }
@@ -663,6 +675,7 @@ local acts = {
     { 1, function() if pick(8) == 1 then one_of(channels):close() end end },
     { 3, function() spawn(small_task, pick(6), pick(9)) end },
     { 2, function() if tasks[1] then one_of(tasks):cancel() end end },
+    { 1, function() if tasks[1] then background(one_of(tasks)) end end },
     { 2, function() if tasks[1] then wait(one_of(tasks)) end end },
     { 4, select_some },
     { 1, name },

@@ -274,7 +274,7 @@ static void turn(struct bench *b, double timeout_ms)
 static void run(struct bench *b)
 {
     int turns = 0;
-    while (b->ended < b->ncalls && !ss_loop_is_stuck(&b->loop) && turns++ < TURNS)
+    while (b->ended < b->ncalls && !ss_loop_is_stuck(&b->loop, NULL) && turns++ < TURNS)
         turn(b, -1);
     CHECKF(turns < TURNS, "it does not end: %s", b->log);
 }
@@ -565,7 +565,7 @@ static void test_waiting_for_a_turn(void)
     wait_turn(make_call(&b, "wo", 3, R), 20);
     wait_turn(make_call(&b, NULL, -1, 0), -1);
     wait_turn(make_call(&b, "o", 3, R), 0); /* whose deadline has passed: it gets its turn all the same */
-    CHECK(ss_loop_next_ns(&b.loop) == 0 && !ss_loop_is_stuck(&b.loop));
+    CHECK(ss_loop_next_ns(&b.loop) == 0 && !ss_loop_is_stuck(&b.loop, NULL));
     CHECK(polling.watches == 0);
     run(&b);
     check_log(&b, "turns", "0a 0b=timeout 0c 0c=ok 5a 5a=ok");
@@ -636,20 +636,49 @@ static void test_what_comes_next(void)
 {
     struct bench b;
     bench_open(&b, "");
-    CHECK(ss_loop_next_ns(&b.loop) == SS_NEVER && ss_loop_is_stuck(&b.loop));
+    CHECK(ss_loop_next_ns(&b.loop) == SS_NEVER && ss_loop_is_stuck(&b.loop, NULL));
     struct call *a = start(&b, "w", 3, R, -1);
-    CHECK(ss_loop_next_ns(&b.loop) == SS_NEVER && !ss_loop_is_stuck(&b.loop));
+    CHECK(ss_loop_next_ns(&b.loop) == SS_NEVER && !ss_loop_is_stuck(&b.loop, NULL));
     struct call *standing = start_standing(&b, 30);
     start_standing(&b, -1);
     CHECK(ss_loop_next_ns(&b.loop) == fake_ms(30));
     ss_loop_end(&b.loop, &standing->waiter, SS_OK);
-    CHECK(ss_loop_next_ns(&b.loop) == 0 && !ss_loop_is_stuck(&b.loop)); /* somebody is to be taken */
+    CHECK(ss_loop_next_ns(&b.loop) == 0 && !ss_loop_is_stuck(&b.loop, NULL)); /* somebody is to be taken */
     turn(&b, 0);
-    CHECK(ss_loop_next_ns(&b.loop) == SS_NEVER && !ss_loop_is_stuck(&b.loop));
+    CHECK(ss_loop_next_ns(&b.loop) == SS_NEVER && !ss_loop_is_stuck(&b.loop, NULL));
     ss_loop_drop(&b.loop, &a->waiter);
-    CHECK(ss_loop_is_stuck(&b.loop)); /* the one that stands is waked by nobody that the loop knows */
+    CHECK(ss_loop_is_stuck(&b.loop, NULL)); /* the one that stands is waked by nobody that the loop knows */
     start_standing(&b, 40);
-    CHECK(ss_loop_next_ns(&b.loop) == fake_ms(40) && !ss_loop_is_stuck(&b.loop));
+    CHECK(ss_loop_next_ns(&b.loop) == fake_ms(40) && !ss_loop_is_stuck(&b.loop, NULL));
+    bench_close(&b);
+}
+
+static const struct ss_waiter *left_out;
+
+static bool is_left_out(const struct ss_waiter *w)
+{
+    return w == left_out;
+}
+
+/* A wait that does not count is served like the others. */
+static void test_stuck_but_for_one(void)
+{
+    struct bench b;
+    bench_open(&b, "");
+    left_out = &start(&b, "w", 3, R, 50)->waiter;
+    CHECK(ss_loop_is_stuck(&b.loop, is_left_out) && !ss_loop_is_stuck(&b.loop, NULL));
+    struct call *watching = start(&b, "w", 3, R, -1);
+    CHECK(!ss_loop_is_stuck(&b.loop, is_left_out));
+    ss_loop_drop(&b.loop, &watching->waiter);
+    CHECK(ss_loop_is_stuck(&b.loop, is_left_out));
+    struct call *standing = start_standing(&b, 30);
+    CHECK(!ss_loop_is_stuck(&b.loop, is_left_out));
+    ss_timer_clear(&standing->waiter.timer); /* its place in the heap stays taken */
+    CHECK(b.loop.timers.n == 2 && ss_loop_is_stuck(&b.loop, is_left_out));
+    ss_loop_end(&b.loop, &b.calls[0].waiter, SS_OK);
+    CHECK(!ss_loop_is_stuck(&b.loop, is_left_out)); /* it is to be taken, and may wake others */
+    turn(&b, 0);
+    CHECK(ss_loop_is_stuck(&b.loop, is_left_out));
     bench_close(&b);
 }
 
@@ -776,7 +805,7 @@ static void test_dropped(void)
         ss_loop_drop(&b.loop, &b.calls[i].waiter);
         CHECK(b.calls[i].waiter.status == SS_OK);
     }
-    CHECK(b.loop.timers.n == 0 && ss_loop_is_stuck(&b.loop));
+    CHECK(b.loop.timers.n == 0 && ss_loop_is_stuck(&b.loop, NULL));
     turn(&b, 100);
     check_log(&b, "dropped", "0a=ok 0c 0d");
     bench_close(&b);
@@ -839,7 +868,7 @@ static void test_those_who_are_gone(void)
     ss_sock_release(&b.socks[23], true);
     ss_loop_end(&b.loop, &b.calls[4].waiter, SS_CANCELLED);
     ss_sock_release(&b.socks[24], true);
-    for (struct ss_error err; b.ended < b.ncalls && !ss_loop_is_stuck(&b.loop);) {
+    for (struct ss_error err; b.ended < b.ncalls && !ss_loop_is_stuck(&b.loop, NULL);) {
         CHECK(ss_loop_turn(&b.loop, -1, &err) == SS_OK);
         for (struct ss_waiter *w; (w = ss_loop_take(&b.loop)) != NULL; b.ended++)
             CHECK(w->status != SS_WANT && w->status != SS_OK);
@@ -1601,6 +1630,7 @@ int main(void)
     RUN(test_who_is_ended_meanwhile);
     RUN(test_how_long_a_turn_lasts);
     RUN(test_what_comes_next);
+    RUN(test_stuck_but_for_one);
     RUN(test_standing);
     RUN(test_ended_from_outside);
     RUN(test_again);
