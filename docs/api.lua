@@ -10,6 +10,11 @@ local closed = { "ERROR_CLOSED", "the socket has no descriptor: never opened, or
 local timeout = { "ERROR_TIMEOUT", "the deadline passed, or the kernel gave up (`ETIMEDOUT`)" }
 local reset = { "ERROR_RESET", "the peer reset the connection" }
 
+local unreachable = {
+    { "ERROR_UNREACHABLE", "there is no way to that network" },
+    { "ERROR_NOROUTE", "there is no way to that host" },
+}
+
 local resolving = {
     { "ERROR_NOTFOUND", "the host has no address, or is no host" },
     { "gai_strerror", "any other failure of the name look-up; `EAI_AGAIN` also if too many [go on](#deadlines)" },
@@ -244,7 +249,8 @@ api.errors = {
     { "ERROR_REFUSED", "Connection refused", "nobody listens there (`ECONNREFUSED`)" },
     { "ERROR_RESET", "Connection reset by peer", "the peer broke the connection off (`ECONNRESET`)" },
     { "ERROR_INUSE", "Address already in use", "the local address is taken (`EADDRINUSE`)" },
-    { "ERROR_UNREACHABLE", "Network is unreachable", "there is no way to there (`ENETUNREACH`, `EHOSTUNREACH`)" },
+    { "ERROR_UNREACHABLE", "Network is unreachable", "there is no way to that network (`ENETUNREACH`)" },
+    { "ERROR_NOROUTE", "No route to host", "there is no way to that host (`EHOSTUNREACH`)" },
     { "ERROR_NOTFOUND", "Name or service not known", "the host does not resolve (`EAI_NONAME`)" },
     { "ERROR_TOOBIG", "Message too long", "the datagram is too long to be sent (`EMSGSIZE`)" },
     { "ERROR_TRUNCATED", "Datagram truncated", "the datagram was longer than the size asked for" },
@@ -953,7 +959,7 @@ local tcp = {
             errors = errors(
                 { { "ERROR_REFUSED", "nobody listens there" } },
                 timeout,
-                { { "ERROR_UNREACHABLE", "there is no way to there" } },
+                unreachable,
                 resolving,
                 {
                     { "EISCONN", "the socket is connected already" },
@@ -1243,7 +1249,8 @@ local sending = {
     timeout,
     { "ERROR_TOOBIG", "the datagram is too long for the protocol; nothing was sent" },
     { "ERROR_REFUSED", "an earlier datagram was refused: nobody has that port" },
-    { "ERROR_UNREACHABLE", "there is no way to there" },
+    unreachable[1],
+    unreachable[2],
     { "ERROR_ACCESS", "a broadcast address without `OPT_BROADCAST`" },
     no_port,
 }
@@ -1309,7 +1316,7 @@ local udp = {
             errors = errors(
                 resolving,
                 { { "ERROR_CLOSED", "there is no address given and the socket is not open" } },
-                { { "ERROR_UNREACHABLE", "there is no way to there" } },
+                unreachable,
                 { { "ERROR_REFUSED", "a path that no socket is bound to any more" } },
                 { { "ENOENT", "there is no such path" }, { "ENAMETOOLONG", "the path is too long" } },
                 { { "EAFNOSUPPORT", "a bound socket and an address of another family" }, no_port },

@@ -50,7 +50,8 @@
 ---@field ERROR_REFUSED "Connection refused" nobody listens there (`ECONNREFUSED`)
 ---@field ERROR_RESET "Connection reset by peer" the peer broke the connection off (`ECONNRESET`)
 ---@field ERROR_INUSE "Address already in use" the local address is taken (`EADDRINUSE`)
----@field ERROR_UNREACHABLE "Network is unreachable" there is no way to there (`ENETUNREACH`, `EHOSTUNREACH`)
+---@field ERROR_UNREACHABLE "Network is unreachable" there is no way to that network (`ENETUNREACH`)
+---@field ERROR_NOROUTE "No route to host" there is no way to that host (`EHOSTUNREACH`)
 ---@field ERROR_NOTFOUND "Name or service not known" the host does not resolve (`EAI_NONAME`)
 ---@field ERROR_TOOBIG "Message too long" the datagram is too long to be sent (`EMSGSIZE`)
 ---@field ERROR_TRUNCATED "Datagram truncated" the datagram was longer than the size asked for

@@ -10,6 +10,7 @@ const struct ss_code_text ss_codes[SS_CODES] = {
     [SS_CODE_RESET] = { "ERROR_RESET", "Connection reset by peer" },
     [SS_CODE_INUSE] = { "ERROR_INUSE", "Address already in use" },
     [SS_CODE_UNREACHABLE] = { "ERROR_UNREACHABLE", "Network is unreachable" },
+    [SS_CODE_NOROUTE] = { "ERROR_NOROUTE", "No route to host" },
     [SS_CODE_NOTFOUND] = { "ERROR_NOTFOUND", "Name or service not known" },
     [SS_CODE_TOOBIG] = { "ERROR_TOOBIG", "Message too long" },
     [SS_CODE_TRUNCATED] = { "ERROR_TRUNCATED", "Datagram truncated" },
@@ -40,8 +41,9 @@ static enum ss_code system_code(int code)
     case EADDRINUSE:
         return SS_CODE_INUSE;
     case ENETUNREACH:
-    case EHOSTUNREACH:
         return SS_CODE_UNREACHABLE;
+    case EHOSTUNREACH:
+        return SS_CODE_NOROUTE;
     case EMSGSIZE:
         return SS_CODE_TOOBIG;
     case EACCES:
