@@ -53,6 +53,7 @@ build = {
                 "src/lua/lua_channel.c",
                 "src/lua/lua_failure.c",
                 "src/lua/lua_loop.c",
+                "src/lua/lua_machine.c",
                 "src/lua/lua_opt.c",
                 "src/lua/lua_outcome.c",
                 "src/lua/lua_resume.c",

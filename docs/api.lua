@@ -580,6 +580,69 @@ local module = {
             by = { "clock_gettime(2), `CLOCK_MONOTONIC`", "POSIX.1-2017 clock_gettime()" },
         },
         {
+            name = "time",
+            call = { "seconds = socket.time()" },
+            brief = "wall clock",
+            text = [[
+                The system's clock, for stamps. Somebody may set it, so that it jumps: [`now`](#socket-now) is the one to
+                measure with.]],
+            takes = {},
+            gives = { { "seconds", "number", "since 1970-01-01 00:00 UTC, with fractions" } },
+            raises = "nothing",
+            waits = "never",
+            by = { "clock_gettime(2), `CLOCK_REALTIME`", "POSIX.1-2017 clock_gettime()" },
+        },
+        {
+            name = "hostname",
+            call = { "name, err = socket.hostname()" },
+            brief = "the machine's name",
+            text = "The name that the administrator gave this machine. No name server need know it.",
+            takes = {},
+            gives = { { "name", "string?", "the first 255 bytes of it" } },
+            errors = { { "EPERM", "a filter of the program's (seccomp(2)) forbids uname(2)" } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never",
+            by = { "gethostname(2)" },
+        },
+        {
+            name = "strerror",
+            call = { "text = socket.strerror(n)" },
+            brief = "the text of an error number",
+            text = [[
+                The text that this module uses for an error number of the system: that of the
+                [`ERROR_` constant](#errors) if there is one for it, otherwise that of strerror(3) in the C locale.]],
+            takes = {
+                { name = "n", type = "integer", range = "0..2147483647", text = "an error number, see errno(3)" },
+            },
+            gives = { { "text", "string", "also for a number that the system does not know" } },
+            raises = "no number; a number that is negative, fractional or too large",
+            waits = "never",
+            by = { "strerror(3)", "errno(3)" },
+        },
+        {
+            name = "errname",
+            call = { "symbol = socket.errname(err)" },
+            brief = "the symbol of an error text",
+            text = [[
+                The symbol that stands for an error in C: for logs, and to branch on an error that has no constant. It
+                is `"ETIMEDOUT"` for `ERROR_TIMEOUT`, of a deadline too; `"EPIPE"` for `ERROR_CLOSED`, `"EAI_NONAME"` for
+                `ERROR_NOTFOUND`.]],
+            takes = { { name = "err", type = "string", text = "an error as a call of this module gave it" } },
+            gives = {
+                {
+                    "symbol",
+                    "string?",
+                    "of errno(3) or getaddrinfo(3), such as `\"EMFILE\"` or `\"EAI_AGAIN\"`; nil: the text is none of the system's",
+                },
+            },
+            raises = "no string",
+            waits = "never",
+            by = { "errno(3)", "getaddrinfo(3)" },
+            example = [[
+                local data, err = sock:read(1)
+                if not data then io.stderr:write(socket.errname(err) or err, "\n") end]],
+        },
+        {
             name = "resolve",
             call = { "addresses, err = socket.resolve(host[, port[, timeout]])" },
             brief = "look a name up",

@@ -132,6 +132,28 @@ function ssocket.sleep(seconds) end
 ---@return number seconds # with fractions; never goes back
 function ssocket.now() end
 
+---The system's clock, for stamps. Somebody may set it, so that it jumps: `now` is the one to measure with.
+---@return number seconds # since 1970-01-01 00:00 UTC, with fractions
+function ssocket.time() end
+
+---The name that the administrator gave this machine. No name server need know it.
+---@return string? name # the first 255 bytes of it
+---@return string? err
+function ssocket.hostname() end
+
+---The text that this module uses for an error number of the system: that of the `ERROR_` constant if there is
+---one for it, otherwise that of strerror(3) in the C locale.
+---@param n integer 0..2147483647; an error number, see errno(3)
+---@return string text # also for a number that the system does not know
+function ssocket.strerror(n) end
+
+---The symbol that stands for an error in C: for logs, and to branch on an error that has no constant. It is
+---`"ETIMEDOUT"` for `ERROR_TIMEOUT`, of a deadline too; `"EPIPE"` for `ERROR_CLOSED`, `"EAI_NONAME"` for
+---`ERROR_NOTFOUND`.
+---@param err string an error as a call of this module gave it
+---@return string? symbol # of errno(3) or getaddrinfo(3), such as `"EMFILE"` or `"EAI_AGAIN"`; nil: the text is none of the system's
+function ssocket.errname(err) end
+
 ---All addresses of a host, in the order in which the system wants them tried.
 ---@param host string a name or a numeric host, as in Addresses; no name has a `/` in it
 ---@param port? integer 0..65535; put into each address

@@ -27,6 +27,7 @@ enum ss_code {
 struct ss_code_text {
     const char *name; /* the constant: "ERROR_TIMEOUT" */
     const char *text;
+    const char *symbol; /* of the system's error, "ETIMEDOUT"; NULL: the system has none */
 };
 
 extern const struct ss_code_text ss_codes[SS_CODES];

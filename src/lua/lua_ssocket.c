@@ -123,7 +123,9 @@ static int module_resolve(lua_State *L)
 
 static const luaL_Reg module_functions[] = {
     { "channel", lss_channel },
+    { "errname", lss_errname },
     { "fromfd", module_fromfd },
+    { "hostname", lss_hostname },
     { "loop", lss_loop },
     { "now", module_now },
     { "pair", module_pair },
@@ -132,7 +134,9 @@ static const luaL_Reg module_functions[] = {
     { "select", lss_select },
     { "sleep", module_sleep },
     { "spawn", lss_spawn },
+    { "strerror", lss_strerror },
     { "tcp", module_tcp },
+    { "time", lss_time },
     { "udp", module_udp },
     { NULL, NULL },
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>  /* free */
 #include <string.h>  /* memcpy, strtok_r */
 #include <strings.h> /* strcasecmp */
+#include <unistd.h>  /* gethostname */
 
 #ifndef _PATH_HOSTS
 #define _PATH_HOSTS "/etc/hosts"
@@ -79,4 +80,13 @@ bool os_names_next(const struct addrinfo **next, uint16_t port, struct ss_addr *
         addr->sa.in6.sin6_port = htons(port);
     *next = info->ai_next;
     return true;
+}
+
+enum ss_status os_hostname(char *name, size_t size, struct ss_error *err)
+{
+    name[size - 1] = '\0'; /* POSIX: a name that is cut need not end in a NUL */
+    if (gethostname(name, size - 1) == 0)
+        return SS_OK;
+    *err = (struct ss_error){ SS_SYSTEM, errno };
+    return SS_ERROR;
 }

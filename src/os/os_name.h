@@ -24,6 +24,9 @@ bool os_name_is_local(const char *host);
 /* Copies the next IP address, with `port` in host order. *next starts as the list and advances. False: the end. */
 bool os_names_next(const struct addrinfo **next, uint16_t port, struct ss_addr *addr);
 
+/* Writes the machine's name to `name` (`size` bytes), cut at `size` - 1. SS_OK | SS_ERROR: errno of gethostname(2). */
+enum ss_status os_hostname(char *name, size_t size, struct ss_error *err);
+
 #pragma GCC visibility pop
 
 #endif

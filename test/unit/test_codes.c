@@ -7,26 +7,32 @@
 #include <stdbool.h>
 #include <string.h>
 
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static void test_texts(void)
 {
     static const struct ss_code_text expected[SS_CODES] = {
-        { "ERROR_TIMEOUT", "Operation timed out" },
-        { "ERROR_CLOSED", "Connection closed" },
-        { "ERROR_REFUSED", "Connection refused" },
-        { "ERROR_RESET", "Connection reset by peer" },
-        { "ERROR_INUSE", "Address already in use" },
-        { "ERROR_UNREACHABLE", "Network is unreachable" },
-        { "ERROR_NOROUTE", "No route to host" },
-        { "ERROR_NOTFOUND", "Name or service not known" },
-        { "ERROR_TOOBIG", "Message too long" },
-        { "ERROR_TRUNCATED", "Datagram truncated" },
-        { "ERROR_ACCESS", "Permission denied" },
-        { "ERROR_LIMIT", "Limit exceeded" },
-        { "ERROR_BUSY", "Another task waits on the socket" },
-        { "ERROR_CANCELLED", "Task cancelled" },
+        { "ERROR_TIMEOUT", "Operation timed out", "ETIMEDOUT" },
+        { "ERROR_CLOSED", "Connection closed", "EPIPE" },
+        { "ERROR_REFUSED", "Connection refused", "ECONNREFUSED" },
+        { "ERROR_RESET", "Connection reset by peer", "ECONNRESET" },
+        { "ERROR_INUSE", "Address already in use", "EADDRINUSE" },
+        { "ERROR_UNREACHABLE", "Network is unreachable", "ENETUNREACH" },
+        { "ERROR_NOROUTE", "No route to host", "EHOSTUNREACH" },
+        { "ERROR_NOTFOUND", "Name or service not known", "EAI_NONAME" },
+        { "ERROR_TOOBIG", "Message too long", "EMSGSIZE" },
+        { "ERROR_TRUNCATED", "Datagram truncated", NULL },
+        { "ERROR_ACCESS", "Permission denied", "EACCES" },
+        { "ERROR_LIMIT", "Limit exceeded", NULL },
+        { "ERROR_BUSY", "Another task waits on the socket", NULL },
+        { "ERROR_CANCELLED", "Task cancelled", NULL },
     };
     for (int i = 0; i < SS_CODES; i++) {
         CHECKF(strcmp(ss_codes[i].name, expected[i].name) == 0, "%d is %s", i, ss_codes[i].name);
+        CHECKF(same_text(ss_codes[i].symbol, expected[i].symbol), "%s has another symbol", ss_codes[i].name);
         CHECKF(strcmp(ss_codes[i].text, expected[i].text) == 0, "%s is '%s'", ss_codes[i].name, ss_codes[i].text);
     }
 }
