@@ -605,6 +605,32 @@ local module = {
             by = { "gethostname(2)" },
         },
         {
+            name = "interfaces",
+            call = { "list, err = socket.interfaces()" },
+            brief = "the network interfaces",
+            text = [[
+                The network interfaces of this machine with their addresses: one entry for each address, and one for
+                an interface that has none. `join` takes their names and numbers, and `bind` their addresses.]],
+            takes = {},
+            gives = {
+                {
+                    "list",
+                    "table[]?",
+                    [[each has `name`, `index` (the interface's number) and the booleans `up`, `loopback` and `multicast` (it
+                    can); those of an address also `family` (`"inet"` or `"inet6"`), `address` (as a numeric host),
+                    `netmask`, and `broadcast` where there is one]],
+                },
+            },
+            errors = { { "EMFILE", "no descriptor is left for the question" } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never",
+            by = { "getifaddrs(3)", "netdevice(7)" },
+            example = [[
+                for _, at in ipairs(assert(socket.interfaces())) do
+                    if at.up and at.family == "inet6" then print(at.name, at.address) end
+                end]],
+        },
+        {
             name = "strerror",
             call = { "text = socket.strerror(n)" },
             brief = "the text of an error number",

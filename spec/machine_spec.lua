@@ -1,5 +1,6 @@
--- What the module tells of the machine: clock, name, texts and symbols of errors.
+-- What the module tells of the machine: clock, name, interfaces, texts and symbols of errors.
 
+local space = require "support.space"
 local t = require "support.t"
 local tools = require "support.tools"
 
@@ -111,6 +112,86 @@ for name, number in vars(errno).items():
             assert(os.setlocale "C.UTF-8")
             require "ssocket".errname "no text at all"
             print(os.setlocale())
+        ]])
+    end)
+end)
+
+describe("interfaces", function()
+    t.guard()
+
+    -- What stands for each entry of an interface that the test knows, in the order of the alphabet.
+    local DESCRIBE = [[
+        local names, lines = { lo = true, hole = true, bare = true }, {}
+        for _, e in ipairs(assert(socket.interfaces())) do
+            local is_own = e.name == "hole" and tostring(e.address):find "^fe80" -- the kernel gives it one in time
+            if names[e.name] and not is_own then
+                lines[#lines + 1] = ("%s %s %s %s %s%s%s%s"):format(e.name, tostring(e.family), tostring(e.address),
+                    tostring(e.netmask), tostring(e.broadcast), e.up == true and " up" or e.up == false and "" or "?",
+                    e.loopback and " loopback" or "", e.multicast and " multicast" or "")
+            end
+        end
+        table.sort(lines)
+        io.write(table.concat(lines, "\n"))
+    ]]
+
+    it("are there with each of their addresses, and once if they have none", function()
+        local here = space.open() or pending(space.why)
+        here:run("sh", "-ec", "ip addr add 192.0.2.9/28 brd 192.0.2.15 dev hole label hole:1;"
+            .. "ip link add bare type veth peer name other"):finish()
+        local all = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
+        assert.equal(table.concat({
+            "bare nil nil nil nil multicast",
+            "hole inet 192.0.2.1 255.255.255.0 nil up multicast",
+            "hole inet 192.0.2.9 255.255.255.240 192.0.2.15 up multicast",
+            "hole inet6 2001:db8:1::1 " .. all .. " nil up multicast",
+            "hole inet6 2001:db8::1 ffff:ffff:ffff:ffff:: nil up multicast",
+            "lo inet 127.0.0.1 255.0.0.0 nil up loopback",
+            "lo inet6 ::1 " .. all .. " nil up loopback",
+            "lo inet6 fe80::1%lo ffff:ffff:ffff:ffff:: nil up loopback",
+        }, "\n"), here:lua(DESCRIBE))
+    end)
+
+    it("have the numbers that the system gives them, and addresses that bind takes", function()
+        local here = space.open() or pending(space.why)
+        local indexes = {}
+        for index, name in here:run("ip", "-o", "link"):finish():gmatch "(%d+): ([^:@]+)" do
+            indexes[#indexes + 1] = ("[%q]=%d"):format(name, index)
+        end
+        here:lua("local indexes = {" .. table.concat(indexes, ",") .. "}" .. [[
+            local bound = 0
+            for _, entry in ipairs(socket.interfaces()) do
+                inside.equal(indexes[entry.name], entry.index)
+                if entry.address and entry.up then
+                    local s = socket.tcp()
+                    assert(s:bind(entry.address, 0))
+                    assert(s:close())
+                    bound = bound + 1
+                end
+            end
+            assert(bound >= 6, bound)
+        ]])
+    end)
+
+    it("are all there when there are many", function()
+        local here = space.open() or pending(space.why)
+        here:run("sh", "-ec", "for i in $(seq 2 90); do ip addr add 192.0.2.$i/24 dev hole; done"):finish()
+        here:lua [[
+            local n = 0
+            for _, entry in ipairs(socket.interfaces()) do
+                n = n + (entry.address and entry.address:find "^192%.0%.2%." and 1 or 0)
+            end
+            inside.equal(90, n)
+        ]]
+    end)
+
+    it("cannot be told without a descriptor", function()
+        assert.equal("", tools.run_lua [[
+            local socket, sys = require "ssocket", require "testsys"
+            local had = sys.nofile()
+            sys.nofile(0)
+            local list, err = socket.interfaces()
+            sys.nofile(had) -- sanitizers look at the process when it ends
+            assert(list == nil and err == socket.strerror(sys.EMFILE), err)
         ]])
     end)
 end)

@@ -141,6 +141,12 @@ function ssocket.time() end
 ---@return string? err
 function ssocket.hostname() end
 
+---The network interfaces of this machine with their addresses: one entry for each address, and one for an
+---interface that has none. `join` takes their names and numbers, and `bind` their addresses.
+---@return table[]? list # each has `name`, `index` (the interface's number) and the booleans `up`, `loopback` and `multicast` (it can); those of an address also `family` (`"inet"` or `"inet6"`), `address` (as a numeric host), `netmask`, and `broadcast` where there is one
+---@return string? err
+function ssocket.interfaces() end
+
 ---The text that this module uses for an error number of the system: that of the `ERROR_` constant if there is
 ---one for it, otherwise that of strerror(3) in the C locale.
 ---@param n integer 0..2147483647; an error number, see errno(3)

@@ -266,6 +266,7 @@ int lss_time(lua_State *L);
 int lss_hostname(lua_State *L);
 int lss_strerror(lua_State *L);
 int lss_errname(lua_State *L);
+int lss_interfaces(lua_State *L);
 
 #pragma GCC visibility pop
 

@@ -126,6 +126,7 @@ static const luaL_Reg module_functions[] = {
     { "errname", lss_errname },
     { "fromfd", module_fromfd },
     { "hostname", lss_hostname },
+    { "interfaces", lss_interfaces },
     { "loop", lss_loop },
     { "now", module_now },
     { "pair", module_pair },
