@@ -56,6 +56,7 @@ build = {
                 "src/lua/lua_machine.c",
                 "src/lua/lua_opt.c",
                 "src/lua/lua_outcome.c",
+                "src/lua/lua_resolve.c",
                 "src/lua/lua_resume.c",
                 "src/lua/lua_run.c",
                 "src/lua/lua_sched.c",

@@ -115,7 +115,7 @@ api.rules = {
             call waits, every task runs. In a task a call that has to wait suspends this task alone. Outside tasks, in
             the main program, it waits and lets the tasks run meanwhile. Results, errors, partial data and
             deadlines are the same in both, and so is what `settimeout` means. This holds for every call that can
-            wait: those on sockets, `select`, `sleep`, `resolve`, `run`, and those of tasks and channels.
+            wait: those on sockets, `select`, `sleep`, `resolve`, `nameinfo`, `run`, and those of tasks and channels.
             [tasks.md](tasks.md) is the guide to them.
 
             *Turns.* All tasks run in one thread, one after the other. A task begins when the code that started it
@@ -670,7 +670,7 @@ local module = {
         },
         {
             name = "resolve",
-            call = { "addresses, err = socket.resolve(host[, port[, timeout]])" },
+            call = { "addresses, err, exists = socket.resolve(host[, port[, timeout[, family]]])" },
             brief = "look a name up",
             text = "All addresses of a host, in the order in which the system wants them tried.",
             takes = {
@@ -681,11 +681,65 @@ local module = {
                 },
                 {
                     name = "port",
-                    type = "integer",
+                    type = "integer|string",
                     optional = true,
                     range = "0..65535",
                     default = "0",
-                    text = "put into each address",
+                    text = [[put into each address; or the name of a service (`"https"`), which is looked up: its port
+                        for TCP, or for UDP if it has none for TCP; an unknown one fails with the text of `EAI_SERVICE`]],
+                },
+                {
+                    name = "timeout",
+                    type = "number",
+                    optional = true,
+                    unit = "seconds",
+                    default = "-1",
+                    text = "negative: no limit",
+                },
+                {
+                    name = "family",
+                    type = "string",
+                    optional = true,
+                    text = "`\"inet\"` or `\"inet6\"`: addresses of that family only; no others are asked for",
+                },
+            },
+            gives = {
+                {
+                    "addresses",
+                    "ssocket.address[]?",
+                    [[one or more; the field `canonical` of the array is the host's canonical name, which the resolver finds
+                    behind aliases; of a numeric host it is this host]],
+                },
+                { "err", "string?", "" },
+                {
+                    "exists",
+                    "boolean?",
+                    [[after `ERROR_NOTFOUND`: `true` if there is such a host, but without an address, or without one of
+                    `family`; nil if there is no such host, or the system's resolver does not tell]],
+                },
+            },
+            errors = errors(resolving, {
+                { "ERROR_TIMEOUT", "the look-up took longer than `timeout`; always for a name when that is 0" },
+            }),
+            raises = [[a wrong type; a Unix address; a port out of range; a NUL in the host or the service; another
+                family; a timeout of NaN]],
+            waits = "for the system's look-up of a name or a service, up to `timeout`",
+            by = { "getaddrinfo(3)", "gai.conf(5)", "services(5)", "RFC 6724 (order)" },
+            example = [[
+                for _, addr in ipairs(assert(socket.resolve("localhost", 80))) do print(addr) end]],
+        },
+        {
+            name = "nameinfo",
+            call = { "host, service = socket.nameinfo(addr[, timeout])" },
+            brief = "look an address up",
+            text = [[
+                The name of an address, and of the service at its port. Whoever has the address decides what its name is:
+                before you trust it, [`resolve`](#socket-resolve) it and see whether the address is among what comes.]],
+            takes = {
+                {
+                    name = "addr",
+                    type = "ssocket.address|string",
+                    text = "an address value with a numeric host, as calls give them; or a numeric host",
                 },
                 {
                     name = "timeout",
@@ -696,13 +750,24 @@ local module = {
                     text = "negative: no limit",
                 },
             },
-            gives = { { "addresses", "ssocket.address[]?", "one or more" } },
-            errors = errors(resolving, { "ERROR_TIMEOUT", "the look-up took longer than `timeout`" }),
-            raises = "a wrong type; a Unix address; a port out of range; a NUL in the host; a timeout of NaN",
-            waits = "for the system's name look-up, up to `timeout`",
-            by = { "getaddrinfo(3)", "gai.conf(5)", "RFC 6724 (order)" },
+            gives = {
+                { "host", "string?", "the name" },
+                { "service", "string", "the name of the TCP service at this port, or the port in digits; or `err`" },
+            },
+            bare = true,
+            errors = errors({
+                { "ERROR_NOTFOUND", "the address has no name; or `addr` has a host that is none" },
+                resolving[2],
+                { "EAFNOSUPPORT", "a Unix address" },
+                { "ERROR_TIMEOUT", "the look-up took longer than `timeout`; always when that is 0" },
+            }),
+            raises = "a wrong type; a host that is a name; a NUL in the host; a timeout of NaN",
+            waits = "for the system's look-up, up to `timeout`",
+            by = { "getnameinfo(3), `NI_NAMEREQD`", "services(5)" },
             example = [[
-                for _, addr in ipairs(assert(socket.resolve("localhost", 80))) do print(addr) end]],
+                local client = assert(listener:accept())
+                local addr = assert(client:getpeername())
+                print(addr, (socket.nameinfo(addr, 2)))]],
         },
         {
             name = "spawn",

@@ -162,11 +162,21 @@ function ssocket.errname(err) end
 
 ---All addresses of a host, in the order in which the system wants them tried.
 ---@param host string a name or a numeric host, as in Addresses; no name has a `/` in it
----@param port? integer 0..65535; put into each address
+---@param port? integer|string 0..65535; put into each address; or the name of a service (`"https"`), which is looked up: its port for TCP, or for UDP if it has none for TCP; an unknown one fails with the text of `EAI_SERVICE`
 ---@param timeout? number seconds; negative: no limit
----@return ssocket.address[]? addresses # one or more
+---@param family? string `"inet"` or `"inet6"`: addresses of that family only; no others are asked for
+---@return ssocket.address[]? addresses # one or more; the field `canonical` of the array is the host's canonical name, which the resolver finds behind aliases; of a numeric host it is this host
 ---@return string? err
-function ssocket.resolve(host, port, timeout) end
+---@return boolean? exists # after `ERROR_NOTFOUND`: `true` if there is such a host, but without an address, or without one of `family`; nil if there is no such host, or the system's resolver does not tell
+function ssocket.resolve(host, port, timeout, family) end
+
+---The name of an address, and of the service at its port. Whoever has the address decides what its name is:
+---before you trust it, `resolve` it and see whether the address is among what comes.
+---@param addr ssocket.address|string an address value with a numeric host, as calls give them; or a numeric host
+---@param timeout? number seconds; negative: no limit
+---@return string? host # the name
+---@return string service # the name of the TCP service at this port, or the port in digits; or `err`
+function ssocket.nameinfo(addr, timeout) end
 
 ---Starts a task that runs `f(...)`. It begins when the caller next waits. It lives until `f` returns or
 ---raises, whether its handle is kept or not.

@@ -1,4 +1,5 @@
 #include "core/codes.h"
+#include "os/os_name.h"
 
 #include <errno.h>
 #include <netdb.h>  /* EAI_* */
@@ -22,6 +23,7 @@ const struct ss_code_text ss_codes[SS_CODES] = {
 };
 
 const struct ss_error ss_not_found = { SS_RESOLVER, EAI_NONAME };
+const struct ss_error ss_no_address = { SS_RESOLVER, OS_NO_ADDRESS };
 const struct ss_error ss_no_interface = { SS_SYSTEM, ENODEV };
 const struct ss_error ss_not_open = { SS_SYSTEM, EBADF };
 const struct ss_error ss_already_owned = { SS_SYSTEM, EBUSY };
@@ -56,7 +58,7 @@ static enum ss_code system_code(int code)
 
 static enum ss_code resolver_code(int code)
 {
-    return code == EAI_NONAME ? SS_CODE_NOTFOUND : SS_CODES;
+    return code == EAI_NONAME || code == OS_NO_ADDRESS ? SS_CODE_NOTFOUND : SS_CODES;
 }
 
 enum ss_code ss_code_of(enum ss_status status, const struct ss_error *err)

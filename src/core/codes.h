@@ -34,6 +34,7 @@ extern const struct ss_code_text ss_codes[SS_CODES];
 
 /* Errors detected without a system call. */
 extern const struct ss_error ss_not_found;     /* no such host */
+extern const struct ss_error ss_no_address;    /* the host has no address, or none of the family */
 extern const struct ss_error ss_no_interface;  /* no such network interface */
 extern const struct ss_error ss_not_open;      /* no such descriptor */
 extern const struct ss_error ss_already_owned; /* another socket has the descriptor */

@@ -267,6 +267,8 @@ int lss_hostname(lua_State *L);
 int lss_strerror(lua_State *L);
 int lss_errname(lua_State *L);
 int lss_interfaces(lua_State *L);
+int lss_resolve(lua_State *L);
+int lss_nameinfo(lua_State *L);
 
 #pragma GCC visibility pop
 

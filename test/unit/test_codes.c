@@ -109,6 +109,7 @@ static bool is(const struct ss_error *err, enum ss_space space, int code)
 static void test_errors_made_here(void)
 {
     CHECK(is(&ss_not_found, SS_RESOLVER, EAI_NONAME) && ss_code_of(SS_ERROR, &ss_not_found) == SS_CODE_NOTFOUND);
+    CHECK(ss_code_of(SS_ERROR, &ss_no_address) == SS_CODE_NOTFOUND && ss_no_address.code != EAI_NONAME);
     CHECK(is(&ss_no_interface, SS_SYSTEM, ENODEV));
     CHECK(is(&ss_not_open, SS_SYSTEM, EBADF));
     CHECK(is(&ss_already_owned, SS_SYSTEM, EBUSY));
