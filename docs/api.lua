@@ -584,7 +584,8 @@ local module = {
             call = { "seconds = socket.time()" },
             brief = "wall clock",
             text = [[
-                The system's clock, for stamps. Somebody may set it, so that it jumps: [`now`](#socket-now) is the one to
+                The system's clock, for stamps. Somebody may set it, so that it jumps: [`now`](#socket-now) is the
+                one to
                 measure with.]],
             takes = {},
             gives = { { "seconds", "number", "since 1970-01-01 00:00 UTC, with fractions" } },
@@ -616,7 +617,8 @@ local module = {
                 {
                     "list",
                     "table[]?",
-                    [[each has `name`, `index` (the interface's number) and the booleans `up`, `loopback` and `multicast` (it
+                    [[each has `name`, `index` (the interface's number) and the booleans `up`, `loopback` and
+                    `multicast` (it
                     can); those of an address also `family` (`"inet"` or `"inet6"`), `address` (as a numeric host),
                     `netmask`, and `broadcast` where there is one]],
                 },
@@ -651,14 +653,16 @@ local module = {
             brief = "the symbol of an error text",
             text = [[
                 The symbol that stands for an error in C: for logs, and to branch on an error that has no constant. It
-                is `"ETIMEDOUT"` for `ERROR_TIMEOUT`, of a deadline too; `"EPIPE"` for `ERROR_CLOSED`, `"EAI_NONAME"` for
+                is `"ETIMEDOUT"` for `ERROR_TIMEOUT`, of a deadline too; `"EPIPE"` for `ERROR_CLOSED`, `"EAI_NONAME"`
+                for
                 `ERROR_NOTFOUND`.]],
             takes = { { name = "err", type = "string", text = "an error as a call of this module gave it" } },
             gives = {
                 {
                     "symbol",
                     "string?",
-                    "of errno(3) or getaddrinfo(3), such as `\"EMFILE\"` or `\"EAI_AGAIN\"`; nil: the text is none of the system's",
+                    [[of errno(3) or getaddrinfo(3), such as `"EMFILE"` or `"EAI_AGAIN"`; nil: the text is none of the
+                    system's]],
                 },
             },
             raises = "no string",
@@ -686,7 +690,8 @@ local module = {
                     range = "0..65535",
                     default = "0",
                     text = [[put into each address; or the name of a service (`"https"`), which is looked up: its port
-                        for TCP, or for UDP if it has none for TCP; an unknown one fails with the text of `EAI_SERVICE`]],
+                        for TCP, or for UDP if it has none for TCP; an unknown one fails with the text of
+                        `EAI_SERVICE`]],
                 },
                 {
                     name = "timeout",
@@ -707,7 +712,8 @@ local module = {
                 {
                     "addresses",
                     "ssocket.address[]?",
-                    [[one or more; the field `canonical` of the array is the host's canonical name, which the resolver finds
+                    [[one or more; the field `canonical` of the array is the host's canonical name, which the
+                    resolver finds
                     behind aliases; of a numeric host it is this host]],
                 },
                 { "err", "string?", "" },
@@ -733,7 +739,8 @@ local module = {
             call = { "host, service = socket.nameinfo(addr[, timeout])" },
             brief = "look an address up",
             text = [[
-                The name of an address, and of the service at its port. Whoever has the address decides what its name is:
+                The name of an address, and of the service at its port. Whoever has the address decides what its name
+                is:
                 before you trust it, [`resolve`](#socket-resolve) it and see whether the address is among what comes.]],
             takes = {
                 {

@@ -174,7 +174,8 @@ describe("interfaces", function()
 
     it("are all there when there are many", function()
         local here = space.open() or pending(space.why)
-        here:run("sh", "-ec", "for i in $(seq 2 90); do echo addr add 192.0.2.$i/24 dev hole; done | ip -batch -"):finish()
+        local script = "for i in $(seq 2 90); do echo addr add 192.0.2.$i/24 dev hole; done | ip -batch -"
+        here:run("sh", "-ec", script):finish()
         here:lua [[
             local n = 0
             for _, entry in ipairs(socket.interfaces()) do

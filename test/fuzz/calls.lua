@@ -506,8 +506,8 @@ local function name()
     local port = one_of { pick(65535), "http", "tftp", "none" }
     local list, err = socket.resolve(host, port, one_of { 0, 0.001, 0.2 }, one_of { "inet", "inet6", nil })
     check(list and #list > 0 and type(list.canonical) == "string" or type(err) == "string", "resolve")
-    local name, service = socket.nameinfo(list and list[1] or "127.0.0.1", one_of { 0, 0.001, 0.2 })
-    check(type(service) == "string" and (not name or name ~= ""), "nameinfo")
+    local found, service = socket.nameinfo(list and list[1] or "127.0.0.1", one_of { 0, 0.001, 0.2 })
+    check(type(service) == "string" and (not found or found ~= ""), "nameinfo")
     list, err = socket.interfaces()
     check(list and #list > 0 or type(err) == "string", "interfaces")
 end

@@ -581,7 +581,8 @@ static void test_the_hosts_file_is_asked_only_in_need(void)
 static void check_local(const char *text, const char *host, bool expected)
 {
     hosts_text = text;
-    CHECKF(os_name_is_local(host) == expected, "%s in: %s", host, text ? text : "no file");
+    const struct os_query query = { .host = host };
+    CHECKF(os_query_is_local(&query) == expected, "%s in: %s", host, text ? text : "no file");
 }
 
 static void test_the_hosts_file(void)
