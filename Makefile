@@ -101,8 +101,8 @@ UNIT_SOURCES := $(wildcard src/core/*.c src/os/*.c src/run/*.c) \
 UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(UNIT_DIR)/obj/%.o)
 
 # Calls that the linker sends to __wrap_... in these tests: the first runs on test/unit/fake_os.c.
-FAKED_test_race := $(addprefix os_,close connect connected disconnect kernel_timeout lookup_drop lookup_start \
-	lookup_take names names_free nonblock now_ns opt_set_raw peer poll socket)
+FAKED_test_race := $(addprefix os_,answer_free ask close connect connected disconnect kernel_timeout lookup_drop lookup_start \
+	lookup_take nonblock now_ns opt_set_raw peer poll socket)
 FAKED_test_loop := $(addprefix os_,fork_mark_is_new now_ns poll poll_select poller_abandon poller_close poller_fd \
 	poller_forget poller_open \
 	poller_wait poller_wake poller_watch recv)

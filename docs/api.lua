@@ -10,6 +10,11 @@ local closed = { "ERROR_CLOSED", "the socket has no descriptor: never opened, or
 local timeout = { "ERROR_TIMEOUT", "the deadline passed, or the kernel gave up (`ETIMEDOUT`)" }
 local reset = { "ERROR_RESET", "the peer reset the connection" }
 
+local unreachable = {
+    { "ERROR_UNREACHABLE", "there is no way to that network" },
+    { "ERROR_NOROUTE", "there is no way to that host" },
+}
+
 local resolving = {
     { "ERROR_NOTFOUND", "the host has no address, or is no host" },
     { "gai_strerror", "any other failure of the name look-up; `EAI_AGAIN` also if too many [go on](#deadlines)" },
@@ -110,7 +115,7 @@ api.rules = {
             call waits, every task runs. In a task a call that has to wait suspends this task alone. Outside tasks, in
             the main program, it waits and lets the tasks run meanwhile. Results, errors, partial data and
             deadlines are the same in both, and so is what `settimeout` means. This holds for every call that can
-            wait: those on sockets, `select`, `sleep`, `resolve`, `run`, and those of tasks and channels.
+            wait: those on sockets, `select`, `sleep`, `resolve`, `nameinfo`, `run`, and those of tasks and channels.
             [tasks.md](tasks.md) is the guide to them.
 
             *Turns.* All tasks run in one thread, one after the other. A task begins when the code that started it
@@ -241,7 +246,8 @@ api.errors = {
     { "ERROR_REFUSED", "Connection refused", "nobody listens there (`ECONNREFUSED`)" },
     { "ERROR_RESET", "Connection reset by peer", "the peer broke the connection off (`ECONNRESET`)" },
     { "ERROR_INUSE", "Address already in use", "the local address is taken (`EADDRINUSE`)" },
-    { "ERROR_UNREACHABLE", "Network is unreachable", "there is no way to there (`ENETUNREACH`, `EHOSTUNREACH`)" },
+    { "ERROR_UNREACHABLE", "Network is unreachable", "there is no way to that network (`ENETUNREACH`)" },
+    { "ERROR_NOROUTE", "No route to host", "there is no way to that host (`EHOSTUNREACH`)" },
     { "ERROR_NOTFOUND", "Name or service not known", "the host does not resolve (`EAI_NONAME`)" },
     { "ERROR_TOOBIG", "Message too long", "the datagram is too long to be sent (`EMSGSIZE`)" },
     { "ERROR_TRUNCATED", "Datagram truncated", "the datagram was longer than the size asked for" },
@@ -571,8 +577,101 @@ local module = {
             by = { "clock_gettime(2), `CLOCK_MONOTONIC`", "POSIX.1-2017 clock_gettime()" },
         },
         {
+            name = "time",
+            call = { "seconds = socket.time()" },
+            brief = "wall clock",
+            text = [[
+                The system's clock, for stamps. Somebody may set it, so that it jumps: [`now`](#socket-now) is the
+                one to
+                measure with.]],
+            takes = {},
+            gives = { { "seconds", "number", "since 1970-01-01 00:00 UTC, with fractions" } },
+            raises = "nothing",
+            waits = "never",
+            by = { "clock_gettime(2), `CLOCK_REALTIME`", "POSIX.1-2017 clock_gettime()" },
+        },
+        {
+            name = "hostname",
+            call = { "name, err = socket.hostname()" },
+            brief = "the machine's name",
+            text = "The name that the administrator gave this machine. No name server need know it.",
+            takes = {},
+            gives = { { "name", "string?", "the first 255 bytes of it" } },
+            errors = { { "EPERM", "a filter of the program's (seccomp(2)) forbids uname(2)" } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never",
+            by = { "gethostname(2)" },
+        },
+        {
+            name = "interfaces",
+            call = { "list, err = socket.interfaces()" },
+            brief = "the network interfaces",
+            text = [[
+                The network interfaces of this machine with their addresses: one entry for each address, and one for
+                an interface that has none. `join` takes their names and numbers, and `bind` their addresses.]],
+            takes = {},
+            gives = {
+                {
+                    "list",
+                    "table[]?",
+                    [[each has `name`, `index` (the interface's number) and the booleans `up`, `loopback` and
+                    `multicast` (it
+                    can); those of an address also `family` (`"inet"` or `"inet6"`), `address` (as a numeric host),
+                    `netmask`, and `broadcast` where there is one]],
+                },
+            },
+            errors = { { "EMFILE", "no descriptor is left for the question" } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never",
+            by = { "getifaddrs(3)", "netdevice(7)" },
+            example = [[
+                for _, at in ipairs(assert(socket.interfaces())) do
+                    if at.up and at.family == "inet6" then print(at.name, at.address) end
+                end]],
+        },
+        {
+            name = "strerror",
+            call = { "text = socket.strerror(n)" },
+            brief = "the text of an error number",
+            text = [[
+                The text that this module uses for an error number of the system: that of the
+                [`ERROR_` constant](#errors) if there is one for it, otherwise that of strerror(3) in the C locale.]],
+            takes = {
+                { name = "n", type = "integer", range = "0..2147483647", text = "an error number, see errno(3)" },
+            },
+            gives = { { "text", "string", "also for a number that the system does not know" } },
+            raises = "no number; a number that is negative, fractional or too large",
+            waits = "never",
+            by = { "strerror(3)", "errno(3)" },
+        },
+        {
+            name = "errname",
+            call = { "symbol = socket.errname(err)" },
+            brief = "the symbol of an error text",
+            text = [[
+                The symbol that stands for an error in C: for logs, and to branch on an error that has no constant. It
+                is `"ETIMEDOUT"` for `ERROR_TIMEOUT`, of a deadline too; `"EPIPE"` for `ERROR_CLOSED`, `"EAI_NONAME"`
+                for
+                `ERROR_NOTFOUND`.]],
+            takes = { { name = "err", type = "string", text = "an error as a call of this module gave it" } },
+            gives = {
+                {
+                    "symbol",
+                    "string?",
+                    [[of errno(3) or getaddrinfo(3), such as `"EMFILE"` or `"EAI_AGAIN"`; nil: the text is none of the
+                    system's]],
+                },
+            },
+            raises = "no string",
+            waits = "never",
+            by = { "errno(3)", "getaddrinfo(3)" },
+            example = [[
+                local data, err = sock:read(1)
+                if not data then io.stderr:write(socket.errname(err) or err, "\n") end]],
+        },
+        {
             name = "resolve",
-            call = { "addresses, err = socket.resolve(host[, port[, timeout]])" },
+            call = { "addresses, err, exists = socket.resolve(host[, port[, timeout[, family]]])" },
             brief = "look a name up",
             text = "All addresses of a host, in the order in which the system wants them tried.",
             takes = {
@@ -583,11 +682,68 @@ local module = {
                 },
                 {
                     name = "port",
-                    type = "integer",
+                    type = "integer|string",
                     optional = true,
                     range = "0..65535",
                     default = "0",
-                    text = "put into each address",
+                    text = [[put into each address; or the name of a service (`"https"`), which is looked up: its port
+                        for TCP, or for UDP if it has none for TCP; an unknown one fails with the text of
+                        `EAI_SERVICE`]],
+                },
+                {
+                    name = "timeout",
+                    type = "number",
+                    optional = true,
+                    unit = "seconds",
+                    default = "-1",
+                    text = "negative: no limit",
+                },
+                {
+                    name = "family",
+                    type = "string",
+                    optional = true,
+                    text = "`\"inet\"` or `\"inet6\"`: addresses of that family only; no others are asked for",
+                },
+            },
+            gives = {
+                {
+                    "addresses",
+                    "ssocket.address[]?",
+                    [[one or more; the field `canonical` of the array is the host's canonical name, which the
+                    resolver finds
+                    behind aliases; of a numeric host it is this host]],
+                },
+                { "err", "string?", "" },
+                {
+                    "exists",
+                    "boolean?",
+                    [[after `ERROR_NOTFOUND`: `true` if there is such a host, but without an address, or without one of
+                    `family`; nil if there is no such host, or the system's resolver does not tell]],
+                },
+            },
+            errors = errors(resolving, {
+                { "ERROR_TIMEOUT", "the look-up took longer than `timeout`; always for a name when that is 0" },
+            }),
+            raises = [[a wrong type; a Unix address; a port out of range; a NUL in the host or the service; another
+                family; a timeout of NaN]],
+            waits = "for the system's look-up of a name or a service, up to `timeout`",
+            by = { "getaddrinfo(3)", "gai.conf(5)", "services(5)", "RFC 6724 (order)" },
+            example = [[
+                for _, addr in ipairs(assert(socket.resolve("localhost", 80))) do print(addr) end]],
+        },
+        {
+            name = "nameinfo",
+            call = { "host, service = socket.nameinfo(addr[, timeout])" },
+            brief = "look an address up",
+            text = [[
+                The name of an address, and of the service at its port. Whoever has the address decides what its name
+                is:
+                before you trust it, [`resolve`](#socket-resolve) it and see whether the address is among what comes.]],
+            takes = {
+                {
+                    name = "addr",
+                    type = "ssocket.address|string",
+                    text = "an address value with a numeric host, as calls give them; or a numeric host",
                 },
                 {
                     name = "timeout",
@@ -598,13 +754,24 @@ local module = {
                     text = "negative: no limit",
                 },
             },
-            gives = { { "addresses", "ssocket.address[]?", "one or more" } },
-            errors = errors(resolving, { "ERROR_TIMEOUT", "the look-up took longer than `timeout`" }),
-            raises = "a wrong type; a Unix address; a port out of range; a NUL in the host; a timeout of NaN",
-            waits = "for the system's name look-up, up to `timeout`",
-            by = { "getaddrinfo(3)", "gai.conf(5)", "RFC 6724 (order)" },
+            gives = {
+                { "host", "string?", "the name" },
+                { "service", "string", "the name of the TCP service at this port, or the port in digits; or `err`" },
+            },
+            bare = true,
+            errors = errors({
+                { "ERROR_NOTFOUND", "the address has no name; or `addr` has a host that is none" },
+                resolving[2],
+                { "EAFNOSUPPORT", "a Unix address" },
+                { "ERROR_TIMEOUT", "the look-up took longer than `timeout`; always when that is 0" },
+            }),
+            raises = "a wrong type; a host that is a name; a NUL in the host; a timeout of NaN",
+            waits = "for the system's look-up, up to `timeout`",
+            by = { "getnameinfo(3), `NI_NAMEREQD`", "services(5)" },
             example = [[
-                for _, addr in ipairs(assert(socket.resolve("localhost", 80))) do print(addr) end]],
+                local client = assert(listener:accept())
+                local addr = assert(client:getpeername())
+                print(addr, (socket.nameinfo(addr, 2)))]],
         },
         {
             name = "spawn",
@@ -985,7 +1152,7 @@ local tcp = {
             errors = errors(
                 { { "ERROR_REFUSED", "nobody listens there" } },
                 timeout,
-                { { "ERROR_UNREACHABLE", "there is no way to there" } },
+                unreachable,
                 resolving,
                 {
                     { "EISCONN", "the socket is connected already" },
@@ -1275,7 +1442,8 @@ local sending = {
     timeout,
     { "ERROR_TOOBIG", "the datagram is too long for the protocol; nothing was sent" },
     { "ERROR_REFUSED", "an earlier datagram was refused: nobody has that port" },
-    { "ERROR_UNREACHABLE", "there is no way to there" },
+    unreachable[1],
+    unreachable[2],
     { "ERROR_ACCESS", "a broadcast address without `OPT_BROADCAST`" },
     no_port,
 }
@@ -1341,7 +1509,7 @@ local udp = {
             errors = errors(
                 resolving,
                 { { "ERROR_CLOSED", "there is no address given and the socket is not open" } },
-                { { "ERROR_UNREACHABLE", "there is no way to there" } },
+                unreachable,
                 { { "ERROR_REFUSED", "a path that no socket is bound to any more" } },
                 { { "ENOENT", "there is no such path" }, { "ENAMETOOLONG", "the path is too long" } },
                 { { "EAFNOSUPPORT", "a bound socket and an address of another family" }, no_port },

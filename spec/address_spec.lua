@@ -135,7 +135,9 @@ describe("a port", function()
                 tools.misuse(tools.method, s, "bind", 2, { "::1", port })
             end
             tools.misuse(tools.method, socket.udp(), "sendto", 3, { "data", "127.0.0.1", port })
-            tools.misuse(tools.field, socket, "resolve", 2, { "127.0.0.1", port })
+            if port ~= "http" and port ~= "80x" then -- names of services to resolve
+                tools.misuse(tools.field, socket, "resolve", 2, { "127.0.0.1", port })
+            end
         end
     end)
 

@@ -11,6 +11,7 @@ describe("error texts", function()
         ERROR_RESET = "Connection reset by peer",
         ERROR_INUSE = "Address already in use",
         ERROR_UNREACHABLE = "Network is unreachable",
+        ERROR_NOROUTE = "No route to host",
         ERROR_NOTFOUND = "Name or service not known",
         ERROR_TOOBIG = "Message too long",
         ERROR_TRUNCATED = "Datagram truncated",

@@ -36,7 +36,8 @@ describe("the module's constants", function()
 
     it("are the system's own texts for the errors they stand for", function()
         local errors = { ERROR_REFUSED = "ECONNREFUSED", ERROR_RESET = "ECONNRESET", ERROR_INUSE = "EADDRINUSE",
-            ERROR_UNREACHABLE = "ENETUNREACH", ERROR_TOOBIG = "EMSGSIZE", ERROR_ACCESS = "EACCES" }
+            ERROR_UNREACHABLE = "ENETUNREACH", ERROR_NOROUTE = "EHOSTUNREACH", ERROR_TOOBIG = "EMSGSIZE",
+            ERROR_ACCESS = "EACCES" }
         if sys.musl then
             return pending "the texts are glibc's, on every system"
         end

@@ -3,6 +3,7 @@
 
 local space = require "support.space"
 local t = require "support.t"
+local tools = require "support.tools"
 
 -- Every call that takes a host, as Lua code: a function of socket, host and port.
 local CALLS = [[
@@ -19,6 +20,9 @@ local CALLS = [[
 ]]
 
 local two = "two.test 2001:db8::1 192.0.2.1"
+
+-- Calls check(timeout) on the main program's thread, under a deadline, and in a task.
+local IN_EACH_WORLD = [[check(-1) check(20) assert(socket.spawn(check):wait(20))]]
 
 describe("a name", function()
     t.guard()
@@ -280,4 +284,181 @@ describe("the first datagram of a socket", function()
             p:kill()
         end)
     end
+end)
+
+describe("resolve with a family", function()
+    t.guard()
+
+    it("gives addresses of that family only, and tells a host without one from no host", function()
+        local here = space.open(two .. "\nsix.hosts 2001:db8::7") or pending(space.why)
+        here:nameserver()
+        here:lua((([[
+            local glibc = not sys.musl -- musl asks the name server alone what hosts files have for the other family
+            local checked = 0
+            local function finds(hosts, host, family, timeout)
+                inside.equal(hosts, inside.hosts(assert(socket.resolve(host, 80, timeout, family))))
+                checked = checked + 1
+            end
+            local function lacks(exists, host, family, timeout)
+                local list, err, third = socket.resolve(host, 80, timeout, family)
+                inside.fails(socket.ERROR_NOTFOUND, list, err)
+                inside.equal(exists, third)
+                checked = checked + 1
+            end
+            local function check(timeout)
+                finds("192.0.2.1", "two.test", "inet", timeout)
+                finds("2001:db8::1", "two.test", "inet6", timeout)
+                finds("127.0.0.1", "four.test", "inet", timeout)
+                finds("::1", "six.test", "inet6", timeout)
+                lacks(true, "four.test", "inet6", timeout)
+                lacks(true, "six.test", "inet", timeout)
+                lacks(glibc or nil, "six.hosts", "inet", timeout)
+                lacks(true, "nodata.test", nil, timeout)
+                lacks(nil, "nxdomain.test", nil, timeout)
+                lacks(nil, "nxdomain.test", "inet", timeout)
+                lacks(nil, "nxdomain.test", "inet6", timeout)
+                lacks(nil, "127.1", "inet", timeout)
+                lacks(true, "::1", "inet", timeout)
+                lacks(true, "127.0.0.1", "inet6", timeout)
+                lacks(true, "::ffff:127.0.0.1", "inet6", timeout)
+                finds("127.0.0.1", "::ffff:127.0.0.1", "inet", timeout)
+                finds("::1", "[::1]", "inet6", timeout)
+            end
+            WORLD
+            inside.equal(51, checked)
+        ]]):gsub("WORLD", IN_EACH_WORLD)))
+    end)
+end)
+
+describe("the canonical name", function()
+    t.guard()
+
+    it("is what an alias stands for, else the host", function()
+        local here = space.open "first.hosts 127.0.0.1" or pending(space.why)
+        here:nameserver()
+        here:lua((([[
+            local checked = 0
+            local function check(timeout)
+                for host, canonical in pairs { ["alias.test"] = "both.test", ["both.test"] = "both.test",
+                    ["first.hosts"] = "first.hosts", ["127.0.0.1"] = "127.0.0.1", ["[::1]"] = "::1",
+                    ["fe80::1%lo"] = "fe80::1%lo" } do
+                    local found = assert(socket.resolve(host, 80, timeout))
+                    inside.equal(canonical, found.canonical)
+                    checked = checked + 1
+                end
+            end
+            WORLD
+            inside.equal(18, checked)
+        ]]):gsub("WORLD", IN_EACH_WORLD)))
+    end)
+end)
+
+describe("the name of a service", function()
+    t.guard()
+
+    it("is the port of each address of a name or a numeric host", function()
+        local here = space.open(two) or pending(space.why)
+        here:lua((([[
+            local checked = 0
+            local function check(timeout)
+                for _, case in ipairs { { "two.test", "http", 80 }, { "127.0.0.1", "http", 80 },
+                    { "::1", "domain", 53 }, { "127.0.0.1", "tftp", 69 }, { "two.test", "tftp", 69 } } do
+                    local found = assert(socket.resolve(case[1], case[2], timeout))
+                    inside.equal(case[1] == "two.test" and 2 or 1, #found)
+                    for _, addr in ipairs(found) do
+                        inside.equal(case[3], addr[2])
+                    end
+                    checked = checked + 1
+                end
+                for _, host in ipairs { "two.test", "127.0.0.1", "::1" } do
+                    for _, service in ipairs { "no-such-service", "80x" } do
+                        local list, err = socket.resolve(host, service, timeout)
+                        assert(list == nil)
+                        inside.equal(sys.musl and err or "EAI_SERVICE", socket.errname(err))
+                        checked = checked + 1
+                    end
+                end
+            end
+            WORLD
+            inside.fails(socket.ERROR_TIMEOUT, socket.resolve("127.0.0.1", "http", 0))
+            inside.equal(33, checked)
+        ]]):gsub("WORLD", IN_EACH_WORLD)))
+    end)
+end)
+
+describe("nameinfo", function()
+    t.guard()
+
+    it("gives the names of an address and of the service at its port", function()
+        local here = space.open "named.hosts 192.0.2.1 2001:db8::1" or pending(space.why)
+        here:nameserver()
+        here:lua((([[
+            local checked = 0
+            local function check(timeout)
+                local function gives(host, service, ...)
+                    local got, at = socket.nameinfo(..., timeout)
+                    inside.equal(host, got)
+                    inside.equal(service, at)
+                    checked = checked + 1
+                end
+                gives("named.hosts", "http", { "192.0.2.1", 80 })
+                gives("named.hosts", "47", { "2001:db8::1", 47 })
+                gives("named.hosts", "http", { "::ffff:192.0.2.1", 80 })
+                gives("named.hosts", "0", "192.0.2.1")
+                gives("named.hosts", "0", "[2001:db8::1]")
+                gives("ptr.test", "http", { "192.0.2.7", 80 })
+                gives("ptr.test", "http", socket.resolve("192.0.2.7", "http", 20)[1])
+                gives(nil, socket.ERROR_NOTFOUND, { "192.0.2.77", 80 })
+                gives(nil, socket.ERROR_NOTFOUND, { "127.1", 80 })
+                gives(nil, socket.strerror(sys.EAFNOSUPPORT), "unix:/tmp/x")
+                gives(nil, socket.strerror(sys.EAFNOSUPPORT), "/tmp/x")
+            end
+            WORLD
+            inside.equal(33, checked)
+        ]]):gsub("WORLD", IN_EACH_WORLD)))
+    end)
+
+    it("keeps to its deadline, and lets other tasks run", function()
+        local here = space.open() or pending(space.why)
+        here:nameserver()
+        here:lua [[
+            local addr, sockets = { "192.0.2.8", 80 }, inside.count "socket:["
+            inside.fails(socket.ERROR_TIMEOUT, inside.takes(0.1, 0.9, socket.nameinfo, addr, 0.1))
+            inside.fails(socket.ERROR_TIMEOUT, inside.takes(0, 0.9, socket.nameinfo, addr, 0))
+            inside.equal("ptr.test", (inside.takes(0.2, 0.9, socket.nameinfo, { "192.0.2.9", 80 }, 20)))
+            local order = {}
+            local slow = socket.spawn(function()
+                local name = assert(socket.nameinfo({ "192.0.2.9", 80 }))
+                order[#order + 1] = name
+            end)
+            local silent = socket.spawn(socket.nameinfo, addr, 0.1)
+            local cancelled = socket.spawn(socket.nameinfo, addr)
+            socket.spawn(function() order[#order + 1] = "other" end)
+            socket.sleep(0.01)
+            cancelled:cancel()
+            inside.fails(socket.ERROR_CANCELLED, select(2, cancelled:wait(20)))
+            inside.fails(socket.ERROR_TIMEOUT, select(2, silent:wait(20)))
+            assert(slow:wait(20))
+            inside.equal("other ptr.test", table.concat(order, " "))
+            inside.settle()
+            inside.equal(sockets, inside.count "socket:[")
+        ]]
+    end)
+
+    it("takes a numeric address and nothing else", function()
+        for _, value in ipairs { true, 5, print, {}, { "127.0.0.1" }, { 127, 80 }, { "localhost", 80 }, "localhost",
+            "127.0.0.1\0", { "::1", 65536 } } do
+            tools.misuse(tools.field, t.socket, "nameinfo", 1, { value })
+        end
+        tools.misuse(tools.field, t.socket, "nameinfo", 1, {})
+        for _, timeout in ipairs { "x", {}, tools.nan } do
+            tools.misuse(tools.field, t.socket, "nameinfo", 2, { "127.0.0.1", timeout })
+        end
+        for _, family in ipairs { "unix", "", "INET", 4, true, {} } do
+            tools.misuse(tools.field, t.socket, "resolve", 4, { "127.0.0.1", 80, 1, family })
+        end
+        for _, service in ipairs { "", "http\0", {}, true } do
+            tools.misuse(tools.field, t.socket, "resolve", 2, { "127.0.0.1", service })
+        end
+    end)
 end)

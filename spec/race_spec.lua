@@ -118,11 +118,14 @@ describe("connect to a host", function()
         ]]
     end)
 
-    it("of which no network can be reached is unreachable", function()
-        local here = space.open "host.test 2001:db8:2::7 198.51.100.7" or pending(space.why)
+    -- Those of host.test have a route that says so, to net.test's there is none.
+    it("of which none can be reached says whether the host or the network can't", function()
+        local hosts = "host.test 2001:db8:2::7 198.51.100.7\nnet.test 203.0.113.7"
+        local here = space.open(hosts) or pending(space.why)
         here:lua [[
             local s = socket.tcp()
-            inside.fails(socket.ERROR_UNREACHABLE, inside.takes(0, 0.9, s.connect, s, "host.test", 80))
+            inside.fails(socket.ERROR_NOROUTE, inside.takes(0, 0.9, s.connect, s, "host.test", 80))
+            inside.fails(socket.ERROR_UNREACHABLE, inside.takes(0, 0.9, s.connect, s, "net.test", 80))
         ]]
     end)
 end)

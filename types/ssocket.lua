@@ -50,7 +50,8 @@
 ---@field ERROR_REFUSED "Connection refused" nobody listens there (`ECONNREFUSED`)
 ---@field ERROR_RESET "Connection reset by peer" the peer broke the connection off (`ECONNRESET`)
 ---@field ERROR_INUSE "Address already in use" the local address is taken (`EADDRINUSE`)
----@field ERROR_UNREACHABLE "Network is unreachable" there is no way to there (`ENETUNREACH`, `EHOSTUNREACH`)
+---@field ERROR_UNREACHABLE "Network is unreachable" there is no way to that network (`ENETUNREACH`)
+---@field ERROR_NOROUTE "No route to host" there is no way to that host (`EHOSTUNREACH`)
 ---@field ERROR_NOTFOUND "Name or service not known" the host does not resolve (`EAI_NONAME`)
 ---@field ERROR_TOOBIG "Message too long" the datagram is too long to be sent (`EMSGSIZE`)
 ---@field ERROR_TRUNCATED "Datagram truncated" the datagram was longer than the size asked for
@@ -132,13 +133,51 @@ function ssocket.sleep(seconds) end
 ---@return number seconds # with fractions; never goes back
 function ssocket.now() end
 
+---The system's clock, for stamps. Somebody may set it, so that it jumps: `now` is the one to measure with.
+---@return number seconds # since 1970-01-01 00:00 UTC, with fractions
+function ssocket.time() end
+
+---The name that the administrator gave this machine. No name server need know it.
+---@return string? name # the first 255 bytes of it
+---@return string? err
+function ssocket.hostname() end
+
+---The network interfaces of this machine with their addresses: one entry for each address, and one for an
+---interface that has none. `join` takes their names and numbers, and `bind` their addresses.
+---@return table[]? list # each has `name`, `index` (the interface's number) and the booleans `up`, `loopback` and `multicast` (it can); those of an address also `family` (`"inet"` or `"inet6"`), `address` (as a numeric host), `netmask`, and `broadcast` where there is one
+---@return string? err
+function ssocket.interfaces() end
+
+---The text that this module uses for an error number of the system: that of the `ERROR_` constant if there is
+---one for it, otherwise that of strerror(3) in the C locale.
+---@param n integer 0..2147483647; an error number, see errno(3)
+---@return string text # also for a number that the system does not know
+function ssocket.strerror(n) end
+
+---The symbol that stands for an error in C: for logs, and to branch on an error that has no constant. It is
+---`"ETIMEDOUT"` for `ERROR_TIMEOUT`, of a deadline too; `"EPIPE"` for `ERROR_CLOSED`, `"EAI_NONAME"` for
+---`ERROR_NOTFOUND`.
+---@param err string an error as a call of this module gave it
+---@return string? symbol # of errno(3) or getaddrinfo(3), such as `"EMFILE"` or `"EAI_AGAIN"`; nil: the text is none of the system's
+function ssocket.errname(err) end
+
 ---All addresses of a host, in the order in which the system wants them tried.
 ---@param host string a name or a numeric host, as in Addresses; no name has a `/` in it
----@param port? integer 0..65535; put into each address
+---@param port? integer|string 0..65535; put into each address; or the name of a service (`"https"`), which is looked up: its port for TCP, or for UDP if it has none for TCP; an unknown one fails with the text of `EAI_SERVICE`
 ---@param timeout? number seconds; negative: no limit
----@return ssocket.address[]? addresses # one or more
+---@param family? string `"inet"` or `"inet6"`: addresses of that family only; no others are asked for
+---@return ssocket.address[]? addresses # one or more; the field `canonical` of the array is the host's canonical name, which the resolver finds behind aliases; of a numeric host it is this host
 ---@return string? err
-function ssocket.resolve(host, port, timeout) end
+---@return boolean? exists # after `ERROR_NOTFOUND`: `true` if there is such a host, but without an address, or without one of `family`; nil if there is no such host, or the system's resolver does not tell
+function ssocket.resolve(host, port, timeout, family) end
+
+---The name of an address, and of the service at its port. Whoever has the address decides what its name is:
+---before you trust it, `resolve` it and see whether the address is among what comes.
+---@param addr ssocket.address|string an address value with a numeric host, as calls give them; or a numeric host
+---@param timeout? number seconds; negative: no limit
+---@return string? host # the name
+---@return string service # the name of the TCP service at this port, or the port in digits; or `err`
+function ssocket.nameinfo(addr, timeout) end
 
 ---Starts a task that runs `f(...)`. It begins when the caller next waits. It lives until `f` returns or
 ---raises, whether its handle is kept or not.

@@ -94,7 +94,7 @@ local function texts_of(number)
     elseif number == E.ETIMEDOUT then
         return socket.ERROR_TIMEOUT
     elseif number == E.EHOSTUNREACH then
-        return socket.ERROR_UNREACHABLE
+        return socket.ERROR_NOROUTE
     elseif number == E.EAI_NONAME then
         return socket.ERROR_NOTFOUND
     elseif number == E.EAI_SYSTEM then

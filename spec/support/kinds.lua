@@ -79,6 +79,26 @@ kinds.port = {
     good = 0,
     bad = { "x", "", "80x", "80.5", true, {}, print, 65536, 70000, -1, 80.5, nan, inf, -inf, 2 ^ 32, 1e300, n = 16 },
 }
+kinds.service = { -- a port, or its name
+    good = 0,
+    bad = { "", "http\0", "80.5", true, {}, print, 65536, 70000, -1, 80.5, nan, inf, -inf, 2 ^ 32, 1e300, n = 15 },
+}
+kinds.family = {
+    good = "inet",
+    bad = { "", "unix", "INET", "inet\0", true, {}, print, 4, n = 8 },
+}
+kinds.numeric = { -- an address value or a host
+    good = "127.0.0.1",
+    bad = { nil, true, print, thread, {}, { "127.0.0.1" }, { "localhost", 80 }, "localhost", "127.0.0.1\0", n = 9 },
+}
+kinds.errnum = {
+    good = 1,
+    bad = { nil, "x", "", true, {}, print, -1, 1.5, nan, inf, -inf, 2 ^ 31, n = 12 },
+}
+kinds.string = {
+    good = "x",
+    bad = { nil, 1, true, {}, print, n = 5 },
+}
 
 -- Tables that are no address.
 local function garbage()
@@ -130,7 +150,8 @@ local calls = {
     },
     socket = {
         tcp = "", udp = "", select = "[list] [list] [seconds]", pair = "", fromfd = "descriptor", sleep = "number",
-        now = "", resolve = "host [port] [seconds]",
+        now = "", resolve = "host [service] [seconds] [family]", nameinfo = "numeric [seconds]", time = "",
+        hostname = "", interfaces = "", strerror = "errnum", errname = "string",
     },
 }
 

@@ -9,6 +9,10 @@
     four.test       one IPv4 address, 127.0.0.1
     six.test        one IPv6 address, ::1
     both.test       these two
+    alias.test      these two, as an alias of both.test
+
+The address 192.0.2.7 has the name ptr.test; the answer to 192.0.2.8 never comes, that to 192.0.2.9 after 200
+milliseconds; others have no name.
 
 To "count" on standard input it says how many questions it got; it ends with standard input.
 """
@@ -18,12 +22,15 @@ import struct
 import sys
 import time
 
-TYPE_A, TYPE_AAAA = 1, 28
+TYPE_A, TYPE_CNAME, TYPE_PTR, TYPE_AAAA = 1, 5, 12, 28
 RCODES = {"servfail": 2, "nxdomain": 3}
 ADDRESSES = {
     TYPE_A: socket.inet_pton(socket.AF_INET, "127.0.0.1"),
     TYPE_AAAA: socket.inet_pton(socket.AF_INET6, "::1"),
+    TYPE_PTR: b"\x03ptr\x04test\x00",
 }
+BOTH = b"\x04both\x04test\x00"
+POINTERS = {"7": "ptr", "8": "silent", "9": "late-200"}
 HOLDS = {"four": [TYPE_A], "six": [TYPE_AAAA], "nodata": [], "nxdomain": [], "servfail": []}
 
 
@@ -37,13 +44,17 @@ def parse(query):
 
 
 def answer(query, label, qtype, end):
-    found = qtype in HOLDS.get(label, [TYPE_A, TYPE_AAAA])
-    header = query[:2] + struct.pack("!HHHHH", 0x8180 | RCODES.get(label, 0), 1, int(found), 0, 0)
-    record = b""
+    found = qtype in HOLDS.get(label, [TYPE_A, TYPE_AAAA, TYPE_PTR])
+    records = []
+    name = b"\xc0\x0c"  # as in the question
+    if label == "alias":
+        records.append(name + struct.pack("!HHIH", TYPE_CNAME, 1, 0, len(BOTH)) + BOTH)
+        name = BOTH
     if found:
         data = ADDRESSES[qtype]
-        record = struct.pack("!HHHIH", 0xC00C, qtype, 1, 0, len(data)) + data
-    return header + query[12:end] + record
+        records.append(name + struct.pack("!HHIH", qtype, 1, 0, len(data)) + data)
+    header = query[:2] + struct.pack("!HHHHH", 0x8180 | RCODES.get(label, 0), 1, len(records), 0, 0)
+    return header + query[12:end] + b"".join(records)
 
 
 class Server:
@@ -60,6 +71,8 @@ class Server:
         query, sender = self.socket.recvfrom(512)
         self.count += 1
         label, qtype, end = parse(query)
+        if qtype == TYPE_PTR:
+            label = POINTERS.get(label, "nxdomain")
         reply = answer(query, label, qtype, end)
         if label == "held" and self.holds:
             self.held.append((reply, sender))

@@ -144,6 +144,14 @@ void ss_addr_unmap(struct ss_addr *addr)
     addr->sa.in = in;
 }
 
+void ss_addr_set_port(struct ss_addr *addr, uint16_t port)
+{
+    if (addr->sa.any.sa_family == AF_INET)
+        addr->sa.in.sin_port = htons(port);
+    else
+        addr->sa.in6.sin6_port = htons(port);
+}
+
 bool ss_addr_equal(const struct ss_addr *a, const struct ss_addr *b)
 {
     return a->len == b->len && memcmp(&a->sa, &b->sa, a->len) == 0;

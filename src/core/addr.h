@@ -39,6 +39,9 @@ bool ss_addr_fit(struct ss_addr *addr, int family);
 /* Converts an IPv4-mapped IPv6 address to IPv4; other addresses are unchanged. */
 void ss_addr_unmap(struct ss_addr *addr);
 
+/* Sets the port of an IP address; host order. */
+void ss_addr_set_port(struct ss_addr *addr, uint16_t port);
+
 /* Compares byte by byte. */
 bool ss_addr_equal(const struct ss_addr *a, const struct ss_addr *b);
 

@@ -1,25 +1,29 @@
 #include "core/codes.h"
+#include "os/os_name.h"
 
 #include <errno.h>
-#include <netdb.h> /* EAI_* */
+#include <netdb.h>  /* EAI_* */
+#include <stddef.h> /* NULL */
 
 const struct ss_code_text ss_codes[SS_CODES] = {
-    [SS_CODE_TIMEOUT] = { "ERROR_TIMEOUT", "Operation timed out" },
-    [SS_CODE_CLOSED] = { "ERROR_CLOSED", "Connection closed" },
-    [SS_CODE_REFUSED] = { "ERROR_REFUSED", "Connection refused" },
-    [SS_CODE_RESET] = { "ERROR_RESET", "Connection reset by peer" },
-    [SS_CODE_INUSE] = { "ERROR_INUSE", "Address already in use" },
-    [SS_CODE_UNREACHABLE] = { "ERROR_UNREACHABLE", "Network is unreachable" },
-    [SS_CODE_NOTFOUND] = { "ERROR_NOTFOUND", "Name or service not known" },
-    [SS_CODE_TOOBIG] = { "ERROR_TOOBIG", "Message too long" },
-    [SS_CODE_TRUNCATED] = { "ERROR_TRUNCATED", "Datagram truncated" },
-    [SS_CODE_ACCESS] = { "ERROR_ACCESS", "Permission denied" },
-    [SS_CODE_LIMIT] = { "ERROR_LIMIT", "Limit exceeded" },
-    [SS_CODE_BUSY] = { "ERROR_BUSY", "Another task waits on the socket" },
-    [SS_CODE_CANCELLED] = { "ERROR_CANCELLED", "Task cancelled" },
+    [SS_CODE_TIMEOUT] = { "ERROR_TIMEOUT", "Operation timed out", "ETIMEDOUT" },
+    [SS_CODE_CLOSED] = { "ERROR_CLOSED", "Connection closed", "EPIPE" },
+    [SS_CODE_REFUSED] = { "ERROR_REFUSED", "Connection refused", "ECONNREFUSED" },
+    [SS_CODE_RESET] = { "ERROR_RESET", "Connection reset by peer", "ECONNRESET" },
+    [SS_CODE_INUSE] = { "ERROR_INUSE", "Address already in use", "EADDRINUSE" },
+    [SS_CODE_UNREACHABLE] = { "ERROR_UNREACHABLE", "Network is unreachable", "ENETUNREACH" },
+    [SS_CODE_NOROUTE] = { "ERROR_NOROUTE", "No route to host", "EHOSTUNREACH" },
+    [SS_CODE_NOTFOUND] = { "ERROR_NOTFOUND", "Name or service not known", "EAI_NONAME" },
+    [SS_CODE_TOOBIG] = { "ERROR_TOOBIG", "Message too long", "EMSGSIZE" },
+    [SS_CODE_TRUNCATED] = { "ERROR_TRUNCATED", "Datagram truncated", NULL },
+    [SS_CODE_ACCESS] = { "ERROR_ACCESS", "Permission denied", "EACCES" },
+    [SS_CODE_LIMIT] = { "ERROR_LIMIT", "Limit exceeded", NULL },
+    [SS_CODE_BUSY] = { "ERROR_BUSY", "Another task waits on the socket", NULL },
+    [SS_CODE_CANCELLED] = { "ERROR_CANCELLED", "Task cancelled", NULL },
 };
 
 const struct ss_error ss_not_found = { SS_RESOLVER, EAI_NONAME };
+const struct ss_error ss_no_address = { SS_RESOLVER, OS_NO_ADDRESS };
 const struct ss_error ss_no_interface = { SS_SYSTEM, ENODEV };
 const struct ss_error ss_not_open = { SS_SYSTEM, EBADF };
 const struct ss_error ss_already_owned = { SS_SYSTEM, EBUSY };
@@ -40,8 +44,9 @@ static enum ss_code system_code(int code)
     case EADDRINUSE:
         return SS_CODE_INUSE;
     case ENETUNREACH:
-    case EHOSTUNREACH:
         return SS_CODE_UNREACHABLE;
+    case EHOSTUNREACH:
+        return SS_CODE_NOROUTE;
     case EMSGSIZE:
         return SS_CODE_TOOBIG;
     case EACCES:
@@ -53,7 +58,7 @@ static enum ss_code system_code(int code)
 
 static enum ss_code resolver_code(int code)
 {
-    return code == EAI_NONAME ? SS_CODE_NOTFOUND : SS_CODES;
+    return code == EAI_NONAME || code == OS_NO_ADDRESS ? SS_CODE_NOTFOUND : SS_CODES;
 }
 
 enum ss_code ss_code_of(enum ss_status status, const struct ss_error *err)

@@ -13,6 +13,7 @@ enum ss_code {
     SS_CODE_RESET,
     SS_CODE_INUSE,
     SS_CODE_UNREACHABLE,
+    SS_CODE_NOROUTE,
     SS_CODE_NOTFOUND,
     SS_CODE_TOOBIG,
     SS_CODE_TRUNCATED,
@@ -26,12 +27,14 @@ enum ss_code {
 struct ss_code_text {
     const char *name; /* the constant: "ERROR_TIMEOUT" */
     const char *text;
+    const char *symbol; /* of the system's error, "ETIMEDOUT"; NULL: the system has none */
 };
 
 extern const struct ss_code_text ss_codes[SS_CODES];
 
 /* Errors detected without a system call. */
 extern const struct ss_error ss_not_found;     /* no such host */
+extern const struct ss_error ss_no_address;    /* the host has no address, or none of the family */
 extern const struct ss_error ss_no_interface;  /* no such network interface */
 extern const struct ss_error ss_not_open;      /* no such descriptor */
 extern const struct ss_error ss_already_owned; /* another socket has the descriptor */

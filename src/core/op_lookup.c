@@ -2,7 +2,6 @@
 #include "core/codes.h"
 #include "core/sock.h"
 #include "os/os_lookup.h"
-#include "os/os_name.h"
 
 void ss_lookup_init(struct ss_lookup *lookup, struct ss_env *env, struct ss_io *io, const struct ss_target *target,
                     enum ss_status (*step)(struct ss_op *op))
@@ -14,24 +13,59 @@ void ss_lookup_init(struct ss_lookup *lookup, struct ss_env *env, struct ss_io *
     lookup->op.kernel_timeout = SS_BY_OP_SNDTIMEO;
     lookup->op.closes = true;
     lookup->literal_pending = lookup->single = target->addr.len > 0;
-    lookup->resolved = lookup->single || target->any;
+    lookup->resolved = (lookup->single && !target->service && !target->wants_name) || target->any;
     lookup->op.waits = !lookup->resolved;
+}
+
+/* The answer is the port of a literal, which has no other address. */
+static void set_literal_port(struct ss_lookup *lookup)
+{
+    ss_addr_set_port(&lookup->target.addr, lookup->target.port);
+    os_answer_free(&lookup->answer);
+    lookup->resolved = true;
 }
 
 /* Fails if the resolver's answer has no usable address. */
 static enum ss_status accept_names(struct ss_lookup *lookup)
 {
     struct ss_addr addr;
-    const struct addrinfo *cursor = lookup->names;
+    const struct addrinfo *cursor = lookup->answer.list;
     if (!os_names_next(&cursor, 0, &addr)) {
         lookup->op.error = ss_not_found;
         return SS_ERROR;
     }
     lookup->family = addr.sa.any.sa_family;
     lookup->single = !os_names_next(&cursor, 0, &addr);
-    lookup->next[0] = lookup->next[1] = lookup->names;
+    lookup->next[0] = lookup->next[1] = lookup->answer.list;
     lookup->resolved = true;
     return SS_OK;
+}
+
+static enum ss_status accept_answer(struct ss_lookup *lookup)
+{
+    struct ss_target *target = &lookup->target;
+    if (target->wants_name) {
+        lookup->resolved = true;
+        return SS_OK;
+    }
+    if (target->service)
+        target->port = os_answer_port(&lookup->answer);
+    if (target->addr.len == 0)
+        return accept_names(lookup);
+    set_literal_port(lookup);
+    return SS_OK;
+}
+
+static struct os_query make_query(const struct ss_target *target)
+{
+    struct os_query query = { .service = target->service, .family = target->family };
+    if (target->wants_name) {
+        query.reverse = target->addr;
+    } else if (target->addr.len == 0) {
+        query.host = target->host;
+        query.wants_canonical = target->wants_canonical;
+    }
+    return query;
 }
 
 static void drop_query(struct ss_lookup *lookup)
@@ -46,11 +80,11 @@ static void drop_query(struct ss_lookup *lookup)
 static enum ss_status query_on_thread(struct ss_lookup *lookup)
 {
     struct ss_op *op = &lookup->op;
-    enum ss_status st = lookup->query ? os_lookup_take(lookup->query, &lookup->names, &op->error) : SS_CLOSED;
+    enum ss_status st = lookup->query ? os_lookup_take(lookup->query, &lookup->answer, &op->error) : SS_CLOSED;
     if (st == SS_CLOSED) {
         drop_query(lookup);
-        st =
-            os_lookup_start(&lookup->env->resolver, lookup->target.host, &lookup->query, &lookup->query_fd, &op->error);
+        const struct os_query query = make_query(&lookup->target);
+        st = os_lookup_start(&lookup->env->resolver, &query, &lookup->query, &lookup->query_fd, &op->error);
         st = st == SS_OK ? SS_WANT : st;
     }
     op->want = (struct ss_interest){ .fd = lookup->query_fd, .events = SS_READABLE };
@@ -63,7 +97,10 @@ static enum ss_status query_on_thread(struct ss_lookup *lookup)
 static enum ss_status query_names(struct ss_lookup *lookup)
 {
     bool direct = lookup->op.io->mode == SS_WAIT_ALWAYS && !lookup->query;
-    return direct ? os_names(lookup->target.host, &lookup->names, &lookup->op.error) : query_on_thread(lookup);
+    if (!direct)
+        return query_on_thread(lookup);
+    const struct os_query query = make_query(&lookup->target);
+    return os_ask(&query, &lookup->answer, &lookup->op.error);
 }
 
 enum ss_status ss_lookup_resolve(struct ss_lookup *lookup)
@@ -73,7 +110,7 @@ enum ss_status ss_lookup_resolve(struct ss_lookup *lookup)
     if (lookup->resolved)
         return SS_OK;
     enum ss_status st = query_names(lookup);
-    return st == SS_OK ? accept_names(lookup) : st;
+    return st == SS_OK ? accept_answer(lookup) : st;
 }
 
 static bool take_literal(struct ss_lookup *lookup, struct ss_addr *addr)
@@ -111,7 +148,7 @@ bool ss_lookup_next_listed(struct ss_lookup *lookup, struct ss_addr *addr)
 void ss_lookup_rewind(struct ss_lookup *lookup)
 {
     lookup->literal_pending = lookup->target.addr.len > 0;
-    lookup->next[0] = lookup->next[1] = lookup->names;
+    lookup->next[0] = lookup->next[1] = lookup->answer.list;
     lookup->other_is_next = false;
 }
 
@@ -120,9 +157,7 @@ void ss_lookup_fini(struct ss_lookup *lookup)
     if (lookup->release)
         lookup->release(lookup);
     drop_query(lookup);
-    if (lookup->names)
-        os_names_free(lookup->names);
-    lookup->names = NULL;
+    os_answer_free(&lookup->answer);
 }
 
 static enum ss_status resolve_step(struct ss_op *op)

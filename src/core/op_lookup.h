@@ -4,10 +4,10 @@
 
 #include "core/addr.h"
 #include "core/op.h"
+#include "os/os_name.h"
 
 #pragma GCC visibility push(hidden)
 
-struct addrinfo;
 struct os_lookup;
 struct ss_env;
 
@@ -15,8 +15,12 @@ struct ss_env;
 struct ss_target {
     struct ss_addr addr; /* len 0: look up `host` */
     const char *host;    /* the caller's; must outlive the operation */
+    const char *service; /* NULL, or the name of the port, looked up too; the caller's, as `host` */
+    int family;          /* of the addresses: AF_UNSPEC, AF_INET, AF_INET6 */
     uint16_t port;
-    bool any; /* "*" in bind: every local address */
+    bool any;             /* "*" in bind: every local address */
+    bool wants_canonical; /* the canonical name too */
+    bool wants_name;      /* look up the name of `addr`, and no addresses */
 };
 
 struct ss_lookup {
@@ -26,8 +30,8 @@ struct ss_lookup {
     struct ss_target target;
     struct os_lookup *query;        /* on a helper thread, or NULL */
     int query_fd;                   /* readable when `query` has ended */
-    struct addrinfo *names;         /* the resolver's answer, owned, or NULL */
-    const struct addrinfo *next[2]; /* cursors in `names`: of the first address's family, of the other */
+    struct os_answer answer;        /* the resolver's, owned; or empty */
+    const struct addrinfo *next[2]; /* cursors in the answer: of the first address's family, of the other */
     int family;                     /* of the first address, AF_INET or AF_INET6 */
     bool resolved;                  /* the addresses are known */
     bool single;                    /* exactly one address; valid with `resolved` */

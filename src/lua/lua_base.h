@@ -263,6 +263,13 @@ int lss_spawn(lua_State *L);
 int lss_run_tasks(lua_State *L);
 int lss_loop(lua_State *L);
 int lss_channel(lua_State *L);
+int lss_time(lua_State *L);
+int lss_hostname(lua_State *L);
+int lss_strerror(lua_State *L);
+int lss_errname(lua_State *L);
+int lss_interfaces(lua_State *L);
+int lss_resolve(lua_State *L);
+int lss_nameinfo(lua_State *L);
 
 #pragma GCC visibility pop
 

@@ -11,7 +11,6 @@
 #include "run/deadline.h"
 
 #include <stddef.h> /* offsetof */
-#include <string.h> /* strncmp */
 
 #define LAYOUT LSS_PREFIX "layout" /* in the registry: checksum of the shared structs */
 
@@ -82,57 +81,24 @@ static int module_now(lua_State *L)
     return 1;
 }
 
-static int finish_resolve(lua_State *L, struct ss_op *base, enum ss_status st)
-{
-    struct ss_lookup *lookup = (struct ss_lookup *)base;
-    struct ss_addr addr;
-    if (st == SS_OK) {
-        ss_lookup_rewind(lookup); /* from the start: an error may have interrupted an earlier run */
-        lua_newtable(L);
-        for (int i = 1; ss_lookup_next_listed(lookup, &addr); i++) {
-            lss_push_addr(L, &addr, 0);
-            lua_rawseti(L, -2, i);
-        }
-    }
-    ss_lookup_fini(lookup);
-    return st == SS_OK ? 1 : lss_push_failure(L, 1, st, &base->error);
-}
-
-static int module_resolve(lua_State *L)
-{
-    struct ss_target target;
-    struct ss_error err;
-    int64_t timeout_ns = lss_check_timeout(L, 3);
-    if (lua_type(L, 1) != LUA_TSTRING)
-        lss_type_error(L, 1, "host");
-    luaL_argcheck(L, strncmp(lua_tostring(L, 1), "unix:", 5) != 0, 1, "host expected, got a Unix address");
-    lua_settop(L, 2);
-    if (lua_isnil(L, 2)) {
-        lua_pushinteger(L, 0);
-        lua_replace(L, 2);
-    }
-    enum ss_status st = lss_check_target(L, 1, 0, &target, &err);
-    if (st != SS_OK)
-        return lss_push_failure(L, 1, st, &err);
-    static const struct lss_call call = { .finish = finish_resolve, .drop = lss_drop_lookup };
-    struct ss_env *env = lss_env(L);
-    struct ss_resolve *op = lss_push_lookup(L, env, sizeof *op);
-    ss_resolve_init(op, env, &target);
-    return lss_run_for(L, env, NULL, timeout_ns, &op->lookup.op, &call);
-}
-
 static const luaL_Reg module_functions[] = {
     { "channel", lss_channel },
+    { "errname", lss_errname },
     { "fromfd", module_fromfd },
+    { "hostname", lss_hostname },
+    { "interfaces", lss_interfaces },
     { "loop", lss_loop },
+    { "nameinfo", lss_nameinfo },
     { "now", module_now },
     { "pair", module_pair },
-    { "resolve", module_resolve },
+    { "resolve", lss_resolve },
     { "run", lss_run_tasks },
     { "select", lss_select },
     { "sleep", module_sleep },
     { "spawn", lss_spawn },
+    { "strerror", lss_strerror },
     { "tcp", module_tcp },
+    { "time", lss_time },
     { "udp", module_udp },
     { NULL, NULL },
 };

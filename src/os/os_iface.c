@@ -1,7 +1,9 @@
 #include "os/os_iface.h"
 
+#include <errno.h>
+#include <ifaddrs.h>  /* getifaddrs */
 #include <inttypes.h> /* PRIu32 */
-#include <net/if.h>   /* if_nametoindex, if_indextoname */
+#include <net/if.h>   /* if_nametoindex, if_indextoname, IFF_* */
 #include <stdio.h>    /* snprintf */
 #include <string.h>   /* strspn */
 
@@ -35,8 +37,6 @@ void os_iface_name(uint32_t index, char *text, size_t size)
 }
 
 #ifdef OS_PLAIN_GROUPS
-#include <ifaddrs.h> /* getifaddrs */
-
 static bool is_ipv4_of(const struct ifaddrs *item, const char *name)
 {
     return item->ifa_addr && item->ifa_addr->sa_family == AF_INET && strcmp(item->ifa_name, name) == 0;
@@ -57,3 +57,123 @@ bool os_iface_address(uint32_t index, struct in_addr *addr)
     return item != NULL;
 }
 #endif
+
+/* All interfaces */
+
+static bool has_ip_address(const struct ifaddrs *item)
+{
+    return item->ifa_addr && (item->ifa_addr->sa_family == AF_INET || item->ifa_addr->sa_family == AF_INET6);
+}
+
+/* The length of the interface's name. Linux puts the label of an IPv4 address in its place: "eth0:1" (ip-address(8)). */
+static size_t iface_name_len(const struct ifaddrs *item)
+{
+    return strcspn(item->ifa_name, ":");
+}
+
+static bool is_same_iface(const struct ifaddrs *a, const struct ifaddrs *b)
+{
+    size_t len = iface_name_len(a);
+    return len == iface_name_len(b) && strncmp(a->ifa_name, b->ifa_name, len) == 0;
+}
+
+/* Whether the item becomes an entry: each IP address does, and the first item of an interface without any. */
+static bool is_iface_entry(const struct ifaddrs *all, const struct ifaddrs *item)
+{
+    const struct ifaddrs *first = NULL;
+    if (has_ip_address(item))
+        return true;
+    for (; all; all = all->ifa_next) {
+        if (!is_same_iface(all, item))
+            continue;
+        if (has_ip_address(all))
+            return false;
+        if (!first)
+            first = all;
+    }
+    return first == item;
+}
+
+/* The BSDs and macOS cut a netmask after its last byte that is not 0, and may leave its family out. */
+static size_t sockaddr_size(const struct sockaddr *sa, size_t size)
+{
+#if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || defined(__DragonFly__)
+    return sa->sa_len < size ? sa->sa_len : size;
+#else
+    (void)sa;
+    return size;
+#endif
+}
+
+static void copy_sockaddr(struct ss_addr *addr, const struct sockaddr *sa, sa_family_t family)
+{
+    if (!sa)
+        return;
+    size_t size = family == AF_INET ? sizeof addr->sa.in : sizeof addr->sa.in6;
+    memcpy(&addr->sa, sa, sockaddr_size(sa, size));
+    addr->sa.any.sa_family = family;
+    addr->len = (socklen_t)size;
+}
+
+/* Without IFF_BROADCAST the field has another meaning. glibc puts the address itself there if there is no other. */
+static bool has_broadcast(const struct ifaddrs *item, sa_family_t family)
+{
+    struct ss_addr address = { .len = 0 }, broadcast = { .len = 0 };
+    copy_sockaddr(&address, item->ifa_addr, family);
+    copy_sockaddr(&broadcast, item->ifa_broadaddr, family);
+    return (item->ifa_flags & IFF_BROADCAST) && memcmp(&address, &broadcast, sizeof address) != 0;
+}
+
+/* An entry's index is 0 if its interface has vanished meanwhile. False: errno. */
+static bool fill_iface(struct os_iface *entry, const struct ifaddrs *item)
+{
+    *entry = (struct os_iface){ .up = item->ifa_flags & IFF_UP,
+                                .loopback = item->ifa_flags & IFF_LOOPBACK,
+                                .multicast = item->ifa_flags & IFF_MULTICAST };
+    snprintf(entry->name, sizeof entry->name, "%.*s", (int)iface_name_len(item), item->ifa_name);
+    entry->index = if_nametoindex(entry->name);
+    if (entry->index == 0 && errno != ENODEV && errno != ENXIO)
+        return false;
+    if (!has_ip_address(item))
+        return true;
+    sa_family_t family = item->ifa_addr->sa_family;
+    copy_sockaddr(&entry->address, item->ifa_addr, family);
+    copy_sockaddr(&entry->netmask, item->ifa_netmask, family);
+    if (has_broadcast(item, family))
+        copy_sockaddr(&entry->broadcast, item->ifa_broadaddr, family);
+    return true;
+}
+
+static bool copy_ifaces(const struct ifaddrs *all, struct os_iface *list, size_t room, size_t *n)
+{
+    struct os_iface entry;
+    *n = 0;
+    for (const struct ifaddrs *item = all; item; item = item->ifa_next) {
+        if (!is_iface_entry(all, item))
+            continue;
+        if (!fill_iface(&entry, item))
+            return false;
+        if (entry.index == 0)
+            continue;
+        if (*n < room)
+            list[*n] = entry;
+        ++*n;
+    }
+    return true;
+}
+
+enum ss_status os_ifaces(struct os_iface *list, size_t room, size_t *n, struct ss_error *err)
+{
+    struct ifaddrs *all;
+    bool ok = getifaddrs(&all) == 0;
+    if (ok) {
+        ok = copy_ifaces(all, list, room, n);
+        int code = errno;
+        freeifaddrs(all);
+        errno = code;
+    }
+    if (ok)
+        return SS_OK;
+    *err = (struct ss_error){ SS_SYSTEM, errno };
+    return SS_ERROR;
+}

@@ -2,6 +2,10 @@
 #ifndef SS_OS_IFACE_H
 #define SS_OS_IFACE_H
 
+#include "base/sockaddr.h"
+#include "base/status.h"
+
+#include <net/if.h>     /* IF_NAMESIZE */
 #include <netinet/in.h> /* MCAST_JOIN_GROUP */
 #include <stdbool.h>
 #include <stddef.h> /* size_t */
@@ -15,6 +19,18 @@ bool os_iface_index(const char *name, uint32_t *index);
 
 /* Writes the interface's name to `text` (`size` bytes), or `index` in digits when no interface has that index. */
 void os_iface_name(uint32_t index, char *text, size_t size);
+
+/* An IP address of an interface, or an interface that has none: then all three addresses are empty. */
+struct os_iface {
+    char name[IF_NAMESIZE];
+    uint32_t index;
+    bool up, loopback, multicast;
+    struct ss_addr address, netmask, broadcast; /* len 0: none */
+};
+
+/* Stores at most `room` entries, in the system's order, and their number, which may be larger, in *n (getifaddrs(3)).
+ * SS_OK | SS_ERROR with errno. */
+enum ss_status os_ifaces(struct os_iface *list, size_t room, size_t *n, struct ss_error *err);
 
 /* OpenBSD and NetBSD lack the options of RFC 3678: IPv4 multicast there names an interface by one of its addresses. */
 #if !defined(MCAST_JOIN_GROUP) || defined(SS_PLAIN_GROUPS)

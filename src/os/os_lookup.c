@@ -34,10 +34,11 @@ struct os_lookup {
     bool counted; /* running, and counted in `awaited` or `abandoned` */
     bool dropped;
     int wake_fds[2]; /* the caller polls [0], the thread writes to [1]; an eventfd: both the same */
-    struct addrinfo *list;
+    struct os_answer answer;
     enum ss_status status;
     struct ss_error error;
-    char host[];
+    struct os_query query;
+    char texts[]; /* of the query */
 };
 
 struct queue {
@@ -114,8 +115,7 @@ void os_resolver_free(struct os_resolver *r)
 static void free_lookup(struct os_lookup *l)
 {
     l->resolver->users--;
-    if (l->list)
-        os_names_free(l->list);
+    os_answer_free(&l->answer);
     free(l);
 }
 
@@ -180,7 +180,8 @@ static void wake_caller(const int wake_fds[2])
 
 /* Threads */
 
-static void complete_lookup(struct os_lookup *l, enum ss_status st, struct addrinfo *list, const struct ss_error *err)
+static void complete_lookup(struct os_lookup *l, enum ss_status st, const struct os_answer *answer,
+                            const struct ss_error *err)
 {
     struct os_resolver *r = l->resolver;
     if (l->counted)
@@ -188,7 +189,7 @@ static void complete_lookup(struct os_lookup *l, enum ss_status st, struct addri
     l->progress = ENDED;
     l->status = st;
     l->error = *err;
-    l->list = list;
+    l->answer = *answer;
     if (l->dropped)
         free_lookup(l);
     else
@@ -197,13 +198,13 @@ static void complete_lookup(struct os_lookup *l, enum ss_status st, struct addri
 
 static void run_lookup(struct os_lookup *l)
 {
-    struct addrinfo *list = NULL;
+    struct os_answer answer;
     struct ss_error error = { SS_RESOLVER, 0 };
     pthread_mutex_t *mutex = &l->resolver->lock;
     pthread_mutex_unlock(mutex);
-    enum ss_status st = os_names(l->host, &list, &error);
+    enum ss_status st = os_ask(&l->query, &answer, &error);
     pthread_mutex_lock(mutex);
-    complete_lookup(l, st, st == SS_OK ? list : NULL, &error);
+    complete_lookup(l, st, &answer, &error);
 }
 
 static bool has_queued(const struct os_resolver *r)
@@ -260,7 +261,7 @@ static void classify_lookup(struct os_lookup *l)
     unqueue_lookup(l);
     l->progress = RUNNING;
     pthread_mutex_unlock(&r->lock);
-    bool is_local = os_name_is_local(l->host);
+    bool is_local = os_query_is_local(&l->query);
     pthread_mutex_lock(&r->lock);
     if (l->dropped) {
         free_lookup(l);
@@ -330,10 +331,11 @@ static void start_classifier(struct os_resolver *r)
 static void fail_queued(struct os_resolver *r)
 {
     const struct ss_error again = { SS_RESOLVER, EAI_AGAIN };
+    const struct os_answer none = { .list = NULL };
     struct os_lookup *l;
     while ((l = r->queues[NEEDS_SERVER].first) != NULL) {
         unqueue_lookup(l);
-        complete_lookup(l, SS_ERROR, NULL, &again);
+        complete_lookup(l, SS_ERROR, &none, &again);
     }
 }
 
@@ -356,14 +358,27 @@ static int serve_queues(struct os_resolver *r)
 
 /* Interface: the caller does not hold the lock */
 
-static struct os_lookup *new_lookup(struct os_resolver *r, const char *host)
+static size_t text_size(const char *text)
 {
-    size_t size = strlen(host) + 1;
-    struct os_lookup *l = malloc(sizeof *l + size);
+    return text ? strlen(text) + 1 : 0;
+}
+
+/* The query's texts belong to the caller. */
+static void copy_query(struct os_lookup *l, const struct os_query *query)
+{
+    size_t host = text_size(query->host), service = text_size(query->service);
+    l->query = *query;
+    l->query.host = host > 0 ? memcpy(l->texts, query->host, host) : NULL;
+    l->query.service = service > 0 ? memcpy(l->texts + host, query->service, service) : NULL;
+}
+
+static struct os_lookup *new_lookup(struct os_resolver *r, const struct os_query *query)
+{
+    struct os_lookup *l = malloc(sizeof *l + text_size(query->host) + text_size(query->service));
     if (!l)
         return NULL;
     *l = (struct os_lookup){ .resolver = r };
-    memcpy(l->host, host, size);
+    copy_query(l, query);
     if (open_wake_fds(l->wake_fds))
         return l;
     int code = errno;
@@ -372,13 +387,13 @@ static struct os_lookup *new_lookup(struct os_resolver *r, const char *host)
     return NULL;
 }
 
-enum ss_status os_lookup_start(struct os_resolver **resolver, const char *host, struct os_lookup **lookup, int *fd,
-                               struct ss_error *err)
+enum ss_status os_lookup_start(struct os_resolver **resolver, const struct os_query *query, struct os_lookup **lookup,
+                               int *fd, struct ss_error *err)
 {
     if (!*resolver || resolver_is_inherited(*resolver))
         *resolver = new_resolver();
     struct os_resolver *r = *resolver;
-    struct os_lookup *l = r ? new_lookup(r, host) : NULL;
+    struct os_lookup *l = r ? new_lookup(r, query) : NULL;
     if (!l)
         return fail_lookup(err, errno);
     lock_resolver(r);
@@ -398,7 +413,7 @@ enum ss_status os_lookup_start(struct os_resolver **resolver, const char *host, 
     return SS_OK;
 }
 
-enum ss_status os_lookup_take(struct os_lookup *l, struct addrinfo **list, struct ss_error *err)
+enum ss_status os_lookup_take(struct os_lookup *l, struct os_answer *answer, struct ss_error *err)
 {
     struct os_resolver *r = l->resolver;
     if (resolver_is_inherited(r))
@@ -406,8 +421,8 @@ enum ss_status os_lookup_take(struct os_lookup *l, struct addrinfo **list, struc
     lock_resolver(r);
     enum ss_status st = l->progress == ENDED ? l->status : SS_WANT;
     *err = l->error;
-    *list = l->list;
-    l->list = NULL;
+    *answer = l->answer;
+    l->answer = (struct os_answer){ .list = NULL };
     unlock_resolver(r);
     return st;
 }

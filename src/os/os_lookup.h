@@ -1,9 +1,9 @@
-/* Name look-up on helper threads; a descriptor reports the end. getaddrinfo(3) has no timeout and no cancellation: an
+/* Look-ups on helper threads; a descriptor reports the end. getaddrinfo(3) has no timeout and no cancellation: an
  * abandoned look-up continues on its thread, which frees the look-up at the end.
  *
  * Limits. Each running look-up has a thread. At most OS_LOOKUPS run for callers that wait; more are queued. Abandoned
  * look-ups count separately: at OS_LOOKUPS_ABANDONED of them, queued and new look-ups end with EAI_AGAIN. Names that
- * need no server (os_name_is_local) are exempt: at either limit, one extra thread resolves such names. */
+ * need no server (os_query_is_local) are exempt: at either limit, one extra thread resolves such names. */
 #ifndef SS_OS_LOOKUP_H
 #define SS_OS_LOOKUP_H
 
@@ -11,20 +11,21 @@
 
 #pragma GCC visibility push(hidden)
 
-struct addrinfo;
+struct os_answer;
+struct os_query;
 struct os_resolver; /* threads and queues of one Lua state */
 struct os_lookup;   /* one look-up */
 
 enum { OS_LOOKUPS = 64, OS_LOOKUPS_ABANDONED = 256 };
 
-/* Starts a look-up of `host` (copied). Creates *resolver if NULL, and again after fork(2), which copies no threads.
+/* Starts a look-up of `query` (copied). Creates *resolver if NULL, and again after fork(2), which copies no threads.
  * *fd becomes readable at the end and belongs to the look-up. SS_ERROR: no memory, descriptor or thread (errno). */
-enum ss_status os_lookup_start(struct os_resolver **resolver, const char *host, struct os_lookup **lookup, int *fd,
-                               struct ss_error *err);
+enum ss_status os_lookup_start(struct os_resolver **resolver, const struct os_query *query, struct os_lookup **lookup,
+                               int *fd, struct ss_error *err);
 
-/* The result. SS_OK: the caller owns *list (os_names_free) | SS_ERROR, as os_names | SS_WANT: not ended | SS_CLOSED:
+/* The result. SS_OK: the caller owns *answer (os_answer_free) | SS_ERROR, as os_ask | SS_WANT: not ended | SS_CLOSED:
  * the look-up's thread is in the parent process (fork(2)), so the look-up never ends here. */
-enum ss_status os_lookup_take(struct os_lookup *lookup, struct addrinfo **list, struct ss_error *err);
+enum ss_status os_lookup_take(struct os_lookup *lookup, struct os_answer *answer, struct ss_error *err);
 
 /* Releases the look-up, ended or not, and closes its descriptor. */
 void os_lookup_drop(struct os_lookup *lookup);

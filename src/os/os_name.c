@@ -1,62 +1,135 @@
 #include "os/os_name.h"
 
 #include <errno.h>
-#include <netdb.h>   /* getaddrinfo */
+#include <net/if.h>  /* IF_NAMESIZE */
+#include <netdb.h>   /* getaddrinfo, getnameinfo */
 #include <stdio.h>   /* fopen, getline */
 #include <stdlib.h>  /* free */
 #include <string.h>  /* memcpy, strtok_r */
 #include <strings.h> /* strcasecmp */
+#include <unistd.h>  /* gethostname */
 
 #ifndef _PATH_HOSTS
 #define _PATH_HOSTS "/etc/hosts"
 #endif
 
-enum ss_status os_names(const char *host, struct addrinfo **list, struct ss_error *err)
+/* Some services have no port for streams. */
+static int ask_either_kind(const struct os_query *query, struct addrinfo *hints, struct addrinfo **list)
+{
+    int code = getaddrinfo(query->host, query->service, hints, list);
+    if (code != EAI_SERVICE)
+        return code;
+    hints->ai_socktype = SOCK_DGRAM;
+    return getaddrinfo(query->host, query->service, hints, list);
+}
+
+/* Resolvers answer in different ways when the name has only addresses of the other family. */
+static int explain_code(const struct os_query *query, int code)
+{
+    const struct addrinfo any_family = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+    struct addrinfo *list;
+#ifdef EAI_ADDRFAMILY
+    if (code == EAI_ADDRFAMILY)
+        return OS_NO_ADDRESS;
+#endif
+    if (code != EAI_NONAME || query->family == AF_UNSPEC || getaddrinfo(query->host, NULL, &any_family, &list) != 0)
+        return code;
+    freeaddrinfo(list);
+    return OS_NO_ADDRESS;
+}
+
+static int ask_for_addresses(const struct os_query *query, struct addrinfo **list)
 {
     /* SOCK_STREAM: one entry for each address, not one for each socket type. */
-    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
-    int code = getaddrinfo(host, NULL, &hints, list);
-    if (code == 0)
+    struct addrinfo hints = { .ai_family = query->family,
+                              .ai_socktype = SOCK_STREAM,
+                              .ai_flags = query->wants_canonical ? AI_CANONNAME : 0 };
+    int code = ask_either_kind(query, &hints, list);
+    return code == 0 ? 0 : explain_code(query, code);
+}
+
+static int ask_for_name(const struct ss_addr *addr, struct os_reverse **reverse)
+{
+    struct os_reverse *r = malloc(sizeof *r);
+    if (!r)
+        return EAI_MEMORY;
+    int code =
+        getnameinfo(&addr->sa.any, addr->len, r->host, sizeof r->host, r->service, sizeof r->service, NI_NAMEREQD);
+    if (code == 0) {
+        *reverse = r;
+        return 0;
+    }
+    int system_code = errno;
+    free(r);
+    errno = system_code;
+    return code;
+}
+
+enum ss_status os_ask(const struct os_query *query, struct os_answer *answer, struct ss_error *err)
+{
+    struct os_answer found = { .list = NULL };
+    *answer = found;
+    int code =
+        query->reverse.len > 0 ? ask_for_name(&query->reverse, &found.reverse) : ask_for_addresses(query, &found.list);
+    if (code == 0) {
+        *answer = found;
         return SS_OK;
-#ifdef EAI_NODATA
-    if (code == EAI_NODATA) /* the name exists and has no address: reported alike */
-        code = EAI_NONAME;
-#endif
+    }
     *err = code == EAI_SYSTEM ? (struct ss_error){ SS_SYSTEM, errno } : (struct ss_error){ SS_RESOLVER, code };
     return SS_ERROR;
 }
 
-void os_names_free(struct addrinfo *list)
+void os_answer_free(struct os_answer *answer)
 {
-    freeaddrinfo(list);
+    if (answer->list)
+        freeaddrinfo(answer->list);
+    free(answer->reverse);
+    *answer = (struct os_answer){ .list = NULL };
+}
+
+const char *os_answer_canonical(const struct os_answer *answer)
+{
+    return answer->list ? answer->list->ai_canonname : NULL;
 }
 
 /* A line is: address, names, optional comment (hosts(5)). Modifies `line`. */
-static bool hosts_line_has(char *line, const char *host)
+static bool hosts_line_has(char *line, const char *host, const char *address)
 {
     static const char blanks[] = " \t\r\n";
     char *rest, *word;
     line[strcspn(line, "#")] = '\0';
-    if (!strtok_r(line, blanks, &rest))
-        return false;
+    word = strtok_r(line, blanks, &rest);
+    if (!word || address)
+        return word && strcasecmp(word, address) == 0;
     while ((word = strtok_r(NULL, blanks, &rest)) != NULL)
         if (strcasecmp(word, host) == 0)
             return true;
     return false;
 }
 
-bool os_name_is_local(const char *host)
+static bool hosts_file_has(const char *host, const char *address)
 {
     char *line = NULL;
     size_t room = 0;
-    bool found = strcasecmp(host, "localhost") == 0; /* resolved without an entry (RFC 6761) */
-    FILE *file = found ? NULL : fopen(_PATH_HOSTS, "re");
+    bool found = false;
+    FILE *file = fopen(_PATH_HOSTS, "re");
     while (file && !found && getline(&line, &room, file) != -1)
-        found = hosts_line_has(line, host);
+        found = hosts_line_has(line, host, address);
     free(line);
     if (file)
         fclose(file);
     return found;
+}
+
+bool os_query_is_local(const struct os_query *query)
+{
+    char address[INET6_ADDRSTRLEN + IF_NAMESIZE];
+    const struct ss_addr *addr = &query->reverse;
+    if (addr->len > 0)
+        return getnameinfo(&addr->sa.any, addr->len, address, sizeof address, NULL, 0, NI_NUMERICHOST) == 0 &&
+               hosts_file_has(NULL, address);
+    return !query->host || strcasecmp(query->host, "localhost") == 0 || /* resolved without an entry (RFC 6761) */
+           hosts_file_has(query->host, NULL);
 }
 
 static bool is_ip_address(const struct addrinfo *info)
@@ -79,4 +152,25 @@ bool os_names_next(const struct addrinfo **next, uint16_t port, struct ss_addr *
         addr->sa.in6.sin6_port = htons(port);
     *next = info->ai_next;
     return true;
+}
+
+uint16_t os_answer_port(const struct os_answer *answer)
+{
+    const struct addrinfo *info = answer->list;
+    union ss_sockaddr sa;
+    while (info && !is_ip_address(info))
+        info = info->ai_next;
+    if (!info)
+        return 0;
+    memcpy(&sa, info->ai_addr, info->ai_addrlen);
+    return ntohs(info->ai_family == AF_INET ? sa.in.sin_port : sa.in6.sin6_port);
+}
+
+enum ss_status os_hostname(char *name, size_t size, struct ss_error *err)
+{
+    name[size - 1] = '\0'; /* POSIX: a name that is cut need not end in a NUL */
+    if (gethostname(name, size - 1) == 0)
+        return SS_OK;
+    *err = (struct ss_error){ SS_SYSTEM, errno };
+    return SS_ERROR;
 }

@@ -5,24 +5,60 @@
 #include "base/sockaddr.h"
 #include "base/status.h"
 
+#include <netdb.h> /* struct addrinfo, EAI_NODATA, NI_MAXHOST */
 #include <stdbool.h>
 #include <stddef.h> /* size_t */
+#include <stdint.h>
 
 #pragma GCC visibility push(hidden)
 
-struct addrinfo;
+/* The resolver's code for a name that exists without an address, or without one of the family asked for. Systems without
+ * EAI_NODATA report such names as unknown. */
+#ifdef EAI_NODATA
+#define OS_NO_ADDRESS EAI_NODATA
+#else
+#define OS_NO_ADDRESS (-30000)
+#endif
 
-/* The addresses of a name in the order of RFC 6724. Blocks without a bound. SS_OK: the caller frees *list with
- * os_names_free | SS_ERROR: EAI_* (SS_RESOLVER), or errno for EAI_SYSTEM. */
-enum ss_status os_names(const char *host, struct addrinfo **list, struct ss_error *err);
-void os_names_free(struct addrinfo *list);
+struct os_query {
+    const char *host;    /* NULL: only the port of `service` is asked for */
+    const char *service; /* NULL: no port */
+    int family;          /* AF_INET, AF_INET6, AF_UNSPEC */
+    bool wants_canonical;
+    struct ss_addr reverse; /* len > 0: the name of this address is asked for, and nothing else */
+};
 
-/* Whether the hosts file has the name, or the name is "localhost". A resolver that asks the hosts file first, the usual
- * order in nsswitch.conf(5), then needs no name server. Reads the file (hosts(5)). */
-bool os_name_is_local(const char *host);
+struct os_reverse {
+    char host[NI_MAXHOST], service[NI_MAXSERV];
+};
+
+struct os_answer {
+    struct addrinfo *list;      /* in the order of RFC 6724 */
+    struct os_reverse *reverse; /* of a reverse query */
+};
+
+/* Asks the resolver. Blocks without a bound. SS_OK: the caller frees *answer with os_answer_free | SS_ERROR: EAI_* or
+ * OS_NO_ADDRESS (SS_RESOLVER), or errno for EAI_SYSTEM; *answer is empty. */
+enum ss_status os_ask(const struct os_query *query, struct os_answer *answer, struct ss_error *err);
+
+/* Frees and empties the answer, which may be empty. */
+void os_answer_free(struct os_answer *answer);
+
+/* The port of the service that was asked for, in host order. */
+uint16_t os_answer_port(const struct os_answer *answer);
+
+/* The canonical name, or NULL. */
+const char *os_answer_canonical(const struct os_answer *answer);
+
+/* Whether the hosts file has the name or address, or the name is "localhost", or no host is asked for. A resolver that
+ * asks the hosts file first, the usual order in nsswitch.conf(5), then needs no name server. Reads the file (hosts(5)). */
+bool os_query_is_local(const struct os_query *query);
 
 /* Copies the next IP address, with `port` in host order. *next starts as the list and advances. False: the end. */
 bool os_names_next(const struct addrinfo **next, uint16_t port, struct ss_addr *addr);
+
+/* Writes the machine's name to `name` (`size` bytes), cut at `size` - 1. SS_OK | SS_ERROR: errno of gethostname(2). */
+enum ss_status os_hostname(char *name, size_t size, struct ss_error *err);
 
 #pragma GCC visibility pop
 

@@ -11,6 +11,9 @@
 /* Writes the system's text for a code (strerror(3), gai_strerror(3)) to `text` (`size` bytes). Returns `text`. */
 const char *os_error_text(const struct ss_error *err, char *text, size_t size);
 
+/* The symbol of the code that has this text, "ENOENT" or "EAI_AGAIN". NULL: none has. */
+const char *os_error_symbol(const char *text);
+
 #pragma GCC visibility pop
 
 #endif

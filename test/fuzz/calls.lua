@@ -514,8 +514,13 @@ end
 
 local function name()
     local host = one_of { "localhost", "127.0.0.1", "::1", "127.1", nobody, "", "a b", "[::1]" }
-    local list, err = socket.resolve(host, pick(65535), one_of { 0, 0.001, 0.2 })
-    check(list and #list > 0 or type(err) == "string", "resolve")
+    local port = one_of { pick(65535), "http", "tftp", "none" }
+    local list, err = socket.resolve(host, port, one_of { 0, 0.001, 0.2 }, one_of { "inet", "inet6", nil })
+    check(list and #list > 0 and type(list.canonical) == "string" or type(err) == "string", "resolve")
+    local found, service = socket.nameinfo(list and list[1] or "127.0.0.1", one_of { 0, 0.001, 0.2 })
+    check(type(service) == "string" and (not found or found ~= ""), "nameinfo")
+    list, err = socket.interfaces()
+    check(list and #list > 0 or type(err) == "string", "interfaces")
 end
 
 -- ---- anything, with arguments of any kind ----
@@ -614,6 +619,8 @@ local function misuse()
         { ch.values, sock }, { ch.put, ch, nil }, { ch.get, ch, {} }, { socket.select, { bad } }, { socket.sleep, {} },
         { socket.spawn, {} },
         { socket.channel, -1 }, { socket.fromfd, -1 }, { socket.fromfd, 1.5 }, { socket.resolve, "a\0b" },
+        { socket.resolve, "a", "" }, { socket.nameinfo, "a" }, { socket.strerror, -1 },
+        { socket.errname, bad },
         { sock.read, bad, 1 }, { socket.pair().close, ch }, { sock.readall, sock, -1 },
     }
     local call = one_of(calls)

@@ -290,38 +290,41 @@ enum ss_status __wrap_os_disconnect(int fd, struct ss_error *err)
 
 /* Names */
 
-static enum ss_status found(struct addrinfo **list, struct ss_error *err)
+static enum ss_status found(struct os_answer *answer, struct ss_error *err)
 {
     if (fake.lookup_error) {
         *err = (struct ss_error){ SS_RESOLVER, fake.lookup_error };
         return SS_ERROR;
     }
     fake.lists++;
-    *list = fake.infos;
+    *answer = (struct os_answer){ .list = fake.infos };
     return SS_OK;
 }
 
-FAKE(os_names);
-enum ss_status __wrap_os_names(const char *host, struct addrinfo **list, struct ss_error *err)
+FAKE(os_ask);
+enum ss_status __wrap_os_ask(const struct os_query *query, struct os_answer *answer, struct ss_error *err)
 {
-    CHECK(strcmp(host, "name") == 0);
+    CHECK(strcmp(query->host, "name") == 0);
     fake.direct = true;
     fake.now_ns += fake.lookup_ns;
-    return found(list, err);
+    return found(answer, err);
 }
 
-FAKE(os_names_free);
-void __wrap_os_names_free(struct addrinfo *list)
+FAKE(os_answer_free);
+void __wrap_os_answer_free(struct os_answer *answer)
 {
-    CHECK(list == fake.infos && fake.lists == 1);
+    if (!answer->list)
+        return;
+    CHECK(answer->list == fake.infos && fake.lists == 1);
+    answer->list = NULL;
     fake.lists--;
 }
 
 FAKE(os_lookup_start);
-enum ss_status __wrap_os_lookup_start(struct os_resolver **resolver, const char *host, struct os_lookup **lookup,
-                                      int *fd, struct ss_error *err)
+enum ss_status __wrap_os_lookup_start(struct os_resolver **resolver, const struct os_query *query,
+                                      struct os_lookup **lookup, int *fd, struct ss_error *err)
 {
-    CHECK(!*resolver && strcmp(host, "name") == 0 && fake.lookups == 0);
+    CHECK(!*resolver && strcmp(query->host, "name") == 0 && fake.lookups == 0);
     fake.lookups++;
     fake.lookup_end_ns = fake.now_ns + fake.lookup_ns;
     *lookup = (struct os_lookup *)&fake;
@@ -330,14 +333,14 @@ enum ss_status __wrap_os_lookup_start(struct os_resolver **resolver, const char 
 }
 
 FAKE(os_lookup_take);
-enum ss_status __wrap_os_lookup_take(struct os_lookup *lookup, struct addrinfo **list, struct ss_error *err)
+enum ss_status __wrap_os_lookup_take(struct os_lookup *lookup, struct os_answer *answer, struct ss_error *err)
 {
     CHECK(lookup == (struct os_lookup *)&fake && fake.lookups == 1);
     if (fake.lost_lookups > 0) {
         fake.lost_lookups--;
         return SS_CLOSED;
     }
-    return fake.lookup_end_ns <= fake.now_ns ? found(list, err) : SS_WANT;
+    return fake.lookup_end_ns <= fake.now_ns ? found(answer, err) : SS_WANT;
 }
 
 FAKE(os_lookup_drop);

@@ -57,7 +57,7 @@ struct fake_os {
     int64_t lookup_end_ns; /* the end of the running look-up */
     int lookups, lists;    /* running look-ups; lists not freed */
     int lost_lookups;      /* the number of next takes that report a look-up of the parent process */
-    bool direct;           /* os_names was called */
+    bool direct;           /* os_ask was called */
 
     int queue_full; /* the number of connects that find a Unix listener's queue full */
 

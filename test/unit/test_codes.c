@@ -7,25 +7,32 @@
 #include <stdbool.h>
 #include <string.h>
 
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static void test_texts(void)
 {
     static const struct ss_code_text expected[SS_CODES] = {
-        { "ERROR_TIMEOUT", "Operation timed out" },
-        { "ERROR_CLOSED", "Connection closed" },
-        { "ERROR_REFUSED", "Connection refused" },
-        { "ERROR_RESET", "Connection reset by peer" },
-        { "ERROR_INUSE", "Address already in use" },
-        { "ERROR_UNREACHABLE", "Network is unreachable" },
-        { "ERROR_NOTFOUND", "Name or service not known" },
-        { "ERROR_TOOBIG", "Message too long" },
-        { "ERROR_TRUNCATED", "Datagram truncated" },
-        { "ERROR_ACCESS", "Permission denied" },
-        { "ERROR_LIMIT", "Limit exceeded" },
-        { "ERROR_BUSY", "Another task waits on the socket" },
-        { "ERROR_CANCELLED", "Task cancelled" },
+        { "ERROR_TIMEOUT", "Operation timed out", "ETIMEDOUT" },
+        { "ERROR_CLOSED", "Connection closed", "EPIPE" },
+        { "ERROR_REFUSED", "Connection refused", "ECONNREFUSED" },
+        { "ERROR_RESET", "Connection reset by peer", "ECONNRESET" },
+        { "ERROR_INUSE", "Address already in use", "EADDRINUSE" },
+        { "ERROR_UNREACHABLE", "Network is unreachable", "ENETUNREACH" },
+        { "ERROR_NOROUTE", "No route to host", "EHOSTUNREACH" },
+        { "ERROR_NOTFOUND", "Name or service not known", "EAI_NONAME" },
+        { "ERROR_TOOBIG", "Message too long", "EMSGSIZE" },
+        { "ERROR_TRUNCATED", "Datagram truncated", NULL },
+        { "ERROR_ACCESS", "Permission denied", "EACCES" },
+        { "ERROR_LIMIT", "Limit exceeded", NULL },
+        { "ERROR_BUSY", "Another task waits on the socket", NULL },
+        { "ERROR_CANCELLED", "Task cancelled", NULL },
     };
     for (int i = 0; i < SS_CODES; i++) {
         CHECKF(strcmp(ss_codes[i].name, expected[i].name) == 0, "%d is %s", i, ss_codes[i].name);
+        CHECKF(same_text(ss_codes[i].symbol, expected[i].symbol), "%s has another symbol", ss_codes[i].name);
         CHECKF(strcmp(ss_codes[i].text, expected[i].text) == 0, "%s is '%s'", ss_codes[i].name, ss_codes[i].text);
     }
 }
@@ -64,7 +71,7 @@ static void test_causes_of_the_system(void)
         { ECONNRESET, SS_CODE_RESET },
         { EADDRINUSE, SS_CODE_INUSE },
         { ENETUNREACH, SS_CODE_UNREACHABLE },
-        { EHOSTUNREACH, SS_CODE_UNREACHABLE },
+        { EHOSTUNREACH, SS_CODE_NOROUTE },
         { EMSGSIZE, SS_CODE_TOOBIG },
         { EACCES, SS_CODE_ACCESS },
         { 0, SS_CODES },
@@ -102,6 +109,7 @@ static bool is(const struct ss_error *err, enum ss_space space, int code)
 static void test_errors_made_here(void)
 {
     CHECK(is(&ss_not_found, SS_RESOLVER, EAI_NONAME) && ss_code_of(SS_ERROR, &ss_not_found) == SS_CODE_NOTFOUND);
+    CHECK(ss_code_of(SS_ERROR, &ss_no_address) == SS_CODE_NOTFOUND && ss_no_address.code != EAI_NONAME);
     CHECK(is(&ss_no_interface, SS_SYSTEM, ENODEV));
     CHECK(is(&ss_not_open, SS_SYSTEM, EBADF));
     CHECK(is(&ss_already_owned, SS_SYSTEM, EBUSY));

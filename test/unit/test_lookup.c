@@ -268,11 +268,18 @@ static void rig_open(struct rig *rig)
     pthread_mutex_unlock(&gate.lock);
 }
 
+static enum ss_status start_lookup(struct os_resolver **resolver, const char *host, struct os_lookup **lookup, int *fd,
+                                   struct ss_error *err)
+{
+    const struct os_query query = { .host = host };
+    return os_lookup_start(resolver, &query, lookup, fd, err);
+}
+
 static int start(struct rig *rig, const char *host)
 {
     struct ss_error err;
     int i = rig->n++;
-    CHECK(os_lookup_start(&rig->resolver, host, &rig->lookups[i], &rig->fds[i], &err) == SS_OK);
+    CHECK(start_lookup(&rig->resolver, host, &rig->lookups[i], &rig->fds[i], &err) == SS_OK);
     CHECK(fcntl(rig->fds[i], F_GETFD) == FD_CLOEXEC);
     return i;
 }
@@ -297,11 +304,10 @@ static bool has_ended(const struct rig *rig, int i, int limit_ms)
 
 static enum ss_status take(const struct rig *rig, int i, struct ss_error *err)
 {
-    struct addrinfo *list = NULL;
-    enum ss_status st = os_lookup_take(rig->lookups[i], &list, err);
-    CHECK((st == SS_OK) == (list != NULL));
-    if (list)
-        os_names_free(list);
+    struct os_answer answer = { .list = NULL };
+    enum ss_status st = os_lookup_take(rig->lookups[i], &answer, err);
+    CHECK((st == SS_OK) == (answer.list != NULL));
+    os_answer_free(&answer);
     return st;
 }
 
@@ -575,7 +581,8 @@ static void test_the_hosts_file_is_asked_only_in_need(void)
 static void check_local(const char *text, const char *host, bool expected)
 {
     hosts_text = text;
-    CHECKF(os_name_is_local(host) == expected, "%s in: %s", host, text ? text : "no file");
+    const struct os_query query = { .host = host };
+    CHECKF(os_query_is_local(&query) == expected, "%s in: %s", host, text ? text : "no file");
 }
 
 static void test_the_hosts_file(void)
@@ -612,7 +619,7 @@ static void test_no_thread(void)
     int fd;
     rig_open(&rig);
     no_threads = 1;
-    CHECK(os_lookup_start(&rig.resolver, "f", &none, &fd, &err) == SS_ERROR && err.code == EAGAIN);
+    CHECK(start_lookup(&rig.resolver, "f", &none, &fd, &err) == SS_ERROR && err.code == EAGAIN);
     start_blocked(&rig, 1);
     no_threads = 1;
     int i = start(&rig, "f"); /* the one thread there is will do it */
@@ -729,7 +736,7 @@ static void test_no_descriptor(void)
     low = limit;
     low.rlim_cur = 0;
     CHECK(setrlimit(RLIMIT_NOFILE, &low) == 0);
-    CHECK(os_lookup_start(&rig.resolver, "f", &none, &fd, &err) == SS_ERROR && err.code == EMFILE);
+    CHECK(start_lookup(&rig.resolver, "f", &none, &fd, &err) == SS_ERROR && err.code == EMFILE);
     CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     start(&rig, "f");
     check_found(&rig, 0);
@@ -745,7 +752,7 @@ static void test_no_memory(void)
         int fd;
         rig_open(&rig);
         memory = i; /* the first is the resolver, the second the look-up */
-        CHECK(os_lookup_start(&rig.resolver, "f", &none, &fd, &err) == SS_ERROR && err.code == ENOMEM);
+        CHECK(start_lookup(&rig.resolver, "f", &none, &fd, &err) == SS_ERROR && err.code == ENOMEM);
         CHECK(memory == 0);
         start(&rig, "f");
         check_found(&rig, 0);
@@ -771,12 +778,12 @@ static bool finds_anew(struct rig *rig)
 static bool forked_succeeds(struct rig *rig)
 {
     struct ss_error err;
-    struct addrinfo *list = NULL;
+    struct os_answer answer = { .list = NULL };
     struct os_resolver *old = rig->resolver;
     for (int i = 0, n = rig->n; i < n; i++) {
         if (!rig->lookups[i])
             continue;
-        if (os_lookup_take(rig->lookups[i], &list, &err) != SS_CLOSED || list)
+        if (os_lookup_take(rig->lookups[i], &answer, &err) != SS_CLOSED || answer.list)
             return false;
         drop(rig, i);
     }
@@ -864,13 +871,13 @@ static bool look_up_somehow(struct os_resolver **resolver, unsigned *seed)
 {
     struct ss_error err;
     struct os_lookup *lookup;
-    struct addrinfo *list = NULL;
+    struct os_answer answer = { .list = NULL };
     struct pollfd p = { .events = POLLIN };
-    if (os_lookup_start(resolver, rand_r(seed) % 2 ? "f" : "local", &lookup, &p.fd, &err) != SS_OK)
+    if (start_lookup(resolver, rand_r(seed) % 2 ? "f" : "local", &lookup, &p.fd, &err) != SS_OK)
         return false;
     int limit_ms = rand_r(seed) % 2 ? rand_r(seed) % 3 : 0;
-    if (rand_r(seed) % 4 > 0 && poll(&p, 1, limit_ms) == 1 && os_lookup_take(lookup, &list, &err) == SS_OK)
-        os_names_free(list);
+    if (rand_r(seed) % 4 > 0 && poll(&p, 1, limit_ms) == 1 && os_lookup_take(lookup, &answer, &err) == SS_OK)
+        os_answer_free(&answer);
     os_lookup_drop(lookup);
     return true;
 }
@@ -883,7 +890,7 @@ static bool hammer_once(const struct caller *caller, unsigned *seed)
     struct ss_error err;
     int fd, n = 0;
     bool ok = true;
-    while (caller->is_crowded && n < CROWD && os_lookup_start(&resolver, "b", &crowd[n], &fd, &err) == SS_OK)
+    while (caller->is_crowded && n < CROWD && start_lookup(&resolver, "b", &crowd[n], &fd, &err) == SS_OK)
         n++;
     for (int i = 0; i < CALLS && ok; i++) {
         ok = look_up_somehow(&resolver, seed);
