@@ -413,6 +413,51 @@ api.options = {
         "ip(7); ipv6(7); RFC 3493 section 5.2",
     },
     {
+        "OPT_IP_MULTICAST_IF",
+        "ip_multicast_if",
+        "string|integer",
+        "udp",
+        [[the interface by which multicast datagrams leave: its name, its index or one of its addresses, IPv4 or IPv6;
+        0, `"0.0.0.0"` or `"::"`: the system's choice. `getopt` on an open socket: the index on IPv6, an address of the
+        interface on IPv4. No such interface: text of `ENODEV`]],
+        "ip(7); ipv6(7); RFC 3493 section 5.2",
+    },
+    {
+        "OPT_IP_FREEBIND",
+        "ip_freebind",
+        "boolean",
+        "both",
+        "`bind` to an address that this machine does not have, or not yet; set it before `bind`",
+        "ip(7)",
+    },
+    {
+        "OPT_BINDTODEVICE",
+        "bindtodevice",
+        "string",
+        "both",
+        [[the name of the one interface that the socket uses, `""`: any. No such interface: text of `ENODEV`; changing
+        it may need a privilege]],
+        "socket(7)",
+    },
+    {
+        "OPT_DONTROUTE",
+        "dontroute",
+        "boolean",
+        "both",
+        "send to hosts of the networks that this machine is in, and through no gateway",
+        "socket(7)",
+    },
+    {
+        "OPT_PEERCRED",
+        "peercred",
+        "table",
+        "both",
+        [[read only: `{ pid =, uid =, gid = }` of the process that called `connect`, `listen` or `pair` at the other end of
+        a Unix stream, as it was then; `pid` is 0 when this process cannot see that one. Without a peer: text of
+        `ENOTCONN`]],
+        "unix(7), `SO_PEERCRED`",
+    },
+    {
         "OPT_SPIN",
         "spin",
         "integer",
@@ -829,8 +874,8 @@ local both = {
             call = { "ok, err = sock:setopt(opt, value)", "ok, err = sock:setopt(level, opt, value)" },
             brief = "set an option",
             text = [[
-                Sets an [option](#options), by name or, for any other integer option of the system, by its two
-                numbers. On a socket that is not open the value is noted and applied when the descriptor is
+                Sets an [option](#options), by name or, for any other option of the system, by its two numbers: an
+                integer as C's `int`, a string as the bytes of whatever C type the option has. On a socket that is not open the value is noted and applied when the descriptor is
                 made; if the system refuses it then, that call fails. Only its type is checked until then. Set options
                 outlive `close`. What an option such as Linux's `IP_RECVERR` or `SO_TIMESTAMPING` puts into the error
                 queue is for who reads the descriptor by other means: a call that would wait in vain for it drops it.]],
@@ -838,8 +883,8 @@ local both = {
                 option,
                 {
                     name = "value",
-                    type = "boolean|integer",
-                    text = "flags take booleans, the others integers, `OPT_LINGER` an integer or `false`",
+                    type = "boolean|integer|string",
+                    text = "of the option's type; with `level` an integer, or a string of up to 65536 bytes",
                 },
                 {
                     name = "level",
@@ -853,23 +898,26 @@ local both = {
                 { "ENOPROTOOPT", "the system does not know the option" },
                 { "EOPNOTSUPP", "sockets of this family do not have the option" },
                 { "EINVAL", "the system does not take the value" },
+                { "ENODEV", "there is no such interface" },
                 { "ERROR_ACCESS", "the option needs a privilege (or text of `EPERM`)" },
             },
-            raises = "an unknown option; one of the other kind of socket; `OPT_ERROR`; a wrong type; no value",
+            raises = [[an unknown option; one of the other kind of socket; one that can only be read; a wrong type; no value;
+                `SO_RCVTIMEO` and `SO_SNDTIMEO` by number, which are the module's (`settimeout`)]],
             waits = "never",
             by = { "setsockopt(2)", "the page named in the [table of options](#options)" },
             example = [[
                 sock:setopt(socket.OPT_TCP_NODELAY, true)]],
-            overload = "fun(self: ssocket.socket, level: integer, opt: integer, value: integer): true?, string?",
+            overload = "fun(self: ssocket.socket, level: integer, opt: integer, value: integer|string): true?, string?",
             annotated = { "opt", "value" },
         },
         {
             name = "getopt",
-            call = { "value, err = sock:getopt(opt)", "value, err = sock:getopt(level, opt)" },
+            call = { "value, err = sock:getopt(opt)", "value, err = sock:getopt(level, opt[, size])" },
             brief = "read an option",
             text = [[
                 Reads an [option](#options), by name or by its two numbers. On an open socket the system
-                answers; on one that is not open, what was set.]],
+                answers; on one that is not open, what was set. With `size` the value by numbers is the bytes that the
+                system gives, which may be fewer.]],
             takes = {
                 option,
                 {
@@ -878,17 +926,31 @@ local both = {
                     optional = true,
                     text = "a protocol level of the system, such as `IPPROTO_TCP`",
                 },
+                {
+                    name = "size",
+                    type = "integer",
+                    optional = true,
+                    range = "1 to 65536",
+                    unit = "bytes",
+                    text = "with `level`: room for the value, which is then a string",
+                },
             },
-            gives = { { "value", "boolean|integer|nil", "of the option's type; an integer with `level`" } },
+            gives = {
+                {
+                    "value",
+                    "boolean|integer|string|table|nil",
+                    "of the option's type; with `level` an integer, with `size` a string",
+                },
+            },
             errors = {
                 { "ERROR_CLOSED", "the socket is not open and the option was not set" },
                 { "ENOPROTOOPT", "the system does not know the option" },
                 { "EOPNOTSUPP", "sockets of this family do not have the option" },
             },
-            raises = "an unknown option; one of the other kind of socket",
+            raises = "an unknown option; one of the other kind of socket; a size out of range",
             waits = "never",
             by = { "getsockopt(2)", "the page named in the [table of options](#options)" },
-            overload = "fun(self: ssocket.socket, level: integer, opt: integer): integer?, string?",
+            overload = "fun(self: ssocket.socket, level: integer, opt: integer, size?: integer): integer|string|nil, string?",
             annotated = { "opt" },
         },
         {

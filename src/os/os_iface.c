@@ -1,9 +1,11 @@
 #include "os/os_iface.h"
 
+#include <errno.h>
+#include <ifaddrs.h>  /* getifaddrs */
 #include <inttypes.h> /* PRIu32 */
 #include <net/if.h>   /* if_nametoindex, if_indextoname */
 #include <stdio.h>    /* snprintf */
-#include <string.h>   /* strspn */
+#include <string.h>   /* strspn, memcmp */
 
 /* Digits only; strtoul(3) accepts blanks and signs. */
 static bool parse_iface_index(const char *text, uint32_t *number)
@@ -34,8 +36,7 @@ void os_iface_name(uint32_t index, char *text, size_t size)
         snprintf(text, size, "%" PRIu32, index);
 }
 
-#ifdef OS_PLAIN_GROUPS
-#include <ifaddrs.h> /* getifaddrs */
+/* Addresses */
 
 static bool is_ipv4_of(const struct ifaddrs *item, const char *name)
 {
@@ -56,4 +57,35 @@ bool os_iface_address(uint32_t index, struct in_addr *addr)
     freeifaddrs(all);
     return item != NULL;
 }
-#endif
+
+static bool has_ipv6_address(const struct sockaddr_in6 *a, const struct sockaddr_in6 *b)
+{
+    bool same_zone = b->sin6_scope_id == 0 || a->sin6_scope_id == b->sin6_scope_id;
+    return same_zone && memcmp(&a->sin6_addr, &b->sin6_addr, sizeof a->sin6_addr) == 0;
+}
+
+static bool has_address(const struct ifaddrs *item, const struct ss_addr *addr)
+{
+    const void *own = item->ifa_addr;
+    if (!own || item->ifa_addr->sa_family != addr->sa.any.sa_family)
+        return false;
+    if (addr->sa.any.sa_family == AF_INET)
+        return ((const struct sockaddr_in *)own)->sin_addr.s_addr == addr->sa.in.sin_addr.s_addr;
+    return has_ipv6_address(own, &addr->sa.in6);
+}
+
+enum ss_status os_iface_of_address(const struct ss_addr *addr, uint32_t *index, struct ss_error *err)
+{
+    struct ifaddrs *all;
+    if (getifaddrs(&all) == -1) {
+        *err = (struct ss_error){ SS_SYSTEM, errno };
+        return SS_ERROR;
+    }
+    const struct ifaddrs *item = all;
+    while (item && !has_address(item, addr))
+        item = item->ifa_next;
+    *index = item ? if_nametoindex(item->ifa_name) : 0;
+    freeifaddrs(all);
+    *err = (struct ss_error){ SS_SYSTEM, ENODEV };
+    return *index ? SS_OK : SS_ERROR;
+}

@@ -2,6 +2,9 @@
 #ifndef SS_OS_IFACE_H
 #define SS_OS_IFACE_H
 
+#include "base/sockaddr.h"
+#include "base/status.h"
+
 #include <netinet/in.h> /* MCAST_JOIN_GROUP */
 #include <stdbool.h>
 #include <stddef.h> /* size_t */
@@ -19,9 +22,19 @@ void os_iface_name(uint32_t index, char *text, size_t size);
 /* OpenBSD and NetBSD lack the options of RFC 3678: IPv4 multicast there names an interface by one of its addresses. */
 #if !defined(MCAST_JOIN_GROUP) || defined(SS_PLAIN_GROUPS)
 #define OS_PLAIN_GROUPS
+#endif
+
+/* An interface, and one of its addresses if known. */
+struct os_iface {
+    uint32_t index; /* 0: the system's choice */
+    struct ss_addr addr;
+};
+
 /* Stores the interface's first IPv4 address. False: none. */
 bool os_iface_address(uint32_t index, struct in_addr *addr);
-#endif
+
+/* Sets `index` to the interface that has `addr`. SS_ERROR: ENODEV: none; getifaddrs(3). */
+enum ss_status os_iface_of_address(const struct ss_addr *addr, uint32_t *index, struct ss_error *err);
 
 #pragma GCC visibility pop
 
