@@ -1323,7 +1323,7 @@ local size = {
 local function group_call(name, brief, text, errs)
     return {
         name = name,
-        call = { ("ok, err = udpsock:%s(group[, interface])"):format(name) },
+        call = { ("ok, err = udpsock:%s(group[, interface[, source]])"):format(name) },
         brief = brief,
         text = text,
         takes = {
@@ -1333,11 +1333,21 @@ local function group_call(name, brief, text, errs)
                 type = "string|integer",
                 optional = true,
                 default = "the system's choice",
-                text = 'name (`"eth0"`) or index of a network interface',
+                text = 'name (`"eth0"`) or index of a network interface, or one of its addresses, IPv4 or IPv6',
+            },
+            {
+                name = "source",
+                type = "string",
+                optional = true,
+                default = "all",
+                text = "the numeric address of one sender, to hear it alone (source-specific multicast)",
             },
         },
         gives = { { "ok", "true?", "done" } },
-        errors = errors({ { "ERROR_NOTFOUND", "`group` is no numeric multicast address" } }, errs),
+        errors = errors({ { "ERROR_NOTFOUND", "`group` is no numeric multicast address, or `source` no other numeric one" } }, {
+            { "EAFNOSUPPORT", "`source` is of another family than `group`" },
+            { "EOPNOTSUPP", "this system has no source-specific groups (OpenBSD, NetBSD)" },
+        }, errs),
         raises = "a wrong type; a NUL in a string",
         waits = "never",
         by = {
@@ -1364,14 +1374,16 @@ local udp = {
             brief = "set, change or dissolve the peer",
             text = [[
                 Sets the peer: `send` goes there, `recv` hears it alone, and its refusals are reported.
-                It may be called again at any time to change the peer; without an address it dissolves it.
-                No packet is sent.]],
+                It may be called again at any time to change the peer; without an address it dissolves it,
+                and the local port stays what it was, though datagrams that arrive in that moment may be refused. No
+                packet is sent.]],
             takes = { optional_address },
             gives = { { "ok", "true?", "done" } },
             errors = errors(
                 resolving,
                 { { "ERROR_CLOSED", "there is no address given and the socket is not open" } },
                 { { "ERROR_UNREACHABLE", "there is no way to there" } },
+                { { "ERROR_INUSE", "no address: dissolved, but another socket has taken the port in that moment" } },
                 { { "ERROR_REFUSED", "a path that no socket is bound to any more" } },
                 { { "ENOENT", "there is no such path" }, { "ENAMETOOLONG", "the path is too long" } },
                 { { "EAFNOSUPPORT", "a bound socket and an address of another family" }, no_port },
@@ -1523,17 +1535,19 @@ local udp = {
             "join",
             "join a multicast group",
             [[Joins a multicast group: datagrams that are sent to it arrive, on the port to which the socket is bound. A
-            socket that is not open is opened in the group's family.]],
+            socket that is not open is opened in the group's family. With `source` those of this sender alone do; each
+            further `join` adds one. Where the socket has joined the whole group, a source narrows that.]],
             {
                 { "ENODEV", "there is no such interface, or none for multicast" },
-                { "ERROR_INUSE", "the socket has joined it already" },
+                { "ERROR_INUSE", "the socket has joined it already, or a source of it" },
+                { "EADDRNOTAVAIL", "the socket has joined that source already" },
                 { "ENOPROTOOPT", "the socket is of another family" },
             }
         ),
-        group_call("leave", "leave a multicast group", "Leaves a multicast group.", {
+        group_call("leave", "leave a multicast group", "Leaves a multicast group, or one source of it.", {
             closed,
             { "ENODEV", "there is no such interface" },
-            { "EADDRNOTAVAIL", "the socket has not joined it" },
+            { "EADDRNOTAVAIL", "the socket has not joined it (or text of `EINVAL`)" },
         }),
     },
 }

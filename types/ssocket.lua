@@ -328,7 +328,8 @@ function tcpsock:shutdown(how) end
 local udpsock = {}
 
 ---Sets the peer: `send` goes there, `recv` hears it alone, and its refusals are reported. It may be called
----again at any time to change the peer; without an address it dissolves it. No packet is sent.
+---again at any time to change the peer; without an address it dissolves it, and the local port stays what it
+---was, though datagrams that arrive in that moment may be refused. No packet is sent.
 ---@return true? ok # done
 ---@return string? err
 ---@overload fun(self: udpsock, host: string, port: integer): true?, string?
@@ -387,19 +388,22 @@ function udpsock:recvmany(count, size) end
 function udpsock:sendmany(array) end
 
 ---Joins a multicast group: datagrams that are sent to it arrive, on the port to which the socket is bound. A
----socket that is not open is opened in the group's family.
+---socket that is not open is opened in the group's family. With `source` those of this sender alone do; each
+---further `join` adds one. Where the socket has joined the whole group, a source narrows that.
 ---@param group string a numeric IPv4 or IPv6 multicast address
----@param interface? string|integer name (`"eth0"`) or index of a network interface
+---@param interface? string|integer name (`"eth0"`) or index of a network interface, or one of its addresses, IPv4 or IPv6
+---@param source? string the numeric address of one sender, to hear it alone (source-specific multicast)
 ---@return true? ok # done
 ---@return string? err
-function udpsock:join(group, interface) end
+function udpsock:join(group, interface, source) end
 
----Leaves a multicast group.
+---Leaves a multicast group, or one source of it.
 ---@param group string a numeric IPv4 or IPv6 multicast address
----@param interface? string|integer name (`"eth0"`) or index of a network interface
+---@param interface? string|integer name (`"eth0"`) or index of a network interface, or one of its addresses, IPv4 or IPv6
+---@param source? string the numeric address of one sender, to hear it alone (source-specific multicast)
 ---@return true? ok # done
 ---@return string? err
-function udpsock:leave(group, interface) end
+function udpsock:leave(group, interface, source) end
 
 ---Task objects.
 ---@class ssocket.task
