@@ -93,7 +93,12 @@ api.rules = {
             the garbage collector and, in Lua 5.4, at the end of the block of a `local s <close>`.
 
             A closed socket is as a new one, its timeout and options kept, and can be opened again. On a
-            socket that is not open every call that needs a descriptor fails with `ERROR_CLOSED`.]],
+            socket that is not open every call that needs a descriptor fails with `ERROR_CLOSED`.
+
+            When a call needs a descriptor and none is left (`EMFILE`, `ENFILE`), it runs the garbage collector,
+            which closes lost sockets, and tries once more before it fails: at most once a second, not in a
+            finalizer, and not while the program has stopped the collector (Lua 5.1 can't be asked). An error that
+            a finalizer raises then comes out of the call, as out of any other that takes memory.]],
     },
     {
         id = "signals",

@@ -17,8 +17,9 @@ enum ss_status ss_iface_find(const char *text, size_t len, struct os_iface *ifac
     *err = ss_no_interface;
     if (strlen(text) != len)
         return SS_ERROR;
-    if (os_iface_index(text, &iface->index))
-        return SS_OK;
+    enum ss_status st = os_iface_find(text, &iface->index, err);
+    if (st == SS_OK || ss_lacks_descriptor(err))
+        return st;
     if (ss_addr_parse(&iface->addr, text, len, 0) != SS_HOST_NUMERIC)
         return SS_ERROR;
     ss_addr_unmap(&iface->addr);

@@ -4,7 +4,6 @@
 
 #include <limits.h>     /* INT_MAX */
 #include <string.h>     /* strlen */
-#include <sys/socket.h> /* AF_INET6 */
 
 enum { MAX_OPTION_BYTES = 65536 };
 

@@ -36,6 +36,8 @@ static int module_pair(lua_State *L)
     struct ss_error err, ignored;
     int fds[2];
     enum ss_status st = os_socketpair(fds, &err);
+    if (st != SS_OK && lss_collect_descriptors(L, a->env, &err))
+        st = os_socketpair(fds, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
     st = ss_sock_adopt(a, fds[0], AF_UNIX, false, &err);
@@ -114,7 +116,9 @@ static int module_resolve(lua_State *L)
     enum ss_status st = lss_check_target(L, 1, 0, &target, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    static const struct lss_call call = { .finish = finish_resolve, .drop = lss_drop_lookup };
+    static const struct lss_call call = { .finish = finish_resolve,
+                                          .drop = lss_drop_lookup,
+                                          .restart = ss_lookup_restart };
     struct ss_env *env = lss_env(L);
     struct ss_resolve *op = lss_push_lookup(L, env, sizeof *op);
     ss_resolve_init(op, env, &target);

@@ -343,6 +343,7 @@ static int send_by_name(lua_State *L, struct udpsock *s, const struct dgram_send
 {
     static const struct lss_call call = { .finish = finish_send_by_name,
                                           .drop = lss_drop_lookup,
+                                          .restart = ss_lookup_restart,
                                           .directions = LSS_READING | LSS_WRITING };
     struct dgram_send_by_name *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
     lss_recheck_self(L, &s->base);
@@ -440,6 +441,7 @@ static int udp_connect(lua_State *L)
         return lss_push_failure(L, 1, st, &err);
     static const struct lss_call call = { .finish = lss_finish_lookup,
                                           .drop = lss_drop_lookup,
+                                          .restart = ss_lookup_restart,
                                           .directions = LSS_READING | LSS_WRITING };
     struct ss_set_peer *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
     lss_recheck_self(L, &s->base);
@@ -465,6 +467,15 @@ static enum ss_status parse_host(const char *text, size_t len, bool group, struc
     return SS_ERROR;
 }
 
+static enum ss_status find_interface(lua_State *L, const char *text, size_t len, struct os_iface *iface,
+                                     struct ss_error *err)
+{
+    enum ss_status st = ss_iface_find(text, len, iface, err);
+    if (st != SS_OK && lss_collect_descriptors(L, lss_env(L), err))
+        st = ss_iface_find(text, len, iface, err);
+    return st;
+}
+
 static enum ss_status check_interface(lua_State *L, int arg, uint32_t *index, struct ss_error *err)
 {
     struct os_iface iface = { .index = 0 };
@@ -474,7 +485,7 @@ static enum ss_status check_interface(lua_State *L, int arg, uint32_t *index, st
     } else if (!lua_isnoneornil(L, arg)) {
         size_t len;
         const char *text = luaL_checklstring(L, arg, &len);
-        st = ss_iface_find(text, len, &iface, err);
+        st = find_interface(L, text, len, &iface, err);
     }
     *index = iface.index;
     return st;
@@ -499,25 +510,39 @@ static enum ss_status check_membership(lua_State *L, struct os_membership *m, st
     return st == SS_OK ? found : st;
 }
 
+/* A finalizer in the collection may have opened the socket. */
+static enum ss_status open_for_join(lua_State *L, struct udpsock *s, int family, bool *opened, struct ss_error *err)
+{
+    struct ss_env *env = lss_live_env(L);
+    enum ss_status st = ss_sock_open(&s->base.sock, family, err);
+    if (st != SS_OK && lss_collect_descriptors(L, env, err)) {
+        lss_recheck_self(L, &s->base);
+        if (!udp_is_closed(s))
+            return SS_OK;
+        st = ss_sock_open(&s->base.sock, family, err);
+    }
+    *opened = st == SS_OK;
+    return st;
+}
+
 static int run_membership(lua_State *L, bool join)
 {
     struct udpsock *s = self_udp(L);
     struct os_membership membership = { .source = { .len = 0 } };
     struct ss_error err;
     enum ss_status st = check_membership(L, &membership, &err);
+    lss_recheck_self(L, &s->base);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
-    bool was_closed = udp_is_closed(s);
-    if (was_closed && join)
-        lss_live_env(L);
-    if (was_closed)
-        st = join ? ss_sock_open(&s->base.sock, membership.group.sa.any.sa_family, &err) : SS_CLOSED;
+    bool opened = false;
+    if (udp_is_closed(s))
+        st = join ? open_for_join(L, s, membership.group.sa.any.sa_family, &opened, &err) : SS_CLOSED;
     if (st != SS_OK)
         return lss_push_done(L, st, &err);
     st = os_group(s->base.sock.io.fd, join, &membership, &err);
     if (st == SS_OK)
         s->base.sock.bound = true; /* connect must not replace the descriptor of a member */
-    else if (was_closed)
+    else if (opened)
         ss_sock_close(&s->base.sock, &(struct ss_error){ SS_SYSTEM, 0 });
     return lss_push_done(L, st, &err);
 }

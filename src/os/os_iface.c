@@ -20,11 +20,33 @@ static bool parse_iface_index(const char *text, uint32_t *number)
     return value > 0 && value <= UINT32_MAX;
 }
 
-bool os_iface_index(const char *name, uint32_t *index)
+/* After if_nametoindex(3), which needs a descriptor and says ENOENT in glibc when there is none. */
+static int iface_failure(int code)
+{
+    struct ifaddrs *all;
+    if (code == ENODEV)
+        return code;
+    if (getifaddrs(&all) == -1)
+        return errno == EMFILE || errno == ENFILE ? errno : ENODEV;
+    freeifaddrs(all);
+    return ENODEV;
+}
+
+enum ss_status os_iface_find(const char *name, uint32_t *index, struct ss_error *err)
 {
     unsigned found = if_nametoindex(name);
+    int code = errno;
     *index = found;
-    return found != 0 || parse_iface_index(name, index);
+    if (found != 0 || parse_iface_index(name, index))
+        return SS_OK;
+    *err = (struct ss_error){ SS_SYSTEM, iface_failure(code) };
+    return SS_ERROR;
+}
+
+bool os_iface_index(const char *name, uint32_t *index)
+{
+    *index = if_nametoindex(name);
+    return *index != 0 || parse_iface_index(name, index);
 }
 
 void os_iface_name(uint32_t index, char *text, size_t size)

@@ -16,6 +16,9 @@
  * False: neither. */
 bool os_iface_index(const char *name, uint32_t *index);
 
+/* The same. SS_ERROR: ENODEV; EMFILE, ENFILE: if_nametoindex(3) needs a descriptor. */
+enum ss_status os_iface_find(const char *name, uint32_t *index, struct ss_error *err);
+
 /* Writes the interface's name to `text` (`size` bytes), or `index` in digits when no interface has that index. */
 void os_iface_name(uint32_t index, char *text, size_t size);
 
