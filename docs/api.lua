@@ -457,8 +457,8 @@ api.options = {
         "peercred",
         "table",
         "both",
-        [[read only: `{ pid =, uid =, gid = }` of the process that called `connect`, `listen` or `pair` at the other end of
-        a Unix stream, as it was then; `pid` is 0 when this process cannot see that one. Without a peer: text of
+        [[read only: `{ pid =, uid =, gid = }` of the process that called `connect`, `listen` or `pair` at the other end
+        of a Unix stream, as it was then; `pid` is 0 when this process cannot see that one. Without a peer: text of
         `ENOTCONN`]],
         "unix(7), `SO_PEERCRED`",
     },
@@ -880,7 +880,8 @@ local both = {
             brief = "set an option",
             text = [[
                 Sets an [option](#options), by name or, for any other option of the system, by its two numbers: an
-                integer as C's `int`, a string as the bytes of whatever C type the option has. On a socket that is not open the value is noted and applied when the descriptor is
+                integer as C's `int`, a string as the bytes of whatever C type the option has. On a
+                socket that is not open the value is noted and applied when the descriptor is
                 made; if the system refuses it then, that call fails. Only its type is checked until then. Set options
                 outlive `close`. What an option such as Linux's `IP_RECVERR` or `SO_TIMESTAMPING` puts into the error
                 queue is for who reads the descriptor by other means: a call that would wait in vain for it drops it.]],
@@ -906,8 +907,8 @@ local both = {
                 { "ENODEV", "there is no such interface" },
                 { "ERROR_ACCESS", "the option needs a privilege (or text of `EPERM`)" },
             },
-            raises = [[an unknown option; one of the other kind of socket; one that can only be read; a wrong type; no value;
-                `SO_RCVTIMEO` and `SO_SNDTIMEO` by number, which are the module's (`settimeout`)]],
+            raises = [[an unknown option; one of the other kind of socket; one that can only be read; a wrong type;
+                no value; `SO_RCVTIMEO` and `SO_SNDTIMEO` by number, which are the module's (`settimeout`)]],
             waits = "never",
             by = { "setsockopt(2)", "the page named in the [table of options](#options)" },
             example = [[
@@ -955,7 +956,8 @@ local both = {
             raises = "an unknown option; one of the other kind of socket; a size out of range",
             waits = "never",
             by = { "getsockopt(2)", "the page named in the [table of options](#options)" },
-            overload = "fun(self: ssocket.socket, level: integer, opt: integer, size?: integer): integer|string|nil, string?",
+            overload = "fun(self: ssocket.socket, level: integer, opt: integer, size?: integer): "
+                .. "integer|string|nil, string?",
             annotated = { "opt" },
         },
         {
@@ -1349,7 +1351,9 @@ local function group_call(name, brief, text, errs)
             },
         },
         gives = { { "ok", "true?", "done" } },
-        errors = errors({ { "ERROR_NOTFOUND", "`group` is no numeric multicast address, or `source` no other numeric one" } }, {
+        errors = errors({
+            { "ERROR_NOTFOUND", "`group` is no numeric multicast address, or `source` no other numeric one" },
+        }, {
             { "EAFNOSUPPORT", "`source` is of another family than `group`" },
             { "EOPNOTSUPP", "this system has no source-specific groups (OpenBSD, NetBSD)" },
         }, errs),

@@ -1,5 +1,5 @@
--- No descriptor is left, but lost sockets hold some: the collector is run once, and the call tried once more. Each program
--- is a process of its own, as this is done at most once a second.
+-- No descriptor is left, but lost sockets hold some: the collector is run once, and the call tried once more. Each
+-- program is a process of its own, as this is done at most once a second.
 
 local t = require "support.t"
 local tools = require "support.tools"
@@ -41,7 +41,7 @@ local PRELUDE = [[
     end
 ]]
 
--- Runs the code in the main program, or in a task. `SPEND` stands for the loss of sockets after which no descriptor is left.
+-- Runs the code in the main program, or in a task. `SPEND`: sockets are lost, and no descriptor is left.
 local function run(code, in_task)
     if in_task then
         code = "local task = socket.spawn(function() " .. code .. " end) assert(task:wait(20))"

@@ -222,7 +222,6 @@ local function datagrams(socket)
     must(u, "leave", "239.255.77.8", "lo")
     must(u, "setopt", socket.OPT_IP_MULTICAST_IF, "127.0.0.1")
     expect("127.0.0.1", must(u, "getopt", socket.OPT_IP_MULTICAST_IF))
-    expect(4, #must(u, "getopt", sys.SOL_SOCKET, sys.SO_KEEPALIVE, 4))
     must(v, "connect")
     expect(1, v:close())
 end

@@ -2,8 +2,8 @@
 #include "lua/lua_base.h"
 #include "os/os_opt.h"
 
-#include <limits.h>     /* INT_MAX */
-#include <string.h>     /* strlen */
+#include <limits.h> /* INT_MAX */
+#include <string.h> /* strlen */
 
 enum { MAX_OPTION_BYTES = 65536 };
 
