@@ -33,6 +33,7 @@ build = {
                 "src/core/dgrams.c",
                 "src/core/dial.c",
                 "src/core/find.c",
+                "src/core/iface.c",
                 "src/core/inbuf.c",
                 "src/core/io_fd.c",
                 "src/core/op_accept.c",

@@ -98,7 +98,12 @@ api.rules = {
             the garbage collector and, in Lua 5.4, at the end of the block of a `local s <close>`.
 
             A closed socket is as a new one, its timeout and options kept, and can be opened again. On a
-            socket that is not open every call that needs a descriptor fails with `ERROR_CLOSED`.]],
+            socket that is not open every call that needs a descriptor fails with `ERROR_CLOSED`.
+
+            When a call needs a descriptor and none is left (`EMFILE`, `ENFILE`), it runs the garbage collector,
+            which closes lost sockets, and tries once more before it fails: at most once a second, not in a
+            finalizer, and not while the program has stopped the collector (Lua 5.1 can't be asked). An error that
+            a finalizer raises then comes out of the call, as out of any other that takes memory.]],
     },
     {
         id = "signals",
@@ -414,6 +419,51 @@ api.options = {
         "udp",
         "multicast datagrams reach listeners on this machine too",
         "ip(7); ipv6(7); RFC 3493 section 5.2",
+    },
+    {
+        "OPT_IP_MULTICAST_IF",
+        "ip_multicast_if",
+        "string|integer",
+        "udp",
+        [[the interface by which multicast datagrams leave: its name, its index or one of its addresses, IPv4 or IPv6;
+        0, `"0.0.0.0"` or `"::"`: the system's choice. `getopt` on an open socket: the index on IPv6, an address of the
+        interface on IPv4. No such interface: text of `ENODEV`]],
+        "ip(7); ipv6(7); RFC 3493 section 5.2",
+    },
+    {
+        "OPT_IP_FREEBIND",
+        "ip_freebind",
+        "boolean",
+        "both",
+        "`bind` to an address that this machine does not have, or not yet; set it before `bind`",
+        "ip(7)",
+    },
+    {
+        "OPT_BINDTODEVICE",
+        "bindtodevice",
+        "string",
+        "both",
+        [[the name of the one interface that the socket uses, `""`: any. No such interface: text of `ENODEV`; changing
+        it may need a privilege]],
+        "socket(7)",
+    },
+    {
+        "OPT_DONTROUTE",
+        "dontroute",
+        "boolean",
+        "both",
+        "send to hosts of the networks that this machine is in, and through no gateway",
+        "socket(7)",
+    },
+    {
+        "OPT_PEERCRED",
+        "peercred",
+        "table",
+        "both",
+        [[read only: `{ pid =, uid =, gid = }` of the process that called `connect`, `listen` or `pair` at the other end
+        of a Unix stream, as it was then; `pid` is 0 when this process cannot see that one. Without a peer: text of
+        `ENOTCONN`]],
+        "unix(7), `SO_PEERCRED`",
     },
     {
         "OPT_SPIN",
@@ -1028,8 +1078,9 @@ local both = {
             call = { "ok, err = sock:setopt(opt, value)", "ok, err = sock:setopt(level, opt, value)" },
             brief = "set an option",
             text = [[
-                Sets an [option](#options), by name or, for any other integer option of the system, by its two
-                numbers. On a socket that is not open the value is noted and applied when the descriptor is
+                Sets an [option](#options), by name or, for any other option of the system, by its two numbers: an
+                integer as C's `int`, a string as the bytes of whatever C type the option has. On a
+                socket that is not open the value is noted and applied when the descriptor is
                 made; if the system refuses it then, that call fails. Only its type is checked until then. Set options
                 outlive `close`. What an option such as Linux's `IP_RECVERR` or `SO_TIMESTAMPING` puts into the error
                 queue is for who reads the descriptor by other means: a call that would wait in vain for it drops it.]],
@@ -1037,8 +1088,8 @@ local both = {
                 option,
                 {
                     name = "value",
-                    type = "boolean|integer",
-                    text = "flags take booleans, the others integers, `OPT_LINGER` an integer or `false`",
+                    type = "boolean|integer|string",
+                    text = "of the option's type; with `level` an integer, or a string of up to 65536 bytes",
                 },
                 {
                     name = "level",
@@ -1052,23 +1103,26 @@ local both = {
                 { "ENOPROTOOPT", "the system does not know the option" },
                 { "EOPNOTSUPP", "sockets of this family do not have the option" },
                 { "EINVAL", "the system does not take the value" },
+                { "ENODEV", "there is no such interface" },
                 { "ERROR_ACCESS", "the option needs a privilege (or text of `EPERM`)" },
             },
-            raises = "an unknown option; one of the other kind of socket; `OPT_ERROR`; a wrong type; no value",
+            raises = [[an unknown option; one of the other kind of socket; one that can only be read; a wrong type;
+                no value; `SO_RCVTIMEO` and `SO_SNDTIMEO` by number, which are the module's (`settimeout`)]],
             waits = "never",
             by = { "setsockopt(2)", "the page named in the [table of options](#options)" },
             example = [[
                 sock:setopt(socket.OPT_TCP_NODELAY, true)]],
-            overload = "fun(self: ssocket.socket, level: integer, opt: integer, value: integer): true?, string?",
+            overload = "fun(self: ssocket.socket, level: integer, opt: integer, value: integer|string): true?, string?",
             annotated = { "opt", "value" },
         },
         {
             name = "getopt",
-            call = { "value, err = sock:getopt(opt)", "value, err = sock:getopt(level, opt)" },
+            call = { "value, err = sock:getopt(opt)", "value, err = sock:getopt(level, opt[, size])" },
             brief = "read an option",
             text = [[
                 Reads an [option](#options), by name or by its two numbers. On an open socket the system
-                answers; on one that is not open, what was set.]],
+                answers; on one that is not open, what was set. With `size` the value by numbers is the bytes that the
+                system gives, which may be fewer.]],
             takes = {
                 option,
                 {
@@ -1077,17 +1131,32 @@ local both = {
                     optional = true,
                     text = "a protocol level of the system, such as `IPPROTO_TCP`",
                 },
+                {
+                    name = "size",
+                    type = "integer",
+                    optional = true,
+                    range = "1 to 65536",
+                    unit = "bytes",
+                    text = "with `level`: room for the value, which is then a string",
+                },
             },
-            gives = { { "value", "boolean|integer|nil", "of the option's type; an integer with `level`" } },
+            gives = {
+                {
+                    "value",
+                    "boolean|integer|string|table|nil",
+                    "of the option's type; with `level` an integer, with `size` a string",
+                },
+            },
             errors = {
                 { "ERROR_CLOSED", "the socket is not open and the option was not set" },
                 { "ENOPROTOOPT", "the system does not know the option" },
                 { "EOPNOTSUPP", "sockets of this family do not have the option" },
             },
-            raises = "an unknown option; one of the other kind of socket",
+            raises = "an unknown option; one of the other kind of socket; a size out of range",
             waits = "never",
             by = { "getsockopt(2)", "the page named in the [table of options](#options)" },
-            overload = "fun(self: ssocket.socket, level: integer, opt: integer): integer?, string?",
+            overload = "fun(self: ssocket.socket, level: integer, opt: integer, size?: integer): "
+                .. "integer|string|nil, string?",
             annotated = { "opt" },
         },
         {
@@ -1461,7 +1530,7 @@ local size = {
 local function group_call(name, brief, text, errs)
     return {
         name = name,
-        call = { ("ok, err = udpsock:%s(group[, interface])"):format(name) },
+        call = { ("ok, err = udpsock:%s(group[, interface[, source]])"):format(name) },
         brief = brief,
         text = text,
         takes = {
@@ -1471,11 +1540,23 @@ local function group_call(name, brief, text, errs)
                 type = "string|integer",
                 optional = true,
                 default = "the system's choice",
-                text = 'name (`"eth0"`) or index of a network interface',
+                text = 'name (`"eth0"`) or index of a network interface, or one of its addresses, IPv4 or IPv6',
+            },
+            {
+                name = "source",
+                type = "string",
+                optional = true,
+                default = "all",
+                text = "the numeric address of one sender, to hear it alone (source-specific multicast)",
             },
         },
         gives = { { "ok", "true?", "done" } },
-        errors = errors({ { "ERROR_NOTFOUND", "`group` is no numeric multicast address" } }, errs),
+        errors = errors({
+            { "ERROR_NOTFOUND", "`group` is no numeric multicast address, or `source` no other numeric one" },
+        }, {
+            { "EAFNOSUPPORT", "`source` is of another family than `group`" },
+            { "EOPNOTSUPP", "this system has no source-specific groups (OpenBSD, NetBSD)" },
+        }, errs),
         raises = "a wrong type; a NUL in a string",
         waits = "never",
         by = {
@@ -1502,14 +1583,16 @@ local udp = {
             brief = "set, change or dissolve the peer",
             text = [[
                 Sets the peer: `send` goes there, `recv` hears it alone, and its refusals are reported.
-                It may be called again at any time to change the peer; without an address it dissolves it.
-                No packet is sent.]],
+                It may be called again at any time to change the peer; without an address it dissolves it,
+                and the local port stays what it was, though datagrams that arrive in that moment may be refused. No
+                packet is sent.]],
             takes = { optional_address },
             gives = { { "ok", "true?", "done" } },
             errors = errors(
                 resolving,
                 { { "ERROR_CLOSED", "there is no address given and the socket is not open" } },
                 unreachable,
+                { { "ERROR_INUSE", "no address: dissolved, but another socket has taken the port in that moment" } },
                 { { "ERROR_REFUSED", "a path that no socket is bound to any more" } },
                 { { "ENOENT", "there is no such path" }, { "ENAMETOOLONG", "the path is too long" } },
                 { { "EAFNOSUPPORT", "a bound socket and an address of another family" }, no_port },
@@ -1661,17 +1744,19 @@ local udp = {
             "join",
             "join a multicast group",
             [[Joins a multicast group: datagrams that are sent to it arrive, on the port to which the socket is bound. A
-            socket that is not open is opened in the group's family.]],
+            socket that is not open is opened in the group's family. With `source` those of this sender alone do; each
+            further `join` adds one. Where the socket has joined the whole group, a source narrows that.]],
             {
                 { "ENODEV", "there is no such interface, or none for multicast" },
-                { "ERROR_INUSE", "the socket has joined it already" },
+                { "ERROR_INUSE", "the socket has joined it already, or a source of it" },
+                { "EADDRNOTAVAIL", "the socket has joined that source already" },
                 { "ENOPROTOOPT", "the socket is of another family" },
             }
         ),
-        group_call("leave", "leave a multicast group", "Leaves a multicast group.", {
+        group_call("leave", "leave a multicast group", "Leaves a multicast group, or one source of it.", {
             closed,
             { "ENODEV", "there is no such interface" },
-            { "EADDRNOTAVAIL", "the socket has not joined it" },
+            { "EADDRNOTAVAIL", "the socket has not joined it (or text of `EINVAL`)" },
         }),
     },
 }

@@ -12,17 +12,20 @@ describe("the module's constants", function()
         local everywhere = { TCP_NODELAY = "tcp_nodelay", TCP_KEEPALIVE = "tcp_keepalive",
             TCP_REUSEADDR = "tcp_reuseaddr", IPV6_V6ONLY = "ipv6_v6only", RCVBUF = "rcvbuf", SNDBUF = "sndbuf",
             LINGER = "linger", ERROR = "error", BROADCAST = "broadcast", IP_TTL = "ip_ttl",
-            IP_TOS = "ip_tos", IP_MULTICAST_TTL = "ip_multicast_ttl", IP_MULTICAST_LOOP = "ip_multicast_loop" }
+            IP_TOS = "ip_tos", IP_MULTICAST_TTL = "ip_multicast_ttl", IP_MULTICAST_LOOP = "ip_multicast_loop",
+            IP_MULTICAST_IF = "ip_multicast_if", DONTROUTE = "dontroute" }
         for name, text in pairs(everywhere) do
             assert.equal(text, socket["OPT_" .. name])
         end
         local system = tools.python_constants { "SO_REUSEPORT", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT",
-            "TCP_USER_TIMEOUT", "TCP_CORK", "TCP_FASTOPEN", "TCP_DEFER_ACCEPT" }
+            "TCP_USER_TIMEOUT", "TCP_CORK", "TCP_FASTOPEN", "TCP_DEFER_ACCEPT", "SO_BINDTODEVICE", "SO_PEERCRED" }
         for name, text in pairs { SO_REUSEPORT = "reuseport", TCP_KEEPIDLE = "tcp_keepidle",
             TCP_KEEPINTVL = "tcp_keepintvl", TCP_KEEPCNT = "tcp_keepcnt", TCP_USER_TIMEOUT = "tcp_user_timeout",
-            TCP_CORK = "tcp_cork", TCP_FASTOPEN = "tcp_fastopen", TCP_DEFER_ACCEPT = "tcp_defer_accept" } do
+            TCP_CORK = "tcp_cork", TCP_FASTOPEN = "tcp_fastopen", TCP_DEFER_ACCEPT = "tcp_defer_accept",
+            SO_BINDTODEVICE = "bindtodevice", SO_PEERCRED = "peercred" } do
             assert.equal(system[name] and text, socket["OPT_" .. name:gsub("^SO_", "")])
         end
+        assert.equal(tools.on_linux and "ip_freebind" or nil, socket.OPT_IP_FREEBIND) -- Python does not name it
     end)
 
     it("for shutdown are three integers, and the version is a text", function()

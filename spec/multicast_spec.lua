@@ -138,6 +138,85 @@ for _, case in ipairs { { "IPv4", V4, "0.0.0.0" }, { "IPv6", V6, "::" } } do
     end)
 end
 
+describe("an interface", function()
+    t.guard()
+
+    it("may be given by any of its addresses", function()
+        for _, case in ipairs { { V4, "127.0.0.1" }, { V4, "::1" }, { V6, "::1" }, { V6, "127.0.0.1" } } do
+            local u = socket.udp()
+            assert.is_true(u:join(case[1], case[2]))
+            assert.same({ nil, socket.ERROR_INUSE }, { u:join(case[1], LO) })
+            assert.is_true(u:leave(case[1], LO))
+            u:close()
+        end
+    end)
+
+    it("that has not got the address is none", function()
+        for _, none in ipairs { "192.0.2.1", "2001:db8::1", "127.0.0.1:80", "localhost" } do
+            local u = socket.udp()
+            assert.same({ nil, t.text "ENODEV" }, { u:join(V4, none) })
+            assert.equal(-1, u:fileno())
+        end
+    end)
+end)
+
+describe("one source of a group", function()
+    t.guard()
+
+    -- Over the loopback interface, on which Linux lets a sender choose any address of 127/8.
+    it("is heard alone, until left", function()
+        if not tools.on_linux then
+            return
+        end
+        local u, near, far = socket.udp(), socket.udp(), socket.udp()
+        assert(u:bind("0.0.0.0", 0))
+        local port = u:getsockname()[2]
+        for _, sender in ipairs { near, far } do
+            assert(sender:setopt(socket.OPT_IP_MULTICAST_IF, LO))
+            assert(sender:bind(sender == near and "127.0.0.2" or "127.0.0.3", 0))
+        end
+        local function send()
+            assert(far:sendto("far", V4, port))
+            assert(near:sendto("near", V4, port))
+        end
+        assert.is_true(u:join(V4, LO, "127.0.0.2"))
+        u:settimeout(5)
+        send()
+        assert.equal("near", (u:recv()))
+        assert.is_true(u:join(V4, LO, "127.0.0.3"))
+        send()
+        assert.same({ "far", "near" }, { (u:recv()), (u:recv()) })
+        assert.is_true(u:leave(V4, LO, "127.0.0.2"))
+        send()
+        assert.equal("far", (u:recv()))
+        assert.is_true(u:leave(V4, LO, "127.0.0.3"))
+        send()
+        u:settimeout(0)
+        assert.same({ nil, socket.ERROR_TIMEOUT }, { u:recv() })
+        for _, s in ipairs { u, near, far } do
+            s:close()
+        end
+    end)
+
+    it("is an address of the group's family", function()
+        for _, case in ipairs { { V4, "::1", "2001:db8::1" }, { V6, "127.0.0.1", "192.0.2.1" } } do
+            local u = socket.udp()
+            local group, other, another = tools.unpack(case)
+            assert.same({ nil, t.text "EAFNOSUPPORT" }, { u:join(group, LO, other) })
+            assert.same({ nil, t.text "EAFNOSUPPORT" }, { u:join(group, LO, another) })
+            for _, none in ipairs { group, "localhost", "", "239.0.0.01", "unix:/x" } do
+                assert.same({ nil, socket.ERROR_NOTFOUND }, { u:join(group, LO, none) })
+            end
+            assert.equal(-1, u:fileno())
+            tools.misuse(tools.method, u, "join", 3, { group, LO, "127.0.0.1\0" })
+            tools.misuse(tools.method, u, "join", 3, { "x", "no-such-if", {} })
+            assert.is_true(u:join(group, LO, group == V4 and "127.0.0.1" or "::1"))
+            assert.same({ nil, t.text "EADDRNOTAVAIL" }, { u:join(group, LO, group == V4 and "127.0.0.1" or "::1") })
+            u:close()
+        end
+    end)
+end)
+
 describe("a group", function()
     t.guard()
 

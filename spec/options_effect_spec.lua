@@ -223,12 +223,15 @@ describe("an option by numbers", function()
         end)
     end)
 
-    it("takes integers only", function()
+    it("takes integers only, and strings as values", function()
         each_socket(function(s)
             for _, wrong in ipairs { 1.5, tools.nan, math.huge, {}, print, "x", socket.OPT_TCP_NODELAY } do
                 tools.misuse(tools.method, s, "getopt", 2, { sys.SOL_SOCKET, wrong })
                 tools.misuse(tools.method, s, "setopt", 2, { sys.SOL_SOCKET, wrong, 1 })
-                tools.misuse(tools.method, s, "setopt", 3, { sys.SOL_SOCKET, sys.SO_KEEPALIVE, wrong })
+                tools.misuse(tools.method, s, "getopt", 3, { sys.SOL_SOCKET, sys.SO_KEEPALIVE, wrong })
+                if type(wrong) ~= "string" then
+                    tools.misuse(tools.method, s, "setopt", 3, { sys.SOL_SOCKET, sys.SO_KEEPALIVE, wrong })
+                end
             end
             tools.misuse(tools.method, s, "getopt", 2, { sys.SOL_SOCKET })
             tools.misuse(tools.method, s, "setopt", nil, { sys.SOL_SOCKET, sys.SO_KEEPALIVE })
@@ -237,6 +240,241 @@ describe("an option by numbers", function()
         end)
     end)
 end)
+
+-- The numbers are Linux's; struct linger is two ints.
+describe("an option by numbers as bytes", function()
+    t.guard()
+
+    local SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO, TCP, TCP_CONGESTION = 13, 20, 21, 6, 13
+    local function int_bytes(n)
+        local s = socket.udp()
+        assert(s:bind("127.0.0.1", 0))
+        local datagram = s:getopt(sys.SOL_SOCKET, sys.SO_TYPE, 4) -- 2 on all systems
+        s:close()
+        return datagram == "\2\0\0\0" and string.char(n, 0, 0, 0) or string.char(0, 0, 0, n)
+    end
+
+    if not tools.on_linux then
+        return
+    end
+    local ONE = int_bytes(1)
+
+    it("is any option of the system", function()
+        local s = socket.tcp()
+        assert(s:bind("127.0.0.1", 0))
+        local linger = ONE .. int_bytes(3)
+        assert.is_true(s:setopt(sys.SOL_SOCKET, SO_LINGER, linger))
+        assert.equal(3, s:getopt(socket.OPT_LINGER))
+        assert.equal(linger, s:getopt(sys.SOL_SOCKET, SO_LINGER, 100))
+        assert.equal(linger:sub(1, 5), s:getopt(sys.SOL_SOCKET, SO_LINGER, 5))
+        assert.is_true(s:setopt(TCP, TCP_CONGESTION, "reno"))
+        assert.equal("reno", s:getopt(TCP, TCP_CONGESTION, 65536):match "^%a+")
+        assert.equal(int_bytes(sys.SOCK_STREAM), s:getopt(sys.SOL_SOCKET, sys.SO_TYPE, 4))
+        assert.same({ nil, t.text "EINVAL" }, { s:setopt(sys.SOL_SOCKET, SO_LINGER, "") })
+        assert.equal(3, s:getopt(socket.OPT_LINGER))
+        s:close()
+    end)
+
+    it("is kept for the next descriptor, the latest value of either type", function()
+        local s = socket.tcp()
+        local level, keepalive = sys.SOL_SOCKET, sys.SO_KEEPALIVE
+        assert.same({ nil, socket.ERROR_CLOSED }, { s:getopt(level, keepalive, 4) })
+        for _, value in ipairs { ONE, 0, int_bytes(0), ONE } do
+            assert.is_true(s:setopt(level, keepalive, value))
+            assert.equal(value, s:getopt(level, keepalive))
+        end
+        for _ = 1, 2 do
+            assert(s:bind("127.0.0.1", 0))
+            assert.is_true(s:getopt(socket.OPT_TCP_KEEPALIVE))
+            s:close()
+            assert.equal(ONE, s:getopt(level, keepalive))
+        end
+    end)
+
+    it("leaves the error of a stream pending, as by name", function()
+        local s, gone = socket.tcp(), t.listener()
+        local addr = gone:getsockname()
+        gone:close()
+        assert.is_nil((s:connect(addr)))
+        assert(s:bind("127.0.0.1", 0))
+        assert.equal(int_bytes(0), s:getopt(sys.SOL_SOCKET, 4, 4)) -- SO_ERROR
+        s:close()
+    end)
+
+    it("is misuse where the module uses it itself, or with a wrong size", function()
+        each_socket(function(s)
+            for _, number in ipairs { SO_RCVTIMEO, SO_SNDTIMEO } do
+                tools.misuse(tools.method, s, "setopt", 2, { sys.SOL_SOCKET, number, ("x"):rep(16) })
+            end
+            for _, size in ipairs { 0, -1, 65537 } do
+                tools.misuse(tools.method, s, "getopt", 3, { sys.SOL_SOCKET, sys.SO_TYPE, size })
+            end
+            tools.misuse(tools.method, s, "setopt", 3, { sys.SOL_SOCKET, SO_LINGER, ("x"):rep(65537) })
+        end)
+    end)
+end)
+
+describe("OPT_IP_MULTICAST_IF", function()
+    t.guard()
+
+    local lo = tools.on_linux and "lo" or "lo0"
+    local p = t.python("say(socket.if_nametoindex(argv[0]))", lo)
+    local index = p:number()
+    p:finish()
+
+    for _, case in ipairs { { "127.0.0.1", "127.0.0.1", "0.0.0.0" }, { "::1", index, 0 } } do
+        local host, name, none = tools.unpack(case)
+        it("is a name, an index or an address, on a socket of " .. host, function()
+            local u = socket.udp()
+            assert(u:bind(host, 0))
+            for _, value in ipairs { lo, index, tostring(index), "127.0.0.1", "::1", "::ffff:127.0.0.1" } do
+                assert.is_true(u:setopt(socket.OPT_IP_MULTICAST_IF, value))
+                assert.equal(name, u:getopt(socket.OPT_IP_MULTICAST_IF))
+                assert.is_true(u:setopt(socket.OPT_IP_MULTICAST_IF, host == "::1" and "::" or "0.0.0.0"))
+                assert.equal(none, u:getopt(socket.OPT_IP_MULTICAST_IF))
+            end
+            assert.is_true(u:setopt(socket.OPT_IP_MULTICAST_IF, lo))
+            local long = ("x"):rep(300)
+            for _, value in ipairs { "no-such-if", "192.0.2.1", "2001:db8::1", "", "localhost", long, 2 ^ 30 } do
+                local ok, err = u:setopt(socket.OPT_IP_MULTICAST_IF, value)
+                assert.is_nil(ok)
+                assert.is_true(err == t.text "ENODEV" or err == t.text "EADDRNOTAVAIL", err)
+                assert.equal(name, u:getopt(socket.OPT_IP_MULTICAST_IF))
+            end
+            assert.is_true(u:setopt(socket.OPT_IP_MULTICAST_IF, 0))
+            assert.equal(none, u:getopt(socket.OPT_IP_MULTICAST_IF))
+            u:close()
+        end)
+
+        it("is kept for a descriptor of " .. host, function()
+            for _, value in ipairs { lo, index, "127.0.0.1" } do
+                local u = socket.udp()
+                assert.is_true(u:setopt(socket.OPT_IP_MULTICAST_IF, value))
+                assert.equal(value, u:getopt(socket.OPT_IP_MULTICAST_IF))
+                assert(u:bind(host, 0))
+                assert.equal(name, u:getopt(socket.OPT_IP_MULTICAST_IF))
+                u:close()
+                assert.equal(value, u:getopt(socket.OPT_IP_MULTICAST_IF))
+                assert(u:setopt(socket.OPT_IP_MULTICAST_IF, "no-such-if"))
+                assert.same({ nil, t.text "ENODEV" }, { u:bind(host, 0) })
+            end
+        end)
+    end
+
+    it("decides where datagrams to a group leave", function()
+        local u, receiver = socket.udp(), socket.udp()
+        local group = "239.255.77.10"
+        assert(receiver:bind("0.0.0.0", 0))
+        assert(receiver:join(group, lo))
+        assert.is_true(u:setopt(socket.OPT_IP_MULTICAST_IF, "127.0.0.1"))
+        assert.is_true(u:sendto("here", group, receiver:getsockname()[2]))
+        receiver:settimeout(5)
+        local data, from = receiver:recvfrom()
+        assert.same({ "here", "127.0.0.1" }, { data, from[1] })
+        close_all(u, receiver)
+    end)
+
+    it("takes integers from 0 on and strings without NUL", function()
+        local u = socket.udp()
+        for _, wrong in ipairs { true, -1, 1.5, tools.nan, 2 ^ 31, {}, print, "lo\0" } do
+            tools.misuse(tools.method, u, "setopt", 2, { socket.OPT_IP_MULTICAST_IF, wrong })
+        end
+        tools.misuse(tools.method, u, "setopt", 2, { socket.OPT_IP_MULTICAST_IF })
+        tools.misuse(tools.method, socket.tcp(), "getopt", 1, { socket.OPT_IP_MULTICAST_IF })
+    end)
+end)
+
+if socket.OPT_BINDTODEVICE then
+    describe("OPT_BINDTODEVICE", function()
+        t.guard()
+
+        it("is the name of an interface", function()
+            each_socket(function(s)
+                local open = s:fileno() >= 0
+                local ok, err = s:setopt(socket.OPT_BINDTODEVICE, "lo")
+                if err == t.text "EPERM" then -- before Linux 5.7
+                    return
+                end
+                assert.is_true(ok)
+                assert.equal("lo", s:getopt(socket.OPT_BINDTODEVICE))
+                assert(open or s:bind("127.0.0.1", 0))
+                assert.equal("lo", s:getopt(socket.OPT_BINDTODEVICE))
+                for _, none in ipairs { "no-such-if", "lo5678901234567", "lo56789012345678", ("x"):rep(300) } do
+                    assert.same({ nil, t.text "ENODEV" }, { s:setopt(socket.OPT_BINDTODEVICE, none) })
+                end
+                assert.equal("lo", s:getopt(socket.OPT_BINDTODEVICE))
+                s:close()
+                assert(s:setopt(socket.OPT_BINDTODEVICE, "no-such-if"))
+                assert.same({ nil, t.text "ENODEV" }, { s:bind("127.0.0.1", 0) })
+                assert(s:setopt(socket.OPT_BINDTODEVICE, "") and s:bind("127.0.0.1", 0))
+                assert.equal("", s:getopt(socket.OPT_BINDTODEVICE))
+                s:close()
+            end)
+        end)
+
+        it("takes strings without NUL", function()
+            each_socket(function(s)
+                for _, wrong in ipairs { true, 1, {}, print, "lo\0" } do
+                    tools.misuse(tools.method, s, "setopt", 2, { socket.OPT_BINDTODEVICE, wrong })
+                end
+            end)
+        end)
+    end)
+end
+
+if socket.OPT_IP_FREEBIND then
+    describe("OPT_IP_FREEBIND", function()
+        t.guard()
+        it("lets bind take addresses that this machine does not have", function()
+            for _, host in ipairs { "192.0.2.7", "2001:db8::7" } do -- RFC 5737, RFC 3849
+                for _, make in ipairs { socket.tcp, socket.udp } do
+                    local s = make()
+                    assert.same({ nil, t.text "EADDRNOTAVAIL" }, { s:bind(host, 0) })
+                    assert.is_true(s:setopt(socket.OPT_IP_FREEBIND, true))
+                    assert.is_true(s:bind(host, 0))
+                    assert.is_true(s:getopt(socket.OPT_IP_FREEBIND))
+                    assert.equal(host, s:getsockname()[1])
+                    s:close()
+                end
+            end
+        end)
+    end)
+end
+
+if socket.OPT_PEERCRED then
+    describe("OPT_PEERCRED", function()
+        t.guard()
+
+        it("tells the process at the other end", function()
+            local path = t.tmpdir() .. "/s"
+            local listener = socket.tcp()
+            assert(listener:bind(path) and listener:listen())
+            local p = t.python([[
+                s = socket.socket(socket.AF_UNIX); s.connect(argv[0])
+                say(os.getpid()); say(os.getuid()); say(os.getgid()); hear()
+            ]], path)
+            listener:settimeout(5)
+            local accepted = assert(listener:accept())
+            local cred = accepted:getopt(socket.OPT_PEERCRED)
+            assert.same({ pid = p:number(), uid = p:number(), gid = p:number() }, cred)
+            assert.is_true(tools.is_integer(cred.pid) and tools.is_integer(cred.uid))
+            p:say "done"
+            p:finish()
+            close_all(accepted, listener)
+        end)
+
+        it("is read only, and of Unix sockets with a peer", function()
+            each_socket(function(s)
+                local err = s:fileno() >= 0 and t.text "ENOTCONN" or socket.ERROR_CLOSED
+                assert.same({ nil, err }, { s:getopt(socket.OPT_PEERCRED) })
+                tools.misuse(tools.method, s, "setopt", nil, { socket.OPT_PEERCRED, 1 })
+            end)
+            local a, b = socket.pair()
+            assert.equal(sys.getpid(), a:getopt(socket.OPT_PEERCRED).pid)
+            close_all(a, b)
+        end)
+    end)
+end
 
 describe("an option by name", function()
     t.guard()

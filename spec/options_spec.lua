@@ -22,6 +22,7 @@ local options = {
     { "OPT_TCP_CORK", "IPPROTO_TCP", "TCP_CORK", flags, "tcp" },
     { "OPT_TCP_DEFER_ACCEPT", "IPPROTO_TCP", "TCP_DEFER_ACCEPT", { 1, 7 }, "tcp" },
     { "OPT_TCP_FASTOPEN", "IPPROTO_TCP", "TCP_FASTOPEN", { 1, 5 }, "tcp" },
+    { "OPT_DONTROUTE", "SOL_SOCKET", "SO_DONTROUTE", flags },
     { "OPT_BROADCAST", "SOL_SOCKET", "SO_BROADCAST", flags, "udp" },
     { "OPT_IP_TTL", "IPPROTO_IP", "IP_TTL", { 1, 255, 33 }, "udp" },
     { "OPT_IP_TOS", "IPPROTO_IP", "IP_TOS", { 0, 184, 40 } }, -- without the ECN bits, which TCP keeps to itself

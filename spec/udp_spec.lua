@@ -264,3 +264,106 @@ describe("tostring of a datagram socket", function()
         assert.equal("<udpsock: -1>", tostring(u))
     end)
 end)
+
+describe("dissolving the peer", function()
+    t.guard()
+
+    local function peer_of(host)
+        local v = socket.udp()
+        assert(v:bind(host:find ":" and "::1" or "127.0.0.1", 0))
+        v:settimeout(5)
+        return v
+    end
+
+    -- pitfall: Linux takes the port away when the system has chosen it (udp(7) does not say so)
+    for _, host in ipairs { "127.0.0.1", "0.0.0.0", "::1", "::", "*" } do
+        for _, chosen in ipairs { "the system", "the program" } do
+            it("keeps the port that " .. chosen .. " chose at " .. host, function()
+                local u, v = socket.udp(), peer_of(host)
+                u:settimeout(5)
+                assert(u:bind(host, 0))
+                if chosen == "the program" then
+                    local told = u:getsockname()
+                    u:close()
+                    assert(u:bind(told))
+                end
+                local told = u:getsockname()
+                for round = 1, 2 do
+                    assert(u:connect(v:getsockname()))
+                    assert(u:send "from the peer's")
+                    local _, from = v:recvfrom()
+                    assert.equal(told[2], from[2])
+                    assert(v:sendto("waits " .. round, from))
+                    assert.is_true(u:connect())
+                    assert.same(told, u:getsockname())
+                    assert.is_nil((u:getpeername()))
+                    assert(v:sendto("hello", from))
+                    assert.same({ "waits " .. round, "hello" }, { (u:recv()), (u:recv()) })
+                end
+                u:close()
+                v:close()
+            end)
+        end
+    end
+
+    it("keeps the port of a socket that was never bound, and hears all addresses again", function()
+        local u, v = socket.udp(), peer_of "127.0.0.1"
+        assert(u:connect(v:getsockname()))
+        local port = u:getsockname()[2]
+        assert.is_true(u:connect())
+        assert.same({ "0.0.0.0", port }, { u:getsockname()[1], u:getsockname()[2] })
+        assert(u:connect("::1", 9)) -- the program has not bound it: it may change its family
+        u:close()
+        v:close()
+    end)
+
+    it("keeps groups, options and datagrams that wait in the socket", function()
+        local u, v = socket.udp(), peer_of "127.0.0.1"
+        u:settimeout(5)
+        assert(u:bind("0.0.0.0", 0))
+        assert(u:join("239.255.77.12", tools.on_linux and "lo" or "lo0"))
+        local device = socket.OPT_BINDTODEVICE and u:setopt(socket.OPT_BINDTODEVICE, "lo")
+        local port = u:getsockname()[2]
+        for _ = 1, 4 do
+            assert(v:sendto("x", "127.0.0.1", port))
+        end
+        assert.equal(1, #u:recvmany(1, 10))
+        assert(u:connect(v:getsockname()))
+        assert.is_true(u:connect())
+        assert.equal(port, u:getsockname()[2])
+        assert.equal(device and "lo", device and u:getopt(socket.OPT_BINDTODEVICE))
+        local n = 0
+        repeat
+            n = n + #u:recvmany(1, 10)
+        until n == 3
+        assert(v:setopt(socket.OPT_IP_MULTICAST_IF, "127.0.0.1"))
+        assert(v:sendto("group", "239.255.77.12", port))
+        assert.equal("group", (u:recv()))
+        u:close()
+        v:close()
+    end)
+
+    -- A second socket may share the port while both allow that; it is what takes the port.
+    it("is ERROR_INUSE when somebody has taken the port meanwhile, and unbound", function()
+        for _, host in ipairs { "0.0.0.0", "::" } do
+            local u, other = socket.udp(), socket.udp()
+            assert(u:setopt(socket.OPT_TCP_REUSEADDR, true) and other:setopt(socket.OPT_TCP_REUSEADDR, true))
+            assert(u:bind(host, 0))
+            assert(other:bind(u:getsockname()))
+            assert(other:setopt(socket.OPT_TCP_REUSEADDR, false))
+            assert(u:connect(host == "::" and "::1" or "127.0.0.1", 9))
+            if tools.on_linux then
+                assert.same({ nil, socket.ERROR_INUSE }, { u:connect() })
+                assert.equal(0, u:getsockname()[2])
+                assert.is_nil((u:getpeername()))
+            end
+            assert.is_true(u:sendto("goes on", host == "::" and "::1" or "127.0.0.1", 9))
+            u:close()
+            other:close()
+        end
+    end)
+
+    it("of a socket that is not open is ERROR_CLOSED", function()
+        assert.same({ nil, socket.ERROR_CLOSED }, { socket.udp():connect() })
+    end)
+end)

@@ -23,6 +23,11 @@
 ---| "ip_tos" # integer, both; type of service of packets, 0..255: DSCP times 4, and ECN, whose two bits Linux keeps to itself on TCP; the traffic class on IPv6
 ---| "ip_multicast_ttl" # integer, udpsock; hops that a multicast datagram may make, 0..255
 ---| "ip_multicast_loop" # boolean, udpsock; multicast datagrams reach listeners on this machine too
+---| "ip_multicast_if" # string or integer, udpsock; the interface by which multicast datagrams leave: its name, its index or one of its addresses, IPv4 or IPv6; 0, `"0.0.0.0"` or `"::"`: the system's choice. `getopt` on an open socket: the index on IPv6, an address of the interface on IPv4. No such interface: text of `ENODEV`
+---| "ip_freebind" # boolean, both; `bind` to an address that this machine does not have, or not yet; set it before `bind`
+---| "bindtodevice" # string, both; the name of the one interface that the socket uses, `""`: any. No such interface: text of `ENODEV`; changing it may need a privilege
+---| "dontroute" # boolean, both; send to hosts of the networks that this machine is in, and through no gateway
+---| "peercred" # table, both; read only: `{ pid =, uid =, gid = }` of the process that called `connect`, `listen` or `pair` at the other end of a Unix stream, as it was then; `pid` is 0 when this process cannot see that one. Without a peer: text of `ENOTCONN`
 ---| "spin" # integer, both; microseconds, 0 to 1000, default 0: how long a call tries before it sleeps in the kernel, while there are no tasks; needs no descriptor
 
 ---The value of SHUT_RD, SHUT_WR or SHUT_RDWR.
@@ -85,6 +90,11 @@
 ---@field OPT_IP_TOS "ip_tos"
 ---@field OPT_IP_MULTICAST_TTL "ip_multicast_ttl"
 ---@field OPT_IP_MULTICAST_LOOP "ip_multicast_loop"
+---@field OPT_IP_MULTICAST_IF "ip_multicast_if"
+---@field OPT_IP_FREEBIND "ip_freebind"
+---@field OPT_BINDTODEVICE "bindtodevice"
+---@field OPT_DONTROUTE "dontroute"
+---@field OPT_PEERCRED "peercred"
 ---@field OPT_SPIN "spin"
 local ssocket = {}
 
@@ -238,24 +248,26 @@ function socket:settimeout(seconds) end
 ---@return number seconds # -1 at first
 function socket:gettimeout() end
 
----Sets an option, by name or, for any other integer option of the system, by its two numbers. On a socket
----that is not open the value is noted and applied when the descriptor is made; if the system refuses it then,
----that call fails. Only its type is checked until then. Set options outlive `close`. What an option such as
----Linux's `IP_RECVERR` or `SO_TIMESTAMPING` puts into the error queue is for who reads the descriptor by
----other means: a call that would wait in vain for it drops it.
+---Sets an option, by name or, for any other option of the system, by its two numbers: an integer as C's
+---`int`, a string as the bytes of whatever C type the option has. On a socket that is not open the value is
+---noted and applied when the descriptor is made; if the system refuses it then, that call fails. Only its
+---type is checked until then. Set options outlive `close`. What an option such as Linux's `IP_RECVERR` or
+---`SO_TIMESTAMPING` puts into the error queue is for who reads the descriptor by other means: a call that
+---would wait in vain for it drops it.
 ---@param opt ssocket.option one of the `OPT_` constants; with `level` an integer
----@param value boolean|integer flags take booleans, the others integers, `OPT_LINGER` an integer or `false`
+---@param value boolean|integer|string of the option's type; with `level` an integer, or a string of up to 65536 bytes
 ---@return true? ok # set
 ---@return string? err
----@overload fun(self: ssocket.socket, level: integer, opt: integer, value: integer): true?, string?
+---@overload fun(self: ssocket.socket, level: integer, opt: integer, value: integer|string): true?, string?
 function socket:setopt(opt, value) end
 
 ---Reads an option, by name or by its two numbers. On an open socket the system answers; on one that is not
----open, what was set.
+---open, what was set. With `size` the value by numbers is the bytes that the system gives, which may be
+---fewer.
 ---@param opt ssocket.option one of the `OPT_` constants; with `level` an integer
----@return boolean|integer|nil value # of the option's type; an integer with `level`
+---@return boolean|integer|string|table|nil value # of the option's type; with `level` an integer, with `size` a string
 ---@return string? err
----@overload fun(self: ssocket.socket, level: integer, opt: integer): integer?, string?
+---@overload fun(self: ssocket.socket, level: integer, opt: integer, size?: integer): integer|string|nil, string?
 function socket:getopt(opt) end
 
 ---The local address: after `bind` to port 0 the way to learn the port.
@@ -356,7 +368,8 @@ function tcpsock:shutdown(how) end
 local udpsock = {}
 
 ---Sets the peer: `send` goes there, `recv` hears it alone, and its refusals are reported. It may be called
----again at any time to change the peer; without an address it dissolves it. No packet is sent.
+---again at any time to change the peer; without an address it dissolves it, and the local port stays what it
+---was, though datagrams that arrive in that moment may be refused. No packet is sent.
 ---@return true? ok # done
 ---@return string? err
 ---@overload fun(self: udpsock, host: string, port: integer): true?, string?
@@ -415,19 +428,22 @@ function udpsock:recvmany(count, size) end
 function udpsock:sendmany(array) end
 
 ---Joins a multicast group: datagrams that are sent to it arrive, on the port to which the socket is bound. A
----socket that is not open is opened in the group's family.
+---socket that is not open is opened in the group's family. With `source` those of this sender alone do; each
+---further `join` adds one. Where the socket has joined the whole group, a source narrows that.
 ---@param group string a numeric IPv4 or IPv6 multicast address
----@param interface? string|integer name (`"eth0"`) or index of a network interface
+---@param interface? string|integer name (`"eth0"`) or index of a network interface, or one of its addresses, IPv4 or IPv6
+---@param source? string the numeric address of one sender, to hear it alone (source-specific multicast)
 ---@return true? ok # done
 ---@return string? err
-function udpsock:join(group, interface) end
+function udpsock:join(group, interface, source) end
 
----Leaves a multicast group.
+---Leaves a multicast group, or one source of it.
 ---@param group string a numeric IPv4 or IPv6 multicast address
----@param interface? string|integer name (`"eth0"`) or index of a network interface
+---@param interface? string|integer name (`"eth0"`) or index of a network interface, or one of its addresses, IPv4 or IPv6
+---@param source? string the numeric address of one sender, to hear it alone (source-specific multicast)
 ---@return true? ok # done
 ---@return string? err
-function udpsock:leave(group, interface) end
+function udpsock:leave(group, interface, source) end
 
 ---Task objects.
 ---@class ssocket.task

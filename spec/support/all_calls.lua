@@ -220,6 +220,8 @@ local function datagrams(socket)
     expect(1, u:close())
     must(u, "join", "239.255.77.8", "lo")
     must(u, "leave", "239.255.77.8", "lo")
+    must(u, "setopt", socket.OPT_IP_MULTICAST_IF, "127.0.0.1")
+    expect("127.0.0.1", must(u, "getopt", socket.OPT_IP_MULTICAST_IF))
     must(v, "connect")
     expect(1, v:close())
 end

@@ -85,3 +85,8 @@ enum ss_code ss_code_of(enum ss_status status, const struct ss_error *err)
     }
     return SS_CODES;
 }
+
+bool ss_lacks_descriptor(const struct ss_error *err)
+{
+    return err->space == SS_SYSTEM && (err->code == EMFILE || err->code == ENFILE);
+}

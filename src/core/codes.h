@@ -4,6 +4,8 @@
 
 #include "base/status.h"
 
+#include <stdbool.h>
+
 #pragma GCC visibility push(hidden)
 
 enum ss_code {
@@ -43,6 +45,9 @@ extern const struct ss_error ss_wrong_family;
 
 /* The code of a failure; SS_CODES for SS_OK, SS_WANT and errors without a constant. `err`: read for SS_ERROR only. */
 enum ss_code ss_code_of(enum ss_status status, const struct ss_error *err);
+
+/* Whether the process or the system has no descriptor left (EMFILE, ENFILE). */
+bool ss_lacks_descriptor(const struct ss_error *err);
 
 #pragma GCC visibility pop
 

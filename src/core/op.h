@@ -48,6 +48,7 @@ struct ss_op {
     bool waits : 1;         /* the operation looks up a name, and therefore always waits */
     bool reads : 1;         /* the operation is a struct ss_reading; never with `closes` */
     bool closes : 1;        /* the operation closes the descriptors in its wants, except a socket's */
+    bool restarted : 1;     /* for the caller's use: the operation has failed and was begun again */
     int64_t deadline_ns;    /* on the clock of os_now_ns; set by the driver, valid also in a second run; 0: not set */
 };
 

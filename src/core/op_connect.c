@@ -172,3 +172,10 @@ enum ss_status ss_connect_step(struct ss_op *base)
     enum ss_status st = ss_lookup_resolve(&op->lookup);
     return st == SS_OK ? run_race(op) : st;
 }
+
+void ss_connect_restart(struct ss_op *base)
+{
+    struct ss_connect *op = (struct ss_connect *)base;
+    ss_lookup_restart(base);
+    op->error_rank = 0;
+}

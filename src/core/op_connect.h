@@ -30,6 +30,9 @@ void ss_connect_init(struct ss_connect *op, struct ss_sock *sock, const struct s
 /* SS_OK | SS_WANT | SS_ERROR: the most specific error of all dials, or the look-up's. */
 enum ss_status ss_connect_step(struct ss_op *op);
 
+/* After SS_ERROR: further steps dial all addresses again. */
+void ss_connect_restart(struct ss_op *op);
+
 #pragma GCC visibility pop
 
 #endif

@@ -152,6 +152,11 @@ void ss_lookup_rewind(struct ss_lookup *lookup)
     lookup->other_is_next = false;
 }
 
+void ss_lookup_restart(struct ss_op *op)
+{
+    ss_lookup_rewind((struct ss_lookup *)op);
+}
+
 void ss_lookup_fini(struct ss_lookup *lookup)
 {
     if (lookup->release)

@@ -55,6 +55,9 @@ bool ss_lookup_next_listed(struct ss_lookup *lookup, struct ss_addr *addr);
 /* Restarts ss_lookup_next and ss_lookup_next_listed at the first address. */
 void ss_lookup_rewind(struct ss_lookup *lookup);
 
+/* The same for an operation that begins with a look-up and has failed: further steps try everything again. */
+void ss_lookup_restart(struct ss_op *op);
+
 /* Ends the query, calls `release`, and frees everything. A second call is harmless. */
 void ss_lookup_fini(struct ss_lookup *lookup);
 

@@ -1,9 +1,11 @@
 #include "core/optlist.h"
 #include "core/codes.h"
+#include "core/iface.h"
 #include "os/os_opt.h"
 
 #include <stdbool.h>
 #include <stddef.h> /* offsetof */
+#include <string.h> /* memcpy */
 
 static struct ss_setting *find_setting(const struct ss_optlist *list, const struct ss_setting *option)
 {
@@ -66,23 +68,39 @@ static bool reserve_setting(struct ss_optlist *list, struct ss_optmem *all)
     return true;
 }
 
-enum ss_status ss_optlist_put(struct ss_optlist *list, struct ss_optmem *all, const struct ss_setting *setting,
-                              struct ss_error *err)
+static bool copy_bytes(struct ss_setting *setting, struct ss_optmem *all)
 {
-    struct ss_setting *item = find_setting(list, setting);
-    if (!item && !reserve_setting(list, all)) {
-        *err = ss_no_memory;
-        return SS_ERROR;
-    }
-    if (!item)
-        item = &list->items[list->n++];
-    *item = *setting;
-    return SS_OK;
+    if (!setting->bytes)
+        return true;
+    size_t size = (size_t)setting->value + 1;
+    char *copy = ss_mem_resize(&all->mem, NULL, 0, size);
+    if (copy)
+        setting->bytes = memcpy(copy, setting->bytes, size);
+    return copy != NULL;
 }
 
-void ss_optlist_undo(struct ss_optlist *list)
+enum ss_status ss_optlist_prepare(struct ss_optlist *list, struct ss_optmem *all, struct ss_setting *setting,
+                                  struct ss_error *err)
 {
-    list->n--;
+    *err = ss_no_memory;
+    if (!find_setting(list, setting) && !reserve_setting(list, all))
+        return SS_ERROR;
+    return copy_bytes(setting, all) ? SS_OK : SS_ERROR;
+}
+
+void ss_setting_drop(struct ss_optmem *all, const struct ss_setting *setting)
+{
+    ss_mem_free(&all->mem, (char *)setting->bytes, (size_t)setting->value + 1);
+}
+
+void ss_optlist_put(struct ss_optlist *list, struct ss_optmem *all, const struct ss_setting *setting)
+{
+    struct ss_setting *item = find_setting(list, setting);
+    if (item)
+        ss_setting_drop(all, item);
+    else
+        item = &list->items[list->n++];
+    *item = *setting;
 }
 
 const struct ss_setting *ss_optlist_get(const struct ss_optlist *list, const struct ss_setting *option)
@@ -90,8 +108,22 @@ const struct ss_setting *ss_optlist_get(const struct ss_optlist *list, const str
     return find_setting(list, option);
 }
 
+static enum ss_status apply_bytes(const struct ss_setting *setting, int fd, int family, struct ss_error *err)
+{
+    size_t len = (size_t)setting->value;
+    struct os_iface iface;
+    if (!setting->opt)
+        return os_opt_set_bytes(fd, setting->level, setting->number, setting->bytes, len, err);
+    if (setting->opt->type == OS_OPT_DEVICE)
+        return os_opt_set_device(fd, setting->opt, setting->bytes, len, err);
+    enum ss_status st = ss_iface_find(setting->bytes, len, &iface, err);
+    return st == SS_OK ? os_opt_set_iface(fd, family, setting->opt, &iface, err) : st;
+}
+
 enum ss_status ss_setting_apply(const struct ss_setting *setting, int fd, int family, struct ss_error *err)
 {
+    if (setting->bytes)
+        return apply_bytes(setting, fd, family, err);
     if (!setting->opt)
         return os_opt_set_raw(fd, setting->level, setting->number, setting->value, err);
     return os_opt_set(fd, family, setting->opt, setting->value, err);
@@ -113,6 +145,8 @@ enum ss_status ss_optlist_apply(const struct ss_optlist *list, int fd, int famil
 void ss_optlist_fini(struct ss_optlist *list, struct ss_optmem *all)
 {
     struct ss_optblock *block = optblock_of(list);
+    for (unsigned i = 0; i < list->n; i++)
+        ss_setting_drop(all, &list->items[i]);
     if (block)
         unlink_block(block);
     ss_mem_free(&all->mem, block, optblock_size(list->room));

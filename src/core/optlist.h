@@ -12,7 +12,8 @@ struct os_opt;
 struct ss_setting {
     const struct os_opt *opt; /* NULL: an option by `level` and `number` */
     int level, number;
-    int value;
+    int value;         /* with `bytes`: their number */
+    const char *bytes; /* and a NUL after them, or NULL: `value` is the value */
 };
 
 struct ss_optlist {
@@ -30,17 +31,21 @@ struct ss_optmem {
 /* Frees and empties all lists. */
 void ss_optmem_fini(struct ss_optmem *all);
 
-/* Adds a setting, or replaces the earlier one of the same option. SS_OK | SS_ERROR: no memory. */
-enum ss_status ss_optlist_put(struct ss_optlist *list, struct ss_optmem *all, const struct ss_setting *setting,
-                              struct ss_error *err);
+/* Makes room for a setting, and gives it a copy of its bytes. One of the next two functions takes the setting.
+ * SS_OK | SS_ERROR: no memory. */
+enum ss_status ss_optlist_prepare(struct ss_optlist *list, struct ss_optmem *all, struct ss_setting *setting,
+                                  struct ss_error *err);
 
-/* Removes the last item. */
-void ss_optlist_undo(struct ss_optlist *list);
+/* Adds the prepared setting, or replaces the earlier one of the same option. */
+void ss_optlist_put(struct ss_optlist *list, struct ss_optmem *all, const struct ss_setting *setting);
 
-/* The stored setting of the same option (`value` is ignored), or NULL. */
+/* Frees what the prepared setting holds. */
+void ss_setting_drop(struct ss_optmem *all, const struct ss_setting *setting);
+
+/* The stored setting of the same option (its value is ignored), or NULL. */
 const struct ss_setting *ss_optlist_get(const struct ss_optlist *list, const struct ss_setting *option);
 
-/* Sets one option on a descriptor. SS_OK | SS_ERROR (setsockopt(2)). */
+/* Sets one option on a descriptor. SS_OK | SS_ERROR: setsockopt(2), ss_iface_find. */
 enum ss_status ss_setting_apply(const struct ss_setting *setting, int fd, int family, struct ss_error *err);
 
 /* Sets all options that sockets of `family` have, up to the first error. */

@@ -4,7 +4,8 @@
 #include "os/os_net.h"
 #include "os/os_opt.h"
 
-#include <errno.h> /* EAFNOSUPPORT, EADDRNOTAVAIL */
+#include <errno.h>  /* EAFNOSUPPORT, EADDRNOTAVAIL */
+#include <string.h> /* memcpy */
 
 void ss_env_init(struct ss_env *env, struct ss_mem mem)
 {
@@ -308,28 +309,33 @@ enum ss_status ss_sock_bind_any(struct ss_sock *s, uint16_t port, struct ss_erro
     return st == SS_OK ? bind_wildcard(s, AF_INET, port, true, err) : st;
 }
 
+/* What the socket itself has to know of a setting. */
+static void note_setting(struct ss_sock *s, const struct ss_setting *setting)
+{
+    const struct os_opt *opt = setting->opt;
+    if (opt && opt->type == OS_OPT_SPIN)
+        s->spin_us = (uint16_t)setting->value;
+    if (opt ? opt->type == OS_OPT_LINGER : os_opt_is_linger(setting->level, setting->number))
+        s->may_linger = true;
+}
+
 enum ss_status ss_sock_set(struct ss_sock *s, const struct ss_setting *setting, struct ss_error *err)
 {
+    struct ss_setting kept = *setting;
     if (rejects_work(s, err))
         return SS_ERROR;
-    const struct ss_setting *previous = ss_optlist_get(&s->opts, setting);
-    const struct ss_setting before = previous ? *previous : *setting;
-    enum ss_status st = ss_optlist_put(&s->opts, &s->env->opts, setting, err);
-    if (st == SS_OK && setting->opt && setting->opt->type == OS_OPT_SPIN)
-        s->spin_us = (uint16_t)setting->value;
-    if (st == SS_OK && setting->opt && setting->opt->type == OS_OPT_LINGER)
-        s->may_linger = true;
-    if (st != SS_OK || s->io.fd < 0)
+    enum ss_status st = ss_optlist_prepare(&s->opts, &s->env->opts, &kept, err);
+    if (st != SS_OK)
         return st;
-    st = ss_setting_apply(setting, s->io.fd, s->family, err);
-    if (st == SS_OK)
+    if (s->io.fd >= 0)
+        st = ss_setting_apply(&kept, s->io.fd, s->family, err);
+    if (st != SS_OK) {
+        ss_setting_drop(&s->env->opts, &kept);
         return st;
-    struct ss_error ignored;
-    if (previous)
-        ss_optlist_put(&s->opts, &s->env->opts, &before, &ignored);
-    else
-        ss_optlist_undo(&s->opts);
-    return st;
+    }
+    ss_optlist_put(&s->opts, &s->env->opts, &kept);
+    note_setting(s, &kept);
+    return SS_OK;
 }
 
 static enum ss_status get_option(const struct ss_sock *s, const struct ss_setting *setting, int *value,
@@ -346,12 +352,29 @@ static bool is_error_option(const struct ss_setting *setting)
     return opt ? os_opt_is_error(opt->level, opt->opt) : os_opt_is_error(setting->level, setting->number);
 }
 
+/* SO_ERROR of a stream stays pending for a connect in progress, and for readers. */
+static void note_error(struct ss_sock *s, const struct ss_setting *setting, int value)
+{
+    if (value == 0 || s->type != SOCK_STREAM || !is_error_option(setting))
+        return;
+    s->pending_error = (struct ss_error){ SS_SYSTEM, value };
+    ss_io_set_conn_error(&s->io, value);
+}
+
 enum ss_status ss_sock_get(struct ss_sock *s, const struct ss_setting *setting, int *value, struct ss_error *err)
 {
     enum ss_status st = get_option(s, setting, value, err);
-    if (st != SS_OK || *value == 0 || s->type != SOCK_STREAM || !is_error_option(setting))
-        return st;
-    s->pending_error = (struct ss_error){ SS_SYSTEM, *value };
-    ss_io_set_conn_error(&s->io, *value);
+    if (st == SS_OK)
+        note_error(s, setting, *value);
+    return st;
+}
+
+enum ss_status ss_sock_get_bytes(struct ss_sock *s, const struct ss_setting *setting, void *bytes, size_t *len,
+                                 struct ss_error *err)
+{
+    int value;
+    enum ss_status st = os_opt_get_bytes(s->io.fd, setting->level, setting->number, bytes, len, err);
+    if (st == SS_OK && *len == sizeof value)
+        note_error(s, setting, *(int *)memcpy(&value, bytes, sizeof value));
     return st;
 }

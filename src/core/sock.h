@@ -134,9 +134,13 @@ enum { SS_SPIN_MAX_US = 1000 };
 /* Keeps an option for later descriptors, and sets it on the present one. On SS_ERROR the kept options are unchanged. */
 enum ss_status ss_sock_set(struct ss_sock *s, const struct ss_setting *setting, struct ss_error *err);
 
-/* Gets an option of an open socket (getsockopt(2)); setting->value is ignored. SO_ERROR of a stream stays pending for a
+/* Gets an option of an open socket (getsockopt(2)); the setting's value is ignored. SO_ERROR of a stream stays pending for a
  * connect in progress, and for readers. */
 enum ss_status ss_sock_get(struct ss_sock *s, const struct ss_setting *setting, int *value, struct ss_error *err);
+
+/* The same of an option by level and number, as bytes. *len: in, the room; out, the number of bytes. */
+enum ss_status ss_sock_get_bytes(struct ss_sock *s, const struct ss_setting *setting, void *bytes, size_t *len,
+                                 struct ss_error *err);
 
 #pragma GCC visibility pop
 

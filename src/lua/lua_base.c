@@ -2,6 +2,7 @@
 #include "core/codes.h"
 #include "lua/lua_sched.h"
 #include "lua/lua_wait.h"
+#include "os/os_clock.h"
 #include "os/os_text.h"
 #include "run/block.h"
 
@@ -18,6 +19,7 @@ struct shared_state {
     struct ss_env env;               /* first: all that other files know */
     struct lss_socket *free_list[2]; /* streams, datagram sockets */
     size_t unreported;               /* bytes that the collector does not know of yet */
+    int64_t collect_ns;              /* earliest time of the next collection for a descriptor */
     bool has_kept_sockets;           /* the table MADE_IN_FINALIZERS is not empty */
 };
 const size_t lss_shared_size = sizeof(struct shared_state);
@@ -453,6 +455,34 @@ void lss_account_memory_now(lua_State *L, struct ss_pool *pool)
         lss_gc_step(L, kilobytes);
 }
 
+bool lss_collect_descriptors(lua_State *L, struct ss_env *env, const struct ss_error *err)
+{
+    enum { INTERVAL_NS = 1000000000 };
+    struct shared_state *shared = (struct shared_state *)env;
+    if (!ss_lacks_descriptor(err) || lss_gc_is_stopped(L))
+        return false;
+    int64_t now_ns = os_now_ns();
+    if (now_ns < shared->collect_ns)
+        return false;
+    shared->collect_ns = now_ns + INTERVAL_NS;
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    return true;
+}
+
+bool lss_restart_for_descriptor(lua_State *L, struct ss_env *env, struct ss_op *op, const struct lss_call *call)
+{
+    if (op->restarted || !lss_collect_descriptors(L, env, &op->error))
+        return false;
+    op->restarted = true;
+    call->restart(op);
+    return true;
+}
+
+void lss_restart_step(struct ss_op *op)
+{
+    (void)op;
+}
+
 int lss_run_for(lua_State *L, struct ss_env *env, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
                 const struct lss_call *call)
 {
@@ -461,7 +491,7 @@ int lss_run_for(lua_State *L, struct ss_env *env, struct ss_sock *s, int64_t tim
     if (env->loop)
         return lss_run_with_tasks(L, env->loop, s, timeout_ns, op, call);
     do
-        results = call->finish(L, op, ss_block_run(op, s, timeout_ns));
+        results = lss_end_call(L, env, op, call, ss_block_run(op, s, timeout_ns));
     while (results == LSS_RETRY && lss_stream(s) == stream);
     return results == LSS_RETRY ? call->finish(L, op, SS_CLOSED) : results;
 }

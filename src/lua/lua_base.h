@@ -159,11 +159,32 @@ struct lss_call {
     /* Releases what an unfinished operation holds beside its memory. `kept`: stack index of the last kept value; 0: the
      * values are gone. Raises nothing. NULL: nothing to release. */
     void (*drop)(lua_State *L, int kept, struct ss_op *op);
+    /* For calls that may fail for want of a descriptor: has the failed operation begin again. NULL: other calls. */
+    void (*restart)(struct ss_op *op);
     int keep;            /* number of values on top of the stack that `finish` expects */
     unsigned directions; /* in which no other call may wait on the socket meanwhile */
     bool many_results;   /* may return many results, and needs only the kept values on its stack */
 };
 enum { LSS_READING = 1, LSS_WRITING = 2 }; /* bits of `directions`, by index of ss_sock.waiters */
+
+/* Whether no descriptor could be had, and a full collection has been made, which may have closed lost sockets: try once more. Its
+ * finalizers may have closed or opened any socket. At most one a second, and none while the collector is stopped. */
+bool lss_collect_descriptors(lua_State *L, struct ss_env *env, const struct ss_error *err);
+
+/* The same for a call, once; its operation then begins again. */
+bool lss_restart_for_descriptor(lua_State *L, struct ss_env *env, struct ss_op *op, const struct lss_call *call);
+
+/* `restart` of operations whose step can just be called again. */
+void lss_restart_step(struct ss_op *op);
+
+/* Ends a call, or has the driver run it again (LSS_RETRY). */
+static inline int lss_end_call(lua_State *L, struct ss_env *env, struct ss_op *op, const struct lss_call *call,
+                               enum ss_status st)
+{
+    if (st == SS_ERROR && call->restart && lss_restart_for_descriptor(L, env, op, call))
+        return LSS_RETRY;
+    return call->finish(L, op, st);
+}
 
 /* Runs an operation for at most timeout_ns (negative: no limit). `s`: its socket or NULL. Return the result at once. */
 int lss_run_for(lua_State *L, struct ss_env *env, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,

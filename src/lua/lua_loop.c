@@ -34,7 +34,10 @@ static int loop_pollfd(lua_State *L)
 {
     struct ss_error err;
     int fd;
-    enum ss_status st = ss_loop_fd(&self_loop(L)->loop, &fd, &err);
+    struct lss_tasks *tasks = self_loop(L);
+    enum ss_status st = ss_loop_fd(&tasks->loop, &fd, &err);
+    if (st != SS_OK && lss_collect_descriptors(L, tasks->loop.env, &err))
+        st = ss_loop_fd(&self_loop(L)->loop, &fd, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
     lua_pushinteger(L, fd);

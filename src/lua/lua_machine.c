@@ -66,7 +66,7 @@ static void set_host(lua_State *L, const char *name, const struct ss_addr *addr)
     lss_set_string(L, name, host);
 }
 
-static void push_iface(lua_State *L, const struct os_iface *iface)
+static void push_iface(lua_State *L, const struct os_iface_entry *iface)
 {
     lua_createtable(L, 0, 9);
     lss_set_string(L, "name", iface->name);
@@ -83,11 +83,11 @@ static void push_iface(lua_State *L, const struct os_iface *iface)
 }
 
 /* Pushes a userdata with the list, which an error cannot leak. */
-static struct os_iface *push_iface_list(lua_State *L, size_t *n, enum ss_status *st, struct ss_error *err)
+static struct os_iface_entry *push_iface_list(lua_State *L, size_t *n, enum ss_status *st, struct ss_error *err)
 {
     enum { USUAL_IFACES = 16 };
     for (size_t room = USUAL_IFACES;; room = *n) {
-        struct os_iface *list = lss_newuserdata(L, room * sizeof *list);
+        struct os_iface_entry *list = lss_newuserdata(L, room * sizeof *list);
         *st = os_ifaces(list, room, n, err);
         if (*st != SS_OK || *n <= room)
             return list;
@@ -100,7 +100,7 @@ int lss_interfaces(lua_State *L)
     enum ss_status st;
     struct ss_error err;
     size_t n;
-    const struct os_iface *list = push_iface_list(L, &n, &st, &err);
+    const struct os_iface_entry *list = push_iface_list(L, &n, &st, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
     lua_createtable(L, (int)n, 0);

@@ -1,9 +1,11 @@
-/* setopt and getopt: an option by name, or any integer option by level and number. */
+/* setopt and getopt: an option by name, or any option of the system by level and number. */
 #include "lua/lua_base.h"
 #include "os/os_opt.h"
 
 #include <limits.h> /* INT_MAX */
 #include <string.h> /* strlen */
+
+enum { MAX_OPTION_BYTES = 65536 };
 
 static bool is_option_by_name(lua_State *L)
 {
@@ -45,16 +47,67 @@ static int check_seconds_or_false(lua_State *L, int arg)
     return lss_check_int(L, arg, "seconds", 0, INT_MAX);
 }
 
-static int check_option_value(lua_State *L, int arg, const struct os_opt *opt)
+/* A string at `arg`, whose bytes stay valid while it is on the stack. */
+static void check_bytes(lua_State *L, int arg, const char *expected, struct ss_setting *setting)
 {
-    if (opt && opt->type == OS_OPT_SPIN)
-        return lss_check_int(L, arg, "value", 0, SS_SPIN_MAX_US);
-    if (!opt || opt->type == OS_OPT_INT)
-        return lss_check_int(L, arg, "value", INT_MIN, INT_MAX);
-    if (opt->type == OS_OPT_LINGER)
-        return check_seconds_or_false(L, arg);
+    size_t len;
+    if (lua_type(L, arg) != LUA_TSTRING)
+        lss_type_error(L, arg, expected);
+    setting->bytes = lua_tolstring(L, arg, &len);
+    luaL_argcheck(L, len <= MAX_OPTION_BYTES, arg, "value must have 65536 bytes or less");
+    setting->value = (int)len;
+}
+
+static void check_interface_name(lua_State *L, int arg, const char *expected, struct ss_setting *setting)
+{
+    check_bytes(L, arg, expected, setting);
+    if (strlen(setting->bytes) != (size_t)setting->value)
+        luaL_argerror(L, arg, "interface must not contain a NUL byte");
+}
+
+/* The value of an option by level and number: an integer, or the bytes of any other type of the system. */
+static void check_raw_value(lua_State *L, int arg, struct ss_setting *setting)
+{
+    if (os_opt_is_timeout(setting->level, setting->number))
+        luaL_argerror(L, 3, "the module sets this option itself: use settimeout");
+    if (lua_type(L, arg) == LUA_TNUMBER)
+        setting->value = lss_check_int(L, arg, "value", INT_MIN, INT_MAX);
+    else
+        check_bytes(L, arg, "integer or string", setting);
+}
+
+static int check_boolean(lua_State *L, int arg)
+{
     luaL_checktype(L, arg, LUA_TBOOLEAN);
     return lua_toboolean(L, arg);
+}
+
+static void check_named_value(lua_State *L, int arg, struct ss_setting *setting)
+{
+    switch (setting->opt->type) {
+    case OS_OPT_SPIN:
+        setting->value = lss_check_int(L, arg, "value", 0, SS_SPIN_MAX_US);
+        break;
+    case OS_OPT_INT:
+        setting->value = lss_check_int(L, arg, "value", INT_MIN, INT_MAX);
+        break;
+    case OS_OPT_LINGER:
+        setting->value = check_seconds_or_false(L, arg);
+        break;
+    case OS_OPT_IFACE:
+        if (lua_type(L, arg) == LUA_TNUMBER)
+            setting->value = lss_check_int(L, arg, "interface", 0, INT_MAX);
+        else
+            check_interface_name(L, arg, "interface's name or index", setting);
+        break;
+    case OS_OPT_DEVICE:
+        check_interface_name(L, arg, "interface's name", setting);
+        break;
+    case OS_OPT_FLAG:
+    case OS_OPT_CRED: /* can only be read */
+        setting->value = check_boolean(L, arg);
+        break;
+    }
 }
 
 int lss_setopt(lua_State *L)
@@ -64,7 +117,10 @@ int lss_setopt(lua_State *L)
     struct ss_setting setting = check_option(L, s);
     if (setting.opt && (setting.opt->use & OS_OPT_READONLY))
         luaL_argerror(L, 2, lua_pushfstring(L, "option '%s' can only be read", setting.opt->name));
-    setting.value = check_option_value(L, is_option_by_name(L) ? 3 : 4, setting.opt);
+    if (setting.opt)
+        check_named_value(L, 3, &setting);
+    else
+        check_raw_value(L, 4, &setting);
     return lss_push_done(L, ss_sock_set(&s->sock, &setting, &err), &err);
 }
 
@@ -79,19 +135,96 @@ static int push_option_value(lua_State *L, const struct os_opt *opt, int value)
     return 1;
 }
 
+/* What was set, while there is no descriptor. */
+static int push_kept_value(lua_State *L, const struct ss_setting *kept)
+{
+    if (!kept->bytes)
+        return push_option_value(L, kept->opt, kept->value);
+    lua_pushlstring(L, kept->bytes, (size_t)kept->value);
+    return 1;
+}
+
+static int get_integer(lua_State *L, struct ss_sock *s, const struct ss_setting *option)
+{
+    struct ss_error err;
+    int value = 0;
+    enum ss_status st = ss_sock_get(s, option, &value, &err);
+    return st == SS_OK ? push_option_value(L, option->opt, value) : lss_push_failure(L, 1, st, &err);
+}
+
+static int get_text(lua_State *L, const struct ss_sock *s, const struct os_opt *opt)
+{
+    char text[OS_OPT_TEXT];
+    struct ss_error err;
+    enum ss_status st = os_opt_get_text(s->io.fd, opt, text, &err);
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, &err);
+    lua_pushstring(L, text);
+    return 1;
+}
+
+/* t[name] = number; t is on top of the stack. With a 32-bit lua_Integer an ID may be too large for one. */
+static void set_id(lua_State *L, const char *name, size_t id)
+{
+    lss_push_size(L, id);
+    lua_setfield(L, -2, name);
+}
+
+static int get_cred(lua_State *L, const struct ss_sock *s, const struct os_opt *opt)
+{
+    struct os_cred cred;
+    struct ss_error err;
+    enum ss_status st = os_opt_get_cred(s->io.fd, opt, &cred, &err);
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, &err);
+    lua_createtable(L, 0, 3);
+    set_id(L, "pid", (size_t)cred.pid);
+    set_id(L, "uid", (size_t)cred.uid);
+    set_id(L, "gid", (size_t)cred.gid);
+    return 1;
+}
+
+/* The memory comes first: a finalizer in its allocation may close the socket. */
+static int get_bytes(lua_State *L, struct ss_sock *s, const struct ss_setting *option, size_t size)
+{
+    struct ss_error err;
+    void *bytes = lss_newuserdata(L, size);
+    enum ss_status st = s->io.fd >= 0 ? ss_sock_get_bytes(s, option, bytes, &size, &err) : SS_CLOSED;
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, &err);
+    lua_pushlstring(L, bytes, size);
+    return 1;
+}
+
+static int get_open(lua_State *L, struct ss_sock *s, const struct ss_setting *option, size_t size)
+{
+    const struct os_opt *opt = option->opt;
+    if (size > 0)
+        return get_bytes(L, s, option, size);
+    if (opt && opt->type == OS_OPT_CRED)
+        return get_cred(L, s, opt);
+    if (opt && (opt->type == OS_OPT_DEVICE || (opt->type == OS_OPT_IFACE && s->family != AF_INET6)))
+        return get_text(L, s, opt);
+    return get_integer(L, s, option);
+}
+
+/* The third argument of an option by level and number: how many bytes; 0: none, the option is an integer. */
+static size_t check_option_size(lua_State *L, const struct ss_setting *option)
+{
+    if (option->opt || lua_isnoneornil(L, 4))
+        return 0;
+    return (size_t)lss_check_int(L, 4, "size", 1, MAX_OPTION_BYTES);
+}
+
 int lss_getopt(lua_State *L)
 {
     struct lss_socket *s = lss_self_socket(L);
-    struct ss_error err;
-    int value = 0;
     const struct ss_setting option = check_option(L, s);
-    enum ss_status st = SS_CLOSED;
+    size_t size = check_option_size(L, &option);
     if (option.opt && option.opt->type == OS_OPT_SPIN)
         return push_option_value(L, option.opt, s->sock.spin_us);
-    const struct ss_setting *kept = ss_optlist_get(&s->sock.opts, &option);
     if (s->sock.io.fd >= 0)
-        st = ss_sock_get(&s->sock, &option, &value, &err);
-    else if (kept)
-        return push_option_value(L, option.opt, kept->value);
-    return st == SS_OK ? push_option_value(L, option.opt, value) : lss_push_failure(L, 1, st, &err);
+        return get_open(L, &s->sock, &option, size);
+    const struct ss_setting *kept = ss_optlist_get(&s->sock.opts, &option);
+    return kept ? push_kept_value(L, kept) : lss_push_closed(L);
 }

@@ -118,7 +118,9 @@ int lss_resolve(lua_State *L)
     if (st != SS_OK)
         return push_resolve_failure(L, st, &err);
     target.family = family;
-    static const struct lss_call call = { .finish = finish_resolve, .drop = lss_drop_lookup };
+    static const struct lss_call call = { .finish = finish_resolve,
+                                          .drop = lss_drop_lookup,
+                                          .restart = ss_lookup_restart };
     struct ss_env *env = lss_env(L);
     struct ss_resolve *op = lss_push_lookup(L, env, sizeof *op);
     ss_resolve_init(op, env, &target);
@@ -171,7 +173,9 @@ int lss_nameinfo(lua_State *L)
         return lss_push_failure(L, 1, st, &err);
     ss_addr_unmap(&target.addr);
     target.wants_name = true;
-    static const struct lss_call call = { .finish = finish_nameinfo, .drop = lss_drop_lookup };
+    static const struct lss_call call = { .finish = finish_nameinfo,
+                                          .drop = lss_drop_lookup,
+                                          .restart = ss_lookup_restart };
     struct ss_env *env = lss_env(L);
     struct ss_resolve *op = lss_push_lookup(L, env, sizeof *op);
     ss_resolve_init(op, env, &target);

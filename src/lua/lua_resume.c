@@ -119,9 +119,30 @@ static int return_to_resumer(lua_State *L, struct lss_task *t, int n)
     return 0;
 }
 
+/* Has a call that found no descriptor begin again after a collection, whose finalizers may have closed its socket, cancelled the
+ * task or ended its coroutine. False: the call has ended. */
+static bool restart_call(lua_State *L, struct lss_task *t)
+{
+    unsigned stream = lss_stream(t->sock);
+    struct ss_op *op = t->waiter.op;
+    if (!t->call->restart || op->restarted || !lss_is_suspended(&t->waiter) ||
+        !lss_collect_descriptors(L, t->tasks->loop.env, &op->error))
+        return false;
+    if (lss_stream(t->sock) != stream)
+        t->waiter.status = SS_CLOSED;
+    if (t->waiter.status != SS_ERROR || t->cancelled || !lss_is_suspended(&t->waiter))
+        return false;
+    op->restarted = true;
+    t->call->restart(op);
+    lss_wait_again(t);
+    return true;
+}
+
 void lss_continue_task(lua_State *L, struct lss_task *t)
 {
     int n = 0;
+    if (t->waiter.status == SS_ERROR && t->call && restart_call(L, t))
+        return;
     if (!lss_is_suspended(&t->waiter))
         n = INVALIDATED;
     else if (t->call)

@@ -193,6 +193,7 @@ int lss_bind(lua_State *L)
         return lss_push_failure(L, 1, st, &err);
     static const struct lss_call call = { .finish = lss_finish_lookup,
                                           .drop = lss_drop_lookup,
+                                          .restart = ss_lookup_restart,
                                           .directions = LSS_READING | LSS_WRITING };
     struct ss_bind *op = lss_push_lookup(L, s->sock.env, sizeof *op);
     lss_recheck_self(L, s);

@@ -35,6 +35,8 @@ static int module_pair(lua_State *L)
     struct ss_error err, ignored;
     int fds[2];
     enum ss_status st = os_socketpair(fds, &err);
+    if (st != SS_OK && lss_collect_descriptors(L, a->env, &err))
+        st = os_socketpair(fds, &err);
     if (st != SS_OK)
         return lss_push_failure(L, 1, st, &err);
     st = ss_sock_adopt(a, fds[0], AF_UNIX, false, &err);

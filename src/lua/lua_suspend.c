@@ -118,6 +118,12 @@ bool lss_begin_wait(struct lss_task *t, int results)
     return true;
 }
 
+void lss_wait_again(struct lss_task *t)
+{
+    t->for_turn = true;
+    start_task_wait(t);
+}
+
 void lss_wait_for_turn(struct lss_task *t, int values)
 {
     t->call = NULL;

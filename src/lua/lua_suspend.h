@@ -45,6 +45,9 @@ bool lss_has_suspended_call(struct lss_task *t, lua_State *co, int results);
 /* Begins the wait of a task whose coroutine has yielded `results` values in lss_suspend. False: it was another yield. */
 bool lss_begin_wait(struct lss_task *t, int results);
 
+/* Has a task wait in its call again, whose operation is stepped at the next turn. */
+void lss_wait_again(struct lss_task *t);
+
 /* Has a task wait for the next turn, in no call: before it begins, with `values` arguments, and after coroutine.yield. */
 void lss_wait_for_turn(struct lss_task *t, int values);
 

@@ -458,6 +458,7 @@ static int tcp_connect(lua_State *L)
         return lss_push_failure(L, 1, st, &err);
     static const struct lss_call call = { .finish = lss_finish_lookup,
                                           .drop = lss_drop_lookup,
+                                          .restart = ss_connect_restart,
                                           .directions = LSS_READING | LSS_WRITING };
     struct ss_connect *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
     lss_recheck_self(L, &s->base);
@@ -488,9 +489,11 @@ static int finish_accept(lua_State *L, struct ss_op *op, enum ss_status st)
 
 static int tcp_accept(lua_State *L)
 {
-    static const struct lss_call call = {
-        .finish = finish_accept, .size = sizeof(struct ss_accept), .keep = 1, .directions = LSS_READING
-    };
+    static const struct lss_call call = { .finish = finish_accept,
+                                          .restart = lss_restart_step,
+                                          .size = sizeof(struct ss_accept),
+                                          .keep = 1,
+                                          .directions = LSS_READING };
     struct tcpsock *s = self_tcp(L);
     struct lss_socket *accepted = lss_new_socket(L, s->base.sock.env, NULL, sizeof(struct tcpsock), SOCK_STREAM);
     lss_recheck_self(L, &s->base);

@@ -1,10 +1,10 @@
 /* Datagram sockets: the class udpsock. */
 #include "core/codes.h"
+#include "core/iface.h"
 #include "core/op_dgram.h"
 #include "core/op_send_by_name.h"
 #include "core/op_set_peer.h"
 #include "lua/lua_base.h"
-#include "os/os_iface.h"
 #include "os/os_net.h"
 
 #include <string.h> /* memchr */
@@ -343,6 +343,7 @@ static int send_by_name(lua_State *L, struct udpsock *s, const struct dgram_send
 {
     static const struct lss_call call = { .finish = finish_send_by_name,
                                           .drop = lss_drop_lookup,
+                                          .restart = ss_lookup_restart,
                                           .directions = LSS_READING | LSS_WRITING };
     struct dgram_send_by_name *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
     lss_recheck_self(L, &s->base);
@@ -424,7 +425,7 @@ static int udp_sendmany(lua_State *L)
 static int disconnect_udp(lua_State *L, struct udpsock *s)
 {
     struct ss_error err;
-    enum ss_status st = udp_is_closed(s) ? SS_CLOSED : os_disconnect(s->base.sock.io.fd, &err);
+    enum ss_status st = udp_is_closed(s) ? SS_CLOSED : ss_sock_dissolve(&s->base.sock, &err);
     return lss_push_done(L, st, &err);
 }
 
@@ -440,6 +441,7 @@ static int udp_connect(lua_State *L)
         return lss_push_failure(L, 1, st, &err);
     static const struct lss_call call = { .finish = lss_finish_lookup,
                                           .drop = lss_drop_lookup,
+                                          .restart = ss_lookup_restart,
                                           .directions = LSS_READING | LSS_WRITING };
     struct ss_set_peer *op = lss_push_lookup(L, s->base.sock.env, sizeof *op);
     lss_recheck_self(L, &s->base);
@@ -447,45 +449,100 @@ static int udp_connect(lua_State *L)
     return lss_run(L, &s->base, &op->lookup.op, &call);
 }
 
-static uint32_t check_interface(lua_State *L, int arg, bool *found)
+/* Arguments of join and leave */
+
+static const char *check_group_text(lua_State *L, int arg, const char *message, size_t *len)
 {
-    uint32_t index = 0;
-    *found = true;
-    if (lua_type(L, arg) == LUA_TNUMBER)
-        return (uint32_t)lss_check_int(L, arg, "interface", 1, INT32_MAX);
-    if (!lua_isnoneornil(L, arg))
-        *found = os_iface_index(luaL_checkstring(L, arg), &index);
-    return index;
+    const char *text = luaL_checklstring(L, arg, len);
+    luaL_argcheck(L, !memchr(text, '\0', *len), arg, message);
+    return text;
+}
+
+/* An address in digits, of a group or of a host. */
+static enum ss_status parse_host(const char *text, size_t len, bool group, struct ss_addr *addr, struct ss_error *err)
+{
+    if (ss_addr_parse(addr, text, len, 0) == SS_HOST_NUMERIC && ss_addr_is_multicast(addr) == group)
+        return SS_OK;
+    *err = ss_not_found;
+    return SS_ERROR;
+}
+
+static enum ss_status find_interface(lua_State *L, const char *text, size_t len, struct os_iface *iface,
+                                     struct ss_error *err)
+{
+    enum ss_status st = ss_iface_find(text, len, iface, err);
+    if (st != SS_OK && lss_collect_descriptors(L, lss_env(L), err))
+        st = ss_iface_find(text, len, iface, err);
+    return st;
+}
+
+static enum ss_status check_interface(lua_State *L, int arg, uint32_t *index, struct ss_error *err)
+{
+    struct os_iface iface = { .index = 0 };
+    enum ss_status st = SS_OK;
+    if (lua_type(L, arg) == LUA_TNUMBER) {
+        iface.index = (uint32_t)lss_check_int(L, arg, "interface", 1, INT32_MAX);
+    } else if (!lua_isnoneornil(L, arg)) {
+        size_t len;
+        const char *text = luaL_checklstring(L, arg, &len);
+        st = find_interface(L, text, len, &iface, err);
+    }
+    *index = iface.index;
+    return st;
+}
+
+/* Misuse raises in each argument before the first failure counts. */
+static enum ss_status check_membership(lua_State *L, struct os_membership *m, struct ss_error *err)
+{
+    size_t len, source_len = 0;
+    struct ss_error no_iface;
+    const char *text = check_group_text(L, 2, "group must not contain a NUL byte", &len);
+    bool has_source = !lua_isnoneornil(L, 4);
+    const char *source = has_source ? check_group_text(L, 4, "source must not contain a NUL byte", &source_len) : NULL;
+    enum ss_status found = check_interface(L, 3, &m->iface, &no_iface);
+    enum ss_status st = parse_host(text, len, true, &m->group, err);
+    if (st == SS_OK && has_source)
+        st = parse_host(source, source_len, false, &m->source, err);
+    if (st == SS_OK && found != SS_OK)
+        *err = no_iface;
+    if (st == SS_OK && m->iface == 0 && m->group.sa.any.sa_family == AF_INET6)
+        m->iface = m->group.sa.in6.sin6_scope_id;
+    return st == SS_OK ? found : st;
+}
+
+/* A finalizer in the collection may have opened the socket. */
+static enum ss_status open_for_join(lua_State *L, struct udpsock *s, int family, bool *opened, struct ss_error *err)
+{
+    struct ss_env *env = lss_live_env(L);
+    enum ss_status st = ss_sock_open(&s->base.sock, family, err);
+    if (st != SS_OK && lss_collect_descriptors(L, env, err)) {
+        lss_recheck_self(L, &s->base);
+        if (!udp_is_closed(s))
+            return SS_OK;
+        st = ss_sock_open(&s->base.sock, family, err);
+    }
+    *opened = st == SS_OK;
+    return st;
 }
 
 static int run_membership(lua_State *L, bool join)
 {
     struct udpsock *s = self_udp(L);
-    struct ss_addr group;
+    struct os_membership membership = { .source = { .len = 0 } };
     struct ss_error err;
-    size_t len;
-    bool found;
-    const char *text = luaL_checklstring(L, 2, &len);
-    luaL_argcheck(L, !memchr(text, '\0', len), 2, "group must not contain a NUL byte");
-    uint32_t iface = check_interface(L, 3, &found);
-    enum ss_status st = SS_OK;
-    if (ss_addr_parse(&group, text, len, 0) != SS_HOST_NUMERIC || !ss_addr_is_multicast(&group))
-        return lss_push_failure(L, 1, SS_ERROR, &ss_not_found);
-    if (iface == 0 && group.sa.any.sa_family == AF_INET6)
-        iface = group.sa.in6.sin6_scope_id;
-    if (!found)
-        return lss_push_failure(L, 1, SS_ERROR, &ss_no_interface);
-    bool was_closed = udp_is_closed(s);
-    if (was_closed && join)
-        lss_live_env(L);
-    if (was_closed)
-        st = join ? ss_sock_open(&s->base.sock, group.sa.any.sa_family, &err) : SS_CLOSED;
+    enum ss_status st = check_membership(L, &membership, &err);
+    lss_recheck_self(L, &s->base);
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, &err);
+    bool opened = false;
+    if (udp_is_closed(s))
+        st = join ? open_for_join(L, s, membership.group.sa.any.sa_family, &opened, &err) : SS_CLOSED;
     if (st != SS_OK)
         return lss_push_done(L, st, &err);
-    st = os_group(s->base.sock.io.fd, join, &group, iface, &err);
+    st = os_group(s->base.sock.io.fd, join, &membership, &err);
     if (st == SS_OK)
         s->base.sock.bound = true; /* connect must not replace the descriptor of a member */
-    else if (was_closed)
+    else if (opened)
         ss_sock_close(&s->base.sock, &(struct ss_error){ SS_SYSTEM, 0 });
     return lss_push_done(L, st, &err);
 }

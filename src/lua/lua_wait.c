@@ -85,7 +85,7 @@ static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s,
         st = SS_TIMEOUT;
     else if (timeout_ns != 0 && (st == SS_WANT || (st == SS_TIMEOUT && by_loop)))
         st = lss_wait_in_main(L, tasks, s, call, op, lss_deadline_of(op, timeout_ns));
-    return call->finish(L, op, st);
+    return lss_end_call(L, tasks->loop.env, op, call, st);
 }
 
 /* A task */
@@ -163,7 +163,7 @@ static int run_in_task(lua_State *L, struct lss_task *t, struct ss_sock *s, int6
     }
     enum ss_status st = try_in_task(t, s, timeout_ns, op);
     if (st != SS_WANT)
-        return call->finish(L, op, st);
+        return lss_end_call(L, t->tasks->loop.env, op, call, st);
     if (!can_task_wait(L, t)) {
         st = try_last(op);
         if (st != SS_WANT)

@@ -5,7 +5,7 @@
 #include <inttypes.h> /* PRIu32 */
 #include <net/if.h>   /* if_nametoindex, if_indextoname, IFF_* */
 #include <stdio.h>    /* snprintf */
-#include <string.h>   /* strspn */
+#include <string.h>   /* strspn, memcmp */
 
 /* Digits only; strtoul(3) accepts blanks and signs. */
 static bool parse_iface_index(const char *text, uint32_t *number)
@@ -20,11 +20,33 @@ static bool parse_iface_index(const char *text, uint32_t *number)
     return value > 0 && value <= UINT32_MAX;
 }
 
-bool os_iface_index(const char *name, uint32_t *index)
+/* After if_nametoindex(3), which needs a descriptor and says ENOENT in glibc when there is none. */
+static int iface_failure(int code)
+{
+    struct ifaddrs *all;
+    if (code == ENODEV)
+        return code;
+    if (getifaddrs(&all) == -1)
+        return errno == EMFILE || errno == ENFILE ? errno : ENODEV;
+    freeifaddrs(all);
+    return ENODEV;
+}
+
+enum ss_status os_iface_find(const char *name, uint32_t *index, struct ss_error *err)
 {
     unsigned found = if_nametoindex(name);
+    int code = errno;
     *index = found;
-    return found != 0 || parse_iface_index(name, index);
+    if (found != 0 || parse_iface_index(name, index))
+        return SS_OK;
+    *err = (struct ss_error){ SS_SYSTEM, iface_failure(code) };
+    return SS_ERROR;
+}
+
+bool os_iface_index(const char *name, uint32_t *index)
+{
+    *index = if_nametoindex(name);
+    return *index != 0 || parse_iface_index(name, index);
 }
 
 void os_iface_name(uint32_t index, char *text, size_t size)
@@ -36,7 +58,8 @@ void os_iface_name(uint32_t index, char *text, size_t size)
         snprintf(text, size, "%" PRIu32, index);
 }
 
-#ifdef OS_PLAIN_GROUPS
+/* Addresses */
+
 static bool is_ipv4_of(const struct ifaddrs *item, const char *name)
 {
     return item->ifa_addr && item->ifa_addr->sa_family == AF_INET && strcmp(item->ifa_name, name) == 0;
@@ -56,7 +79,38 @@ bool os_iface_address(uint32_t index, struct in_addr *addr)
     freeifaddrs(all);
     return item != NULL;
 }
-#endif
+
+static bool has_ipv6_address(const struct sockaddr_in6 *a, const struct sockaddr_in6 *b)
+{
+    bool same_zone = b->sin6_scope_id == 0 || a->sin6_scope_id == b->sin6_scope_id;
+    return same_zone && memcmp(&a->sin6_addr, &b->sin6_addr, sizeof a->sin6_addr) == 0;
+}
+
+static bool has_address(const struct ifaddrs *item, const struct ss_addr *addr)
+{
+    const void *own = item->ifa_addr;
+    if (!own || item->ifa_addr->sa_family != addr->sa.any.sa_family)
+        return false;
+    if (addr->sa.any.sa_family == AF_INET)
+        return ((const struct sockaddr_in *)own)->sin_addr.s_addr == addr->sa.in.sin_addr.s_addr;
+    return has_ipv6_address(own, &addr->sa.in6);
+}
+
+enum ss_status os_iface_of_address(const struct ss_addr *addr, uint32_t *index, struct ss_error *err)
+{
+    struct ifaddrs *all;
+    if (getifaddrs(&all) == -1) {
+        *err = (struct ss_error){ SS_SYSTEM, errno };
+        return SS_ERROR;
+    }
+    const struct ifaddrs *item = all;
+    while (item && !has_address(item, addr))
+        item = item->ifa_next;
+    *index = item ? if_nametoindex(item->ifa_name) : 0;
+    freeifaddrs(all);
+    *err = (struct ss_error){ SS_SYSTEM, ENODEV };
+    return *index ? SS_OK : SS_ERROR;
+}
 
 /* All interfaces */
 
@@ -125,9 +179,9 @@ static bool has_broadcast(const struct ifaddrs *item, sa_family_t family)
 }
 
 /* An entry's index is 0 if its interface has vanished meanwhile. False: errno. */
-static bool fill_iface(struct os_iface *entry, const struct ifaddrs *item)
+static bool fill_iface(struct os_iface_entry *entry, const struct ifaddrs *item)
 {
-    *entry = (struct os_iface){ .up = item->ifa_flags & IFF_UP,
+    *entry = (struct os_iface_entry){ .up = item->ifa_flags & IFF_UP,
                                 .loopback = item->ifa_flags & IFF_LOOPBACK,
                                 .multicast = item->ifa_flags & IFF_MULTICAST };
     snprintf(entry->name, sizeof entry->name, "%.*s", (int)iface_name_len(item), item->ifa_name);
@@ -144,9 +198,9 @@ static bool fill_iface(struct os_iface *entry, const struct ifaddrs *item)
     return true;
 }
 
-static bool copy_ifaces(const struct ifaddrs *all, struct os_iface *list, size_t room, size_t *n)
+static bool copy_ifaces(const struct ifaddrs *all, struct os_iface_entry *list, size_t room, size_t *n)
 {
-    struct os_iface entry;
+    struct os_iface_entry entry;
     *n = 0;
     for (const struct ifaddrs *item = all; item; item = item->ifa_next) {
         if (!is_iface_entry(all, item))
@@ -162,7 +216,7 @@ static bool copy_ifaces(const struct ifaddrs *all, struct os_iface *list, size_t
     return true;
 }
 
-enum ss_status os_ifaces(struct os_iface *list, size_t room, size_t *n, struct ss_error *err)
+enum ss_status os_ifaces(struct os_iface_entry *list, size_t room, size_t *n, struct ss_error *err)
 {
     struct ifaddrs *all;
     bool ok = getifaddrs(&all) == 0;

@@ -553,7 +553,8 @@ local function anything()
     elseif kind == 13 then
         return tasks[1] and one_of(tasks)
     elseif kind == 14 then
-        return one_of { socket.OPT_LINGER, socket.OPT_ERROR, socket.OPT_RCVBUF, socket.OPT_SPIN, socket.OPT_REUSEPORT }
+        return one_of { socket.OPT_LINGER, socket.OPT_ERROR, socket.OPT_RCVBUF, socket.OPT_SPIN, socket.OPT_REUSEPORT,
+            socket.OPT_IP_MULTICAST_IF, socket.OPT_PEERCRED, socket.OPT_BINDTODEVICE }
     elseif kind == 15 then
         return one_of { print, io.stdout, coroutine.create(number), socket }
     end

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <netinet/in.h>  /* IPPROTO_TCP */
 #include <netinet/tcp.h> /* TCP_NODELAY */
+#include <stdbool.h>
+#include <string.h> /* memcpy, strcmp */
 #include <sys/socket.h>
 #include <unistd.h> /* close */
 
@@ -43,7 +45,9 @@ static struct ss_setting numbered(int level, int number, int value)
 static enum ss_status put(struct list *list, struct ss_setting setting)
 {
     struct ss_error err = { SS_RESOLVER, 0 };
-    enum ss_status st = ss_optlist_put(&list->opts, &list->all, &setting, &err);
+    enum ss_status st = ss_optlist_prepare(&list->opts, &list->all, &setting, &err);
+    if (st == SS_OK)
+        ss_optlist_put(&list->opts, &list->all, &setting);
     CHECK(st == SS_OK || (st == SS_ERROR && err.space == SS_SYSTEM && err.code == ENOMEM));
     return st;
 }
@@ -84,19 +88,55 @@ static void test_the_latest_value_counts(void)
     close_list(&list);
 }
 
-static void test_undo_forgets_the_latest(void)
+/* A setting that was prepared and not put leaves room for the next one, and nothing else. */
+static void test_a_dropped_setting(void)
 {
     struct list list;
+    struct ss_error err;
+    struct ss_setting bytes = { .level = 1, .number = 2, .bytes = "abc", .value = 3 };
     open_list(&list);
     put(&list, named("rcvbuf", 1000));
-    put(&list, named("sndbuf", 2000));
-    ss_optlist_undo(&list.opts);
-    CHECK(get(&list, named("rcvbuf", 0)) == 1000 && get(&list, named("sndbuf", 0)) == -1);
+    CHECK(ss_optlist_prepare(&list.opts, &list.all, &bytes, &err) == SS_OK);
+    ss_setting_drop(&list.all, &bytes);
+    CHECK(get(&list, named("rcvbuf", 0)) == 1000 && get(&list, bytes) == -1);
     size_t requests = list.heap.requests;
     put(&list, named("linger", 3));
     CHECK(get(&list, named("linger", 0)) == 3 && list.opts.n == 2 && list.heap.requests == requests);
-    ss_optlist_undo(&list.opts);
     close_list(&list);
+}
+
+static bool holds(const struct list *list, struct ss_setting option, const char *text)
+{
+    const struct ss_setting *found = ss_optlist_get(&list->opts, &option);
+    return found && found->bytes && (size_t)found->value == strlen(text) && strcmp(found->bytes, text) == 0;
+}
+
+/* Bytes are copied; a later value of either type takes their place. */
+static void test_bytes_are_kept(void)
+{
+    struct list list;
+    char text[] = "first";
+    struct ss_setting bytes = { .level = 1, .number = 2, .bytes = text, .value = 5 };
+    open_list(&list);
+    put(&list, bytes);
+    memcpy(text, "other", 5);
+    CHECK(holds(&list, bytes, "first"));
+    put(&list, bytes);
+    CHECK(holds(&list, bytes, "other") && list.opts.n == 1);
+    put(&list, numbered(1, 2, 7));
+    CHECK(!list.opts.items[0].bytes && get(&list, bytes) == 7);
+    list.heap.fail_from = list.heap.requests + 1;
+    list.heap.fail_count = 1;
+    CHECK(put(&list, bytes) == SS_ERROR && get(&list, bytes) == 7);
+    put(&list, bytes);
+    close_list(&list);
+}
+
+static void put_in(struct list *list, struct ss_optlist *opts, struct ss_setting setting)
+{
+    struct ss_error err;
+    CHECK(ss_optlist_prepare(opts, &list->all, &setting, &err) == SS_OK);
+    ss_optlist_put(opts, &list->all, &setting);
 }
 
 /* The end of a Lua state frees what nobody has finished. */
@@ -104,13 +144,13 @@ static void test_all_lists_end_at_once(void)
 {
     struct list list;
     struct ss_optlist other = { 0 }, third = { 0 };
-    struct ss_error err;
     open_list(&list);
-    const struct ss_setting setting = numbered(1, 2, 3), more = numbered(1, 3, 4);
-    CHECK(ss_optlist_put(&other, &list.all, &setting, &err) == SS_OK);
+    const struct ss_setting setting = numbered(1, 2, 3);
+    const struct ss_setting more = { .level = 1, .number = 3, .bytes = "bytes", .value = 5 };
+    put_in(&list, &other, setting);
     put(&list, setting);
-    CHECK(ss_optlist_put(&third, &list.all, &setting, &err) == SS_OK);
-    CHECK(ss_optlist_put(&other, &list.all, &more, &err) == SS_OK); /* its memory moves */
+    put_in(&list, &third, setting);
+    put_in(&list, &other, more); /* its memory moves */
     ss_optlist_fini(&list.opts, &list.all);
     ss_optmem_fini(&list.all);
     CHECK(other.n == 0 && third.n == 0 && !other.items && !third.items);
@@ -198,7 +238,8 @@ int main(void)
 {
     RUN(test_settings_are_kept);
     RUN(test_the_latest_value_counts);
-    RUN(test_undo_forgets_the_latest);
+    RUN(test_a_dropped_setting);
+    RUN(test_bytes_are_kept);
     RUN(test_all_lists_end_at_once);
     RUN(test_no_memory_changes_nothing);
     RUN(test_settings_are_applied);
