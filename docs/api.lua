@@ -179,9 +179,9 @@ api.rules = {
 
 api.address = {
     text = [[
-        A call that takes an address takes one of three forms: `host, port`; a string for a Unix socket; or one
-        address value that this module returned, so that `sendto(data, addr)` and `connect(addr)` work with
-        what `recvfrom` and `getsockname` gave.]],
+        A call that takes an address takes one of four forms: `host, port`; both in one string; a string for a Unix
+        socket; or one address value that this module returned, so that `sendto(data, addr)` and `connect(addr)` work
+        with what `recvfrom` and `getsockname` gave, and with `tostring` of that.]],
     forms = {
         {
             "`host`",
@@ -192,8 +192,14 @@ api.address = {
         },
         { "`port`", "integer, 0..65535; 0 in `bind` lets the system choose" },
         {
+            '`"host:port"`',
+            [[host and port in one string, the port in decimal digits; an IPv6 host stands in brackets
+            (`"[::1]:80"`), since `"::1:80"` is a host. A single string that is neither this nor a Unix socket is an
+            argument error: its port is missing]],
+        },
+        {
             '`"unix:/path"`',
-            [[a Unix socket; any single string with a `/` in it is taken as a path as well. A path
+            [[a Unix socket; any single string with a `/` in it is taken as a path as well, also `"./a:80"`. A path
             that does not fit into the system's address (107 bytes on Linux) fails with the text of
             `ENAMETOOLONG`]],
         },
@@ -218,7 +224,7 @@ api.address = {
         "unix(7), Address format",
         "RFC 4007 section 11 (zones)",
         "RFC 4291 section 2.5.5.2 (IPv4-mapped)",
-        "RFC 3986 section 3.2.2 (brackets)",
+        "RFC 3986 sections 3.2.2 (brackets) and 3.2.3 (port)",
     },
 }
 

@@ -209,10 +209,13 @@ static inline void lss_account_memory(lua_State *L, struct ss_pool *pool)
         lss_account_memory_now(L, pool);
 }
 
-/* Reads an address from `arg` and the next argument: host and port, "unix:…", a path, or an address value. LSS_BIND:
- * also the host "*". target->host is valid while the arguments are on the stack. SS_OK | SS_ERROR; misuse raises. */
+/* Reads an address from `arg` and the next argument: host and port, "host:port", "unix:…", a path, or an address value.
+ * LSS_BIND: also the host "*". target->host is valid while the arguments are on the stack. SS_OK | SS_ERROR; misuse raises. */
 enum { LSS_BIND = 1 };
 enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_target *target, struct ss_error *err);
+
+/* Whether the argument is an address by itself, by its form: not a host that a port has to follow. */
+bool lss_is_whole_address(lua_State *L, int arg);
 
 /* Pushes an address value or Unix path. family: the socket's, for addresses that the system left empty (unix(7)). */
 void lss_push_addr(lua_State *L, const struct ss_addr *addr, int family);
