@@ -514,6 +514,67 @@ local module = {
                 if not ready then print(err) end]],
         },
         {
+            name = "connect",
+            call = { "tcpsock, err = socket.connect(address...[, timeout])" },
+            brief = "a connected stream socket",
+            text = [[
+                A stream socket with that timeout that is connected to the address: `tcp`, `settimeout` and
+                [`connect`](#tcpsock-connect) in one call, in which a failure leaves nothing open.
+
+                A number behind an address value, a Unix address or `"host:port"` is the timeout; behind any other
+                string it is the port.]],
+            takes = {
+                address,
+                {
+                    name = "timeout",
+                    type = "number",
+                    optional = true,
+                    unit = "seconds",
+                    default = "-1",
+                    text = "the socket's timeout, for this call and those that follow; negative: no limit",
+                },
+            },
+            gives = { { "tcpsock", "tcpsock?", "the connection" } },
+            errors = { { "ERROR_REFUSED", "nobody listens there; the other errors are those of `tcpsock:connect`" } },
+            raises = "a malformed address; a port out of range; a timeout that is no number, or NaN",
+            waits = "for the look-up and the connection, both within `timeout`",
+            by = { "connect(2)", "RFC 8305" },
+            example = [[
+                local s = assert(socket.connect("localhost", 8080, 5))]],
+        },
+        {
+            name = "listen",
+            call = { "tcpsock, err = socket.listen(address...[, options])" },
+            brief = "a listening stream socket",
+            text = [[
+                A stream socket that is bound to the address, with `OPT_TCP_REUSEADDR` set, and listens: `tcp`,
+                `setopt`, [`bind`](#sock-bind) and [`listen`](#tcpsock-listen) in one call, in which a failure leaves
+                nothing open.
+
+                The options: `backlog`, as in `tcpsock:listen`; `reuseport`, `nodelay` and `v6only`, booleans for
+                `OPT_REUSEPORT`, `OPT_TCP_NODELAY` and `OPT_IPV6_V6ONLY`.
+
+                Where the file of a Unix socket exists already, and a connection to it is refused because its server
+                has gone, that file is replaced. A file on which somebody listens, be its queue full, a datagram
+                socket, a symbolic link and any other file stay; whoever listens on it accepts a connection that ends at
+                once. Servers that begin at the same moment may take a
+                file for dead that another one has bound and does not listen on yet.]],
+            takes = {
+                address,
+                { name = "options", type = "table", optional = true, text = "see above" },
+            },
+            gives = { { "tcpsock", "tcpsock?", "the listener; it has no timeout" } },
+            errors = {
+                { "ERROR_INUSE", "the address is taken; the other errors are those of `bind`, `listen` and `setopt`" },
+            },
+            raises = [[a malformed address; a port out of range; an unknown option, or one that this system lacks; an
+                option of a wrong type]],
+            waits = "for the look-up of a name; without limit",
+            by = { "bind(2)", "listen(2)", "unix(7)", "socket(7), `SO_REUSEADDR`" },
+            example = [[
+                local listener = assert(socket.listen("*", 8080))]],
+        },
+        {
             name = "pair",
             call = { "a, b = socket.pair()" },
             brief = "two connected stream sockets",

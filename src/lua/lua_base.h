@@ -101,6 +101,9 @@ int64_t lss_nanoseconds(lua_Number seconds);
 /* A timeout in seconds, as nanoseconds; -1, no limit: nil, none, and as above. */
 int64_t lss_check_timeout(lua_State *L, int arg);
 
+/* Sets the socket's timeout to the number at `arg`; raises as lss_check_seconds. */
+void lss_set_timeout(lua_State *L, int arg, struct lss_socket *s);
+
 /* Pushes `n` bytes of `in` as a string. Any allocation may run a finalizer that uses or closes the socket. False:
  * nothing is pushed, since `in` has changed before the bytes were copied. True: the string is complete; a changed
  * in->epoch means that a finalizer has consumed the bytes too. */
@@ -260,6 +263,8 @@ void lss_open_loop(lua_State *L);
 void lss_open_channel(lua_State *L);
 struct lss_socket *lss_new_tcp(lua_State *L, struct ss_env *env);
 struct lss_socket *lss_new_udp(lua_State *L, struct ss_env *env);
+int lss_connect_short(lua_State *L);
+int lss_listen_short(lua_State *L);
 int lss_select(lua_State *L);
 int lss_spawn(lua_State *L);
 int lss_run_tasks(lua_State *L);

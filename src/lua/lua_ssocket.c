@@ -123,7 +123,9 @@ static int module_resolve(lua_State *L)
 
 static const luaL_Reg module_functions[] = {
     { "channel", lss_channel },
+    { "connect", lss_connect_short },
     { "fromfd", module_fromfd },
+    { "listen", lss_listen_short },
     { "loop", lss_loop },
     { "now", module_now },
     { "pair", module_pair },
