@@ -270,6 +270,10 @@ local tcpsock = {}
 ---local address. After a failure the socket can connect again; a port that the system chose in `bind` may be
 ---another one then.
 ---
+---A connection to itself, which TCP makes when nobody listens on a port of this machine and the system
+---chooses that very port for the socket, is closed and reported as refused, unless the program has bound the
+---socket to that port.
+---
 ---A connection that is not made within the deadline is given up. With a timeout of 0 only a peer on the same
 ---machine can be reached, and only by a number or path: a name, `localhost` too, is then never found in time.
 ---@param host string see Addresses in docs/reference.md

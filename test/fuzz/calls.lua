@@ -602,7 +602,8 @@ local function misuse()
         { sock.setopt, sock, "no such", 1 }, { sock.connect, sock, "a" }, { sock.read, ch, 1 }, { ch.get, sock },
         { ch.put, ch, nil }, { ch.get, ch, {} }, { socket.select, { bad } }, { socket.sleep, {} }, { socket.spawn, {} },
         { socket.channel, -1 }, { socket.fromfd, -1 }, { socket.fromfd, 1.5 }, { socket.resolve, "a\0b" },
-        { sock.read, bad, 1 }, { socket.connect, bad }, { socket.listen, bad, 0 }, { socket.pair().close, ch }, { sock.readall, sock, -1 },
+        { sock.read, bad, 1 }, { socket.connect, bad }, { socket.listen, bad, 0 },
+        { socket.pair().close, ch }, { sock.readall, sock, -1 },
     }
     local call = one_of(calls)
     local ok, err = pcall(unpack(call, 1, 3))
