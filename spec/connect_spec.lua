@@ -249,7 +249,8 @@ describe("a connection to itself", function()
             local port = free_port(host)
             local s, before = socket.tcp(), t.fds()
             s:settimeout(timeout)
-            s:setopt(IPPROTO_IP, IP_LOCAL_PORT_RANGE, port + (port - 65536) * 65536) -- both bounds, as 32 bits with a sign
+            -- both bounds in 32 bits, with a sign
+            s:setopt(IPPROTO_IP, IP_LOCAL_PORT_RANGE, port + (port - 65536) * 65536)
             local ok, err = s:connect(host, port)
             if err == t.text "EINVAL" or err == t.text "ENOPROTOOPT" then
                 return pending "this system cannot choose among ports"
