@@ -186,9 +186,9 @@ api.rules = {
 
 api.address = {
     text = [[
-        A call that takes an address takes one of three forms: `host, port`; a string for a Unix socket; or one
-        address value that this module returned, so that `sendto(data, addr)` and `connect(addr)` work with
-        what `recvfrom` and `getsockname` gave.]],
+        A call that takes an address takes one of four forms: `host, port`; both in one string; a string for a Unix
+        socket; or one address value that this module returned, so that `sendto(data, addr)` and `connect(addr)` work
+        with what `recvfrom` and `getsockname` gave, and with `tostring` of that.]],
     forms = {
         {
             "`host`",
@@ -199,8 +199,14 @@ api.address = {
         },
         { "`port`", "integer, 0..65535; 0 in `bind` lets the system choose" },
         {
+            '`"host:port"`',
+            [[host and port in one string, the port in decimal digits; an IPv6 host stands in brackets
+            (`"[::1]:80"`), since `"::1:80"` is a host. A single string that is neither this nor a Unix socket is an
+            argument error: its port is missing]],
+        },
+        {
             '`"unix:/path"`',
-            [[a Unix socket; any single string with a `/` in it is taken as a path as well. A path
+            [[a Unix socket; any single string with a `/` in it is taken as a path as well, also `"./a:80"`. A path
             that does not fit into the system's address (107 bytes on Linux) fails with the text of
             `ENAMETOOLONG`]],
         },
@@ -225,7 +231,7 @@ api.address = {
         "unix(7), Address format",
         "RFC 4007 section 11 (zones)",
         "RFC 4291 section 2.5.5.2 (IPv4-mapped)",
-        "RFC 3986 section 3.2.2 (brackets)",
+        "RFC 3986 sections 3.2.2 (brackets) and 3.2.3 (port)",
     },
 }
 
@@ -559,6 +565,67 @@ local module = {
                 local ready, _, err = socket.select({ a, b }, nil, 1.5)
                 for _, s in ipairs(ready or {}) do print(s:readsome(4096)) end
                 if not ready then print(err) end]],
+        },
+        {
+            name = "connect",
+            call = { "tcpsock, err = socket.connect(address...[, timeout])" },
+            brief = "a connected stream socket",
+            text = [[
+                A stream socket with that timeout that is connected to the address: `tcp`, `settimeout` and
+                [`connect`](#tcpsock-connect) in one call, in which a failure leaves nothing open.
+
+                A number behind an address value, a Unix address or `"host:port"` is the timeout; behind any other
+                string it is the port.]],
+            takes = {
+                address,
+                {
+                    name = "timeout",
+                    type = "number",
+                    optional = true,
+                    unit = "seconds",
+                    default = "-1",
+                    text = "the socket's timeout, for this call and those that follow; negative: no limit",
+                },
+            },
+            gives = { { "tcpsock", "tcpsock?", "the connection" } },
+            errors = { { "ERROR_REFUSED", "nobody listens there; the other errors are those of `tcpsock:connect`" } },
+            raises = "a malformed address; a port out of range; a timeout that is no number, or NaN",
+            waits = "for the look-up and the connection, both within `timeout`",
+            by = { "connect(2)", "RFC 8305" },
+            example = [[
+                local s = assert(socket.connect("localhost", 8080, 5))]],
+        },
+        {
+            name = "listen",
+            call = { "tcpsock, err = socket.listen(address...[, options])" },
+            brief = "a listening stream socket",
+            text = [[
+                A stream socket that is bound to the address, with `OPT_TCP_REUSEADDR` set, and listens: `tcp`,
+                `setopt`, [`bind`](#sock-bind) and [`listen`](#tcpsock-listen) in one call, in which a failure leaves
+                nothing open.
+
+                The options: `backlog`, as in `tcpsock:listen`; `reuseport`, `nodelay` and `v6only`, booleans for
+                `OPT_REUSEPORT`, `OPT_TCP_NODELAY` and `OPT_IPV6_V6ONLY`.
+
+                Where the file of a Unix socket exists already, and a connection to it is refused because its server
+                has gone, that file is replaced. A file on which somebody listens, be its queue full, a datagram
+                socket, a symbolic link and any other file stay; whoever listens on it accepts a connection that ends at
+                once. Servers that begin at the same moment may take a
+                file for dead that another one has bound and does not listen on yet.]],
+            takes = {
+                address,
+                { name = "options", type = "table", optional = true, text = "see above" },
+            },
+            gives = { { "tcpsock", "tcpsock?", "the listener; it has no timeout" } },
+            errors = {
+                { "ERROR_INUSE", "the address is taken; the other errors are those of `bind`, `listen` and `setopt`" },
+            },
+            raises = [[a malformed address; a port out of range; an unknown option, or one that this system lacks; an
+                option of a wrong type]],
+            waits = "for the look-up of a name; without limit",
+            by = { "bind(2)", "listen(2)", "unix(7)", "socket(7), `SO_REUSEADDR`" },
+            example = [[
+                local listener = assert(socket.listen("*", 8080))]],
         },
         {
             name = "pair",
@@ -1212,6 +1279,10 @@ local tcp = {
                 is taken, and if none does the most telling error is the result. A socket that is bound
                 connects from its local address. After a failure the socket can connect again; a port that the system
                 chose in `bind` may be another one then.
+
+                A connection to itself, which TCP makes when nobody listens on a port of this machine and the system
+                chooses that very port for the socket, is closed and reported as refused, unless the program has bound
+                the socket to that port.
 
                 A connection that is not made within the deadline is given up. With a timeout of 0 only a peer on
                 the same machine can be reached, and only by a number or path: a name, `localhost` too, is then

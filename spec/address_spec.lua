@@ -159,6 +159,62 @@ describe("a port", function()
     end)
 end)
 
+describe("a host and a port in one string", function()
+    t.guard()
+
+    it("are an address wherever one is taken", function()
+        for text, as in pairs {
+            ["127.0.0.1:80"] = "127.0.0.1:80", ["127.0.0.1:0080"] = "127.0.0.1:80", ["[::1]:65535"] = "[::1]:65535",
+            ["[::ffff:127.0.0.1]:1"] = "127.0.0.1:1",
+        } do
+            assert.equal(as, tostring(assert(through_connect(text))))
+        end
+        local addr = assert(through_connect("localhost:9"))
+        assert.equal(9, addr[2])
+        local listener, client, u = socket.tcp(), socket.tcp(), socket.udp()
+        assert(listener:bind("127.0.0.1:0"))
+        assert(listener:listen())
+        assert(client:connect(tostring(listener:getsockname())))
+        assert.equal(tostring(listener:getsockname()), tostring(client:getpeername()))
+        assert(u:bind("*:0"))
+        assert(u:sendto("whole", "127.0.0.1:" .. u:getsockname()[2]))
+        assert.equal(1, u:sendmany({ "many" }, "127.0.0.1:" .. u:getsockname()[2]))
+        u:settimeout(5)
+        assert.equal("whole", (u:recv()))
+        local data, from = u:recvfrom()
+        assert.equal("many", data)
+        assert(u:sendto("again", tostring(from)))
+        assert.equal("again", (u:recv()))
+    end)
+
+    it("that are no host are not found", function()
+        for _, text in ipairs { "127.1:80", "[]:80", "[localhost]:80", "[::g]:80", " :80", "*:80" } do
+            assert.same({ nil, socket.ERROR_NOTFOUND }, { socket.tcp():connect(text) })
+        end
+    end)
+
+    it("of another form are misuse, and named", function()
+        for _, text in ipairs { "", ":", ":80", "::1:80", "::1", "[::1]", "[::1]80", "localhost:", "localhost:http",
+            "127.0.0.1:80 ", "127.0.0.1:+80", "127.0.0.1:8x", "a:b:80" } do
+            tools.misuse(tools.method, socket.tcp(), "connect", 2, { text })
+            tools.misuse(tools.method, socket.udp(), "sendto", 3, { "data", text })
+        end
+        for _, text in ipairs { "127.0.0.1:65536", "127.0.0.1:4294967376", "[::1]:" .. ("9"):rep(400), "a\0b:80" } do
+            tools.misuse(tools.method, socket.tcp(), "connect", 1, { text })
+            tools.misuse(tools.method, socket.udp(), "sendto", 2, { "data", text })
+        end
+    end)
+
+    it("are a path when there is a slash, and take no port beside them", function()
+        local path = t.tmpdir() .. "/s:80"
+        local listener = socket.tcp()
+        assert(listener:bind(path))
+        assert.equal("unix:" .. path, listener:getsockname())
+        listener:close()
+        assert.same({ nil, socket.ERROR_NOTFOUND }, { socket.tcp():connect("127.0.0.1:80", 80) })
+    end)
+end)
+
 describe("a table as an address", function()
     t.guard()
 

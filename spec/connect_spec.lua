@@ -227,3 +227,62 @@ describe("connect to a name with several addresses", function()
         end)
     end
 end)
+
+describe("a connection to itself", function()
+    t.guard()
+
+    local IPPROTO_IP, IP_LOCAL_PORT_RANGE = 0, 51 -- Linux since 6.3, ip(7)
+
+    -- A port on which nobody listens, from which the system chooses.
+    local function free_port(host)
+        local s = socket.tcp()
+        assert(s:bind(host, 0))
+        local port = s:getsockname()[2]
+        s:close()
+        return port
+    end
+
+    for _, host in ipairs { "127.0.0.1", "::1", "127.0.0.1 within a deadline" } do
+        it("is refused where the system has chosen the port, and leaves it free: " .. host, function()
+            local timeout = host:find " " and 5 or -1
+            host = host:match "%S+"
+            local port = free_port(host)
+            local s, before = socket.tcp(), t.fds()
+            s:settimeout(timeout)
+            -- both bounds in 32 bits, with a sign
+            s:setopt(IPPROTO_IP, IP_LOCAL_PORT_RANGE, port + (port - 65536) * 65536)
+            local ok, err = s:connect(host, port)
+            if err == t.text "EINVAL" or err == t.text "ENOPROTOOPT" then
+                return pending "this system cannot choose among ports"
+            end
+            assert.same({ nil, socket.ERROR_REFUSED }, { ok, err })
+            assert.equal(before, t.fds())
+            local listener = socket.tcp()
+            assert(listener:bind(host, port))
+            listener:close()
+        end)
+
+        it("is refused on a socket that is bound without a port: " .. host, function()
+            local s = socket.tcp()
+            s:settimeout(host:find " " and 5 or -1)
+            assert(s:bind(host:match "%S+", 0))
+            t.fails(socket.ERROR_REFUSED, nil, s:connect(s:getsockname()))
+            local listener, address = t.listener(host:find ":" and "inet6" or "inet")
+            assert(s:connect(address))
+            listener:close()
+            s:close()
+        end)
+    end
+
+    it("is made where the program has bound the socket to that port", function()
+        local port = free_port "127.0.0.1"
+        local s = socket.tcp()
+        s:settimeout(5)
+        assert(s:bind("127.0.0.1", port))
+        assert(s:connect("127.0.0.1", port))
+        assert(s:write "me")
+        assert.equal("me", (s:read(2)))
+        s:setopt(socket.OPT_LINGER, 0)
+        s:close()
+    end)
+end)

@@ -119,6 +119,38 @@ function ssocket.udp() end
 ---@return string? err
 function ssocket.select(readfds, writefds, timeout) end
 
+---A stream socket with that timeout that is connected to the address: `tcp`, `settimeout` and `connect` in
+---one call, in which a failure leaves nothing open.
+---
+---A number behind an address value, a Unix address or `"host:port"` is the timeout; behind any other string
+---it is the port.
+---@param host string see Addresses in docs/reference.md
+---@param port integer 0..65535
+---@param timeout? number seconds; the socket's timeout, for this call and those that follow; negative: no limit
+---@return tcpsock? tcpsock # the connection
+---@return string? err
+---@overload fun(self: ssocket, address: ssocket.address|string, timeout: number): tcpsock?, string?
+function ssocket.connect(host, port, timeout) end
+
+---A stream socket that is bound to the address, with `OPT_TCP_REUSEADDR` set, and listens: `tcp`, `setopt`,
+---`bind` and `listen` in one call, in which a failure leaves nothing open.
+---
+---The options: `backlog`, as in `tcpsock:listen`; `reuseport`, `nodelay` and `v6only`, booleans for
+---`OPT_REUSEPORT`, `OPT_TCP_NODELAY` and `OPT_IPV6_V6ONLY`.
+---
+---Where the file of a Unix socket exists already, and a connection to it is refused because its server has
+---gone, that file is replaced. A file on which somebody listens, be its queue full, a datagram socket, a
+---symbolic link and any other file stay; whoever listens on it accepts a connection that ends at once.
+---Servers that begin at the same moment may take a file for dead that another one has bound and does not
+---listen on yet.
+---@param host string see Addresses in docs/reference.md
+---@param port integer 0..65535
+---@param options? table see above
+---@return tcpsock? tcpsock # the listener; it has no timeout
+---@return string? err
+---@overload fun(self: ssocket, address: ssocket.address|string, options: table): tcpsock?, string?
+function ssocket.listen(host, port, options) end
+
 ---Two stream sockets that are connected to each other. They have no names: both addresses are `"unix:"`.
 ---@return tcpsock? a # one end
 ---@return tcpsock|string b # the other end, or `err`
@@ -289,6 +321,10 @@ local tcpsock = {}
 ---taken, and if none does the most telling error is the result. A socket that is bound connects from its
 ---local address. After a failure the socket can connect again; a port that the system chose in `bind` may be
 ---another one then.
+---
+---A connection to itself, which TCP makes when nobody listens on a port of this machine and the system
+---chooses that very port for the socket, is closed and reported as refused, unless the program has bound the
+---socket to that port.
 ---
 ---A connection that is not made within the deadline is given up. With a timeout of 0 only a peer on the same
 ---machine can be reached, and only by a number or path: a name, `localhost` too, is then never found in time.

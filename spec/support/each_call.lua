@@ -248,6 +248,15 @@ function programs.tcp()
     close(timed(must(listener, "accept")), bound, accepted, client, listener)
 end
 
+function programs.short()
+    local listener = timed(try("listen", socket.listen, "127.0.0.1:0", { backlog = 5, nodelay = true }))
+    local client = try("connect", socket.connect, must(listener, "getsockname"), 5)
+    close(timed(must(listener, "accept")), client, listener)
+    listener = timed(try("listen", socket.listen, "localhost", 0))
+    client = try("connect", socket.connect, "localhost", must(listener, "getsockname")[2], 5)
+    close(timed(must(listener, "accept")), client, listener)
+end
+
 function programs.names()
     local listener, client = timed(socket.tcp(), socket.tcp())
     must(listener, "bind", "*", 0)

@@ -51,6 +51,9 @@ bool ss_addr_is_multicast(const struct ss_addr *addr);
 /* Writes the numeric text of an IP address to `text` (SS_HOST_TEXT bytes). Returns the port in host order. */
 uint16_t ss_addr_host(const struct ss_addr *addr, char *text);
 
+/* The port of an IP address in host order; 0 for others. */
+uint16_t ss_addr_port(const struct ss_addr *addr);
+
 /* The name of a Unix address, *len bytes: a path, '@' and an abstract name, or "" (unnamed). `text`: a buffer of
  * sizeof(struct sockaddr_un) bytes, to which the result may point. */
 const char *ss_addr_path(const struct ss_addr *addr, char *text, size_t *len);

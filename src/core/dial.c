@@ -2,7 +2,42 @@
 #include "core/codes.h"
 #include "os/os_net.h"
 
-#include <errno.h> /* EISCONN, ECONNABORTED */
+#include <errno.h> /* EISCONN, ECONNABORTED, ECONNREFUSED */
+
+/* The dialed port if it is one of those from which the system chooses, and the program has not chosen: where nobody
+ * listens there on this machine, the connection may begin and end at this socket (RFC 9293 section 3.5, simultaneous
+ * open). Services rarely have such a port, so few connects have to look. */
+static uint16_t port_to_check(const struct ss_sock *sock, const struct ss_addr *addr)
+{
+    enum { UNPRIVILEGED = 1024 };
+    uint16_t port = ss_addr_port(addr);
+    if (port < UNPRIVILEGED || sock->port_chosen)
+        return 0;
+    if (sock->env->first_local_port == 0)
+        sock->env->first_local_port = os_first_local_port();
+    return port >= sock->env->first_local_port ? port : 0;
+}
+
+static bool is_own_peer(const struct ss_dial *dial)
+{
+    struct ss_addr local, peer;
+    struct ss_error ignored;
+    return dial->own_port != 0 && os_local(dial->fd, &local, &ignored) == SS_OK &&
+           ss_addr_port(&local) == dial->own_port && os_peer(dial->fd, &peer, &ignored) == SS_OK &&
+           ss_addr_equal(&local, &peer);
+}
+
+/* A dial that has succeeded. A connection to itself is what nobody wants: the program would answer itself, and hold the
+ * port of the server that it waits for. os_disconnect resets it, so that the port is free at once. */
+static enum ss_status reject_own_peer(const struct ss_dial *dial, struct ss_error *err)
+{
+    struct ss_error ignored;
+    if (!is_own_peer(dial))
+        return SS_OK;
+    os_disconnect(dial->fd, &ignored);
+    *err = (struct ss_error){ SS_SYSTEM, ECONNREFUSED };
+    return SS_ERROR;
+}
 
 /* On Linux, only the second connect(2) from here on reports EISCONN if an earlier call returned with the connect in
  * progress, perhaps for a former owner of the descriptor. After the peer has ended the connection, no call does. */
@@ -32,6 +67,7 @@ static enum ss_status prepare_dial(struct ss_dial *dial, struct ss_sock *sock, s
     dial->fd = sock->io.fd;
     dial->family = (uint8_t)addr->sa.any.sa_family;
     dial->sndtimeo_ms = 0;
+    dial->own_port = port_to_check(sock, addr);
     if (dial->on_sock_fd)
         return prepare_dial_on_sock_fd(dial, sock, addr, err);
     return ss_sock_make_fd(sock, dial->family, dial->nonblock, &dial->fd, err);
@@ -65,6 +101,8 @@ static enum ss_status connect_dial(struct ss_dial *dial, struct ss_sock *sock, c
     /* A connect failed before fromfd imported the descriptor: on Linux only the call above has reset the state. */
     if (st == SS_ERROR && dial->on_sock_fd && err->code == ECONNABORTED)
         st = os_connect(dial->fd, addr, retry, err);
+    if (st == SS_OK)
+        return reject_own_peer(dial, err);
     /* A connection on the same machine may be complete. */
     return st == SS_WANT && !*retry ? ss_dial_check(dial, sock, err) : st;
 }
@@ -94,7 +132,7 @@ enum ss_status ss_dial_check(const struct ss_dial *dial, const struct ss_sock *s
     }
     if (st == SS_ERROR && dial->on_sock_fd)
         os_disconnect(dial->fd, &ignored);
-    return st;
+    return st == SS_OK ? reject_own_peer(dial, err) : st;
 }
 
 enum ss_status ss_dial_finish(const struct ss_dial *dial, struct ss_sock *sock, struct ss_error *err)

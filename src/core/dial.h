@@ -9,6 +9,7 @@
 struct ss_dial {
     int fd;
     int32_t sndtimeo_ms; /* SO_SNDTIMEO of a descriptor that is not the socket's, in milliseconds; 0: none */
+    uint16_t own_port;   /* the dialed port, if the system may have given it to this end as well; 0: it cannot have */
     uint8_t family;
     bool on_sock_fd; /* fd is the socket's descriptor, which stays open when the dial fails */
     bool nonblock;   /* O_NONBLOCK: connect(2) must not wait */

@@ -1,4 +1,15 @@
 #include "core/op_bind.h"
+#include "os/os_path.h"
+
+#include <errno.h> /* EADDRINUSE */
+
+static enum ss_status bind_or_replace(struct ss_bind *op, struct ss_addr *addr, struct ss_error *err)
+{
+    enum ss_status st = ss_sock_bind(op->sock, addr, err);
+    if (st == SS_ERROR && op->replaces_dead && err->code == EADDRINUSE && os_remove_dead_socket(addr))
+        st = ss_sock_bind(op->sock, addr, err);
+    return st;
+}
 
 static enum ss_status bind_first_address(struct ss_bind *op)
 {
@@ -6,7 +17,7 @@ static enum ss_status bind_first_address(struct ss_bind *op)
     struct ss_error *err = &op->lookup.op.error;
     enum ss_status st = SS_ERROR;
     while (st == SS_ERROR && ss_lookup_next(&op->lookup, &addr))
-        st = ss_sock_bind(op->sock, &addr, err);
+        st = bind_or_replace(op, &addr, err);
     return st;
 }
 
@@ -24,4 +35,5 @@ void ss_bind_init(struct ss_bind *op, struct ss_sock *sock, const struct ss_targ
 {
     ss_lookup_init(&op->lookup, sock->env, &sock->io, target, bind_step);
     op->sock = sock;
+    op->replaces_dead = false;
 }

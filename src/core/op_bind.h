@@ -10,6 +10,7 @@
 struct ss_bind {
     struct ss_lookup lookup;
     struct ss_sock *sock;
+    bool replaces_dead; /* the caller's: removes the file of a Unix socket that nobody serves any more */
 };
 
 /* Freed with ss_lookup_fini. `sock` and target->host must outlive the operation. Errors: op.error. */

@@ -17,6 +17,7 @@ void ss_env_init(struct ss_env *env, struct ss_mem mem)
     env->loop = NULL;
     env->on_release = NULL;
     env->forks = 0;
+    env->first_local_port = 0;
     env->loop_has_ended = env->has_ended = false;
     env->join_probe = (struct ss_join_probe){ .outcome = SS_WANT };
     os_fork_mark_init(&env->mark);
@@ -154,7 +155,7 @@ enum ss_status ss_sock_import(struct ss_sock *s, int fd, const struct os_kind *k
     if (!reserve_fd(s->env, (size_t)fd))
         return fail_no_memory(err);
     register_fd(s, fd, kind->family);
-    s->bound = s->shared = s->may_linger = true;
+    s->bound = s->port_chosen = s->shared = s->may_linger = true;
     return SS_OK;
 }
 
@@ -193,7 +194,7 @@ int ss_sock_release(struct ss_sock *s, bool closing)
     s->io.conn_error = 0;
     s->family = 0;
     s->attempt++;
-    s->bound = s->nonblock = s->connected = s->shared = false;
+    s->bound = s->port_chosen = s->nonblock = s->connected = s->shared = false;
     s->pending_error.code = 0;
     ss_inbuf_restart(&s->in);
     return fd;
@@ -249,10 +250,12 @@ static enum ss_status bind_address(struct ss_sock *s, struct ss_addr *addr, bool
 {
     enum ss_status st = os_bind(s->io.fd, addr, err);
     struct ss_error ignored;
-    if (st == SS_OK)
+    if (st == SS_OK) {
         s->bound = true;
-    else if (opened)
+        s->port_chosen = ss_addr_port(addr) != 0;
+    } else if (opened) {
         ss_sock_close(s, &ignored);
+    }
     return st;
 }
 

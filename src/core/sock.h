@@ -25,10 +25,11 @@ struct ss_env {
     size_t nfds;
     struct ss_join_probe join_probe;
     struct os_fork_mark mark;
-    unsigned forks;       /* number of forks between the first process and this one */
-    bool has_ended;       /* every socket is closed; reject new ones */
-    bool loop_has_ended;  /* only with `loop` NULL: the Lua state is closing; reject a new loop */
-    struct ss_loop *loop; /* of the tasks, or NULL (run/loop.h) */
+    uint16_t first_local_port; /* os_first_local_port; 0: not asked yet */
+    unsigned forks;            /* number of forks between the first process and this one */
+    bool has_ended;            /* every socket is closed; reject new ones */
+    bool loop_has_ended;       /* only with `loop` NULL: the Lua state is closing; reject a new loop */
+    struct ss_loop *loop;      /* of the tasks, or NULL (run/loop.h) */
     void (*on_release)(struct ss_sock *s, bool closing); /* before `s` loses its descriptor; NULL without `loop` */
 };
 
@@ -65,10 +66,11 @@ struct ss_sock {
     uint8_t family;   /* of the descriptor; 0: none */
     uint8_t type;     /* SOCK_STREAM or SOCK_DGRAM */
     /* Of the descriptor, and false without one: */
-    bool nonblock : 1;  /* O_NONBLOCK, as this module set it */
-    bool connected : 1; /* streams: was connected once; cannot connect again */
-    bool bound : 1;     /* bound, imported or joined by the program: connect must not replace it */
-    bool shared : 1;    /* other processes or other owners may change the descriptor's settings */
+    bool nonblock : 1;    /* O_NONBLOCK, as this module set it */
+    bool connected : 1;   /* streams: was connected once; cannot connect again */
+    bool bound : 1;       /* bound, imported or joined by the program: connect must not replace it */
+    bool port_chosen : 1; /* bound to that port by the program, or imported; false: the system chose it, or has to */
+    bool shared : 1;      /* other processes or other owners may change the descriptor's settings */
     /* Of the socket: */
     bool finalized : 1;          /* has no descriptor and rejects a new one, which nothing would close */
     bool may_linger : 1;         /* streams: OPT_LINGER may be set; survives close, as options do */

@@ -112,16 +112,69 @@ static enum ss_status check_unix(lua_State *L, int arg, const char *path, size_t
     return ss_addr_unix(&target->addr, path, len, err);
 }
 
-/* One string, no port: a Unix address. */
-static enum ss_status check_single(lua_State *L, int arg, struct ss_target *target, struct ss_error *err)
+/* The length of the host in "host:port", where an IPv6 host is in brackets; 0: the text has another form. */
+static size_t host_before_port(const char *text, size_t len)
+{
+    size_t end = len;
+    while (end > 0 && text[end - 1] >= '0' && text[end - 1] <= '9')
+        end--;
+    if (end == len || end < 2 || text[end - 1] != ':')
+        return 0;
+    end--;
+    bool bracketed = text[0] == '[' && text[end - 1] == ']';
+    return bracketed || !memchr(text, ':', end) ? end : 0;
+}
+
+/* Whether the text alone names a Unix socket: "unix:…", or a path. */
+static bool is_unix_text(const char *text, size_t len)
+{
+    return memchr(text, '/', len) || (len >= UNIX_PREFIX_LEN && memcmp(text, UNIX_PREFIX, UNIX_PREFIX_LEN) == 0);
+}
+
+bool lss_is_whole_address(lua_State *L, int arg)
+{
+    size_t len;
+    if (lua_type(L, arg) != LUA_TSTRING)
+        return lua_type(L, arg) == LUA_TTABLE;
+    const char *text = lua_tolstring(L, arg, &len);
+    return is_unix_text(text, len) || host_before_port(text, len) > 0;
+}
+
+/* 65536: the digits are a larger number. */
+static uint32_t parse_port(const char *digits, size_t len)
+{
+    uint32_t port = 0;
+    for (size_t i = 0; i < len && port <= 65535; i++)
+        port = port * 10 + (uint32_t)(digits[i] - '0');
+    return port <= 65535 ? port : 65536;
+}
+
+/* "host:port". The host replaces the text on the stack, which keeps the string valid. */
+static enum ss_status check_host_and_port(lua_State *L, int arg, int flags, size_t host_len, struct ss_target *target,
+                                          struct ss_error *err)
 {
     size_t len;
     const char *text = lua_tolstring(L, arg, &len);
-    if (len >= UNIX_PREFIX_LEN && memcmp(text, UNIX_PREFIX, UNIX_PREFIX_LEN) == 0)
-        return check_unix(L, arg, text + UNIX_PREFIX_LEN, len - UNIX_PREFIX_LEN, target, err);
-    luaL_argcheck(L, memchr(text, '/', len) != NULL, arg + 1,
-                  "port expected (0 to 65535), got no value; a path has a \"/\" in it or \"unix:\" before it");
-    return check_unix(L, arg, text, len, target, err);
+    uint32_t port = parse_port(text + host_len + 1, len - host_len - 1);
+    luaL_argcheck(L, port <= 65535, arg, "port must be 0 to 65535");
+    lua_pushlstring(L, text, host_len);
+    lua_replace(L, arg);
+    return check_host(L, arg, flags, (uint16_t)port, target, err);
+}
+
+/* One string, no port: "host:port", or a Unix address. */
+static enum ss_status check_single(lua_State *L, int arg, int flags, struct ss_target *target, struct ss_error *err)
+{
+    size_t len;
+    const char *text = lua_tolstring(L, arg, &len);
+    size_t prefix = len >= UNIX_PREFIX_LEN && memcmp(text, UNIX_PREFIX, UNIX_PREFIX_LEN) == 0 ? UNIX_PREFIX_LEN : 0;
+    if (is_unix_text(text, len))
+        return check_unix(L, arg, text + prefix, len - prefix, target, err);
+    size_t host_len = host_before_port(text, len);
+    luaL_argcheck(L, host_len > 0, arg + 1,
+                  "port expected (0 to 65535), got no value; a path has a \"/\" in it or \"unix:\" before it, and one "
+                  "string with both is \"host:port\" or \"[::1]:port\"");
+    return check_host_and_port(L, arg, flags, host_len, target, err);
 }
 
 /* An address value. The host replaces the value on the stack, which keeps the string valid. */
@@ -146,9 +199,9 @@ enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_targ
     if (lua_type(L, arg) == LUA_TTABLE)
         return check_address_value(L, arg, flags, target, err);
     if (lua_type(L, arg) != LUA_TSTRING)
-        lss_type_error(L, arg, "host, \"unix:/path\" or address");
+        lss_type_error(L, arg, "host, \"host:port\", \"unix:/path\" or address");
     if (lua_isnoneornil(L, arg + 1))
-        return check_single(L, arg, target, err);
+        return check_single(L, arg, flags, target, err);
     luaL_argcheck(L, strncmp(lua_tostring(L, arg), UNIX_PREFIX, UNIX_PREFIX_LEN) != 0, arg + 1,
                   "a Unix address takes no port");
     return check_host(L, arg, flags, (uint16_t)lss_check_int(L, arg + 1, "port", 0, 65535), target, err);

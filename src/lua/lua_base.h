@@ -101,6 +101,9 @@ int64_t lss_nanoseconds(lua_Number seconds);
 /* A timeout in seconds, as nanoseconds; -1, no limit: nil, none, and as above. */
 int64_t lss_check_timeout(lua_State *L, int arg);
 
+/* Sets the socket's timeout to the number at `arg`; raises as lss_check_seconds. */
+void lss_set_timeout(lua_State *L, int arg, struct lss_socket *s);
+
 /* Pushes `n` bytes of `in` as a string. Any allocation may run a finalizer that uses or closes the socket. False:
  * nothing is pushed, since `in` has changed before the bytes were copied. True: the string is complete; a changed
  * in->epoch means that a finalizer has consumed the bytes too. */
@@ -230,10 +233,13 @@ static inline void lss_account_memory(lua_State *L, struct ss_pool *pool)
         lss_account_memory_now(L, pool);
 }
 
-/* Reads an address from `arg` and the next argument: host and port, "unix:…", a path, or an address value. LSS_BIND:
- * also the host "*". target->host is valid while the arguments are on the stack. SS_OK | SS_ERROR; misuse raises. */
+/* Reads an address from `arg` and the next argument: host and port, "host:port", "unix:…", a path, or an address value.
+ * LSS_BIND: also the host "*". target->host is valid while the arguments are on the stack. SS_OK | SS_ERROR; misuse raises. */
 enum { LSS_BIND = 1 };
 enum ss_status lss_check_target(lua_State *L, int arg, int flags, struct ss_target *target, struct ss_error *err);
+
+/* Whether the argument is an address by itself, by its form: not a host that a port has to follow. */
+bool lss_is_whole_address(lua_State *L, int arg);
 
 /* Pushes an address value or Unix path. family: the socket's, for addresses that the system left empty (unix(7)). */
 void lss_push_addr(lua_State *L, const struct ss_addr *addr, int family);
@@ -279,6 +285,8 @@ void lss_open_channel(lua_State *L);
 void lss_push_coroutine(lua_State *L);
 struct lss_socket *lss_new_tcp(lua_State *L, struct ss_env *env);
 struct lss_socket *lss_new_udp(lua_State *L, struct ss_env *env);
+int lss_connect_short(lua_State *L);
+int lss_listen_short(lua_State *L);
 int lss_select(lua_State *L);
 int lss_spawn(lua_State *L);
 int lss_run_tasks(lua_State *L);

@@ -136,16 +136,20 @@ int lss_detach(lua_State *L)
     return 1;
 }
 
-int lss_settimeout(lua_State *L)
+void lss_set_timeout(lua_State *L, int arg, struct lss_socket *s)
 {
-    struct lss_socket *s = lss_self_socket(L);
-    lua_Number seconds = lss_check_seconds(L, 2);
+    lua_Number seconds = lss_check_seconds(L, arg);
     s->timeout_ns = lss_nanoseconds(seconds);
-    s->sock.timeout_is_integer = lua_isinteger(L, 2);
+    s->sock.timeout_is_integer = lua_isinteger(L, arg);
     if (s->sock.timeout_is_integer)
-        s->timeout.integer = lua_tointeger(L, 2);
+        s->timeout.integer = lua_tointeger(L, arg);
     else
         s->timeout.number = seconds;
+}
+
+int lss_settimeout(lua_State *L)
+{
+    lss_set_timeout(L, 2, lss_self_socket(L));
     return 0;
 }
 

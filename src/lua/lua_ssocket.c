@@ -85,10 +85,12 @@ static int module_now(lua_State *L)
 
 static const luaL_Reg module_functions[] = {
     { "channel", lss_channel },
+    { "connect", lss_connect_short },
     { "errname", lss_errname },
     { "fromfd", module_fromfd },
     { "hostname", lss_hostname },
     { "interfaces", lss_interfaces },
+    { "listen", lss_listen_short },
     { "loop", lss_loop },
     { "nameinfo", lss_nameinfo },
     { "now", module_now },

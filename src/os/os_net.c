@@ -6,11 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>     /* fcntl */
 #include <limits.h>    /* IOV_MAX */
+#include <stdlib.h>    /* strtol */
 #include <string.h>    /* memset */
 #include <sys/ioctl.h> /* FIONBIO, TIOCOUTQ */
 #include <sys/socket.h>
 #include <sys/time.h> /* struct timeval */
-#include <unistd.h>   /* close */
+#include <unistd.h>   /* close, read */
 
 #ifndef IOV_MAX
 #define IOV_MAX 16 /* _XOPEN_IOV_MAX, the minimum of POSIX */
@@ -255,6 +256,24 @@ enum ss_status os_disconnect(int fd, struct ss_error *err)
     if (connect(fd, &none, sizeof none) == 0 || errno == EAFNOSUPPORT || errno == EINVAL)
         return SS_OK; /* macOS and BSD dissolve the association and return an error all the same */
     return fail_call(err, errno);
+}
+
+#ifdef __linux__
+#define LOCAL_PORT_RANGE "/proc/sys/net/ipv4/ip_local_port_range" /* ip(7); of IPv6 too */
+#else
+#define LOCAL_PORT_RANGE "" /* sysctl(3) has other names everywhere */
+#endif
+
+uint16_t os_first_local_port(void)
+{
+    enum { UNPRIVILEGED = 1024 };
+    char text[32] = "";
+    int fd = open(LOCAL_PORT_RANGE, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd == -1 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd != -1)
+        close(fd);
+    long port = n > 0 ? strtol(text, NULL, 10) : 0;
+    return port > 0 && port <= UINT16_MAX ? (uint16_t)port : UNPRIVILEGED;
 }
 
 enum ss_status os_bind(int fd, const struct ss_addr *addr, struct ss_error *err)

@@ -54,6 +54,9 @@ enum ss_status os_connected(int fd, struct ss_error *err);
 /* Dissolves an association, or ends a connect that failed or is in progress (connect(2), AF_UNSPEC). */
 enum ss_status os_disconnect(int fd, struct ss_error *err);
 
+/* The first port that the system chooses by itself for a socket without one: as it was set when asked. */
+uint16_t os_first_local_port(void);
+
 enum ss_status os_bind(int fd, const struct ss_addr *addr, struct ss_error *err);
 
 /* backlog < 0: the system's maximum. */

@@ -621,7 +621,7 @@ local function misuse()
         { socket.spawn, {} },
         { socket.channel, -1 }, { socket.fromfd, -1 }, { socket.fromfd, 1.5 }, { socket.resolve, "a\0b" },
         { socket.resolve, "a", "" }, { socket.nameinfo, "a" }, { socket.strerror, -1 },
-        { socket.errname, bad },
+        { socket.errname, bad }, { socket.connect, bad }, { socket.listen, bad, 0 },
         { sock.read, bad, 1 }, { socket.pair().close, ch }, { sock.readall, sock, -1 },
     }
     local call = one_of(calls)
