@@ -61,6 +61,7 @@ build = {
                 "src/lua/lua_select.c",
                 "src/lua/lua_sock.c",
                 "src/lua/lua_ssocket.c",
+                "src/lua/lua_stream.c",
                 "src/lua/lua_suspend.c",
                 "src/lua/lua_task.c",
                 "src/lua/lua_tcp.c",
