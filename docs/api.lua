@@ -1024,11 +1024,16 @@ local tcp = {
         },
         {
             name = "write",
-            call = { "bytes, err, sent = tcpsock:write(data)" },
+            call = { "bytes, err, sent = tcpsock:write(data[, i[, j]])" },
             brief = "send all of it",
             text = [[
                 Sends all of the data. An array is sent in order as one, gathered by the system and not copied
-                together first. Empty data is 0 bytes sent.]],
+                together first. Empty data is 0 bytes sent.
+
+                With `i` or `j` only the bytes from `i` to `j` of a string are sent, counted as string.sub does: from 1, or
+                with a negative number from the end. No copy of that part is made, so a long string can be sent in
+                pieces at no further cost. (A call that is the last argument passes all of its results: write
+                `tcpsock:write((text:gsub("\n", "\r\n")))`, with two pairs of parentheses.)]],
             takes = {
                 {
                     name = "data",
@@ -1036,11 +1041,25 @@ local tcp = {
                     unit = "bytes",
                     text = "a string, or an array of strings and numbers",
                 },
+                {
+                    name = "i",
+                    type = "integer",
+                    optional = true,
+                    default = "1",
+                    text = "position of the first byte to send; of a string only",
+                },
+                {
+                    name = "j",
+                    type = "integer",
+                    optional = true,
+                    default = "-1",
+                    text = "position of the last byte to send; of a string only",
+                },
             },
             gives = {
-                { "bytes", "integer?", "the length of the data" },
+                { "bytes", "integer?", "the length of what was to be sent" },
                 { "err", "string?", "" },
-                { "sent", "integer?", "with an error: bytes of the data that the system took" },
+                { "sent", "integer?", "with an error: bytes of it that the system took" },
             },
             errors = {
                 { "ERROR_TIMEOUT", "the peer did not take all of it before the deadline" },
@@ -1048,8 +1067,10 @@ local tcp = {
                 reset,
                 { "ENOTCONN", "a Unix socket that is not connected; one of TCP gives `ERROR_CLOSED`" },
             },
-            raises = "another type; a wrong element of an array, by its index, before anything is sent",
-            partial = "the first `sent` bytes are sent, the rest is not; go on with `data:sub(sent + 1)`",
+            raises = "another type; a wrong element of an array, by its index, before anything is sent; an `i` or `j` that is "
+                .. "no whole number, or given with an array",
+            partial = "the first `sent` bytes are sent, the rest is not; go on with `write(data, sent + 1)`, "
+                .. "or, of a part with an `i` above 0, with `write(data, i + sent, j)`",
             waits = [[for room in the system's send buffer, within the deadline; success does not mean that the peer has
                 read it]],
             by = { "sendmsg(2), `MSG_NOSIGNAL`", "POSIX.1-2017 sendmsg()", "RFC 9293 section 3.10.2" },

@@ -262,11 +262,18 @@ function tcpsock:accept() end
 
 ---Sends all of the data. An array is sent in order as one, gathered by the system and not copied together
 ---first. Empty data is 0 bytes sent.
+---
+---With `i` or `j` only the bytes from `i` to `j` of a string are sent, counted as string.sub does: from 1, or
+---with a negative number from the end. No copy of that part is made, so a long string can be sent in pieces
+---at no further cost. (A call that is the last argument passes all of its results: write
+---`tcpsock:write((text:gsub("\n", "\r\n")))`, with two pairs of parentheses.)
 ---@param data string|number|(string|number)[] bytes; a string, or an array of strings and numbers
----@return integer? bytes # the length of the data
+---@param i? integer position of the first byte to send; of a string only
+---@param j? integer position of the last byte to send; of a string only
+---@return integer? bytes # the length of what was to be sent
 ---@return string? err
----@return integer? sent # with an error: bytes of the data that the system took
-function tcpsock:write(data) end
+---@return integer? sent # with an error: bytes of it that the system took
+function tcpsock:write(data, i, j) end
 
 ---Exactly `size` bytes, waiting for all of them. `read(0)` is `""` on an open socket.
 ---@param size integer 0 or more; bytes; how many

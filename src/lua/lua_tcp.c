@@ -136,16 +136,30 @@ static int write_array(lua_State *L, struct tcpsock *s)
     return lss_run(L, &s->base, &w.op.op, &call);
 }
 
+/* Raises if an array is followed by positions. */
+static void check_no_part(lua_State *L)
+{
+    for (int arg = 3; arg <= 4; arg++)
+        if (!lua_isnoneornil(L, arg))
+            luaL_argerror(L, arg, "a part of a string only: for a part of an array, write an array of that part");
+}
+
 static int tcp_write(lua_State *L)
 {
     size_t len;
     const char *data = lua_tolstring(L, 2, &len); /* converts a number, which may run finalizers */
     struct tcpsock *s = self_tcp(L);
-    if (data)
+    bool whole = lua_gettop(L) <= 2;
+    if (data && whole)
         return write_string(L, s, data, len);
-    if (!lua_istable(L, 2))
+    if (!data && !lua_istable(L, 2))
         return lss_type_error(L, 2, "string or table of strings");
-    return write_array(L, s);
+    if (!data) {
+        check_no_part(L);
+        return write_array(L, s);
+    }
+    size_t offset = lss_check_part(L, 3, &len);
+    return write_string(L, s, data + offset, len);
 }
 
 /* Connections */

@@ -241,7 +241,15 @@ local function write(e)
     end
     local data = text_of(flow, flow.sent, n)
     e.writing, flow.under_way = true, n
-    local count, err, sent = e.sock:write(pick(3) == 1 and pieces_of(data) or data)
+    local count, err, sent
+    local form = pick(3)
+    if form == 1 then
+        count, err, sent = e.sock:write(pieces_of(data))
+    elseif form == 2 then
+        count, err, sent = e.sock:write("12" .. data .. "3", 3, -2)
+    else
+        count, err, sent = e.sock:write(data)
+    end
     e.writing, flow.under_way = false, 0
     check(count == nil or count == n, "write of %d gave %s", n, tostring(count))
     if not count then
@@ -598,14 +606,15 @@ local function misuse()
     local sock, ch = e.sock, one_of(channels)
     local calls = {
         { sock.read, sock, bad }, { sock.readsome, sock, 0 }, { sock.readuntil, sock, "" }, { sock.write, sock, print },
-        { sock.write, sock, { "a", {} } }, { sock.shutdown, sock, 99 }, { sock.settimeout, sock, 0 / 0 },
+        { sock.write, sock, { "a", {} } },
+        { sock.write, sock, "a", bad }, { sock.write, sock, { "a" }, 1 }, { sock.shutdown, sock, 99 }, { sock.settimeout, sock, 0 / 0 },
         { sock.setopt, sock, "no such", 1 }, { sock.connect, sock, "a" }, { sock.read, ch, 1 }, { ch.get, sock },
         { ch.put, ch, nil }, { ch.get, ch, {} }, { socket.select, { bad } }, { socket.sleep, {} }, { socket.spawn, {} },
         { socket.channel, -1 }, { socket.fromfd, -1 }, { socket.fromfd, 1.5 }, { socket.resolve, "a\0b" },
         { sock.read, bad, 1 }, { socket.pair().close, ch }, { sock.readall, sock, -1 },
     }
     local call = one_of(calls)
-    local ok, err = pcall(unpack(call, 1, 3))
+    local ok, err = pcall(unpack(call, 1, 4))
     check(not ok, "misuse is taken")
     check(type(err) == "string" and err:find "bad ", "misuse: %s", tostring(err))
 end
