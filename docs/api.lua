@@ -1191,6 +1191,32 @@ local tcp = {
             by = { "recv(2)", "RFC 9293 section 3.6" },
         },
         {
+            name = "peek",
+            call = { "data, err = tcpsock:peek([max])" },
+            brief = "what comes next, not taken",
+            text = [[
+                What `readsome(max)` would give, without taking it: the next call that reads begins with these bytes. So a
+                server can tell one protocol from another by the first byte. At most 64 KiB are given. What has been
+                seen is in the module's buffer: `pending` counts it, and `detach` refuses to leave it behind.]],
+            takes = {
+                {
+                    name = "max",
+                    type = "integer",
+                    optional = true,
+                    range = "1 or more",
+                    unit = "bytes",
+                    default = "1",
+                    text = "at most so many; above 65536 as 65536",
+                },
+            },
+            gives = { { "data", "string?", "1 to `max` bytes" } },
+            errors = errors(reading, { "ERROR_CLOSED", "the stream has ended, or the socket is not open" }),
+            raises = "a `max` below 1 or fractional; no number",
+            partial = "there is none: nothing is taken in any case",
+            waits = "for the first byte, within the deadline; bytes that wait in the buffer are given at once, without others",
+            by = { "recv(2)", "POSIX.1-2017 recv()" },
+        },
+        {
             name = "pending",
             call = { "bytes = tcpsock:pending()" },
             brief = "bytes in the input buffer",

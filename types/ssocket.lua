@@ -306,6 +306,14 @@ function tcpsock:readsome(max) end
 ---@return string? partial # with an error: what did arrive
 function tcpsock:readall(max) end
 
+---What `readsome(max)` would give, without taking it: the next call that reads begins with these bytes. So a
+---server can tell one protocol from another by the first byte. At most 64 KiB are given. What has been seen
+---is in the module's buffer: `pending` counts it, and `detach` refuses to leave it behind.
+---@param max? integer 1 or more; bytes; at most so many; above 65536 as 65536
+---@return string? data # 1 to `max` bytes
+---@return string? err
+function tcpsock:peek(max) end
+
 ---How many bytes wait in the module's own buffer, having been received and not yet read. More may wait in the
 ---system.
 ---@return integer bytes # 0 also when the socket is not open

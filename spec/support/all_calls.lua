@@ -70,6 +70,8 @@ local function reading(socket, a, b)
     expect(3, b:pending())
     expect("12", (try(lines)))
     expect(#big, must(a, "write", big))
+    expect(1, #must(b, "peek"))
+    expect(big:sub(1, 2), must(b, "peek", #big):sub(1, 2))
     expect(big, must(b, "read", #big))
     expect(#big, must(a, "write", big))
     local left = #big

@@ -230,6 +230,14 @@ local waits = {
         end
         return t.readsome(s, 10, 3)
     end, says "def", "def"),
+    peek = reading(function(s)
+        local data, err = s:peek(10)
+        if not data or ("abc"):sub(1, #data) ~= data then
+            return data, err
+        end
+        assert(s:read(3) == "abc") -- nothing is there to be seen then
+        return s:peek(10)
+    end, says "def", "def"),
     write = writing,
     accept = accepting,
     ["connect to a full Unix listener"] = function()

@@ -177,6 +177,33 @@ int lss_tcp_readall(lua_State *L)
     return run_stream_read(L, s, ss_readall_step, max, &read_call);
 }
 
+/* The bytes stay in the buffer. A finalizer in the push may have taken them. */
+static int finish_peek(lua_State *L, struct ss_op *base, enum ss_status st)
+{
+    struct stream_read *r = (struct stream_read *)base;
+    struct ss_inbuf *in = r->op.in;
+    if (st != SS_OK)
+        return lss_push_failure(L, 1, st, &base->error);
+    unsigned epoch = in->epoch;
+    if (account_input(L, in) && lss_push_bytes(L, in, ss_inbuf_data(in), r->op.len) && in->epoch == epoch)
+        return 1;
+    return tcp_is_closed(r->sock) ? lss_push_closed(L) : LSS_RETRY;
+}
+
+int lss_tcp_peek(lua_State *L)
+{
+    static const struct lss_call call = { .finish = finish_peek,
+                                          .size = sizeof(struct stream_read),
+                                          .directions = LSS_READING };
+    struct tcpsock *s = self_tcp(L);
+    size_t max = lua_isnoneornil(L, 2) ? 1 : lss_check_size(L, 2, "max", 1);
+    if (tcp_is_closed(s))
+        return lss_push_closed(L);
+    struct stream_read r = { .op = { .in = &s->base.sock.in, .want = max < SS_BLOCK ? max : SS_BLOCK }, .sock = s };
+    r.op.op = new_tcp_op(s, ss_readsome_step, SS_BY_RCVTIMEO); /* it keeps no input at a close: it takes none */
+    return lss_run(L, &s->base, &r.op.op, &call);
+}
+
 int lss_tcp_pending(lua_State *L)
 {
     struct tcpsock *s = self_tcp(L);

@@ -159,6 +159,18 @@ function readers.readsome(e)
     return data, err, ""
 end
 
+function readers.peek(e)
+    local n = one_of { 1, 2, 7, 100, 100000 }
+    local data, err = e.sock:peek(n)
+    local flow = e.incoming
+    if data then
+        check(#data >= 1 and #data <= n and #data <= 65536, "peek(%d) gave %d", n, #data)
+        check(data == text_of(flow, flow.got, #data), "peek at %d gave others", flow.got)
+        return nil, TIMEOUT, ""
+    end
+    return data, err, ""
+end
+
 function readers.readall(e)
     local n = pick(2) == 1 and one_of { 0, 3, 500 } or nil
     local data, err, partial = e.sock:readall(n)
@@ -197,7 +209,7 @@ function readers.readuntil(e)
     return nil, err, partial
 end
 
-local reader_names = { "read", "readsome", "readall", "readuntil", "readuntil", "readuntil" }
+local reader_names = { "peek", "read", "readsome", "readall", "readuntil", "readuntil", "readuntil" }
 
 -- The one who reads there.
 local function read(e)
@@ -561,7 +573,8 @@ local function arguments()
 end
 
 local stream_calls = { "bind", "connect", "listen", "accept", "read", "readsome", "readuntil", "readall", "write",
-    "pending", "shutdown", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno", "gettimeout", "detach" }
+    "peek", "pending", "shutdown", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno", "gettimeout",
+    "detach" }
 local datagram_calls = { "bind", "connect", "send", "sendto", "sendmany", "recv", "recvfrom", "recvmany", "join",
     "leave", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno", "gettimeout", "detach", "accept" }
 
