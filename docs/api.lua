@@ -1143,6 +1143,46 @@ local tcp = {
                 end]],
         },
         {
+            name = "readline",
+            call = { "line, err, partial = tcpsock:readline([max])" },
+            brief = "one line of text",
+            text = [[
+                The next line, without the LF that ends it and without a CR before that. Bytes at the end of the stream
+                that no LF ends are a line too; after it comes `nil, ERROR_CLOSED, ""`. A CR elsewhere, also at the very
+                end of the stream, is data.]],
+            takes = {
+                {
+                    name = "max",
+                    type = "integer",
+                    optional = true,
+                    range = "1 or more",
+                    unit = "bytes",
+                    default = "1048576 (1 MiB)",
+                    text = "longest line that is accepted, its LF or CR LF not counted",
+                },
+            },
+            gives = {
+                { "line", "string?", "`\"\"` for an empty line" },
+                { "err", "string?", "" },
+                { "partial", "string?", "with an error: the bytes of a line that is not complete" },
+            },
+            errors = errors(
+                reading,
+                {
+                    { "ERROR_CLOSED", "the stream has ended and no bytes are left, or the socket is not open" },
+                    { "ERROR_LIMIT", "the line is longer than `max`; `partial` is the first `max` bytes, the rest stays" },
+                }
+            ),
+            raises = "a `max` below 1 or fractional; no number",
+            partial = [[
+                `partial` is handed out and no longer in the socket. After a time-out a CR at its end stays behind, since
+                an LF may follow; later calls go on with it]],
+            waits = "for the end of the line, within the deadline",
+            by = { "recv(2)", "POSIX.1-2017 recv()", "RFC 9112 section 2.2 (a lone LF ends a line as well)" },
+            example = [[
+                local line, err = tcpsock:readline(8192)]],
+        },
+        {
             name = "readsome",
             call = { "data, err = tcpsock:readsome(max)" },
             brief = "what is there",

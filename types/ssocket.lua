@@ -292,6 +292,15 @@ function tcpsock:read(size) end
 ---@return ssocket.iterator iterator # see Iterators
 function tcpsock:readuntil(pattern, inclusive, max) end
 
+---The next line, without the LF that ends it and without a CR before that. Bytes at the end of the stream
+---that no LF ends are a line too; after it comes `nil, ERROR_CLOSED, ""`. A CR elsewhere, also at the very
+---end of the stream, is data.
+---@param max? integer 1 or more; bytes; longest line that is accepted, its LF or CR LF not counted
+---@return string? line # `""` for an empty line
+---@return string? err
+---@return string? partial # with an error: the bytes of a line that is not complete
+function tcpsock:readline(max) end
+
 ---The bytes that are there, at most `max`; when there are none it waits for the first.
 ---@param max integer 1 or more; bytes; at most so many
 ---@return string? data # 1 to `max` bytes

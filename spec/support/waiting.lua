@@ -16,6 +16,9 @@ return {
     peek = function(s)
         t.fails(socket.ERROR_TIMEOUT, nil, s:peek())
     end,
+    readline = function(s)
+        t.fails(socket.ERROR_TIMEOUT, "", s:readline())
+    end,
     readall = function(s)
         t.fails(socket.ERROR_TIMEOUT, "", s:readall())
     end,

@@ -218,6 +218,9 @@ local waits = {
     readuntil = reading(function(s)
         return s:readuntil "\n"()
     end, says "def\n", "abcdef", "abc"),
+    readline = reading(function(s)
+        return s:readline()
+    end, says "def\n", "abcdef", "abc"),
     readall = reading(function(s)
         return s:readall()
     end, function(peer)

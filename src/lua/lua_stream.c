@@ -307,3 +307,52 @@ int lss_tcp_readuntil(lua_State *L)
     lua_pushcclosure(L, next_line, 3);
     return 1;
 }
+
+/* readline */
+
+struct text_line_read {
+    struct ss_line op;
+    struct tcpsock *sock;
+};
+
+static size_t text_line_partial(const struct ss_line *op, enum ss_status st)
+{
+    if (st == SS_LIMIT)
+        return op->len;
+    return st == SS_TIMEOUT || st == SS_CANCELLED ? ss_line_partial(op) : ss_inbuf_len(op->in);
+}
+
+static int finish_text_line(lua_State *L, struct ss_op *base, enum ss_status st)
+{
+    struct ss_line *op = (struct ss_line *)base;
+    if (st == SS_CLOSED)
+        return push_closed_partial(L, &op->unread, op->in->pool);
+    if (st != SS_OK)
+        return push_partial(L, op->in, st, &base->error, text_line_partial(op, st));
+    if (account_input(L, op->in) && push_input(L, op->in, op->len, op->skip))
+        return 1;
+    op->scan = (struct ss_scan){ .seen = 0 };
+    return tcp_is_closed(((struct text_line_read *)base)->sock) ? push_closed_partial(L, &op->unread, op->in->pool)
+                                                                : LSS_RETRY;
+}
+
+int lss_tcp_readline(lua_State *L)
+{
+    static const struct lss_call call = { .finish = finish_text_line,
+                                          .drop = drop_stream_read,
+                                          .size = sizeof(struct text_line_read),
+                                          .directions = LSS_READING };
+    enum { MAX = 1024 * 1024 };
+    struct tcpsock *s = self_tcp(L);
+    struct ss_inbuf *in = &s->base.sock.in;
+    unsigned stream = in->stream;
+    size_t len, skip, max = lua_isnoneornil(L, 2) ? MAX : lss_check_size(L, 2, "max", 1);
+    if (ss_line_in_memory(in, max, &len, &skip) && try_push_input(L, s, len, skip))
+        return 1;
+    if (tcp_is_closed(s) || in->stream != stream)
+        return push_closed_empty(L);
+    struct text_line_read l = { .op = { .in = in, .max = max }, .sock = s };
+    l.op.op = new_tcp_op(s, ss_line_step, SS_BY_RCVTIMEO);
+    l.op.op.reads = true;
+    return lss_run(L, &s->base, &l.op.op, &call);
+}

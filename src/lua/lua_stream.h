@@ -31,6 +31,7 @@ int lss_tcp_peek(lua_State *L);
 int lss_tcp_pending(lua_State *L);
 int lss_tcp_read(lua_State *L);
 int lss_tcp_readall(lua_State *L);
+int lss_tcp_readline(lua_State *L);
 int lss_tcp_readsome(lua_State *L);
 int lss_tcp_readuntil(lua_State *L);
 

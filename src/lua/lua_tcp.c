@@ -248,6 +248,7 @@ static const luaL_Reg tcp_methods[] = {
     { "pending", lss_tcp_pending },
     { "read", lss_tcp_read },
     { "readall", lss_tcp_readall },
+    { "readline", lss_tcp_readline },
     { "readsome", lss_tcp_readsome },
     { "readuntil", lss_tcp_readuntil },
     { "setopt", lss_setopt },

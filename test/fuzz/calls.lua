@@ -209,7 +209,23 @@ function readers.readuntil(e)
     return nil, err, partial
 end
 
-local reader_names = { "peek", "read", "readsome", "readall", "readuntil", "readuntil", "readuntil" }
+function readers.readline(e)
+    local max = pick(3) == 1 and one_of { 1, 2, 8, 50 } or nil
+    local data, err, partial = e.sock:readline(max)
+    if not data then
+        check(err ~= LIMIT or #partial == max, "readline(%s): limit at %d", tostring(max), #(partial or ""))
+        return nil, err, partial
+    end
+    local flow = e.incoming
+    check(not data:find "\n" and (not max or #data <= max), "readline(%s) gave %q", tostring(max), data:sub(1, 40))
+    local behind = text_of(flow, flow.got + #data, 2)
+    if before(flow, "\n") > #data + 1 or flow.got + #data >= flow.sent + (flow.under_way or 0) then
+        return data -- the end of the stream has ended it
+    end
+    return data, nil, nil, behind:sub(1, 1) == "\n" and "\n" or "\r\n"
+end
+
+local reader_names = { "peek", "readline", "read", "readsome", "readall", "readuntil", "readuntil", "readuntil" }
 
 -- The one who reads there.
 local function read(e)
@@ -573,8 +589,8 @@ local function arguments()
 end
 
 local stream_calls = { "bind", "connect", "listen", "accept", "read", "readsome", "readuntil", "readall", "write",
-    "peek", "pending", "shutdown", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno", "gettimeout",
-    "detach" }
+    "peek", "readline", "pending", "shutdown", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno",
+    "gettimeout", "detach" }
 local datagram_calls = { "bind", "connect", "send", "sendto", "sendmany", "recv", "recvfrom", "recvmany", "join",
     "leave", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno", "gettimeout", "detach", "accept" }
 
@@ -625,6 +641,7 @@ local function misuse()
         { ch.put, ch, nil }, { ch.get, ch, {} }, { socket.select, { bad } }, { socket.sleep, {} }, { socket.spawn, {} },
         { socket.channel, -1 }, { socket.fromfd, -1 }, { socket.fromfd, 1.5 }, { socket.resolve, "a\0b" },
         { sock.read, bad, 1 }, { socket.pair().close, ch }, { sock.readall, sock, -1 },
+        { sock.peek, sock, 0 }, { sock.readline, sock, bad },
     }
     local call = one_of(calls)
     local ok, err = pcall(unpack(call, 1, 4))
