@@ -39,6 +39,7 @@ build = {
                 "src/core/op_bind.c",
                 "src/core/op_connect.c",
                 "src/core/op_dgram.c",
+                "src/core/op_finish.c",
                 "src/core/op_lookup.c",
                 "src/core/op_read.c",
                 "src/core/op_send_by_name.c",

@@ -755,7 +755,9 @@ local both = {
             raises = "nothing",
             partial = [[
                 bytes that were received and not read are dropped, but for those that a waiting call had taken: they
-                are its `partial`. What was written is still delivered]],
+                are its `partial`. What was written is still delivered, with one exception: if anything that the peer
+                has sent is unread, or if it sends more, the system resets the connection, and that may cost the
+                peer what was written and it had not read yet. [`finish`](#tcpsock-finish) ends a stream without that]],
             waits = [[
                 never, unless `OPT_LINGER` is set to more than 0: then until the peer has confirmed what was written,
                 or so many seconds, whatever the timeout. While there are tasks the others run meanwhile. The
@@ -763,7 +765,7 @@ local both = {
                 is sent in the background. Of a descriptor that others may have as well (from
                 [`fromfd`](#socket-fromfd), or from before a fork) the system alone decides: it waits only with the
                 last who closes it, and nobody runs meanwhile]],
-            by = { "close(2)", "socket(7), `SO_LINGER`" },
+            by = { "close(2)", "socket(7), `SO_LINGER`", "RFC 2525 section 2.17 (unread input and the reset)" },
         },
         {
             name = "detach",
@@ -1288,6 +1290,48 @@ local tcp = {
             partial = "bytes in the input buffer stay readable",
             waits = "never",
             by = { "shutdown(2)", "RFC 9293 section 3.6.1 (half-closed connections)" },
+        },
+        {
+            name = "finish",
+            call = { "ok, err = tcpsock:finish([max])" },
+            brief = "close so that the peer gets all that was written",
+            text = [[
+                Ends writing, reads and drops what comes until the peer has ended its side too and has confirmed all that
+                was written, then closes. [`close`](#sock-close) alone would reset the connection when anything is unread,
+                and may cost the peer what it had not read yet. Set a timeout: a peer that neither sends nor ends is waited
+                for so long. `OPT_LINGER` does not matter here.
+
+                The socket is closed whatever comes of it, and is then as a new one. It stays as it is with
+                `ERROR_BUSY`, while another call reads or writes, and where a call that has to wait raises.]],
+            takes = {
+                {
+                    name = "max",
+                    type = "integer",
+                    optional = true,
+                    range = "0 or more",
+                    unit = "bytes",
+                    default = "1048576 (1 MiB)",
+                    text = "most that is dropped, what waits in the buffer included",
+                },
+            },
+            gives = { { "ok", "true?", "the peer has all that was written, and has ended its side; closed" } },
+            errors = errors(
+                { { "ERROR_TIMEOUT", "the peer has not ended before the deadline; closed all the same, as below" } },
+                {
+                    { "ERROR_LIMIT", "more than `max` bytes came; closed" },
+                    { "ERROR_RESET", "the peer reset the connection; closed" },
+                    { "ERROR_CLOSED", "the socket is not open, or another task has closed it" },
+                    { "ENOTCONN", "the socket is not connected, a Unix socket says `EINVAL`; closed" },
+                }
+            ),
+            raises = "a negative or fractional `max`; no number",
+            partial = "what comes is dropped. After an error the peer may miss some of what was written, as with `close`",
+            waits = "for the peer to end and to confirm, within the deadline",
+            by = { "shutdown(2)", "close(2)", "RFC 9293 section 3.6", "RFC 9112 section 9.6" },
+            example = [[
+                tcpsock:write "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n\r\n"
+                tcpsock:settimeout(5)
+                tcpsock:finish()]],
         },
     },
 }

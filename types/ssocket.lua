@@ -335,6 +335,18 @@ function tcpsock:pending() end
 ---@return string? err
 function tcpsock:shutdown(how) end
 
+---Ends writing, reads and drops what comes until the peer has ended its side too and has confirmed all that
+---was written, then closes. `close` alone would reset the connection when anything is unread, and may cost
+---the peer what it had not read yet. Set a timeout: a peer that neither sends nor ends is waited for so long.
+---`OPT_LINGER` does not matter here.
+---
+---The socket is closed whatever comes of it, and is then as a new one. It stays as it is with `ERROR_BUSY`,
+---while another call reads or writes, and where a call that has to wait raises.
+---@param max? integer 0 or more; bytes; most that is dropped, what waits in the buffer included
+---@return true? ok # the peer has all that was written, and has ended its side; closed
+---@return string? err
+function tcpsock:finish(max) end
+
 ---Datagram sockets.
 ---@class udpsock: ssocket.socket
 local udpsock = {}

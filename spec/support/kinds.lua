@@ -123,7 +123,7 @@ local calls = {
     tcpsock = {
         connect = "address", bind = "address", listen = "[integer]", accept = "", write = "pieces [position] [position]", read = "size",
         readuntil = "pattern [anything] [count]", readsome = "count", readall = "[size]", pending = "", detach = "",
-        peek = "[count]", readline = "[count]", close = "", shutdown = "how", fileno = "", setopt = "option flag", getopt = "option",
+        peek = "[count]", readline = "[count]", finish = "[size]", close = "", shutdown = "how", fileno = "", setopt = "option flag", getopt = "option",
         settimeout = "number", gettimeout = "", getpeername = "", getsockname = "",
     },
     udpsock = {

@@ -241,6 +241,11 @@ local waits = {
         assert(s:read(3) == "abc") -- nothing is there to be seen then
         return s:peek(10)
     end, says "def", "def"),
+    finish = reading(function(s)
+        return s:finish()
+    end, function(peer)
+        assert(peer:shutdown(socket.SHUT_WR))
+    end, true),
     write = writing,
     accept = accepting,
     ["connect to a full Unix listener"] = function()

@@ -1,5 +1,6 @@
 /* Reading from stream sockets: methods of the class tcpsock. */
 #include "lua/lua_stream.h"
+#include "core/op_finish.h"
 
 #include <stdint.h> /* SIZE_MAX */
 
@@ -355,4 +356,53 @@ int lss_tcp_readline(lua_State *L)
     l.op.op = new_tcp_op(s, ss_line_step, SS_BY_RCVTIMEO);
     l.op.op.reads = true;
     return lss_run(L, &s->base, &l.op.op, &call);
+}
+
+/* finish */
+
+struct stream_end {
+    struct ss_finish op;
+    struct tcpsock *sock;
+    unsigned stream;
+    bool has_closed;
+    enum ss_status outcome; /* valid with `has_closed`; a second attempt at the results finds the socket closed */
+};
+
+static void close_stream_end(struct stream_end *e, enum ss_status st)
+{
+    struct ss_sock *sock = &e->sock->base.sock;
+    struct ss_error err;
+    if (e->has_closed || st == SS_CLOSED || st == SS_BUSY || lss_stream(sock) != e->stream)
+        return;
+    e->has_closed = true;
+    e->outcome = st;
+    if (ss_sock_close_quietly(sock, &err) != SS_OK && st == SS_OK) {
+        e->outcome = SS_ERROR;
+        e->op.op.error = err;
+    }
+}
+
+static int finish_stream_end(lua_State *L, struct ss_op *base, enum ss_status st)
+{
+    struct stream_end *e = (struct stream_end *)base;
+    close_stream_end(e, st);
+    return lss_push_done(L, e->has_closed ? e->outcome : st, &base->error);
+}
+
+int lss_tcp_finish(lua_State *L)
+{
+    static const struct lss_call call = { .finish = finish_stream_end,
+                                          .size = sizeof(struct stream_end),
+                                          .directions = LSS_READING | LSS_WRITING };
+    enum { MAX = 1024 * 1024 };
+    struct tcpsock *s = self_tcp(L);
+    struct ss_sock *sock = &s->base.sock;
+    size_t max = lua_isnoneornil(L, 2) ? MAX : lss_check_size(L, 2, "max", 0);
+    if (tcp_is_closed(s))
+        return lss_push_closed(L);
+    struct stream_end e = { .op = { .in = &sock->in, .left = max, .local = sock->family == AF_UNIX } };
+    e.sock = s;
+    e.stream = lss_stream(sock);
+    e.op.op = new_tcp_op(s, ss_finish_step, SS_BY_RCVTIMEO);
+    return lss_run(L, &s->base, &e.op.op, &call);
 }

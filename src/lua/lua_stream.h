@@ -27,6 +27,7 @@ static inline struct ss_op new_tcp_op(struct tcpsock *s, enum ss_status (*step)(
 }
 
 /* Methods. */
+int lss_tcp_finish(lua_State *L);
 int lss_tcp_peek(lua_State *L);
 int lss_tcp_pending(lua_State *L);
 int lss_tcp_read(lua_State *L);

@@ -239,6 +239,7 @@ static const luaL_Reg tcp_methods[] = {
     { "connect", tcp_connect },
     { "detach", lss_detach },
     { "fileno", lss_fileno },
+    { "finish", lss_tcp_finish },
     { "getopt", lss_getopt },
     { "getpeername", lss_getpeername },
     { "getsockname", lss_getsockname },

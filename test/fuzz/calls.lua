@@ -589,7 +589,7 @@ local function arguments()
 end
 
 local stream_calls = { "bind", "connect", "listen", "accept", "read", "readsome", "readuntil", "readall", "write",
-    "peek", "readline", "pending", "shutdown", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno",
+    "peek", "readline", "finish", "pending", "shutdown", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno",
     "gettimeout", "detach" }
 local datagram_calls = { "bind", "connect", "send", "sendto", "sendmany", "recv", "recvfrom", "recvmany", "join",
     "leave", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno", "gettimeout", "detach", "accept" }
@@ -641,7 +641,7 @@ local function misuse()
         { ch.put, ch, nil }, { ch.get, ch, {} }, { socket.select, { bad } }, { socket.sleep, {} }, { socket.spawn, {} },
         { socket.channel, -1 }, { socket.fromfd, -1 }, { socket.fromfd, 1.5 }, { socket.resolve, "a\0b" },
         { sock.read, bad, 1 }, { socket.pair().close, ch }, { sock.readall, sock, -1 },
-        { sock.peek, sock, 0 }, { sock.readline, sock, bad },
+        { sock.peek, sock, 0 }, { sock.finish, sock, -1 }, { sock.readline, sock, bad },
     }
     local call = one_of(calls)
     local ok, err = pcall(unpack(call, 1, 4))

@@ -221,6 +221,7 @@ groups.sockets = {
     function() emit("k(%d):readsome(%d)", index(), one_of { 1, 100, 100000 }) end,
     function() emit("k(%d):peek(%s)", index(), one_of { "", "7", "1e6" }) end,
     function() emit("k(%d):readline(%s)", index(), one_of { "", "1", "5" }) end,
+    function() emit("k(%d):finish(%s)", index(), one_of { "", "0", "5" }) end,
     function() emit("k(%d):readall(%s)", index(), one_of { "", "0", "5" }) end,
     function() emit('k(%d):readuntil("%s", true)()', index(), one_of { "\\n", "x", "ab" }) end,
     function() emit('hot = k(%d):readuntil("\\n")', index()) end,
