@@ -1032,7 +1032,8 @@ local tcp = {
                 Sends all of the data. An array is sent in order as one, gathered by the system and not copied
                 together first. Empty data is 0 bytes sent.
 
-                With `i` or `j` only the bytes from `i` to `j` of a string are sent, counted as string.sub does: from 1, or
+                With `i` or `j` only the bytes from `i` to `j` of a string are sent, counted as string.sub does: from
+                1, or
                 with a negative number from the end. No copy of that part is made, so a long string can be sent in
                 pieces at no further cost. (A call that is the last argument passes all of its results: write
                 `tcpsock:write((text:gsub("\n", "\r\n")))`, with two pairs of parentheses.)]],
@@ -1069,7 +1070,8 @@ local tcp = {
                 reset,
                 { "ENOTCONN", "a Unix socket that is not connected; one of TCP gives `ERROR_CLOSED`" },
             },
-            raises = "another type; a wrong element of an array, by its index, before anything is sent; an `i` or `j` that is "
+            raises = "another type; a wrong element of an array, by its index, before anything is sent; an "
+                .. "`i` or `j` that is "
                 .. "no whole number, or given with an array",
             partial = "the first `sent` bytes are sent, the rest is not; go on with `write(data, sent + 1)`, "
                 .. "or, of a part with an `i` above 0, with `write(data, i + sent, j)`",
@@ -1172,12 +1174,14 @@ local tcp = {
                 reading,
                 {
                     { "ERROR_CLOSED", "the stream has ended and no bytes are left, or the socket is not open" },
-                    { "ERROR_LIMIT", "the line is longer than `max`; `partial` is the first `max` bytes, the rest stays" },
+                    { "ERROR_LIMIT",
+                        "the line is longer than `max`; `partial` is the first `max` bytes, the rest stays" },
                 }
             ),
             raises = "a `max` below 1 or fractional; no number",
             partial = [[
-                `partial` is handed out and no longer in the socket. After a time-out a CR at its end stays behind, since
+                `partial` is handed out and no longer in the socket. After a time-out a CR at its end stays behind,
+                since
                 an LF may follow; later calls go on with it]],
             waits = "for the end of the line, within the deadline",
             by = { "recv(2)", "POSIX.1-2017 recv()", "RFC 9112 section 2.2 (a lone LF ends a line as well)" },
@@ -1237,7 +1241,8 @@ local tcp = {
             call = { "data, err = tcpsock:peek([max])" },
             brief = "what comes next, not taken",
             text = [[
-                What `readsome(max)` would give, without taking it: the next call that reads begins with these bytes. So a
+                What `readsome(max)` would give, without taking it: the next call that reads begins with these bytes.
+                So a
                 server can tell one protocol from another by the first byte. At most 64 KiB are given. What has been
                 seen is in the module's buffer: `pending` counts it, and `detach` refuses to leave it behind.]],
             takes = {
@@ -1255,7 +1260,8 @@ local tcp = {
             errors = errors(reading, { "ERROR_CLOSED", "the stream has ended, or the socket is not open" }),
             raises = "a `max` below 1 or fractional; no number",
             partial = "there is none: nothing is taken in any case",
-            waits = "for the first byte, within the deadline; bytes that wait in the buffer are given at once, without others",
+            waits = "for the first byte, within the deadline; bytes that wait in the buffer are given at "
+                .. "once, without others",
             by = { "recv(2)", "POSIX.1-2017 recv()" },
         },
         {
@@ -1296,9 +1302,12 @@ local tcp = {
             call = { "ok, err = tcpsock:finish([max])" },
             brief = "close so that the peer gets all that was written",
             text = [[
-                Ends writing, reads and drops what comes until the peer has ended its side too and has confirmed all that
-                was written, then closes. [`close`](#sock-close) alone would reset the connection when anything is unread,
-                and may cost the peer what it had not read yet. Set a timeout: a peer that neither sends nor ends is waited
+                Ends writing, reads and drops what comes until the peer has ended its side too and has confirmed all
+                that
+                was written, then closes. [`close`](#sock-close) alone would reset the connection when anything is
+                unread,
+                and may cost the peer what it had not read yet. Set a timeout: a peer that neither sends nor ends is
+                waited
                 for so long. `OPT_LINGER` does not matter here.
 
                 The socket is closed whatever comes of it, and is then as a new one. It stays as it is with
@@ -1325,7 +1334,8 @@ local tcp = {
                 }
             ),
             raises = "a negative or fractional `max`; no number",
-            partial = "what comes is dropped. After an error the peer may miss some of what was written, as with `close`",
+            partial = "what comes is dropped. After an error the peer may miss some of what was written, as "
+                .. "with `close`",
             waits = "for the peer to end and to confirm, within the deadline",
             by = { "shutdown(2)", "close(2)", "RFC 9293 section 3.6", "RFC 9112 section 9.6" },
             example = [[

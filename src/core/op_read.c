@@ -128,7 +128,7 @@ static enum ss_status end_line(struct ss_line *op)
 {
     if (op->len <= op->max)
         return SS_OK;
-    op->len = op->max;
+    op->len = op->max; /* the rest stays */
     return SS_LIMIT;
 }
 

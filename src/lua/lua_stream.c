@@ -332,7 +332,7 @@ static int finish_text_line(lua_State *L, struct ss_op *base, enum ss_status st)
         return push_partial(L, op->in, st, &base->error, text_line_partial(op, st));
     if (account_input(L, op->in) && push_input(L, op->in, op->len, op->skip))
         return 1;
-    op->scan = (struct ss_scan){ .seen = 0 };
+    op->scan.seen = op->scan.match = 0;
     return tcp_is_closed(((struct text_line_read *)base)->sock) ? push_closed_partial(L, &op->unread, op->in->pool)
                                                                 : LSS_RETRY;
 }
