@@ -589,7 +589,8 @@ local function arguments()
 end
 
 local stream_calls = { "bind", "connect", "listen", "accept", "read", "readsome", "readuntil", "readall", "write",
-    "peek", "readline", "finish", "pending", "shutdown", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno",
+    "peek", "readline", "finish", "pending", "shutdown", "close", "setopt", "getopt", "getsockname",
+    "getpeername", "fileno",
     "gettimeout", "detach" }
 local datagram_calls = { "bind", "connect", "send", "sendto", "sendmany", "recv", "recvfrom", "recvmany", "join",
     "leave", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno", "gettimeout", "detach", "accept" }
@@ -636,7 +637,8 @@ local function misuse()
     local calls = {
         { sock.read, sock, bad }, { sock.readsome, sock, 0 }, { sock.readuntil, sock, "" }, { sock.write, sock, print },
         { sock.write, sock, { "a", {} } },
-        { sock.write, sock, "a", bad }, { sock.write, sock, { "a" }, 1 }, { sock.shutdown, sock, 99 }, { sock.settimeout, sock, 0 / 0 },
+        { sock.write, sock, "a", bad }, { sock.write, sock, { "a" }, 1 }, { sock.shutdown, sock, 99 },
+        { sock.settimeout, sock, 0 / 0 },
         { sock.setopt, sock, "no such", 1 }, { sock.connect, sock, "a" }, { sock.read, ch, 1 }, { ch.get, sock },
         { ch.put, ch, nil }, { ch.get, ch, {} }, { socket.select, { bad } }, { socket.sleep, {} }, { socket.spawn, {} },
         { socket.channel, -1 }, { socket.fromfd, -1 }, { socket.fromfd, 1.5 }, { socket.resolve, "a\0b" },
