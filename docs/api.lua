@@ -1071,7 +1071,9 @@ local both = {
             raises = "nothing",
             partial = [[
                 bytes that were received and not read are dropped, but for those that a waiting call had taken: they
-                are its `partial`. What was written is still delivered]],
+                are its `partial`. What was written is still delivered, with one exception: if anything that the peer
+                has sent is unread, or if it sends more, the system resets the connection, and that may cost the
+                peer what was written and it had not read yet. [`finish`](#tcpsock-finish) ends a stream without that]],
             waits = [[
                 never, unless `OPT_LINGER` is set to more than 0: then until the peer has confirmed what was written,
                 or so many seconds, whatever the timeout. While there are tasks the others run meanwhile. The
@@ -1079,7 +1081,7 @@ local both = {
                 is sent in the background. Of a descriptor that others may have as well (from
                 [`fromfd`](#socket-fromfd), or from before a fork) the system alone decides: it waits only with the
                 last who closes it, and nobody runs meanwhile]],
-            by = { "close(2)", "socket(7), `SO_LINGER`" },
+            by = { "close(2)", "socket(7), `SO_LINGER`", "RFC 2525 section 2.17 (unread input and the reset)" },
         },
         {
             name = "detach",
@@ -1363,11 +1365,17 @@ local tcp = {
         },
         {
             name = "write",
-            call = { "bytes, err, sent = tcpsock:write(data)" },
+            call = { "bytes, err, sent = tcpsock:write(data[, i[, j]])" },
             brief = "send all of it",
             text = [[
                 Sends all of the data. An array is sent in order as one, gathered by the system and not copied
-                together first. Empty data is 0 bytes sent.]],
+                together first. Empty data is 0 bytes sent.
+
+                With `i` or `j` only the bytes from `i` to `j` of a string are sent, counted as string.sub does: from
+                1, or
+                with a negative number from the end. No copy of that part is made, so a long string can be sent in
+                pieces at no further cost. (A call that is the last argument passes all of its results: write
+                `tcpsock:write((text:gsub("\n", "\r\n")))`, with two pairs of parentheses.)]],
             takes = {
                 {
                     name = "data",
@@ -1375,11 +1383,25 @@ local tcp = {
                     unit = "bytes",
                     text = "a string, or an array of strings and numbers",
                 },
+                {
+                    name = "i",
+                    type = "integer",
+                    optional = true,
+                    default = "1",
+                    text = "position of the first byte to send; of a string only",
+                },
+                {
+                    name = "j",
+                    type = "integer",
+                    optional = true,
+                    default = "-1",
+                    text = "position of the last byte to send; of a string only",
+                },
             },
             gives = {
-                { "bytes", "integer?", "the length of the data" },
+                { "bytes", "integer?", "the length of what was to be sent" },
                 { "err", "string?", "" },
-                { "sent", "integer?", "with an error: bytes of the data that the system took" },
+                { "sent", "integer?", "with an error: bytes of it that the system took" },
             },
             errors = {
                 { "ERROR_TIMEOUT", "the peer did not take all of it before the deadline" },
@@ -1387,8 +1409,11 @@ local tcp = {
                 reset,
                 { "ENOTCONN", "a Unix socket that is not connected; one of TCP gives `ERROR_CLOSED`" },
             },
-            raises = "another type; a wrong element of an array, by its index, before anything is sent",
-            partial = "the first `sent` bytes are sent, the rest is not; go on with `data:sub(sent + 1)`",
+            raises = "another type; a wrong element of an array, by its index, before anything is sent; an "
+                .. "`i` or `j` that is "
+                .. "no whole number, or given with an array",
+            partial = "the first `sent` bytes are sent, the rest is not; go on with `write(data, sent + 1)`, "
+                .. "or, of a part with an `i` above 0, with `write(data, i + sent, j)`",
             waits = [[for room in the system's send buffer, within the deadline; success does not mean that the peer has
                 read it]],
             by = { "sendmsg(2), `MSG_NOSIGNAL`", "POSIX.1-2017 sendmsg()", "RFC 9293 section 3.10.2" },
@@ -1461,6 +1486,48 @@ local tcp = {
                 end]],
         },
         {
+            name = "readline",
+            call = { "line, err, partial = tcpsock:readline([max])" },
+            brief = "one line of text",
+            text = [[
+                The next line, without the LF that ends it and without a CR before that. Bytes at the end of the stream
+                that no LF ends are a line too; after it comes `nil, ERROR_CLOSED, ""`. A CR elsewhere, also at the very
+                end of the stream, is data.]],
+            takes = {
+                {
+                    name = "max",
+                    type = "integer",
+                    optional = true,
+                    range = "1 or more",
+                    unit = "bytes",
+                    default = "1048576 (1 MiB)",
+                    text = "longest line that is accepted, its LF or CR LF not counted",
+                },
+            },
+            gives = {
+                { "line", "string?", "`\"\"` for an empty line" },
+                { "err", "string?", "" },
+                { "partial", "string?", "with an error: the bytes of a line that is not complete" },
+            },
+            errors = errors(
+                reading,
+                {
+                    { "ERROR_CLOSED", "the stream has ended and no bytes are left, or the socket is not open" },
+                    { "ERROR_LIMIT",
+                        "the line is longer than `max`; `partial` is the first `max` bytes, the rest stays" },
+                }
+            ),
+            raises = "a `max` below 1 or fractional; no number",
+            partial = [[
+                `partial` is handed out and no longer in the socket. After a time-out a CR at its end stays behind,
+                since
+                an LF may follow; later calls go on with it]],
+            waits = "for the end of the line, within the deadline",
+            by = { "recv(2)", "POSIX.1-2017 recv()", "RFC 9112 section 2.2 (a lone LF ends a line as well)" },
+            example = [[
+                local line, err = tcpsock:readline(8192)]],
+        },
+        {
             name = "readsome",
             call = { "data, err = tcpsock:readsome(max)" },
             brief = "what is there",
@@ -1509,6 +1576,34 @@ local tcp = {
             by = { "recv(2)", "RFC 9293 section 3.6" },
         },
         {
+            name = "peek",
+            call = { "data, err = tcpsock:peek([max])" },
+            brief = "what comes next, not taken",
+            text = [[
+                What `readsome(max)` would give, without taking it: the next call that reads begins with these bytes.
+                So a
+                server can tell one protocol from another by the first byte. At most 64 KiB are given. What has been
+                seen is in the module's buffer: `pending` counts it, and `detach` refuses to leave it behind.]],
+            takes = {
+                {
+                    name = "max",
+                    type = "integer",
+                    optional = true,
+                    range = "1 or more",
+                    unit = "bytes",
+                    default = "1",
+                    text = "at most so many; above 65536 as 65536",
+                },
+            },
+            gives = { { "data", "string?", "1 to `max` bytes" } },
+            errors = errors(reading, { "ERROR_CLOSED", "the stream has ended, or the socket is not open" }),
+            raises = "a `max` below 1 or fractional; no number",
+            partial = "there is none: nothing is taken in any case",
+            waits = "for the first byte, within the deadline; bytes that wait in the buffer are given at "
+                .. "once, without others",
+            by = { "recv(2)", "POSIX.1-2017 recv()" },
+        },
+        {
             name = "pending",
             call = { "bytes = tcpsock:pending()" },
             brief = "bytes in the input buffer",
@@ -1540,6 +1635,52 @@ local tcp = {
             partial = "bytes in the input buffer stay readable",
             waits = "never",
             by = { "shutdown(2)", "RFC 9293 section 3.6.1 (half-closed connections)" },
+        },
+        {
+            name = "finish",
+            call = { "ok, err = tcpsock:finish([max])" },
+            brief = "close so that the peer gets all that was written",
+            text = [[
+                Ends writing, reads and drops what comes until the peer has ended its side too and has confirmed all
+                that
+                was written, then closes. [`close`](#sock-close) alone would reset the connection when anything is
+                unread,
+                and may cost the peer what it had not read yet. Set a timeout: a peer that neither sends nor ends is
+                waited
+                for so long. `OPT_LINGER` does not matter here.
+
+                The socket is closed whatever comes of it, and is then as a new one. It stays as it is with
+                `ERROR_BUSY`, while another call reads or writes, and where a call that has to wait raises.]],
+            takes = {
+                {
+                    name = "max",
+                    type = "integer",
+                    optional = true,
+                    range = "0 or more",
+                    unit = "bytes",
+                    default = "1048576 (1 MiB)",
+                    text = "most that is dropped, what waits in the buffer included",
+                },
+            },
+            gives = { { "ok", "true?", "the peer has all that was written, and has ended its side; closed" } },
+            errors = errors(
+                { { "ERROR_TIMEOUT", "the peer has not ended before the deadline; closed all the same, as below" } },
+                {
+                    { "ERROR_LIMIT", "more than `max` bytes came; closed" },
+                    { "ERROR_RESET", "the peer reset the connection; closed" },
+                    { "ERROR_CLOSED", "the socket is not open, or another task has closed it" },
+                    { "ENOTCONN", "the socket is not connected, a Unix socket says `EINVAL`; closed" },
+                }
+            ),
+            raises = "a negative or fractional `max`; no number",
+            partial = "what comes is dropped. After an error the peer may miss some of what was written, as "
+                .. "with `close`",
+            waits = "for the peer to end and to confirm, within the deadline",
+            by = { "shutdown(2)", "close(2)", "RFC 9293 section 3.6", "RFC 9112 section 9.6" },
+            example = [[
+                tcpsock:write "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n\r\n"
+                tcpsock:settimeout(5)
+                tcpsock:finish()]],
         },
     },
 }

@@ -33,12 +33,9 @@ local function serve(client)
         local text, stays = answer(head or "")
     until not (head and client:write(text) and stays)
     -- To close while a body comes in would reset the connection, and may cost the client its answer. So the rest is
-    -- read and dropped: 2 MiB at most, and none that comes more slowly than 64 KiB in 5 seconds.
-    client:shutdown(socket.SHUT_WR)
+    -- read and dropped: 2 MiB at most, and for 5 seconds.
     client:settimeout(5)
-    local pieces = 0
-    repeat pieces = pieces + 1 until pieces == 32 or not client:read(65536)
-    client:close()
+    client:finish(2 * 1024 * 1024)
 end
 
 io.stdout:setvbuf "line"

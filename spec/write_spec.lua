@@ -204,6 +204,87 @@ describe("write", function()
     end)
 end)
 
+describe("write of a part of a string", function()
+    t.guard()
+
+    -- Whatever string.sub gives for the same positions is what is sent.
+    it("sends the bytes that string.sub counts", function()
+        local s, wire = t.wire()
+        local positions = { -2 ^ 60, -7, -6, -5, -1, 0, 1, 2, 5, 6, 7, 2 ^ 60 }
+        for _, i in ipairs(positions) do
+            for _, j in ipairs(positions) do
+                local part = ("abcde"):sub(i, j)
+                assert.equal(#part, s:write("abcde", i, j))
+                assert.equal(0, s:write("", i, j))
+                assert.equal(1, s:write ".")
+                assert.equal(part .. ".", wire:receive())
+            end
+        end
+        wire:close()
+        s:close()
+    end)
+
+    it("goes to the end without j, and begins at the first byte without i", function()
+        local s, wire = t.wire()
+        assert.equal(3, s:write("abcde", 3))
+        assert.equal(2, s:write("abcde", nil, 2))
+        assert.equal(5, s:write("abcde", nil, nil))
+        assert.equal(2, s:write(12345, "2", 3.0))
+        assert.equal(1, s:write({ "x" }, nil, nil))
+        assert.equal("cdeababcde23x", wire:receive())
+        wire:close()
+        s:close()
+    end)
+
+    it("counts what it has sent from the first byte of the part", function()
+        local data = t.random(16 * MIB)
+        local s, p = t.with_python "hear(); data = drain(s); say(len(data), digest(data))"
+        s:settimeout(0)
+        local i, j = 1000, #data - 1000
+        local ok, err, sent = s:write(data, i, j)
+        assert.is_nil(ok)
+        assert.equal(socket.ERROR_TIMEOUT, err)
+        assert.is_true(sent > 0 and sent < j - i + 1)
+        p:say "read now"
+        s:settimeout(10)
+        assert.equal(j - i + 1 - sent, s:write(data, i + sent, j))
+        s:close()
+        assert.equal(described(data:sub(i, j)), p:finish())
+    end)
+
+    it("makes no copy of it", function()
+        local data = t.random(16 * MIB)
+        local s, p = t.with_python "data = drain(s); say(len(data), digest(data))"
+        collectgarbage()
+        collectgarbage "stop"
+        local before = collectgarbage "count"
+        local sent = assert(s:write(data, 2, -2))
+        local grown = collectgarbage "count" - before
+        collectgarbage "restart"
+        assert.equal(#data - 2, sent)
+        assert.is_true(grown < 256, grown .. " KiB")
+        s:close()
+        assert.equal(described(data:sub(2, -2)), p:finish())
+    end)
+
+    it("is for strings only: an array with a position is misuse, which names the position", function()
+        local s, wire = t.wire()
+        assert.matches("bad argument #3 .*a part of a string only", t.rejects(s.write, s, { "abc" }, 2))
+        assert.matches("bad argument #4 .*write an array of that part", t.rejects(s.write, s, { "abc" }, nil, 2))
+        assert.matches("i must be a whole number", t.rejects(s.write, s, "abc", 1.5))
+        assert.matches("j %(a number%) expected, got table", t.rejects(s.write, s, "abc", 1, {}))
+        assert.equal(2, s:write "ok")
+        assert.equal("ok", wire:receive())
+        wire:close()
+        s:close()
+    end)
+
+    it("fails on a closed socket, also where nothing is to be sent", function()
+        t.fails(socket.ERROR_CLOSED, 0, socket.tcp():write("abc", 2))
+        t.fails(socket.ERROR_CLOSED, 0, socket.tcp():write("abc", 4))
+    end)
+end)
+
 describe("write to a peer that is gone", function()
     t.guard()
 

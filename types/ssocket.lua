@@ -350,11 +350,18 @@ function tcpsock:accept() end
 
 ---Sends all of the data. An array is sent in order as one, gathered by the system and not copied together
 ---first. Empty data is 0 bytes sent.
+---
+---With `i` or `j` only the bytes from `i` to `j` of a string are sent, counted as string.sub does: from 1, or
+---with a negative number from the end. No copy of that part is made, so a long string can be sent in pieces
+---at no further cost. (A call that is the last argument passes all of its results: write
+---`tcpsock:write((text:gsub("\n", "\r\n")))`, with two pairs of parentheses.)
 ---@param data string|number|(string|number)[] bytes; a string, or an array of strings and numbers
----@return integer? bytes # the length of the data
+---@param i? integer position of the first byte to send; of a string only
+---@param j? integer position of the last byte to send; of a string only
+---@return integer? bytes # the length of what was to be sent
 ---@return string? err
----@return integer? sent # with an error: bytes of the data that the system took
-function tcpsock:write(data) end
+---@return integer? sent # with an error: bytes of it that the system took
+function tcpsock:write(data, i, j) end
 
 ---Exactly `size` bytes, waiting for all of them. `read(0)` is `""` on an open socket.
 ---@param size integer 0 or more; bytes; how many
@@ -373,6 +380,15 @@ function tcpsock:read(size) end
 ---@return ssocket.iterator iterator # see Iterators
 function tcpsock:readuntil(pattern, inclusive, max) end
 
+---The next line, without the LF that ends it and without a CR before that. Bytes at the end of the stream
+---that no LF ends are a line too; after it comes `nil, ERROR_CLOSED, ""`. A CR elsewhere, also at the very
+---end of the stream, is data.
+---@param max? integer 1 or more; bytes; longest line that is accepted, its LF or CR LF not counted
+---@return string? line # `""` for an empty line
+---@return string? err
+---@return string? partial # with an error: the bytes of a line that is not complete
+function tcpsock:readline(max) end
+
 ---The bytes that are there, at most `max`; when there are none it waits for the first.
 ---@param max integer 1 or more; bytes; at most so many
 ---@return string? data # 1 to `max` bytes
@@ -387,6 +403,14 @@ function tcpsock:readsome(max) end
 ---@return string? partial # with an error: what did arrive
 function tcpsock:readall(max) end
 
+---What `readsome(max)` would give, without taking it: the next call that reads begins with these bytes. So a
+---server can tell one protocol from another by the first byte. At most 64 KiB are given. What has been seen
+---is in the module's buffer: `pending` counts it, and `detach` refuses to leave it behind.
+---@param max? integer 1 or more; bytes; at most so many; above 65536 as 65536
+---@return string? data # 1 to `max` bytes
+---@return string? err
+function tcpsock:peek(max) end
+
 ---How many bytes wait in the module's own buffer, having been received and not yet read. More may wait in the
 ---system.
 ---@return integer bytes # 0 also when the socket is not open
@@ -398,6 +422,18 @@ function tcpsock:pending() end
 ---@return true? ok # done
 ---@return string? err
 function tcpsock:shutdown(how) end
+
+---Ends writing, reads and drops what comes until the peer has ended its side too and has confirmed all that
+---was written, then closes. `close` alone would reset the connection when anything is unread, and may cost
+---the peer what it had not read yet. Set a timeout: a peer that neither sends nor ends is waited for so long.
+---`OPT_LINGER` does not matter here.
+---
+---The socket is closed whatever comes of it, and is then as a new one. It stays as it is with `ERROR_BUSY`,
+---while another call reads or writes, and where a call that has to wait raises.
+---@param max? integer 0 or more; bytes; most that is dropped, what waits in the buffer included
+---@return true? ok # the peer has all that was written, and has ended its side; closed
+---@return string? err
+function tcpsock:finish(max) end
 
 ---Datagram sockets.
 ---@class udpsock: ssocket.socket

@@ -18,6 +18,10 @@ kinds.integer = {
     good = 1,
     bad = { "x", true, {}, print, nan, inf, -inf, 1.5, 1e300, n = 9 },
 }
+kinds.position = { -- in a string
+    good = 1,
+    bad = { "x", "", true, {}, print, nan, inf, -inf, 1.5, n = 9 },
+}
 kinds.size = {
     good = 1,
     bad = { nil, "x", true, {}, print, nan, -inf, -1, -0.5, 1.5, -2 ^ 63, n = 11 },
@@ -137,9 +141,9 @@ end
 
 local calls = {
     tcpsock = {
-        connect = "address", bind = "address", listen = "[integer]", accept = "", write = "pieces", read = "size",
+        connect = "address", bind = "address", listen = "[integer]", accept = "", write = "pieces [position] [position]", read = "size",
         readuntil = "pattern [anything] [count]", readsome = "count", readall = "[size]", pending = "", detach = "",
-        close = "", shutdown = "how", fileno = "", setopt = "option flag", getopt = "option",
+        peek = "[count]", readline = "[count]", finish = "[size]", close = "", shutdown = "how", fileno = "", setopt = "option flag", getopt = "option",
         settimeout = "number", gettimeout = "", getpeername = "", getsockname = "",
     },
     udpsock = {

@@ -13,6 +13,12 @@ return {
     readsome = function(s)
         t.fails(socket.ERROR_TIMEOUT, nil, s:readsome(10))
     end,
+    peek = function(s)
+        t.fails(socket.ERROR_TIMEOUT, nil, s:peek())
+    end,
+    readline = function(s)
+        t.fails(socket.ERROR_TIMEOUT, "", s:readline())
+    end,
     readall = function(s)
         t.fails(socket.ERROR_TIMEOUT, "", s:readall())
     end,

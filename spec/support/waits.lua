@@ -218,6 +218,9 @@ local waits = {
     readuntil = reading(function(s)
         return s:readuntil "\n"()
     end, says "def\n", "abcdef", "abc"),
+    readline = reading(function(s)
+        return s:readline()
+    end, says "def\n", "abcdef", "abc"),
     readall = reading(function(s)
         return s:readall()
     end, function(peer)
@@ -230,6 +233,19 @@ local waits = {
         end
         return t.readsome(s, 10, 3)
     end, says "def", "def"),
+    peek = reading(function(s)
+        local data, err = s:peek(10)
+        if not data or ("abc"):sub(1, #data) ~= data then
+            return data, err
+        end
+        assert(s:read(3) == "abc") -- nothing is there to be seen then
+        return s:peek(10)
+    end, says "def", "def"),
+    finish = reading(function(s)
+        return s:finish()
+    end, function(peer)
+        assert(peer:shutdown(socket.SHUT_WR))
+    end, true),
     write = writing,
     accept = accepting,
     ["connect to a full Unix listener"] = function()

@@ -98,3 +98,60 @@ size_t ss_until_partial(const struct ss_until *op)
 {
     return op->scan.seen - op->scan.match;
 }
+
+static const struct ss_find line_feed = { .pattern = (const unsigned char *)"\n", .len = 1 };
+
+/* The first `n` bytes without a CR at their end. */
+static size_t len_without_cr(const struct ss_inbuf *in, size_t n)
+{
+    return n > 0 && ss_inbuf_data(in)[n - 1] == '\r' ? n - 1 : n;
+}
+
+/* A CR may stand between `max` bytes and the LF. */
+static bool find_line(const struct ss_inbuf *in, struct ss_scan *scan, size_t max, size_t *len, size_t *skip)
+{
+    size_t end;
+    if (!ss_find_next(&line_feed, scan, ss_inbuf_data(in), search_len(in, &line_feed, max + 1), &end))
+        return false;
+    *len = len_without_cr(in, end);
+    *skip = end + 1 - *len;
+    return true;
+}
+
+bool ss_line_in_memory(const struct ss_inbuf *in, size_t max, size_t *len, size_t *skip)
+{
+    struct ss_scan scan = { .seen = 0 };
+    return find_line(in, &scan, max, len, skip) && *len <= max;
+}
+
+static enum ss_status end_line(struct ss_line *op)
+{
+    if (op->len <= op->max)
+        return SS_OK;
+    op->len = op->max; /* the rest stays */
+    return SS_LIMIT;
+}
+
+enum ss_status ss_line_step(struct ss_op *base)
+{
+    struct ss_line *op = (struct ss_line *)base;
+    while (!find_line(op->in, &op->scan, op->max, &op->len, &op->skip)) {
+        op->len = ss_line_partial(op);
+        if (op->len > op->max)
+            return end_line(op);
+        enum ss_status st = fill_input(base, op->in, 1);
+        if (st == SS_EOF && ss_inbuf_len(op->in) > 0) {
+            op->len = ss_inbuf_len(op->in);
+            op->skip = 0;
+            return end_line(op);
+        }
+        if (st != SS_OK)
+            return st;
+    }
+    return end_line(op);
+}
+
+size_t ss_line_partial(const struct ss_line *op)
+{
+    return len_without_cr(op->in, ss_inbuf_len(op->in));
+}

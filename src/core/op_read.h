@@ -56,6 +56,26 @@ enum ss_status ss_until_step(struct ss_op *op);
 /* Number of received bytes that cannot belong to a delimiter, for a partial result. */
 size_t ss_until_partial(const struct ss_until *op);
 
+struct ss_line {
+    struct ss_op op;
+    struct ss_inbuf *in;
+    struct ss_block *unread;
+    struct ss_scan scan;
+    size_t max;  /* maximum length of a line */
+    size_t len;  /* result, without the line's ending */
+    size_t skip; /* length of the ending: LF, CR LF or none, at the end of the stream */
+};
+
+/* Whether `in` has a line of at most `max` bytes with its ending; sets *len and *skip. */
+bool ss_line_in_memory(const struct ss_inbuf *in, size_t max, size_t *len, size_t *skip);
+
+/* Reads a line, which LF, CR LF or the end of the stream ends. SS_OK | SS_LIMIT: it is longer than `max` | SS_EOF: no
+ * bytes are left | SS_WANT | SS_ERROR. */
+enum ss_status ss_line_step(struct ss_op *op);
+
+/* Number of received bytes that cannot belong to the line's ending, for a partial result. */
+size_t ss_line_partial(const struct ss_line *op);
+
 #pragma GCC visibility pop
 
 #endif

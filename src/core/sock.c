@@ -225,6 +225,15 @@ static void disable_linger(const struct ss_sock *s)
     os_opt_set(s->io.fd, s->family, os_opt_find("linger"), -1, &ignored);
 }
 
+enum ss_status ss_sock_close_quietly(struct ss_sock *s, struct ss_error *err)
+{
+    if (s->may_linger)
+        ss_env_forked(s->env);
+    if (s->may_linger && s->io.fd >= 0 && s->family != AF_UNIX && !s->shared)
+        disable_linger(s);
+    return ss_sock_close(s, err);
+}
+
 int ss_sock_detach_lingering(struct ss_sock *s)
 {
     struct ss_error ignored;

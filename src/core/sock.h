@@ -109,6 +109,9 @@ int ss_sock_release(struct ss_sock *s, bool closing);
 /* Releases and closes the descriptor. SS_OK, also without a descriptor | SS_ERROR: close(2), but closed. */
 enum ss_status ss_sock_close(struct ss_sock *s, struct ss_error *err);
 
+/* The same without OPT_LINGER's wait or reset, unless others share the descriptor. */
+enum ss_status ss_sock_close_quietly(struct ss_sock *s, struct ss_error *err);
+
 /* SO_LINGER (socket(7)) of an IP stream in seconds. 0: off, or the descriptor is shared: the stream may continue in
  * another process and must keep its options, so close(2) alone applies them. */
 int ss_sock_linger_s(const struct ss_sock *s);

@@ -325,6 +325,25 @@ int lss_check_int(lua_State *L, int arg, const char *name, int min, int max)
     return (int)check_whole_number(L, arg, name, min, max);
 }
 
+/* A position in a string of `len` bytes: negative ones count from its end, -1 is the last byte. */
+static lua_Number check_position(lua_State *L, int arg, const char *name, size_t len, lua_Number otherwise)
+{
+    lua_Number n = lua_isnoneornil(L, arg) ? otherwise : check_number(L, arg, name);
+    if (n != floor(n) || n - n != 0)
+        luaL_argerror(L, arg, lua_pushfstring(L, "%s must be a whole number", name));
+    return n < 0 ? n + (lua_Number)len + 1 : n;
+}
+
+size_t lss_check_part(lua_State *L, int arg, size_t *len)
+{
+    lua_Number first = check_position(L, arg, "i", *len, 1);
+    lua_Number last = check_position(L, arg + 1, "j", *len, -1);
+    first = first < 1 ? 1 : first;
+    last = last > (lua_Number)*len ? (lua_Number)*len : last;
+    *len = first <= last ? (size_t)(last - first) + 1 : 0;
+    return *len > 0 ? (size_t)first - 1 : 0;
+}
+
 lua_Number lss_check_seconds(lua_State *L, int arg)
 {
     lua_Number seconds = check_number(L, arg, "seconds");

@@ -94,6 +94,11 @@ size_t lss_check_size(lua_State *L, int arg, const char *name, int min);
 /* A whole number in [min, max]; raises as above. */
 int lss_check_int(lua_State *L, int arg, const char *name, int min, int max);
 
+/* The part of a string of `*len` bytes from position `arg` to position `arg + 1`, both counted as string.sub does; nil or
+ * none: from the first, to the last byte. Returns the offset of the part, and its length in *len. Raises unless both are
+ * whole numbers. */
+size_t lss_check_part(lua_State *L, int arg, size_t *len);
+
 /* A number of seconds; raises for NaN. lss_nanoseconds rounds up; negative or 9e9 and more: -1, no limit. */
 lua_Number lss_check_seconds(lua_State *L, int arg);
 int64_t lss_nanoseconds(lua_Number seconds);

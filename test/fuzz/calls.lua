@@ -159,6 +159,18 @@ function readers.readsome(e)
     return data, err, ""
 end
 
+function readers.peek(e)
+    local n = one_of { 1, 2, 7, 100, 100000 }
+    local data, err = e.sock:peek(n)
+    local flow = e.incoming
+    if data then
+        check(#data >= 1 and #data <= n and #data <= 65536, "peek(%d) gave %d", n, #data)
+        check(data == text_of(flow, flow.got, #data), "peek at %d gave others", flow.got)
+        return nil, TIMEOUT, ""
+    end
+    return data, err, ""
+end
+
 function readers.readall(e)
     local n = pick(2) == 1 and one_of { 0, 3, 500 } or nil
     local data, err, partial = e.sock:readall(n)
@@ -197,7 +209,23 @@ function readers.readuntil(e)
     return nil, err, partial
 end
 
-local reader_names = { "read", "readsome", "readall", "readuntil", "readuntil", "readuntil" }
+function readers.readline(e)
+    local max = pick(3) == 1 and one_of { 1, 2, 8, 50 } or nil
+    local data, err, partial = e.sock:readline(max)
+    if not data then
+        check(err ~= LIMIT or #partial == max, "readline(%s): limit at %d", tostring(max), #(partial or ""))
+        return nil, err, partial
+    end
+    local flow = e.incoming
+    check(not data:find "\n" and (not max or #data <= max), "readline(%s) gave %q", tostring(max), data:sub(1, 40))
+    local behind = text_of(flow, flow.got + #data, 2)
+    if before(flow, "\n") > #data + 1 or flow.got + #data >= flow.sent + (flow.under_way or 0) then
+        return data -- the end of the stream has ended it
+    end
+    return data, nil, nil, behind:sub(1, 1) == "\n" and "\n" or "\r\n"
+end
+
+local reader_names = { "peek", "readline", "read", "readsome", "readall", "readuntil", "readuntil", "readuntil" }
 
 -- The one who reads there.
 local function read(e)
@@ -241,7 +269,15 @@ local function write(e)
     end
     local data = text_of(flow, flow.sent, n)
     e.writing, flow.under_way = true, n
-    local count, err, sent = e.sock:write(pick(3) == 1 and pieces_of(data) or data)
+    local count, err, sent
+    local form = pick(3)
+    if form == 1 then
+        count, err, sent = e.sock:write(pieces_of(data))
+    elseif form == 2 then
+        count, err, sent = e.sock:write("12" .. data .. "3", 3, -2)
+    else
+        count, err, sent = e.sock:write(data)
+    end
     e.writing, flow.under_way = false, 0
     check(count == nil or count == n, "write of %d gave %s", n, tostring(count))
     if not count then
@@ -570,7 +606,9 @@ local function arguments()
 end
 
 local stream_calls = { "bind", "connect", "listen", "accept", "read", "readsome", "readuntil", "readall", "write",
-    "pending", "shutdown", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno", "gettimeout", "detach" }
+    "peek", "readline", "finish", "pending", "shutdown", "close", "setopt", "getopt", "getsockname",
+    "getpeername", "fileno",
+    "gettimeout", "detach" }
 local datagram_calls = { "bind", "connect", "send", "sendto", "sendmany", "recv", "recvfrom", "recvmany", "join",
     "leave", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno", "gettimeout", "detach", "accept" }
 
@@ -615,7 +653,9 @@ local function misuse()
     local sock, ch = e.sock, one_of(channels)
     local calls = {
         { sock.read, sock, bad }, { sock.readsome, sock, 0 }, { sock.readuntil, sock, "" }, { sock.write, sock, print },
-        { sock.write, sock, { "a", {} } }, { sock.shutdown, sock, 99 }, { sock.settimeout, sock, 0 / 0 },
+        { sock.write, sock, { "a", {} } },
+        { sock.write, sock, "a", bad }, { sock.write, sock, { "a" }, 1 }, { sock.shutdown, sock, 99 },
+        { sock.settimeout, sock, 0 / 0 },
         { sock.setopt, sock, "no such", 1 }, { sock.connect, sock, "a" }, { sock.read, ch, 1 }, { ch.get, sock },
         { ch.values, sock }, { ch.put, ch, nil }, { ch.get, ch, {} }, { socket.select, { bad } }, { socket.sleep, {} },
         { socket.spawn, {} },
@@ -623,9 +663,10 @@ local function misuse()
         { socket.resolve, "a", "" }, { socket.nameinfo, "a" }, { socket.strerror, -1 },
         { socket.errname, bad }, { socket.connect, bad }, { socket.listen, bad, 0 },
         { sock.read, bad, 1 }, { socket.pair().close, ch }, { sock.readall, sock, -1 },
+        { sock.peek, sock, 0 }, { sock.finish, sock, -1 }, { sock.readline, sock, bad },
     }
     local call = one_of(calls)
-    local ok, err = pcall(unpack(call, 1, 3))
+    local ok, err = pcall(unpack(call, 1, 4))
     check(not ok, "misuse is taken")
     check(type(err) == "string" and err:find "bad ", "misuse: %s", tostring(err))
 end

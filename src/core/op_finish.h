@@ -1,0 +1,26 @@
+/* Ending a stream so that the peer gets all that was written: a close with unread input would reset the connection. */
+#ifndef SS_CORE_OP_FINISH_H
+#define SS_CORE_OP_FINISH_H
+
+#include "core/inbuf.h"
+#include "core/op.h"
+
+#pragma GCC visibility push(hidden)
+
+struct ss_finish {
+    struct ss_op op;
+    struct ss_inbuf *in;
+    size_t left;      /* number of bytes that may still be dropped */
+    bool local;       /* the peer is on this machine (unix(7)): what was written is there */
+    bool shut : 1;    /* the output has ended */
+    bool at_end : 1;  /* so has the input */
+    bool arrived : 1; /* the peer has acknowledged everything, or the connection is broken */
+};
+
+/* Ends the output, drops input until the peer has ended too, then waits until everything is acknowledged.
+ * SS_OK | SS_LIMIT: more than `left` bytes came | SS_WANT | SS_ERROR. */
+enum ss_status ss_finish_step(struct ss_op *op);
+
+#pragma GCC visibility pop
+
+#endif
