@@ -59,6 +59,14 @@ kinds.descriptor = {
     good = 1e6,
     bad = { nil, "x", true, {}, print, -1, 1.5, nan, inf, 1e300, n = 10 },
 }
+kinds.bytes = { -- one or more
+    good = "x",
+    bad = { nil, "", true, {}, print, thread, n = 6 },
+}
+kinds.passed = { -- a descriptor or a socket
+    good = 1e6,
+    bad = { nil, "x", true, {}, print, -1, 1.5, nan, inf, 1e300, io.stdout, n = 11 },
+}
 kinds.list = {
     good = {},
     bad = { true, "x", 1, print, { true }, { "x" }, { {} }, { 1.5 }, { nan }, { print }, { 1e300 }, n = 11 },
@@ -119,6 +127,7 @@ local calls = {
     tcpsock = {
         connect = "address", bind = "address", listen = "[integer]", accept = "", write = "pieces", read = "size",
         readuntil = "pattern [anything] [count]", readsome = "count", readall = "[size]", pending = "", detach = "",
+        sendfd = "bytes passed", recvfd = "count",
         close = "", shutdown = "how", fileno = "", setopt = "option flag", getopt = "option",
         settimeout = "number", gettimeout = "", getpeername = "", getsockname = "",
     },

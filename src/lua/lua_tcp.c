@@ -533,6 +533,8 @@ static const luaL_Reg tcp_methods[] = {
     { "readall", tcp_readall },
     { "readsome", tcp_readsome },
     { "readuntil", tcp_readuntil },
+    { "recvfd", lss_recvfd },
+    { "sendfd", lss_sendfd },
     { "setopt", lss_setopt },
     { "settimeout", lss_settimeout },
     { "shutdown", tcp_shutdown },
