@@ -268,7 +268,7 @@ bench-counts: # count system calls and instructions, which depend on no machine
 
 C_FILES := $(wildcard src/*/*.[ch] test/*/*.[ch] test/*/*/*.[ch] bench/c/*.[ch] .ci/*.c)
 LUA_DIRS := $(wildcard spec examples docs types script bench test/fuzz)
-SH_FILES = .ci/run demo check $(shell grep -lE '^\#!.*[/ ](ba)?sh' script/* bench/* 2>/dev/null)
+SH_FILES = .ci/run demo check $(shell grep -lE '^\#!.*[/ ](ba)?sh' script/* bench/* examples/* 2>/dev/null)
 
 lint: lint-layers lint-sources lint-docs lint-format lint-lua lint-sh ## layers, generated files, format, luacheck, shellcheck
 lint-layers:

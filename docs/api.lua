@@ -1616,6 +1616,98 @@ local tcp = {
             waits = "never; no system call is made",
         },
         {
+            name = "sendfd",
+            call = { "ok, err, sent = tcpsock:sendfd(data, fd)" },
+            brief = "send bytes and an open descriptor",
+            text = [[
+                Sends all of the data, as `write` does, and an open descriptor beside its first byte. The process at the
+                other end gets a descriptor of its own for the same open file or connection. A socket of this module is
+                handed over: the module's time-outs are taken off its descriptor as by [`detach`](#sock-detach), and
+                as soon as the descriptor has gone the socket here is as a new one; calls that wait on it fail with
+                `ERROR_CLOSED`. A number stays open and the program's, and has to stay open until the call returns.
+                Only over stream Unix sockets.]],
+            takes = {
+                {
+                    name = "data",
+                    type = "string|number",
+                    unit = "bytes",
+                    text = "one byte or more, for example what the descriptor is",
+                },
+                {
+                    name = "fd",
+                    type = "tcpsock|udpsock|integer",
+                    range = "0 or more",
+                    text = "a descriptor's number, or another socket, which is handed over",
+                },
+            },
+            gives = {
+                { "ok", "true?", "all of the data is sent, and the descriptor" },
+                { "err", "string?", "" },
+                { "sent", "integer?", "with an error: bytes of the data that the system took" },
+            },
+            errors = {
+                { "ERROR_TIMEOUT", "the peer did not take all of it before the deadline" },
+                { "ERROR_CLOSED", "the socket is not open, or the peer is gone (`EPIPE`)" },
+                reset,
+                {
+                    '"Unread bytes are pending"',
+                    "the socket to be handed over holds bytes, as [`detach`](#sock-detach) says; read them first",
+                },
+                { "EBADF", "`fd` is not open, or is a socket that is not" },
+                { "EOPNOTSUPP", "this is no Unix socket" },
+                { "ENOTCONN", "the socket is not connected" },
+                { "ETOOMANYREFS", "too many descriptors are on their way, sent and not received" },
+            },
+            raises = [[
+                no data, or no string; an `fd` that is neither socket nor whole number, or is the socket itself]],
+            partial = [[
+                the first `sent` bytes are sent, the rest is not. The descriptor has gone if `sent` is more than 0;
+                else a socket that was to be handed over is untouched, and still this program's]],
+            waits = "for room in the system's send buffer, within the deadline",
+            by = { "unix(7), `SCM_RIGHTS`", "sendmsg(2)", "POSIX.1-2017 sendmsg()" },
+            example = [[
+                assert(channel:sendfd("client", client)) -- whoever receives it goes on with this client]],
+        },
+        {
+            name = "recvfd",
+            call = { "data, fd, err = tcpsock:recvfd(max)" },
+            brief = "receive bytes and the descriptor beside them",
+            text = [[
+                Bytes, at most `max` and at least one, and the descriptor that came with one of them, or `nil` when none
+                did. The descriptor is close-on-exec and the program's to close; [`fromfd`](#socket-fromfd) makes a
+                socket of it. Of several that came together the first is given and the others are closed. Bytes that
+                were sent before, without a descriptor, may come with it; what is behind it comes with later calls.
+
+                Every other reading call closes descriptors that come, and reads ahead: what it has put into the input
+                buffer ([`pending`](#tcpsock-pending)) `recvfd` gives first, without a descriptor. So where descriptors
+                come, read with `recvfd` alone, which takes no byte more than `max` from the system, or let the
+                sender wait for a word before it sends one. Only over stream Unix sockets.]],
+            takes = {
+                { name = "max", type = "integer", range = "1 or more", unit = "bytes", text = "at most so many" },
+            },
+            gives = {
+                { "data", "string?", "1 to `max` bytes; a call gives no more than 64 KiB" },
+                { "fd", "integer?", "the descriptor; with an error in the first place: the error" },
+                { "err", "string?", "with data: why the descriptor that came with it is not there (`EMFILE`)" },
+            },
+            errors = errors(
+                reading,
+                { "ERROR_CLOSED", "the stream ended, or the socket is not open" },
+                { "EOPNOTSUPP", "this is no Unix socket" },
+                {
+                    "EMFILE",
+                    "in the third place, after data: this process has no room for the descriptor, which is closed",
+                }
+            ),
+            raises = "a size below 1 or fractional; no number",
+            partial = "there is none: `nil` in the first place means that nothing was taken",
+            waits = "for the first byte, within the deadline",
+            by = { "unix(7), `SCM_RIGHTS`", "recvmsg(2), `MSG_CTRUNC`", "POSIX.1-2017 recvmsg()" },
+            example = [[
+                local what, fd, err = channel:recvfd(100)
+                local client = fd and socket.fromfd(fd)]],
+        },
+        {
             name = "shutdown",
             call = { "ok, err = tcpsock:shutdown(how)" },
             brief = "end one direction",

@@ -1157,6 +1157,87 @@ describe("examples/client.lua", function()
     end)
 end)
 
+-- The script that starts the processes, with a Lua that others may come before (valgrind).
+local function prefork(each, ...)
+    local lua = "LUA=" .. (os.getenv "SSOCKET_LUA" or "lua")
+    return t.spawn({ "env", lua, "EACH=" .. each, "examples/prefork.sh", ... }, true)
+end
+
+-- describe("examples/prefork.lua": all of it is run by the script.
+describe("examples/prefork.sh", function()
+    t.guard()
+
+    it("loses no client while workers end and are replaced", function()
+        local s = listening(prefork(3, "master", "2", "127.0.0.1", "0", "30"))
+        local p = t.python(
+            [[
+            socks = [connect(argv[0]) for i in range(30)]
+            for i, s in enumerate(socks): s.sendall(b"%d\n" % i)
+            answers = []
+            while socks: # in any order: a worker that is to be replaced waits for its clients to go
+                for s in select.select(socks, [], [], 20)[0]:
+                    answers.append(s.recv(100).decode().strip().split(": ")); s.close(); socks.remove(s)
+            say(sorted(int(n) for name, n in answers) == list(range(30)))
+            say(*sorted(set(name for name, n in answers)))
+            ]],
+            s.port
+        )
+        assert.equal("True", p:line(LIMIT))
+        assert.truthy(p:finish():find "^worker %d")
+        assert.equal("", well(s))
+    end)
+
+    it("goes on when a worker is killed", function()
+        local dir = t.tmpdir()
+        local s = server("prefork", "master", dir .. "/s", "127.0.0.1", 0, 4)
+        local lost = example("prefork", "worker", dir .. "/s", "lost", 100)
+        local p = t.python(
+            [[
+            def ask(s):
+                s.sendall(b"hello\n"); say(s.recv(100).decode().strip())
+            s = connect(argv[0]); ask(s)
+            hear(); waiting = connect(argv[0]); hear(); ask(waiting)
+            for i in range(2): ask(connect(argv[0]))
+            ]],
+            s.port
+        )
+        assert.equal("lost: hello", p:line())
+        lost:kill()
+        p:say "it is gone"
+        local heir = example("prefork", "worker", dir .. "/s", "heir", 3)
+        p:say "there is another"
+        assert.equal(("heir: hello\n"):rep(3), p:finish(LIMIT))
+        assert.equal("", well(heir))
+        assert.equal("", well(s))
+    end)
+
+    it("starts processes that share a port", function()
+        local owner = t.socket.tcp() -- of the port; it does not listen
+        assert(owner:setopt(t.socket.OPT_REUSEPORT, true))
+        assert(owner:bind("127.0.0.1", 0))
+        local s = prefork(0, "alone", "2", "127.0.0.1", owner:getsockname()[2], "5")
+        listening(s)
+        listening(s)
+        local p = t.python(
+            [[
+            answers = []
+            while len(answers) < 10:
+                try:
+                    s = connect(argv[0]); s.sendall(b"hello\n")
+                    data = s.recv(100)
+                    if data: answers.append(data.decode())
+                    s.close()
+                except (ConnectionResetError, ConnectionRefusedError, BrokenPipeError): pass
+            say(sorted(answers) == ["process 1: hello\n"] * 5 + ["process 2: hello\n"] * 5)
+            ]],
+            s.port
+        )
+        assert.equal("True\n", p:finish(LIMIT))
+        well(s)
+        owner:close()
+    end)
+end)
+
 describe("examples/demo.lua", function()
     t.guard()
 

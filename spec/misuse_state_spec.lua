@@ -20,6 +20,8 @@ local without_descriptor = {
         { "read", { 0 }, { nil, CLOSED, "", n = 3 } },
         { "readall", {}, { nil, CLOSED, "", n = 3 } },
         { "shutdown", { socket.SHUT_WR }, { nil, CLOSED, n = 2 } },
+        { "sendfd", { "x", 0 }, { nil, CLOSED, 0, n = 3 } },
+        { "recvfd", { 1 }, { nil, CLOSED, n = 2 } },
         { "detach", {}, { nil, CLOSED, n = 2 } },
         { "getopt", { socket.OPT_TCP_KEEPALIVE }, { nil, CLOSED, n = 2 } },
         { "getopt", { t.sys.SOL_SOCKET, t.sys.SO_TYPE }, { nil, CLOSED, n = 2 } },
@@ -129,6 +131,8 @@ local function random_call(s, name)
     assert(is_documented(ok, result, err), tools.show(name, args) .. " gives " .. tostring(result))
     if name == "detach" and ok and result then
         t.sys.close(result)
+    elseif name == "recvfd" and ok and type(err) == "number" then
+        t.sys.close(err)
     elseif name == "readuntil" and ok then
         result()
     end
@@ -252,6 +256,7 @@ describe("a finalizer that is called by hand", function()
     -- While the argument is made into what is sent, or room for an operation on a name. The collector comes at once.
     for name, call in pairs {
         ["write a number"] = "a.write(a, 1.5)",
+        ["pass a descriptor"] = "a.sendfd(a, 1.5, 0)",
         connect = "a.connect(a, 'localhost', 1)",
         bind = "a.bind(a, 'localhost', 0)",
         accept = "a.accept(a)",

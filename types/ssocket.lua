@@ -416,6 +416,34 @@ function tcpsock:peek(max) end
 ---@return integer bytes # 0 also when the socket is not open
 function tcpsock:pending() end
 
+---Sends all of the data, as `write` does, and an open descriptor beside its first byte. The process at the
+---other end gets a descriptor of its own for the same open file or connection. A socket of this module is
+---handed over: the module's time-outs are taken off its descriptor as by `detach`, and as soon as the
+---descriptor has gone the socket here is as a new one; calls that wait on it fail with `ERROR_CLOSED`. A
+---number stays open and the program's, and has to stay open until the call returns. Only over stream Unix
+---sockets.
+---@param data string|number bytes; one byte or more, for example what the descriptor is
+---@param fd tcpsock|udpsock|integer 0 or more; a descriptor's number, or another socket, which is handed over
+---@return true? ok # all of the data is sent, and the descriptor
+---@return string? err
+---@return integer? sent # with an error: bytes of the data that the system took
+function tcpsock:sendfd(data, fd) end
+
+---Bytes, at most `max` and at least one, and the descriptor that came with one of them, or `nil` when none
+---did. The descriptor is close-on-exec and the program's to close; `fromfd` makes a socket of it. Of several
+---that came together the first is given and the others are closed. Bytes that were sent before, without a
+---descriptor, may come with it; what is behind it comes with later calls.
+---
+---Every other reading call closes descriptors that come, and reads ahead: what it has put into the input
+---buffer (`pending`) `recvfd` gives first, without a descriptor. So where descriptors come, read with
+---`recvfd` alone, which takes no byte more than `max` from the system, or let the sender wait for a word
+---before it sends one. Only over stream Unix sockets.
+---@param max integer 1 or more; bytes; at most so many
+---@return string? data # 1 to `max` bytes; a call gives no more than 64 KiB
+---@return integer? fd # the descriptor; with an error in the first place: the error
+---@return string? err # with data: why the descriptor that came with it is not there (`EMFILE`)
+function tcpsock:recvfd(max) end
+
 ---Ends one direction of the connection, or both, and leaves the descriptor open. After `SHUT_WR` the peer
 ---reads to the end of the stream while this side can still read.
 ---@param how ssocket.shutdown `SHUT_RD`, `SHUT_WR` or `SHUT_RDWR`

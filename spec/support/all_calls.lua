@@ -121,6 +121,30 @@ local function descriptors(socket, a, b)
     expect("string", type(err))
 end
 
+-- As long as its number is not among the results, the descriptor is the socket's.
+local function passing(socket, a, b)
+    local one, two = try(socket.pair)
+    expect(true, must(a, "sendfd", "over", one))
+    expect(-1, one:fileno())
+    local data, fd, err = may(b, "recvfd", 100)
+    loose = fd
+    expect("over", data)
+    expect(nil, err)
+    expect("number", type(fd))
+    one = try(socket.fromfd, fd)
+    loose = false
+    must(two, "write", "z")
+    expect("z", must(one, "read", 1))
+    must(a, "sendfd", big, two:fileno())
+    data, fd = may(b, "recvfd", #big) -- a string that has to be allocated
+    loose = fd
+    expect(big, data)
+    local copy = try(socket.fromfd, fd)
+    loose = false
+    must(copy, "write", "y")
+    expect("y", must(one, "read", 1))
+end
+
 local function connecting(socket)
     local listener, client = try(socket.tcp), try(socket.tcp)
     must(listener, "setopt", socket.OPT_LINGER, 0) -- no TIME_WAIT for thousands of runs
@@ -240,6 +264,7 @@ return function()
     local a, b = try(socket.pair)
     a:settimeout(5)
     b:settimeout(5)
+    passing(socket, a, b)
     reading(socket, a, b)
     selecting(socket, a, b)
     connecting(socket)

@@ -63,6 +63,14 @@ kinds.descriptor = {
     good = 1e6,
     bad = { nil, "x", true, {}, print, -1, 1.5, nan, inf, 1e300, n = 10 },
 }
+kinds.bytes = { -- one or more
+    good = "x",
+    bad = { nil, "", true, {}, print, thread, n = 6 },
+}
+kinds.passed = { -- a descriptor or a socket
+    good = 1e6,
+    bad = { nil, "x", true, {}, print, -1, 1.5, nan, inf, 1e300, io.stdout, n = 11 },
+}
 kinds.list = {
     good = {},
     bad = { true, "x", 1, print, { true }, { "x" }, { {} }, { 1.5 }, { nan }, { print }, { 1e300 }, n = 11 },
@@ -141,9 +149,11 @@ end
 
 local calls = {
     tcpsock = {
-        connect = "address", bind = "address", listen = "[integer]", accept = "", write = "pieces [position] [position]", read = "size",
+        connect = "address", bind = "address", listen = "[integer]", accept = "",
+        write = "pieces [position] [position]", read = "size",
         readuntil = "pattern [anything] [count]", readsome = "count", readall = "[size]", pending = "", detach = "",
-        peek = "[count]", readline = "[count]", finish = "[size]", close = "", shutdown = "how", fileno = "", setopt = "option flag", getopt = "option",
+        peek = "[count]", readline = "[count]", finish = "[size]", sendfd = "bytes passed", recvfd = "count",
+        close = "", shutdown = "how", fileno = "", setopt = "option flag", getopt = "option",
         settimeout = "number", gettimeout = "", getpeername = "", getsockname = "",
     },
     udpsock = {

@@ -29,6 +29,8 @@ const struct ss_error ss_not_open = { SS_SYSTEM, EBADF };
 const struct ss_error ss_already_owned = { SS_SYSTEM, EBUSY };
 const struct ss_error ss_no_memory = { SS_SYSTEM, ENOMEM };
 const struct ss_error ss_wrong_family = { SS_SYSTEM, EAFNOSUPPORT };
+const struct ss_error ss_not_supported = { SS_SYSTEM, EOPNOTSUPP };
+const struct ss_error ss_no_descriptors = { SS_SYSTEM, EMFILE };
 
 static enum ss_code system_code(int code)
 {

@@ -42,6 +42,8 @@ extern const struct ss_error ss_not_open;      /* no such descriptor */
 extern const struct ss_error ss_already_owned; /* another socket has the descriptor */
 extern const struct ss_error ss_no_memory;
 extern const struct ss_error ss_wrong_family;
+extern const struct ss_error ss_not_supported;  /* by this kind of socket */
+extern const struct ss_error ss_no_descriptors; /* the process has no room for another one */
 
 /* The code of a failure; SS_CODES for SS_OK, SS_WANT and errors without a constant. `err`: read for SS_ERROR only. */
 enum ss_code ss_code_of(enum ss_status status, const struct ss_error *err);

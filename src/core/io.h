@@ -83,6 +83,9 @@ static inline bool ss_io_is_spent(const struct ss_io *io)
  * The kernel reports an error once; a later recv(2) returns the end of the stream. */
 void ss_io_set_conn_error(struct ss_io *io, int code);
 
+/* The outcome of a receive that found the end of the stream. SS_EOF | SS_ERROR: the error that ended the connection. */
+enum ss_status ss_io_end_stream(struct ss_io *io, struct ss_error *err);
+
 /* The transport of a plain descriptor: recv(2) and send(2). */
 extern const struct ss_transport ss_fd_transport;
 

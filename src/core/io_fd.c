@@ -25,6 +25,16 @@ void ss_io_set_conn_error(struct ss_io *io, int code)
     }
 }
 
+enum ss_status ss_io_end_stream(struct ss_io *io, struct ss_error *err)
+{
+    if (io->conn_error == 0)
+        return SS_EOF;
+    *err = (struct ss_error){ SS_SYSTEM, io->conn_error };
+    if (io->conn_error != ECONNRESET)
+        io->conn_error = 0; /* a second read returns the end of the stream */
+    return SS_ERROR;
+}
+
 static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all, size_t *got, struct ss_error *err)
 {
     bool edge = io->mode == SS_NO_WAIT_EDGE;
@@ -36,12 +46,7 @@ static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all,
         ss_io_count_bytes(io, *got);
     if (edge)
         note_drained(io, st, st == SS_OK && *got < len);
-    if (st != SS_EOF || io->conn_error == 0)
-        return st;
-    *err = (struct ss_error){ SS_SYSTEM, io->conn_error };
-    if (io->conn_error != ECONNRESET)
-        io->conn_error = 0; /* a second read returns the end of the stream */
-    return SS_ERROR;
+    return st == SS_EOF ? ss_io_end_stream(io, err) : st;
 }
 
 /* Number of leading buffers that fit into one call; 0: the first alone is too large. */

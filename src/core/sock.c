@@ -3,6 +3,7 @@
 #include "os/os_lookup.h"
 #include "os/os_net.h"
 #include "os/os_opt.h"
+#include "os/os_passing.h"
 
 #include <errno.h>  /* EAFNOSUPPORT, EADDRNOTAVAIL */
 #include <string.h> /* memcpy */
@@ -79,6 +80,7 @@ void ss_sock_init(struct ss_sock *s, struct ss_env *env, int type)
 {
     *s = (struct ss_sock){ .env = env, .type = (uint8_t)type };
     s->io = (struct ss_io){ .via = &ss_fd_transport, .fd = -1 };
+    s->passed = OS_NOTHING_PASSED;
     s->in.pool = &env->pool;
 }
 
@@ -182,6 +184,32 @@ void ss_sock_drop_report(const struct ss_sock *s)
         os_drop_report(s->io.fd);
 }
 
+void ss_sock_restore_settings(struct ss_sock *s)
+{
+    struct ss_error ignored;
+    ss_env_forked(s->env);
+    if (s->shared)
+        return;
+    for (int sending = 0; sending <= 1; sending++)
+        if (s->kernel_ms[sending] != 0 && /* -1, unknown: may be inherited from a listener */
+            os_kernel_timeout(s->io.fd, sending, 0, &ignored) == SS_OK)
+            s->kernel_ms[sending] = 0;
+    ss_sock_set_nonblock(s, false, &ignored);
+}
+
+int ss_sock_passed(const struct ss_sock *s)
+{
+    return s->passed_epoch == s->in.epoch ? s->passed : OS_NOTHING_PASSED;
+}
+
+void ss_sock_keep_passed(struct ss_sock *s, int passed)
+{
+    if (s->passed >= 0) /* the byte that it came with was read by another call */
+        close_ignoring_error(s->passed);
+    s->passed = passed;
+    s->passed_epoch = s->in.epoch;
+}
+
 int ss_sock_release(struct ss_sock *s, bool closing)
 {
     int fd = s->io.fd;
@@ -196,6 +224,9 @@ int ss_sock_release(struct ss_sock *s, bool closing)
     s->attempt++;
     s->bound = s->port_chosen = s->nonblock = s->connected = s->shared = false;
     s->pending_error.code = 0;
+    if (s->passed >= 0)
+        close_ignoring_error(s->passed);
+    s->passed = OS_NOTHING_PASSED;
     ss_inbuf_restart(&s->in);
     return fd;
 }

@@ -60,6 +60,8 @@ struct ss_sock {
     struct ss_optlist opts;        /* survive close */
     struct ss_waiter *waiters[2];  /* the calls that wait to read and to write, or NULL */
     struct ss_error pending_error; /* streams: error of a connect in progress that getopt consumed; code 0: none */
+    int passed;                    /* what came with the first unread byte (os/os_passing.h); owned if a descriptor */
+    unsigned passed_epoch;         /* a different in.epoch: that byte is no longer the first */
     int32_t kernel_ms[2];          /* of the descriptor: SO_RCVTIMEO, SO_SNDTIMEO; 0: none, -1: unknown */
     uint16_t spin_us;              /* OPT_SPIN: duration of polling before a call sleeps; at most SS_SPIN_MAX_US */
     uint16_t attempt; /* changes when a dial starts on the descriptor, and when the descriptor is released */
@@ -127,6 +129,19 @@ enum ss_status ss_sock_bind(struct ss_sock *s, struct ss_addr *addr, struct ss_e
 
 /* Binds to every local address: IPv6 and IPv4 where the system supports both in one socket. */
 enum ss_status ss_sock_bind_any(struct ss_sock *s, uint16_t port, struct ss_error *err);
+
+/* Removes the module's timeouts and mode from the descriptor, unless others share it. */
+void ss_sock_restore_settings(struct ss_sock *s);
+
+/* Keeps what a receive into the empty input buffer has brought beside the bytes, until the first of them is taken. */
+void ss_sock_keep_passed(struct ss_sock *s, int passed);
+
+/* What came with the first unread byte (os/os_passing.h); stays the socket's until ss_sock_give_passed. */
+int ss_sock_passed(const struct ss_sock *s);
+static inline void ss_sock_give_passed(struct ss_sock *s)
+{
+    s->passed = -1;
+}
 
 /* Whether unread bytes or datagrams are in memory. */
 static inline bool ss_sock_has_input(const struct ss_sock *s)

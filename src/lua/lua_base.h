@@ -36,6 +36,13 @@ static inline uintptr_t lss_tag(const struct ss_env *env)
     return ~(uintptr_t)env;
 }
 
+/* The socket whose userdata is at `index`, or NULL. The contents of other userdata are only compared. */
+static inline struct lss_socket *lss_test_socket(lua_State *L, int index, const struct ss_env *env)
+{
+    const struct lss_socket_handle *handle = lua_touserdata(L, index);
+    return handle && lua_rawlen(L, index) == sizeof *handle && handle->tag == lss_tag(env) ? handle->socket : NULL;
+}
+
 /* Metatables in the registry. The name without the prefix is __name. */
 #define LSS_TCP LSS_PREFIX "tcpsock"
 #define LSS_UDP LSS_PREFIX "udpsock"
@@ -266,6 +273,13 @@ struct iovec *lss_check_strings(lua_State *L, int arg, size_t *n);
 
 /* Pushes a number of bytes or datagrams: as lua_Number above PTRDIFF_MAX, the largest integer before Lua 5.3. */
 void lss_push_size(lua_State *L, size_t n);
+
+/* Whether a datagram socket holds datagrams that only this module can read (udpsock:detach). */
+bool lss_udp_has_unread(struct ss_sock *s);
+
+/* Methods of stream sockets, defined in lua_passing.c. */
+int lss_sendfd(lua_State *L);
+int lss_recvfd(lua_State *L);
 
 /* Methods of both classes, defined in lua_sock.c and lua_opt.c. */
 int lss_close(lua_State *L);

@@ -20,17 +20,10 @@ static int check_descriptor(lua_State *L, int list, int i)
     return (int)n;
 }
 
-/* The socket whose userdata is on top of the stack, or NULL. The contents of other userdata are only compared. */
-static struct lss_socket *test_socket_handle(lua_State *L, const struct ss_env *env)
-{
-    const struct lss_socket_handle *handle = lua_touserdata(L, -1);
-    return handle && lua_rawlen(L, -1) == sizeof *handle && handle->tag == lss_tag(env) ? handle->socket : NULL;
-}
-
 /* The descriptor of element `i`, which is on top of the stack; *sock: the socket that owns the descriptor, or NULL. */
 static int check_element(lua_State *L, const struct ss_env *env, int list, int i, struct ss_sock **sock)
 {
-    struct lss_socket *s = test_socket_handle(L, env);
+    struct lss_socket *s = lss_test_socket(L, -1, env);
     if (!s && lua_type(L, -1) != LUA_TNUMBER)
         luaL_argerror(L, list,
                       lua_pushfstring(L, "element %d: socket or descriptor expected, got %s", i, luaL_typename(L, -1)));

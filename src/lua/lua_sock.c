@@ -116,22 +116,15 @@ int lss_push_unread(lua_State *L)
     return 2;
 }
 
-/* Removes the module's timeouts and mode from the descriptor, unless others share it. */
 int lss_detach(lua_State *L)
 {
     struct lss_socket *s = lss_self_socket(L);
     struct ss_sock *sock = &s->sock;
-    struct ss_error ignored;
     if (sock->io.fd < 0)
         return lss_push_closed(L);
     if (ss_sock_has_input(sock))
         return lss_push_unread(L);
-    ss_env_forked(sock->env);
-    for (int sending = 0; sending <= 1 && !sock->shared; sending++)
-        if (sock->kernel_ms[sending] != 0) /* -1, unknown: may be inherited from a listener */
-            os_kernel_timeout(sock->io.fd, sending, 0, &ignored);
-    if (!sock->shared)
-        ss_sock_set_nonblock(sock, false, &ignored);
+    ss_sock_restore_settings(sock);
     lua_pushinteger(L, ss_sock_release(sock, false));
     return 1;
 }

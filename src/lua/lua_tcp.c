@@ -255,6 +255,8 @@ static const luaL_Reg tcp_methods[] = {
     { "readline", lss_tcp_readline },
     { "readsome", lss_tcp_readsome },
     { "readuntil", lss_tcp_readuntil },
+    { "recvfd", lss_recvfd },
+    { "sendfd", lss_sendfd },
     { "setopt", lss_setopt },
     { "settimeout", lss_settimeout },
     { "shutdown", tcp_shutdown },

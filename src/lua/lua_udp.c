@@ -558,13 +558,15 @@ static int udp_leave(lua_State *L)
 }
 
 /* The new owner of the descriptor does not expect joined datagrams (udp(7), UDP_GRO). */
+bool lss_udp_has_unread(struct ss_sock *s)
+{
+    return ss_sock_has_input(s) || !ss_dgram_stop_joining(s, &((struct udpsock *)(void *)s)->state);
+}
+
 static int udp_detach(lua_State *L)
 {
     struct udpsock *s = self_udp(L);
-    const struct ss_sock *sock = &s->base.sock;
-    if (!udp_is_closed(s) && !ss_sock_has_input(sock) && !ss_dgram_stop_joining(sock, &s->state))
-        return lss_push_unread(L);
-    return lss_detach(L);
+    return !udp_is_closed(s) && lss_udp_has_unread(&s->base.sock) ? lss_push_unread(L) : lss_detach(L);
 }
 
 static const luaL_Reg udp_methods[] = {

@@ -343,6 +343,36 @@ local function move(e)
     wild[#wild + 1] = old
 end
 
+-- Its descriptor, or a socket that is another's after that, goes out and comes back.
+local function pass(e)
+    if e.dead then
+        return
+    end
+    local out, into = socket.pair()
+    local fresh, other = socket.pair()
+    local what = pick(2) == 1 and fresh or e.sock:fileno()
+    local data = ("x"):rep(one_of { 1, 2, 100, 5000 })
+    local ok, err = out:sendfd(data, what)
+    check(ok or type(err) == "string", "sendfd")
+    check(not ok or what ~= fresh or fresh:fileno() == -1, "who owns it?")
+    local came, fd
+    if ok then
+        local max = one_of { 1, 3, 5000 }
+        came, fd = into:recvfd(max)
+        if came then
+            check(came == data:sub(1, max), "recvfd(%d) gave %d", max, #came)
+            check(type(fd) == "number", "what was sent has not come: %s", tostring(fd))
+            sys.close(fd)
+        else
+            check(fd == CANCELLED, "recvfd: %s", tostring(fd))
+        end
+    end
+    out:close()
+    into:close()
+    fresh:close()
+    other:close()
+end
+
 local function look(e)
     local s = e.sock
     local pending = s:pending()
@@ -606,9 +636,8 @@ local function arguments()
 end
 
 local stream_calls = { "bind", "connect", "listen", "accept", "read", "readsome", "readuntil", "readall", "write",
-    "peek", "readline", "finish", "pending", "shutdown", "close", "setopt", "getopt", "getsockname",
-    "getpeername", "fileno",
-    "gettimeout", "detach" }
+    "peek", "readline", "finish", "sendfd", "recvfd", "pending", "shutdown", "close", "setopt", "getopt", "getsockname",
+    "getpeername", "fileno", "gettimeout", "detach" }
 local datagram_calls = { "bind", "connect", "send", "sendto", "sendmany", "recv", "recvfrom", "recvmany", "join",
     "leave", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno", "gettimeout", "detach", "accept" }
 
@@ -630,15 +659,17 @@ local modelled
 -- A call by its name, with arguments of any kind, on a socket of nobody's.
 local function wild_call()
     local s = one_of(wild)
-    if modelled(s) then
-        return
-    end
     local call = one_of(tostring(s):find "^<tcp" and stream_calls or datagram_calls)
     local args, n = arguments()
+    if modelled(s) or (call == "sendfd" and modelled(args[2])) then
+        return
+    end
     s:settimeout(in_main() and 0.001 or one_of { 0, 0.001, 0.01 })
-    local fd = answered(pcall(s[call], s, unpack(args, 1, n)))
+    local fd, passed = answered(pcall(s[call], s, unpack(args, 1, n)))
     if call == "detach" and type(fd) == "number" then
         sys.close(fd)
+    elseif call == "recvfd" and type(passed) == "number" then
+        sys.close(passed)
     elseif call == "accept" and fd then
         wild[#wild + 1] = fd
     elseif call == "readuntil" and type(fd) == "function" then
@@ -662,6 +693,7 @@ local function misuse()
         { socket.channel, -1 }, { socket.fromfd, -1 }, { socket.fromfd, 1.5 }, { socket.resolve, "a\0b" },
         { socket.resolve, "a", "" }, { socket.nameinfo, "a" }, { socket.strerror, -1 },
         { socket.errname, bad }, { socket.connect, bad }, { socket.listen, bad, 0 },
+        { sock.sendfd, sock, "", 0 }, { sock.recvfd, sock, bad },
         { sock.read, bad, 1 }, { socket.pair().close, ch }, { sock.readall, sock, -1 },
         { sock.peek, sock, 0 }, { sock.finish, sock, -1 }, { sock.readline, sock, bad },
     }
@@ -714,6 +746,7 @@ local acts = {
     { 1, function() close(one_of(ends)) end },
     { 2, function() shut(one_of(ends)) end },
     { 3, function() move(one_of(ends)) end },
+    { 1, function() pass(one_of(ends)) end },
     { 5, function() look(one_of(ends)) end },
     { 4, function() set(one_of(ends)) end },
     { 8, function() raw(one_of(links)) end },
