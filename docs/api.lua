@@ -2333,7 +2333,7 @@ local loop = {
                     text = "how long to wait when none can; negative: no limit; 0: do not wait",
                 },
             },
-            gives = { { "tasks_left", "boolean", "whether there are tasks that have not ended, but in the background" } },
+            gives = { { "tasks_left", "boolean", "whether there are tasks left that are not in the background" } },
             raises = [[
                 a call inside a task; a timeout that is no number, or NaN; an error of `socket.onerror`; without a
                 limit, that the tasks wait for each other and nothing is left that could wake them ("deadlock")]],

@@ -287,7 +287,8 @@ describe("a coroutine of the program's own that makes a call", function()
                 table.sort { object, object, object }
             end))
             assert.is_false(ok)
-            assert.matches("cannot wait here", err, 1, true)
+            -- Lua 5.2 finds out in lua_yield.
+            assert.truthy(err:find("cannot wait here", 1, true) or err:find("attempt to yield", 1, true), err)
         end)
     end)
 

@@ -629,7 +629,7 @@ function loop:timeout() end
 ---`timeout` returns nil to hear of the last. Tasks in the background have their turn, but it does not wait
 ---when there are no others.
 ---@param timeout? number seconds; how long to wait when none can; negative: no limit; 0: do not wait
----@return boolean tasks_left # whether there are tasks that have not ended, but in the background
+---@return boolean tasks_left # whether there are tasks left that are not in the background
 function loop:step(timeout) end
 
 return ssocket

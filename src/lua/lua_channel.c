@@ -408,11 +408,8 @@ static const luaL_Reg events[] = {
     { NULL, NULL },
 };
 static const luaL_Reg methods[] = {
-    { "close", channel_close },
-    { "get", channel_get },
-    { "put", channel_put },
-    { "values", channel_values },
-    { NULL, NULL },
+    { "close", channel_close },   { "get", channel_get }, { "put", channel_put },
+    { "values", channel_values }, { NULL, NULL },
 };
 
 void lss_open_channel(lua_State *L)

@@ -182,8 +182,8 @@ static bool has_broadcast(const struct ifaddrs *item, sa_family_t family)
 static bool fill_iface(struct os_iface_entry *entry, const struct ifaddrs *item)
 {
     *entry = (struct os_iface_entry){ .up = item->ifa_flags & IFF_UP,
-                                .loopback = item->ifa_flags & IFF_LOOPBACK,
-                                .multicast = item->ifa_flags & IFF_MULTICAST };
+                                      .loopback = item->ifa_flags & IFF_LOOPBACK,
+                                      .multicast = item->ifa_flags & IFF_MULTICAST };
     snprintf(entry->name, sizeof entry->name, "%.*s", (int)iface_name_len(item), item->ifa_name);
     entry->index = if_nametoindex(entry->name);
     if (entry->index == 0 && errno != ENODEV && errno != ENXIO)
