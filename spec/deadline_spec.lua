@@ -41,7 +41,7 @@ describe("one deadline holds for a whole call", function()
     end
 
     -- Data that never stops to come must not keep a call beyond its time. What has come must still be handed out,
-    -- 4 ns a byte on a slow machine. Such a call works all the time, so the time of the processor tells how long it went
+    -- 4 ns a byte on a slow machine. Such a call works all the time, so the processor time tells how long it went
     -- on, whatever else the machine does. A call that does not look at the clock may end by chance: hence rounds.
     for name, call in pairs {
         read = function(s)
