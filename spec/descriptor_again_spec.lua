@@ -66,6 +66,9 @@ local calls = {
     ["join of an interface by name"] = 'assert(fresh:join("239.255.77.13", "lo"))',
     pair = "local a, b = assert(socket.pair()) assert(a and b)",
     resolve = 'assert(socket.resolve("localhost", 1, 5))',
+    nameinfo = 'assert(socket.nameinfo("127.0.0.1", 5))',
+    ["socket.connect"] = "assert(socket.connect(addr, 5))",
+    ["socket.listen"] = 'assert(socket.listen("127.0.0.1", 0))',
 }
 
 describe("where lost sockets hold the last descriptors", function()

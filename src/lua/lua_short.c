@@ -49,9 +49,11 @@ static int finish_connect_short(lua_State *L, struct ss_op *base, enum ss_status
 
 int lss_connect_short(lua_State *L)
 {
-    static const struct lss_call call = {
-        .finish = finish_connect_short, .drop = lss_drop_lookup, .keep = 1, .directions = LSS_READING | LSS_WRITING
-    };
+    static const struct lss_call call = { .finish = finish_connect_short,
+                                          .drop = lss_drop_lookup,
+                                          .restart = ss_connect_restart,
+                                          .keep = 1,
+                                          .directions = LSS_READING | LSS_WRITING };
     struct ss_env *env = lss_env(L);
     struct ss_target target;
     struct ss_error err;
@@ -162,9 +164,11 @@ static int finish_listen_short(lua_State *L, struct ss_op *base, enum ss_status 
 
 int lss_listen_short(lua_State *L)
 {
-    static const struct lss_call call = {
-        .finish = finish_listen_short, .drop = lss_drop_lookup, .keep = 1, .directions = LSS_READING | LSS_WRITING
-    };
+    static const struct lss_call call = { .finish = finish_listen_short,
+                                          .drop = lss_drop_lookup,
+                                          .restart = ss_lookup_restart,
+                                          .keep = 1,
+                                          .directions = LSS_READING | LSS_WRITING };
     struct ss_env *env = lss_env(L);
     struct ss_target target;
     struct ss_error err;
