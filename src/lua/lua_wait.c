@@ -112,13 +112,19 @@ static enum ss_status try_in_task(const struct lss_task *t, struct ss_sock *s, i
     return st == SS_WANT && t->cancelled ? SS_CANCELLED : st;
 }
 
+/* Whether L runs in the task that runs, resumed by nothing but socket.coroutine. */
+static bool is_of_task(lua_State *L, const struct lss_tasks *tasks)
+{
+    return L == lss_innermost(tasks) && (!tasks->steps || tasks->steps->linked);
+}
+
 /* Whether a call in L can suspend the task: L and the coroutines that have resumed it, up to the task's own, can yield. */
 static bool can_suspend_from(lua_State *L, const struct lss_tasks *tasks, bool (*can_yield)(lua_State *))
 {
-    if (L != lss_innermost(tasks))
+    if (!is_of_task(L, tasks))
         return false;
     for (const struct lss_step *s = tasks->steps; s; s = s->outer)
-        if (!s->linked || !can_yield(s->resumer))
+        if (!can_yield(s->resumer))
             return false;
     return can_yield(L);
 }
@@ -131,8 +137,7 @@ static bool can_task_wait(lua_State *L, const struct lss_task *t)
 static int raise_would_block(lua_State *L, const struct lss_task *t)
 {
     const struct lss_tasks *tasks = t->tasks;
-    bool of_task = L == lss_innermost(tasks) && (!tasks->steps || tasks->steps->linked);
-    if (of_task || tasks->ending || (LSS_JIT && !lss_can_resume(L)))
+    if (is_of_task(L, tasks) || tasks->ending || (LSS_JIT && !lss_can_resume(L)))
         return lss_raise_cannot_wait(L);
     return luaL_error(
         L, "this call would block, but this coroutine is not a task: resume it with socket.coroutine instead "
@@ -153,7 +158,7 @@ static int run_in_task(lua_State *L, struct lss_task *t, struct ss_sock *s, int6
 {
     if (is_socket_busy(s, call->directions))
         return call->finish(L, op, SS_BUSY);
-    if (must_wait_for_turn(t->tasks, timeout_ns, op, t->cancelled) && !t->tasks->ending) {
+    if (must_wait_for_turn(t->tasks, timeout_ns, op, t->cancelled) && is_of_task(L, t->tasks)) {
         t->tasks->calls = 0; /* lss_can_yield may be slow, also when it says no */
         if (can_suspend_from(L, t->tasks, lss_can_yield)) {
             t->for_turn = true;
