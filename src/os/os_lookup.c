@@ -1,5 +1,6 @@
 #include "os/os_lookup.h"
 #include "os/os_fork.h"
+#include "os/os_hosts.h"
 #include "os/os_name.h"
 #include "os/os_net.h"
 
@@ -22,14 +23,15 @@ enum { STACK_SIZE = 256 * 1024 };
 enum progress {
     UNCLASSIFIED, /* whether the name needs a server is unknown */
     NEEDS_SERVER, /* the name does, or the classifier could not start */
-    RUNNING,
+    RUNNING,      /* or being classified */
     ENDED
 };
 
 /* Owned by the caller until os_lookup_drop, and by a thread while running: the last owner frees the look-up. */
 struct os_lookup {
     struct os_resolver *resolver;
-    struct os_lookup *next; /* in the queue */
+    struct os_lookup *next, **link; /* in a queue: the next one; the pointer to this one */
+    struct os_hosts_name name;      /* used by the classifier, without the lock */
     enum progress progress;
     bool counted; /* running, and counted in `awaited` or `abandoned` */
     bool dropped;
@@ -119,24 +121,32 @@ static void free_lookup(struct os_lookup *l)
     free(l);
 }
 
-static void enqueue_lookup(struct os_lookup *l, enum progress where)
+static void append_lookup(struct queue *q, struct os_lookup *l)
 {
-    struct queue *q = &l->resolver->queues[where];
-    l->progress = where;
     l->next = NULL;
+    l->link = q->last;
     *q->last = l;
     q->last = &l->next;
 }
 
+static void remove_lookup(struct queue *q, struct os_lookup *l)
+{
+    *l->link = l->next;
+    if (l->next)
+        l->next->link = l->link;
+    else
+        q->last = l->link;
+}
+
+static void enqueue_lookup(struct os_lookup *l, enum progress where)
+{
+    l->progress = where;
+    append_lookup(&l->resolver->queues[where], l);
+}
+
 static void unqueue_lookup(struct os_lookup *l)
 {
-    struct queue *q = &l->resolver->queues[l->progress];
-    struct os_lookup **at = &q->first;
-    while (*at != l)
-        at = &(*at)->next;
-    *at = l->next;
-    if (!l->next)
-        q->last = at;
+    remove_lookup(&l->resolver->queues[l->progress], l);
 }
 
 /* Wake descriptors: an eventfd, or a socket pair. Needs no lock. */
@@ -253,23 +263,58 @@ void os_stay_loaded(void)
 
 static int serve_queues(struct os_resolver *r);
 
-/* Runs a look-up whose name needs no server, outside the limits; queues any other. Releases the lock meanwhile. */
-static void classify_lookup(struct os_lookup *l)
+/* Moves the UNCLASSIFIED queue to `batch`. */
+static void take_batch(struct os_resolver *r, struct queue *batch, struct os_hosts_names *names)
 {
-    struct os_resolver *r = l->resolver;
-    unqueue_lookup(l);
-    l->progress = RUNNING;
-    pthread_mutex_unlock(&r->lock);
-    bool is_local = os_name_is_local(l->host);
-    pthread_mutex_lock(&r->lock);
-    if (l->dropped) {
-        free_lookup(l);
-    } else if (is_local) {
-        run_lookup(l);
-    } else {
+    struct os_lookup *l;
+    while ((l = r->queues[UNCLASSIFIED].first) != NULL) {
+        unqueue_lookup(l);
+        append_lookup(batch, l);
+        l->progress = RUNNING;
+        l->name.host = l->host;
+        os_hosts_add(names, &l->name);
+    }
+}
+
+/* Look-ups that need no server stay in `batch`. */
+static void queue_for_servers(struct os_resolver *r, struct queue *batch)
+{
+    struct os_lookup *l, *next;
+    for (l = batch->first; l; l = next) {
+        next = l->next;
+        if (l->name.is_local || l->dropped)
+            continue;
+        remove_lookup(batch, l);
         enqueue_lookup(l, NEEDS_SERVER);
         serve_queues(r); /* on failure this thread serves the queue */
     }
+}
+
+/* Outside the limits. Releases the lock meanwhile. */
+static void run_batch(struct queue *batch)
+{
+    struct os_lookup *l;
+    while ((l = batch->first) != NULL) {
+        remove_lookup(batch, l);
+        if (l->dropped)
+            free_lookup(l);
+        else
+            run_lookup(l);
+    }
+}
+
+/* Runs the look-ups whose names need no server; queues the others. The hosts file may be large, so it is read once for
+ * all that are queued. Releases the lock meanwhile. */
+static void classify_queued(struct os_resolver *r)
+{
+    struct os_hosts_names names = { { NULL } };
+    struct queue batch = { .last = &batch.first };
+    take_batch(r, &batch, &names);
+    pthread_mutex_unlock(&r->lock);
+    os_hosts_read(&names);
+    pthread_mutex_lock(&r->lock);
+    queue_for_servers(r, &batch);
+    run_batch(&batch);
 }
 
 static void *run_classifier(void *arg)
@@ -277,7 +322,7 @@ static void *run_classifier(void *arg)
     struct os_resolver *r = arg;
     lock_resolver(r);
     while (r->queues[UNCLASSIFIED].first)
-        classify_lookup(r->queues[UNCLASSIFIED].first);
+        classify_queued(r);
     r->has_classifier = false;
     run_queued(r);
     return NULL;

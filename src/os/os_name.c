@@ -1,15 +1,8 @@
 #include "os/os_name.h"
 
 #include <errno.h>
-#include <netdb.h>   /* getaddrinfo */
-#include <stdio.h>   /* fopen, getline */
-#include <stdlib.h>  /* free */
-#include <string.h>  /* memcpy, strtok_r */
-#include <strings.h> /* strcasecmp */
-
-#ifndef _PATH_HOSTS
-#define _PATH_HOSTS "/etc/hosts"
-#endif
+#include <netdb.h>  /* getaddrinfo */
+#include <string.h> /* memcpy */
 
 enum ss_status os_names(const char *host, struct addrinfo **list, struct ss_error *err)
 {
@@ -29,34 +22,6 @@ enum ss_status os_names(const char *host, struct addrinfo **list, struct ss_erro
 void os_names_free(struct addrinfo *list)
 {
     freeaddrinfo(list);
-}
-
-/* A line is: address, names, optional comment (hosts(5)). Modifies `line`. */
-static bool hosts_line_has(char *line, const char *host)
-{
-    static const char blanks[] = " \t\r\n";
-    char *rest, *word;
-    line[strcspn(line, "#")] = '\0';
-    if (!strtok_r(line, blanks, &rest))
-        return false;
-    while ((word = strtok_r(NULL, blanks, &rest)) != NULL)
-        if (strcasecmp(word, host) == 0)
-            return true;
-    return false;
-}
-
-bool os_name_is_local(const char *host)
-{
-    char *line = NULL;
-    size_t room = 0;
-    bool found = strcasecmp(host, "localhost") == 0; /* resolved without an entry (RFC 6761) */
-    FILE *file = found ? NULL : fopen(_PATH_HOSTS, "re");
-    while (file && !found && getline(&line, &room, file) != -1)
-        found = hosts_line_has(line, host);
-    free(line);
-    if (file)
-        fclose(file);
-    return found;
 }
 
 static bool is_ip_address(const struct addrinfo *info)

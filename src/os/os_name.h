@@ -17,10 +17,6 @@ struct addrinfo;
 enum ss_status os_names(const char *host, struct addrinfo **list, struct ss_error *err);
 void os_names_free(struct addrinfo *list);
 
-/* Whether the hosts file has the name, or the name is "localhost". A resolver that asks the hosts file first, the usual
- * order in nsswitch.conf(5), then needs no name server. Reads the file (hosts(5)). */
-bool os_name_is_local(const char *host);
-
 /* Copies the next IP address, with `port` in host order. *next starts as the list and advances. False: the end. */
 bool os_names_next(const struct addrinfo **next, uint16_t port, struct ss_addr *addr);
 

@@ -1,6 +1,7 @@
 /* Look-ups on helper threads, with a resolver and a hosts file of our own: names that begin with "b" (blocked) find their
  * address when the gate lets them through, others at once. The linker sends getaddrinfo, fopen and pthread_create here. */
 #include "check.h"
+#include "os/os_hosts.h"
 #include "os/os_lookup.h"
 #include "os/os_name.h"
 #include "pair.h"
@@ -28,6 +29,7 @@ struct counts {
     int running, most;
     int lists;   /* that were not given back */
     int readers; /* of the hosts file, which wait while it is shut */
+    int reads;   /* of it, in all */
     bool shut;
     bool late; /* threads do not begin yet */
     bool takes_signals;
@@ -97,6 +99,7 @@ FILE *__wrap_fopen(const char *path, const char *mode)
         return __real_fopen(path, mode);
     pthread_mutex_lock(&gate.lock);
     gate.is.readers++;
+    gate.is.reads++;
     while (gate.is.shut)
         pthread_cond_wait(&gate.changed, &gate.lock);
     gate.is.readers--;
@@ -572,10 +575,72 @@ static void test_the_hosts_file_is_asked_only_in_need(void)
     rig_close(&rig);
 }
 
+/* It may be large, and a name in it must not wait for as many reads as there are others. */
+static void test_the_hosts_file_is_read_once_for_all(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    shut_hosts(true);
+    start_blocked(&rig, OS_LOOKUPS);
+    int first = start(&rig, "f0");
+    wait_until(readers, 1);
+    int dropped = start(&rig, "local"), local = start(&rig, "local"), other = start(&rig, "l1");
+    for (int i = 1; i < 100; i++)
+        start(&rig, i % 2 == 0 ? "f1" : "f2");
+    int last = start(&rig, "f3");
+    drop(&rig, dropped); /* in the queue */
+    drop(&rig, first);   /* while the file is read */
+    shut_hosts(false);
+    check_found(&rig, local);
+    check_found(&rig, other);
+    wait_until(count_threads, OS_LOOKUPS);
+    CHECKF(seen().reads == 2, "%d times", seen().reads);
+    check_asked(OS_LOOKUPS, "lol1");
+    let_through(1);
+    check_found(&rig, last);
+    CHECKF(!strstr(seen().asked, "f0"), "what was dropped is asked for");
+    rig_close(&rig);
+}
+
+/* Several are in the file, some twice, and each is dropped when another is being asked for. */
+static void test_dropping_names_of_the_hosts_file(void)
+{
+    struct rig rig;
+    const char *before = hosts_text;
+    rig_open(&rig);
+    hosts_text = "192.0.2.1 b1 b2\n192.0.2.2 B2 b3\n";
+    start_blocked(&rig, OS_LOOKUPS);
+    shut_hosts(true);
+    start(&rig, "f");
+    wait_until(readers, 1);
+    int first = start(&rig, "b1"), second = start(&rig, "b2"), third = start(&rig, "b2"), last = start(&rig, "b3");
+    shut_hosts(false);
+    wait_until(running, OS_LOOKUPS + 1);
+    drop(&rig, second);
+    drop(&rig, last);
+    let_through(LOOKUPS);
+    check_found(&rig, first);
+    check_found(&rig, third);
+    hosts_text = before;
+    rig_close(&rig);
+}
+
 static void check_local(const char *text, const char *host, bool expected)
 {
+    static const char *const others[] = { "one", "two", "elsewhere", "localhost" };
+    struct os_hosts_names names = { { NULL } };
+    struct os_hosts_name name = { .host = host }, more[4] = { { NULL } };
     hosts_text = text;
-    CHECKF(os_name_is_local(host) == expected, "%s in: %s", host, text ? text : "no file");
+    for (size_t i = 0; i < 4; i++) {
+        more[i].host = others[i];
+        os_hosts_add(&names, &more[i]);
+        if (i == 1)
+            os_hosts_add(&names, &name);
+    }
+    os_hosts_read(&names);
+    CHECKF(name.is_local == expected, "%s in: %s", host, text ? text : "no file");
+    CHECK(more[0].is_local == (text != NULL) && more[1].is_local == (text != NULL));
+    CHECK(!more[2].is_local && more[3].is_local);
 }
 
 static void test_the_hosts_file(void)
@@ -954,6 +1019,8 @@ int main(void)
     RUN(test_too_many_given_up);
     RUN(test_names_that_need_no_server);
     RUN(test_the_hosts_file_is_asked_only_in_need);
+    RUN(test_the_hosts_file_is_read_once_for_all);
+    RUN(test_dropping_names_of_the_hosts_file);
     RUN(test_the_hosts_file);
     RUN(test_no_thread);
     RUN(test_no_thread_for_a_place);
