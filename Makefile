@@ -110,7 +110,7 @@ FAKED_test_sock := socket
 FAKED_test_block := ss_wait_any
 FAKED_test_fork := madvise mmap munmap
 FAKED_test_dgram := os_join_received os_recv_many os_send_many os_splits_sent
-FAKED_test_lookup := eventfd fopen freeaddrinfo getaddrinfo malloc pthread_create
+FAKED_test_lookup := eventfd fopen freeaddrinfo getaddrinfo getnameinfo malloc pthread_create
 FAKED_test_accept := accept4
 FAKED_test_refused := accept4 epoll_create1 epoll_pwait2 eventfd ioctl poll ppoll recv recvfrom recvmmsg recvmsg sendmmsg setsockopt \
 	socket socketpair

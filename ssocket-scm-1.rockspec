@@ -78,6 +78,7 @@ build = {
                 "src/lua/lua_yield.c",
                 "src/os/os_clock.c",
                 "src/os/os_fork.c",
+                "src/os/os_hosts.c",
                 "src/os/os_iface.c",
                 "src/os/os_lookup.c",
                 "src/os/os_many.c",

@@ -77,9 +77,12 @@ api.rules = {
             Of the look-ups that calls wait for, at most 64 run at once in a Lua state; the others queue, each within
             the deadline of its call. Those left to themselves do not count among the 64. They go on until the
             resolver gives up, with a silent name server and the defaults of resolv.conf(5) after ten seconds, and
-            while there are 256 of them a further look-up fails at once with the text of `EAI_AGAIN`. A name in
-            the hosts file, and `localhost`, is found whatever the others do. A look-up that runs takes a
-            thread with a stack of 256 KiB, of which it uses some 16, and the descriptors that the resolver opens.]],
+            while there are 256 of them a further look-up fails at once with the text of `EAI_AGAIN`; those that
+            run are left to themselves as before, so there are never more than 319. A name in the hosts file with an
+            address of the family asked for, an address in it, and `localhost` are found whatever the others do. A
+            look-up that runs takes a thread with a stack of 256 KiB, of which it uses some 16, and the descriptors
+            that the resolver opens. A look-up without a deadline in the main program runs on the program's own
+            thread and counts nowhere.]],
     },
     {
         id = "bytes",

@@ -76,6 +76,19 @@ describe("a look-up", function()
         end
     ]]
 
+    -- Once in a few seconds: the machine may be busy, while the others last until the server is told to answer.
+    local quick = [[
+        local function finds_quickly(host, address)
+            local took, limit = nil, sys.now() + 10
+            repeat
+                local began = sys.now()
+                inside.equal(address, inside.hosts(assert(socket.resolve(host, 80, 20))))
+                took = sys.now() - began
+                assert(took < 0.05 or began < limit, took)
+            until took < 0.05
+        end
+    ]]
+
     -- The system's own words: names_spec.lua compares them.
     local AGAIN = t.sys.musl and "Try again" or "Temporary failure in name resolution"
 
@@ -105,13 +118,14 @@ describe("a look-up", function()
         local seconds = os.getenv "SSOCKET_LONG" and 0.2 or 0.002
         t.sys.watchdog(math.ceil(1000 * seconds * 2 + 60 * t.slow))
         here:nameserver()
-        here:start_lua(storm .. ([[
+        here:start_lua(storm .. quick .. ([[
             local seconds, sanitized, again = %g, %s, %q
             local before = inside.descriptors()
             look_up(1000, "silent.test.", 0.002)
             inside.settle()
             local memory = inside.memory()
             local ends, most = inside.takes(0, 1000 * seconds * 2, look_up, 1000, "silent.test.", seconds)
+            finds_quickly("localhost", "::1 127.0.0.1")
             inside.equal(1000, ends[socket.ERROR_TIMEOUT] + (ends[again] or 0))
             assert(most.lookups <= 64 + 256, most.lookups)
             assert(most.descriptors <= before + 2 * (64 + 256), most.descriptors)
@@ -264,19 +278,6 @@ describe("a look-up", function()
         assert.equal(0, server:number())
     end)
 
-    -- The best of five: the machine may be busy.
-    local quick = [[
-        local function finds_quickly(host, address)
-            local best = math.huge
-            for _ = 1, 5 do
-                local began = sys.now()
-                inside.equal(address, inside.hosts(assert(socket.resolve(host, 80, 20))))
-                best = math.min(best, sys.now() - began)
-            end
-            assert(best < 0.05, best)
-        end
-    ]]
-
     it("waits for its turn when 64 are under way, until its deadline, unless the hosts file has it", function()
         local here = space.open("host.test 192.0.2.1", PATIENT) or pending(space.why)
         local server = here:nameserver()
@@ -286,6 +287,9 @@ describe("a look-up", function()
             local crowd = inside.crowd(64, "held.test", 20)
             inside.fails(socket.ERROR_TIMEOUT, inside.takes(0.1, 0.9, socket.resolve, "four.test", 80, 0.1))
             local queued = socket.spawn(socket.resolve, "four.test", 80, 20)
+            for i = 65, 300 do
+                crowd[i] = socket.spawn(socket.resolve, "held.test", 80, 20)
+            end
             finds_quickly("host.test", "192.0.2.1")
             finds_quickly(OTHER_CASE, "192.0.2.1")
             finds_quickly("localhost", "::1 127.0.0.1")
@@ -294,7 +298,7 @@ describe("a look-up", function()
             inside.equal("127.0.0.1", inside.hosts(select(2, assert(queued:wait(20)))))
             print "go"
             io.stdout:flush()
-            for i = 2, 64 do
+            for i = 2, #crowd do
                 inside.equal("::1 127.0.0.1", inside.hosts(select(2, assert(crowd[i]:wait(20)))))
             end
             inside.settle()

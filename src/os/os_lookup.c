@@ -1,9 +1,11 @@
 #include "os/os_lookup.h"
 #include "os/os_fork.h"
+#include "os/os_hosts.h"
 #include "os/os_name.h"
 #include "os/os_net.h"
 
-#include <dlfcn.h> /* dladdr, dlopen */
+#include <arpa/inet.h> /* inet_ntop */
+#include <dlfcn.h>     /* dladdr, dlopen */
 #include <errno.h>
 #include <netdb.h> /* EAI_AGAIN */
 #include <pthread.h>
@@ -22,14 +24,16 @@ enum { STACK_SIZE = 256 * 1024 };
 enum progress {
     UNCLASSIFIED, /* whether the name needs a server is unknown */
     NEEDS_SERVER, /* the name does, or the classifier could not start */
-    RUNNING,
+    RUNNING,      /* or being classified */
     ENDED
 };
 
 /* Owned by the caller until os_lookup_drop, and by a thread while running: the last owner frees the look-up. */
 struct os_lookup {
     struct os_resolver *resolver;
-    struct os_lookup *next; /* in the queue */
+    struct os_lookup *next, **link; /* in a queue: the next one; the pointer to this one */
+    struct os_hosts_name name;      /* used by the classifier, without the lock */
+    char address[INET6_ADDRSTRLEN]; /* of a reverse query: the name */
     enum progress progress;
     bool counted; /* running, and counted in `awaited` or `abandoned` */
     bool dropped;
@@ -119,24 +123,32 @@ static void free_lookup(struct os_lookup *l)
     free(l);
 }
 
-static void enqueue_lookup(struct os_lookup *l, enum progress where)
+static void append_lookup(struct queue *q, struct os_lookup *l)
 {
-    struct queue *q = &l->resolver->queues[where];
-    l->progress = where;
     l->next = NULL;
+    l->link = q->last;
     *q->last = l;
     q->last = &l->next;
 }
 
+static void remove_lookup(struct queue *q, struct os_lookup *l)
+{
+    *l->link = l->next;
+    if (l->next)
+        l->next->link = l->link;
+    else
+        q->last = l->link;
+}
+
+static void enqueue_lookup(struct os_lookup *l, enum progress where)
+{
+    l->progress = where;
+    append_lookup(&l->resolver->queues[where], l);
+}
+
 static void unqueue_lookup(struct os_lookup *l)
 {
-    struct queue *q = &l->resolver->queues[l->progress];
-    struct os_lookup **at = &q->first;
-    while (*at != l)
-        at = &(*at)->next;
-    *at = l->next;
-    if (!l->next)
-        q->last = at;
+    remove_lookup(&l->resolver->queues[l->progress], l);
 }
 
 /* Wake descriptors: an eventfd, or a socket pair. Needs no lock. */
@@ -254,23 +266,76 @@ void os_stay_loaded(void)
 
 static int serve_queues(struct os_resolver *r);
 
-/* Runs a look-up whose name needs no server, outside the limits; queues any other. Releases the lock meanwhile. */
-static void classify_lookup(struct os_lookup *l)
+static const char *write_address(const union ss_sockaddr *sa, char text[INET6_ADDRSTRLEN])
 {
-    struct os_resolver *r = l->resolver;
-    unqueue_lookup(l);
-    l->progress = RUNNING;
-    pthread_mutex_unlock(&r->lock);
-    bool is_local = os_query_is_local(&l->query);
-    pthread_mutex_lock(&r->lock);
-    if (l->dropped) {
-        free_lookup(l);
-    } else if (is_local) {
-        run_lookup(l);
-    } else {
+    if (sa->any.sa_family == AF_INET)
+        return inet_ntop(AF_INET, &sa->in.sin_addr, text, INET6_ADDRSTRLEN);
+    return inet_ntop(AF_INET6, &sa->in6.sin6_addr, text, INET6_ADDRSTRLEN);
+}
+
+/* What the hosts file has to have. Without a host the resolver needs no server. */
+static void add_hosts_name(struct os_hosts_names *names, struct os_lookup *l)
+{
+    const struct os_query *q = &l->query;
+    l->name = (struct os_hosts_name){ .host = q->host, .family = q->family, .is_local = !q->host };
+    if (q->reverse.len > 0)
+        l->name = (struct os_hosts_name){ .host = write_address(&q->reverse.sa, l->address), .family = AF_UNSPEC };
+    if (l->name.host)
+        os_hosts_add(names, &l->name);
+}
+
+/* Moves the UNCLASSIFIED queue to `batch`. */
+static void take_batch(struct os_resolver *r, struct queue *batch, struct os_hosts_names *names)
+{
+    struct os_lookup *l;
+    while ((l = r->queues[UNCLASSIFIED].first) != NULL) {
+        unqueue_lookup(l);
+        append_lookup(batch, l);
+        l->progress = RUNNING;
+        add_hosts_name(names, l);
+    }
+}
+
+/* Look-ups that need no server stay in `batch`. */
+static void queue_for_servers(struct os_resolver *r, struct queue *batch)
+{
+    struct os_lookup *l, *next;
+    for (l = batch->first; l; l = next) {
+        next = l->next;
+        if (l->name.is_local || l->dropped)
+            continue;
+        remove_lookup(batch, l);
         enqueue_lookup(l, NEEDS_SERVER);
         serve_queues(r); /* on failure this thread serves the queue */
     }
+}
+
+/* Outside the limits. Releases the lock meanwhile. */
+static void run_batch(struct queue *batch)
+{
+    struct os_lookup *l;
+    while ((l = batch->first) != NULL) {
+        remove_lookup(batch, l);
+        l->query.is_local = true;
+        if (l->dropped)
+            free_lookup(l);
+        else
+            run_lookup(l);
+    }
+}
+
+/* Runs the look-ups whose names need no server; queues the others. The hosts file may be large, so it is read once for
+ * all that are queued. Releases the lock meanwhile. */
+static void classify_queued(struct os_resolver *r)
+{
+    struct os_hosts_names names = { { NULL } };
+    struct queue batch = { .last = &batch.first };
+    take_batch(r, &batch, &names);
+    pthread_mutex_unlock(&r->lock);
+    os_hosts_read(&names);
+    pthread_mutex_lock(&r->lock);
+    queue_for_servers(r, &batch);
+    run_batch(&batch);
 }
 
 static void *run_classifier(void *arg)
@@ -278,7 +343,7 @@ static void *run_classifier(void *arg)
     struct os_resolver *r = arg;
     lock_resolver(r);
     while (r->queues[UNCLASSIFIED].first)
-        classify_lookup(r->queues[UNCLASSIFIED].first);
+        classify_queued(r);
     r->has_classifier = false;
     run_queued(r);
     return NULL;

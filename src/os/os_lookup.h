@@ -3,7 +3,7 @@
  *
  * Limits. Each running look-up has a thread. At most OS_LOOKUPS run for callers that wait; more are queued. Abandoned
  * look-ups count separately: at OS_LOOKUPS_ABANDONED of them, queued and new look-ups end with EAI_AGAIN. Names that
- * need no server (os_query_is_local) are exempt: at either limit, one extra thread resolves such names. */
+ * need no server (os_hosts_read) are exempt: at either limit, one extra thread resolves such names. */
 #ifndef SS_OS_LOOKUP_H
 #define SS_OS_LOOKUP_H
 

@@ -1,17 +1,10 @@
 #include "os/os_name.h"
 
 #include <errno.h>
-#include <net/if.h>  /* IF_NAMESIZE */
-#include <netdb.h>   /* getaddrinfo, getnameinfo */
-#include <stdio.h>   /* fopen, getline */
-#include <stdlib.h>  /* free */
-#include <string.h>  /* memcpy, strtok_r */
-#include <strings.h> /* strcasecmp */
-#include <unistd.h>  /* gethostname */
-
-#ifndef _PATH_HOSTS
-#define _PATH_HOSTS "/etc/hosts"
-#endif
+#include <netdb.h>  /* getaddrinfo, getnameinfo */
+#include <stdlib.h> /* malloc, free */
+#include <string.h> /* memcpy */
+#include <unistd.h> /* gethostname */
 
 /* Some services have no port for streams. */
 static int ask_either_kind(const struct os_query *query, struct addrinfo *hints, struct addrinfo **list)
@@ -23,19 +16,25 @@ static int ask_either_kind(const struct os_query *query, struct addrinfo *hints,
     return getaddrinfo(query->host, query->service, hints, list);
 }
 
-/* Resolvers answer in different ways when the name has only addresses of the other family. */
-static int explain_code(const struct os_query *query, int code)
+static bool has_any_address(const char *host)
 {
     const struct addrinfo any_family = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
     struct addrinfo *list;
+    if (getaddrinfo(host, NULL, &any_family, &list) != 0)
+        return false;
+    freeaddrinfo(list);
+    return true;
+}
+
+/* Resolvers answer in different ways when the name has only addresses of the other family. */
+static int explain_code(const struct os_query *query, int code)
+{
 #ifdef EAI_ADDRFAMILY
     if (code == EAI_ADDRFAMILY)
         return OS_NO_ADDRESS;
 #endif
-    if (code != EAI_NONAME || query->family == AF_UNSPEC || getaddrinfo(query->host, NULL, &any_family, &list) != 0)
-        return code;
-    freeaddrinfo(list);
-    return OS_NO_ADDRESS;
+    bool is_explained = code != EAI_NONAME || query->family == AF_UNSPEC || query->is_local;
+    return is_explained || !has_any_address(query->host) ? code : OS_NO_ADDRESS;
 }
 
 static int ask_for_addresses(const struct os_query *query, struct addrinfo **list)
@@ -90,46 +89,6 @@ void os_answer_free(struct os_answer *answer)
 const char *os_answer_canonical(const struct os_answer *answer)
 {
     return answer->list ? answer->list->ai_canonname : NULL;
-}
-
-/* A line is: address, names, optional comment (hosts(5)). Modifies `line`. */
-static bool hosts_line_has(char *line, const char *host, const char *address)
-{
-    static const char blanks[] = " \t\r\n";
-    char *rest, *word;
-    line[strcspn(line, "#")] = '\0';
-    word = strtok_r(line, blanks, &rest);
-    if (!word || address)
-        return word && strcasecmp(word, address) == 0;
-    while ((word = strtok_r(NULL, blanks, &rest)) != NULL)
-        if (strcasecmp(word, host) == 0)
-            return true;
-    return false;
-}
-
-static bool hosts_file_has(const char *host, const char *address)
-{
-    char *line = NULL;
-    size_t room = 0;
-    bool found = false;
-    FILE *file = fopen(_PATH_HOSTS, "re");
-    while (file && !found && getline(&line, &room, file) != -1)
-        found = hosts_line_has(line, host, address);
-    free(line);
-    if (file)
-        fclose(file);
-    return found;
-}
-
-bool os_query_is_local(const struct os_query *query)
-{
-    char address[INET6_ADDRSTRLEN + IF_NAMESIZE];
-    const struct ss_addr *addr = &query->reverse;
-    if (addr->len > 0)
-        return getnameinfo(&addr->sa.any, addr->len, address, sizeof address, NULL, 0, NI_NUMERICHOST) == 0 &&
-               hosts_file_has(NULL, address);
-    return !query->host || strcasecmp(query->host, "localhost") == 0 || /* resolved without an entry (RFC 6761) */
-           hosts_file_has(query->host, NULL);
 }
 
 static bool is_ip_address(const struct addrinfo *info)

@@ -25,6 +25,7 @@ struct os_query {
     const char *service; /* NULL: no port */
     int family;          /* AF_INET, AF_INET6, AF_UNSPEC */
     bool wants_canonical;
+    bool is_local;          /* needs no server (os_hosts_read): os_ask then asks nothing else that might */
     struct ss_addr reverse; /* len > 0: the name of this address is asked for, and nothing else */
 };
 
@@ -49,10 +50,6 @@ uint16_t os_answer_port(const struct os_answer *answer);
 
 /* The canonical name, or NULL. */
 const char *os_answer_canonical(const struct os_answer *answer);
-
-/* Whether the hosts file has the name or address, or the name is "localhost", or no host is asked for. A resolver that
- * asks the hosts file first, the usual order in nsswitch.conf(5), then needs no name server. Reads the file (hosts(5)). */
-bool os_query_is_local(const struct os_query *query);
 
 /* Copies the next IP address, with `port` in host order. *next starts as the list and advances. False: the end. */
 bool os_names_next(const struct addrinfo **next, uint16_t port, struct ss_addr *addr);

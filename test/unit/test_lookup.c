@@ -1,10 +1,13 @@
 /* Look-ups on helper threads, with a resolver and a hosts file of our own: names that begin with "b" (blocked) find their
- * address when the gate lets them through, others at once. The linker sends getaddrinfo, fopen and pthread_create here. */
+ * address when the gate lets them through, others at once; those that begin with "4" have no address of IPv6. The linker
+ * sends getaddrinfo, getnameinfo, fopen and pthread_create here. */
 #include "check.h"
+#include "os/os_hosts.h"
 #include "os/os_lookup.h"
 #include "os/os_name.h"
 #include "pair.h"
 
+#include <arpa/inet.h> /* inet_pton */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h> /* fcntl */
@@ -28,6 +31,7 @@ struct counts {
     int running, most;
     int lists;   /* that were not given back */
     int readers; /* of the hosts file, which wait while it is shut */
+    int reads;   /* of it, in all */
     bool shut;
     bool late; /* threads do not begin yet */
     bool takes_signals;
@@ -54,7 +58,13 @@ static void pass_gate(const char *host)
         pthread_cond_wait(&gate.changed, &gate.lock);
     is->permits -= *host == 'b';
     is->running--;
-    is->lists += *host != 'n' && *host != 's';
+    pthread_mutex_unlock(&gate.lock);
+}
+
+static void count_lists(int n)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.is.lists += n;
     pthread_mutex_unlock(&gate.lock);
 }
 
@@ -63,10 +73,9 @@ int __wrap_getaddrinfo(const char *host, const char *service, const struct addri
 {
     static struct sockaddr_in address = { .sin_family = AF_INET };
     static struct addrinfo found = { .ai_family = AF_INET, .ai_addrlen = sizeof address };
+    host = host ? host : service;
     pass_gate(host);
-    (void)service;
-    (void)hints;
-    if (*host == 'n')
+    if (*host == 'n' || (*host == '4' && hints->ai_family == AF_INET6))
         return EAI_NONAME;
     errno = ENFILE;
     if (*host == 's')
@@ -76,16 +85,31 @@ int __wrap_getaddrinfo(const char *host, const char *service, const struct addri
         abort();
     **list = found;
     (*list)->ai_addr = (struct sockaddr *)&address;
+    count_lists(1);
     return 0;
 }
 
 __typeof__(freeaddrinfo) __wrap_freeaddrinfo;
 void __wrap_freeaddrinfo(struct addrinfo *list)
 {
-    pthread_mutex_lock(&gate.lock);
-    gate.is.lists--;
-    pthread_mutex_unlock(&gate.lock);
+    count_lists(-1);
     free(list);
+}
+
+/* Asked for "r1", and so on: the last number of the address. */
+__typeof__(getnameinfo) __wrap_getnameinfo;
+int __wrap_getnameinfo(const struct sockaddr *sa, socklen_t len, char *host, socklen_t host_size, char *service,
+                       socklen_t service_size, int flags)
+{
+    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+    struct sockaddr_in in = { .sin_family = AF_INET };
+    memcpy(sa->sa_family == AF_INET6 ? (void *)&in6 : (void *)&in, sa, len);
+    unsigned last = sa->sa_family == AF_INET6 ? in6.sin6_addr.s6_addr[15] : ntohl(in.sin_addr.s_addr) & 255;
+    CHECK(flags == NI_NAMEREQD);
+    snprintf(host, host_size, "r%u", last);
+    snprintf(service, service_size, "0");
+    pass_gate(host);
+    return 0;
 }
 
 static const char *hosts_text = "127.0.0.1 localhost\n192.0.2.1 local l1\n";
@@ -97,6 +121,7 @@ FILE *__wrap_fopen(const char *path, const char *mode)
         return __real_fopen(path, mode);
     pthread_mutex_lock(&gate.lock);
     gate.is.readers++;
+    gate.is.reads++;
     while (gate.is.shut)
         pthread_cond_wait(&gate.changed, &gate.lock);
     gate.is.readers--;
@@ -275,13 +300,38 @@ static enum ss_status start_lookup(struct os_resolver **resolver, const char *ho
     return os_lookup_start(resolver, &query, lookup, fd, err);
 }
 
-static int start(struct rig *rig, const char *host)
+static int start_query(struct rig *rig, const struct os_query *query)
 {
     struct ss_error err;
     int i = rig->n++;
-    CHECK(start_lookup(&rig->resolver, host, &rig->lookups[i], &rig->fds[i], &err) == SS_OK);
+    CHECK(os_lookup_start(&rig->resolver, query, &rig->lookups[i], &rig->fds[i], &err) == SS_OK);
     CHECK(fcntl(rig->fds[i], F_GETFD) == FD_CLOEXEC);
     return i;
+}
+
+static int start(struct rig *rig, const char *host)
+{
+    return start_query(rig, &(struct os_query){ .host = host });
+}
+
+static int start_family(struct rig *rig, const char *host, int family)
+{
+    return start_query(rig, &(struct os_query){ .host = host, .family = family });
+}
+
+static int start_reverse(struct rig *rig, const char *address)
+{
+    struct os_query query = { .family = AF_UNSPEC };
+    struct ss_addr *addr = &query.reverse;
+    if (inet_pton(AF_INET, address, &addr->sa.in.sin_addr) == 1) {
+        addr->len = sizeof addr->sa.in;
+        addr->sa.in.sin_family = AF_INET;
+    } else {
+        CHECK(inet_pton(AF_INET6, address, &addr->sa.in6.sin6_addr) == 1);
+        addr->len = sizeof addr->sa.in6;
+        addr->sa.in6.sin6_family = AF_INET6;
+    }
+    return start_query(rig, &query);
 }
 
 /* "b0", "b1" and so on, until as many run as may, and the rest has been sorted. */
@@ -306,7 +356,7 @@ static enum ss_status take(const struct rig *rig, int i, struct ss_error *err)
 {
     struct os_answer answer = { .list = NULL };
     enum ss_status st = os_lookup_take(rig->lookups[i], &answer, err);
-    CHECK((st == SS_OK) == (answer.list != NULL));
+    CHECK((st == SS_OK) == (answer.list != NULL || answer.reverse != NULL));
     os_answer_free(&answer);
     return st;
 }
@@ -578,11 +628,149 @@ static void test_the_hosts_file_is_asked_only_in_need(void)
     rig_close(&rig);
 }
 
-static void check_local(const char *text, const char *host, bool expected)
+/* It may be large, and a name in it must not wait for as many reads as there are others. */
+static void test_the_hosts_file_is_read_once_for_all(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    shut_hosts(true);
+    start_blocked(&rig, OS_LOOKUPS);
+    int first = start(&rig, "f0");
+    wait_until(readers, 1);
+    int dropped = start(&rig, "local"), local = start(&rig, "local"), other = start(&rig, "l1");
+    for (int i = 1; i < 100; i++)
+        start(&rig, i % 2 == 0 ? "f1" : "f2");
+    int last = start(&rig, "f3");
+    drop(&rig, dropped); /* in the queue */
+    drop(&rig, first);   /* while the file is read */
+    shut_hosts(false);
+    check_found(&rig, local);
+    check_found(&rig, other);
+    wait_until(count_threads, OS_LOOKUPS);
+    CHECKF(seen().reads == 2, "%d times", seen().reads);
+    check_asked(OS_LOOKUPS, "lol1");
+    let_through(1);
+    check_found(&rig, last);
+    CHECKF(!strstr(seen().asked, "f0"), "what was dropped is asked for");
+    rig_close(&rig);
+}
+
+/* Several are in the file, some twice, and each is dropped when another is being asked for. */
+static void test_dropping_names_of_the_hosts_file(void)
+{
+    struct rig rig;
+    const char *before = hosts_text;
+    rig_open(&rig);
+    hosts_text = "192.0.2.1 b1 b2\n192.0.2.2 B2 b3\n";
+    start_blocked(&rig, OS_LOOKUPS);
+    shut_hosts(true);
+    start(&rig, "f");
+    wait_until(readers, 1);
+    int first = start(&rig, "b1"), second = start(&rig, "b2"), third = start(&rig, "b2"), last = start(&rig, "b3");
+    shut_hosts(false);
+    wait_until(running, OS_LOOKUPS + 1);
+    drop(&rig, second);
+    drop(&rig, last);
+    let_through(LOOKUPS);
+    check_found(&rig, first);
+    check_found(&rig, third);
+    hosts_text = before;
+    rig_close(&rig);
+}
+
+/* The text that the hosts file has is restored by the caller. */
+static void open_full(struct rig *rig, const char *text)
 {
     hosts_text = text;
-    const struct os_query query = { .host = host };
-    CHECKF(os_query_is_local(&query) == expected, "%s in: %s", host, text ? text : "no file");
+    rig_open(rig);
+    start_blocked(rig, OS_LOOKUPS);
+}
+
+/* Look-ups that wait for a place, which is so when one that began later has ended. */
+static void close_full(struct rig *rig, const int *waiting, int n)
+{
+    for (int i = 0; i < n; i++)
+        CHECKF(!has_ended(rig, waiting[i], 0), "look-up %d needs no server", waiting[i]);
+    CHECKF(running() == OS_LOOKUPS, "%d run", running());
+    let_through(LOOKUPS);
+    for (int i = 0; i < n; i++)
+        check_found(rig, waiting[i]);
+    rig_close(rig);
+}
+
+/* Names of addresses in the file, and services, need no server either. */
+static void test_other_queries_that_need_no_server(void)
+{
+    struct rig rig;
+    const char *before = hosts_text;
+    open_full(&rig, "192.0.2.1 f\n2001:DB8::2 f\n192.0.2.3\n2001:db8::4\t# f\n");
+    int waiting[] = { start_reverse(&rig, "192.0.2.3"), start_reverse(&rig, "2001:db8::4"),
+                      start_reverse(&rig, "192.0.2.5"), start_reverse(&rig, "2001:db8::6") };
+    check_found(&rig, start_reverse(&rig, "192.0.2.1"));
+    check_found(&rig, start_reverse(&rig, "2001:db8::2"));
+    check_found(&rig, start_query(&rig, &(struct os_query){ .service = "http", .family = AF_INET6 }));
+    check_asked(OS_LOOKUPS, "r1r2ht");
+    close_full(&rig, waiting, 4);
+    hosts_text = before;
+}
+
+/* For addresses of the other family the resolver asks a server, and others of the file would wait for it. */
+static void test_the_hosts_file_and_families(void)
+{
+    struct rig rig;
+    const char *before = hosts_text;
+    open_full(&rig, "192.0.2.1 b4 f4 two localhost\n2001:db8::1 b6 f6 two\n");
+    int waiting[] = { start_family(&rig, "b4", AF_INET6), start_family(&rig, "b6", AF_INET),
+                      start_family(&rig, "localhost", AF_INET6) };
+    check_found(&rig, start_family(&rig, "f4", AF_INET));
+    check_found(&rig, start_family(&rig, "f6", AF_INET6));
+    check_found(&rig, start_family(&rig, "two", AF_INET));
+    check_found(&rig, start_family(&rig, "TWO", AF_INET6));
+    check_found(&rig, start_family(&rig, "f6", AF_UNSPEC));
+    check_found(&rig, start_family(&rig, "localhost", AF_INET));
+    check_asked(OS_LOOKUPS, "f4f6twTWf6lo");
+    close_full(&rig, waiting, 3);
+    open_full(&rig, NULL);
+    waiting[0] = start_family(&rig, "localhost", AF_INET);
+    check_found(&rig, start_family(&rig, "localhost", AF_UNSPEC));
+    close_full(&rig, waiting, 1);
+    hosts_text = before;
+}
+
+/* To tell whether a host has an address at all, the resolver is asked again: not by the thread of the hosts file. */
+static void test_who_asks_again(void)
+{
+    struct rig rig;
+    const char *before = hosts_text;
+    rig_open(&rig);
+    check_fails(&rig, start_family(&rig, "4a", AF_INET6), SS_RESOLVER, OS_NO_ADDRESS);
+    check_fails(&rig, start_family(&rig, "n0", AF_INET6), SS_RESOLVER, EAI_NONAME);
+    check_fails(&rig, start_family(&rig, "n1", AF_UNSPEC), SS_RESOLVER, EAI_NONAME);
+    check_asked(0, "4a4an0n0n1");
+    rig_close(&rig);
+    open_full(&rig, "2001:db8::1 4a\n");
+    check_fails(&rig, start_family(&rig, "4a", AF_INET6), SS_RESOLVER, EAI_NONAME);
+    check_asked(OS_LOOKUPS, "4a");
+    close_full(&rig, NULL, 0);
+    hosts_text = before;
+}
+
+static void check_local(const char *text, const char *host, bool expected)
+{
+    static const char *const others[] = { "one", "two", "elsewhere", "localhost" };
+    struct os_hosts_names names = { { NULL } };
+    struct os_hosts_name name = { .host = host }, more[4] = { { NULL } };
+    hosts_text = text;
+    for (size_t i = 0; i < 4; i++) {
+        more[i].host = others[i];
+        os_hosts_add(&names, &more[i]);
+        if (i == 1)
+            os_hosts_add(&names, &name);
+    }
+    os_hosts_read(&names);
+    CHECKF(name.is_local == expected, "%s in: %s", host, text ? text : "no file");
+    CHECK(more[0].is_local == (text != NULL) && more[1].is_local == (text != NULL));
+    CHECK(!more[2].is_local && more[3].is_local);
 }
 
 static void test_the_hosts_file(void)
@@ -595,8 +783,9 @@ static void test_the_hosts_file(void)
                                "\t192.0.2.3\ttwo \t three#four\n"
                                "192.0.2.4 five # six\n"
                                "192.0.2.5 last";
-    static const char *const there[] = { "one", "two", "three", "five", "last", "LAST", "localhost", "LOCALHOST" };
-    static const char *const missing[] = { "comment", "192.0.2.1", "192.0.2.2",  "four",      "six",
+    static const char *const there[] = { "one",  "two",       "three",     "five",      "last",
+                                         "LAST", "localhost", "LOCALHOST", "192.0.2.2", "192.0.2.3" };
+    static const char *const missing[] = { "comment", "192.0.2.1", "192.0.2.20", "four",      "six",
                                            "on",      "onee",      "las",        "",          "three#four",
                                            "#",       "one.",      "localhost.", "localhosts" };
     const char *before = hosts_text;
@@ -961,6 +1150,11 @@ int main(void)
     RUN(test_too_many_given_up);
     RUN(test_names_that_need_no_server);
     RUN(test_the_hosts_file_is_asked_only_in_need);
+    RUN(test_the_hosts_file_is_read_once_for_all);
+    RUN(test_dropping_names_of_the_hosts_file);
+    RUN(test_other_queries_that_need_no_server);
+    RUN(test_the_hosts_file_and_families);
+    RUN(test_who_asks_again);
     RUN(test_the_hosts_file);
     RUN(test_no_thread);
     RUN(test_no_thread_for_a_place);
