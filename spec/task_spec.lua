@@ -724,9 +724,10 @@ describe("task:cancel", function()
             local results = join(task)
             assert.is_true(took < 5 * t.slow)
             case:check_failed(socket.ERROR_CANCELLED, results)
-            assert.equal(socket.ERROR_CANCELLED, after[case.nils and case.nils + 1 or 2])
+            local closes = name == "finish" -- however it ends
+            assert.equal(closes and socket.ERROR_CLOSED or socket.ERROR_CANCELLED, after[case.nils and case.nils + 1 or 2])
             assert.is_false(task:cancel())
-            if case.socket and not name:find "connect" then -- nothing of it is left
+            if case.socket and not closes and not name:find "connect" then -- nothing of it is left
                 results = t.pack(case.call(0))
                 assert.equal(socket.ERROR_TIMEOUT, results[case.nils and case.nils + 1 or 2])
             end

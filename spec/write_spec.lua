@@ -210,10 +210,17 @@ describe("write of a part of a string", function()
     -- Whatever string.sub gives for the same positions is what is sent.
     it("sends the bytes that string.sub counts", function()
         local s, wire = t.wire()
-        local positions = { -2 ^ 60, -7, -6, -5, -1, 0, 1, 2, 5, 6, 7, 2 ^ 60 }
+        local far = _G.jit and 2 ^ 30 or 2 ^ 60
+        local function part_of(i, j)
+            return ("abcde"):sub(i, j)
+        end
+        if _G.jit then -- compiled, ("abcde"):sub(2, -2^30) has four bytes there
+            _G.jit.off(part_of)
+        end
+        local positions = { -far, -7, -6, -5, -1, 0, 1, 2, 5, 6, 7, far }
         for _, i in ipairs(positions) do
             for _, j in ipairs(positions) do
-                local part = ("abcde"):sub(i, j)
+                local part = part_of(i, j)
                 assert.equal(#part, s:write("abcde", i, j))
                 assert.equal(0, s:write("", i, j))
                 assert.equal(1, s:write ".")

@@ -78,6 +78,16 @@ static inline int lss_resumed(lua_State *co, int status, int *results)
 #define LUA_OK 0
 #endif
 
+/* Pops a table and makes it the environment of the loaded chunk at `index`. */
+static inline void lss_set_environment(lua_State *L, int index)
+{
+#if LUA_VERSION_NUM >= 502
+    lua_setupvalue(L, index, 1);
+#else
+    lua_setfenv(L, index);
+#endif
+}
+
 /* The user value of a userdata. lss_keep pops a value from the stack and stores the value there. */
 #if LUA_VERSION_NUM >= 504
 #define lss_newuserdata_keeping(L, size) lua_newuserdatauv(L, size, 1)

@@ -5,24 +5,23 @@
 #include "lua/lua_suspend.h"
 #include "lua/lua_yield.h"
 
-/* Arguments: resume and again return the state of lua_resume (true, or false and the error) with the values, or nothing if the
- * coroutine waits; by then the task has been suspended and goes on. raise raises the error of a wrapped coroutine. */
-static const char LIBRARY[] = "local create, resume, again, raise = ...\n"
-                              "local function resumed(co, ok, ...)\n"
+/* resume and again return the state of lua_resume (true, or false and the error) with the values, or nothing if the coroutine
+ * waits; by then the task has been suspended and goes on. raise raises the error of a wrapped coroutine. They and the functions
+ * defined here are global in an environment of their own: LuaJIT loses count of its memory when it has none for an upvalue. */
+static const char LIBRARY[] = "function resumed(co, ok, ...)\n"
                               "    if ok == nil then return resumed(co, again(co)) end\n"
                               "    return ok, ...\n"
                               "end\n"
-                              "local function called(co, ok, ...)\n"
+                              "function called(co, ok, ...)\n"
                               "    if ok then return ... end\n"
                               "    if ok == nil then return called(co, again(co)) end\n"
                               "    raise(co, ...)\n"
                               "end\n"
-                              "local function resume_all(co, ...) return resumed(co, resume(co, ...)) end\n"
-                              "local function wrap(f)\n"
+                              "function resume_all(co, ...) return resumed(co, resume(co, ...)) end\n"
+                              "function wrap(f)\n"
                               "    local co = create(f)\n"
                               "    return function(...) return called(co, resume(co, ...)) end\n"
-                              "end\n"
-                              "return resume_all, wrap\n";
+                              "end\n";
 
 /* Resuming */
 
@@ -46,7 +45,7 @@ static bool waits_in_call(struct lss_tasks *tasks, lua_State *co, int results)
     struct lss_task *t = tasks ? tasks->runs : NULL;
     if (!t || !t->call)
         return false;
-    return t->inner == co ? lss_has_suspended_call(t, co, results) : lss_passes_wait(t, co);
+    return lss_passes_wait(t, co) || lss_has_suspended_call(t, co, results);
 }
 
 /* Suspends the coroutine that has resumed `co`. */
@@ -135,8 +134,7 @@ static int count_granted(struct lss_task *t, lua_State *co)
         lua_pop(co, LSS_PASSED);
         return 0;
     }
-    bool granted = t->inner == co && co != t->co && lua_status(co) == LUA_YIELD && lua_gettop(co) == t->values;
-    t->inner = t->co;
+    bool granted = co != t->co && lua_status(co) == LUA_YIELD && lua_gettop(co) == t->values;
     return granted ? t->values : -1;
 }
 
@@ -217,17 +215,35 @@ static bool copy_library(lua_State *L)
     return true;
 }
 
-static void set_own_functions(lua_State *L)
+/* Runs LIBRARY in an environment with the functions that it uses, which is left on the stack. */
+static void run_library(lua_State *L)
 {
+    static const luaL_Reg functions[] = {
+        { "resume", step }, { "again", again }, { "raise", raise_wrapped }, { NULL, NULL }
+    };
+    lua_createtable(L, 0, 8);
+    lua_getfield(L, -2, "create");
+    lua_setfield(L, -2, "create");
+    for (const luaL_Reg *f = functions; f->name; f++) {
+        lua_pushcfunction(L, f->func);
+        lua_setfield(L, -2, f->name);
+    }
     if (luaL_loadbuffer(L, LIBRARY, sizeof LIBRARY - 1, "=socket.coroutine") != 0)
         lua_error(L);
-    lua_getfield(L, -2, "create");
-    lua_pushcfunction(L, step);
-    lua_pushcfunction(L, again);
-    lua_pushcfunction(L, raise_wrapped);
-    lua_call(L, 4, 2);
+    lua_pushvalue(L, -2);
+    lss_set_environment(L, -2);
+    lua_call(L, 0, 0);
+}
+
+/* The table on top of the stack gets them. */
+static void set_own_functions(lua_State *L)
+{
+    run_library(L);
+    lua_getfield(L, -1, "wrap");
     lua_setfield(L, -3, "wrap");
-    lua_setfield(L, -2, "resume");
+    lua_getfield(L, -1, "resume_all");
+    lua_setfield(L, -3, "resume");
+    lua_pop(L, 1);
     if (!LSS_HAS_CLOSE)
         return;
     lua_getfield(L, -1, "close");

@@ -221,7 +221,7 @@ void lss_end_task(lua_State *L, struct lss_task *t, enum lss_state state, int va
     if (LSS_HAS_CLOSE && state == LSS_FAILED)
         call_with_task(L, t->has_outcome ? CLOSE_VARIABLES : CLOSE_WITHOUT_OUTCOME, 0);
     lss_finish_ending(t->tasks);
-    t->state = (uint8_t)state;
+    t->state = state & 3u;
     if (!t->has_outcome)
         drop_outcome(t);
     release_task(L, t);

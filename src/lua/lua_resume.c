@@ -58,13 +58,14 @@ static enum ss_status wait_status(const struct lss_task *t)
 enum { INVALIDATED = -3 };
 
 /* Copies the call's values onto our stack: they stay alive until the results are made, whatever happens to the coroutine. */
-static void push_call_values(lua_State *L, const struct lss_task *t)
+static void push_call_values(lua_State *L, struct lss_task *t)
 {
+    lua_State *co = lss_calling_coroutine(t);
     int used = t->values + (t->call->many_results ? 0 : t->under);
     lss_check_room(L, used + LUA_MINSTACK);
     for (int i = used; i > 0; i--) {
-        lua_pushvalue(t->inner, -i - 1);
-        lua_xmove(t->inner, L, 1);
+        lua_pushvalue(co, -i - 1);
+        lua_xmove(co, L, 1);
     }
 }
 
@@ -72,8 +73,9 @@ static void push_call_values(lua_State *L, const struct lss_task *t)
  * failure that says so. */
 static int move_results(lua_State *L, struct lss_task *t, int n)
 {
+    lua_State *co = lss_calling_coroutine(t);
     int room = t->call->many_results ? n - LSS_RESERVE : n;
-    if (room > 0 && !lss_has_room(t->inner, room)) {
+    if (room > 0 && !lss_has_room(co, room)) {
         if (LSS_RESERVE == 0)
             luaL_error(L, "not enough memory");
         lua_pushnil(L);
@@ -81,8 +83,8 @@ static int move_results(lua_State *L, struct lss_task *t, int n)
                         LSS_RESERVE + LSS_GUARANTEED_SLOTS - 1);
         n = 2;
     }
-    lua_pop(t->inner, t->under + t->values + 1);
-    lua_xmove(L, t->inner, n);
+    lua_pop(co, t->under + t->values + 1);
+    lua_xmove(L, co, n);
     return n;
 }
 
@@ -105,14 +107,13 @@ static int finish_suspended_call(lua_State *L, struct lss_task *t)
     return n;
 }
 
-/* The call was made in an inner coroutine, which its resumer resumes. If the program has closed or resumed that meanwhile, the
+/* The call was made in a coroutine that was resumed in the task's own: its resumer resumes it. If the program has closed or resumed that meanwhile, the
  * resumer finds so. Returns the number of values for the task's own coroutine. */
 static int return_to_resumer(lua_State *L, struct lss_task *t, int n)
 {
     if (n == INVALIDATED) {
         lss_detach_socket(t);
         lss_drop_call(L, t);
-        t->inner = t->co;
     }
     t->values = n;
     lua_pop(t->co, LSS_PASSED);
@@ -151,7 +152,7 @@ void lss_continue_task(lua_State *L, struct lss_task *t)
         n = t->values;
     else
         lua_pop(t->co, 1);
-    if (t->inner != t->co && lss_passes_wait(t, t->co))
+    if (lss_passes_wait(t, t->co))
         n = return_to_resumer(L, t, n);
     if (n == INVALIDATED)
         lss_fail_invalidated_task(L, t);

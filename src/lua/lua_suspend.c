@@ -14,6 +14,29 @@ void lss_set_waiters(struct ss_sock *s, const struct lss_call *call, struct ss_w
 
 /* Suspending */
 
+#if LUA_VERSION_NUM == 502
+static void note_function(struct lss_task *t, lua_State *L)
+{
+    t->function = lss_running_function(L);
+}
+
+static bool is_noted_function(const struct lss_task *t, lua_State *co)
+{
+    return lss_running_function(co) == t->function;
+}
+#else
+static void note_function(struct lss_task *t, lua_State *L)
+{
+    (void)t, (void)L;
+}
+
+static bool is_noted_function(const struct lss_task *t, lua_State *co)
+{
+    (void)t, (void)co;
+    return true;
+}
+#endif
+
 int64_t lss_deadline_of(const struct ss_op *op, int64_t timeout_ns)
 {
     if (op->deadline_ns > 0)
@@ -58,17 +81,16 @@ int lss_suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t tim
         return call->finish(L, op, SS_ERROR);
     }
     t->sock = s;
-    t->inner = L;
     t->waiter.op->deadline_ns = lss_deadline_of(op, timeout_ns);
     lua_pushlightuserdata(L, lss_mark(t));
-    t->function = lss_running_function(L);
+    note_function(t, L);
     return lss_yield_all(L, &t->call, call);
 }
 
 bool lss_has_suspended_call(struct lss_task *t, lua_State *co, int results)
 {
-    bool ours = t->call && t->inner == co && results > t->call->keep && lua_islightuserdata(co, -1) &&
-                lua_touserdata(co, -1) == lss_mark(t) && lss_running_function(co) == t->function;
+    bool ours = t->call && results > t->call->keep && lua_islightuserdata(co, -1) &&
+                lua_touserdata(co, -1) == lss_mark(t) && is_noted_function(t, co);
     t->values = ours ? t->call->keep : 0;
     t->under = ours ? (uint16_t)(results - 1 - t->values) : 0;
     return ours;
@@ -111,7 +133,7 @@ static void start_task_wait(struct lss_task *t)
 
 bool lss_begin_wait(struct lss_task *t, int results)
 {
-    bool inner_waits = t->call && t->inner != t->co && lss_passes_wait(t, t->co);
+    bool inner_waits = t->call && lss_passes_wait(t, t->co);
     if (!inner_waits && !lss_has_suspended_call(t, t->co, results))
         return false;
     start_task_wait(t);
@@ -128,7 +150,6 @@ void lss_wait_for_turn(struct lss_task *t, int values)
 {
     t->call = NULL;
     t->sock = NULL;
-    t->inner = t->co;
     t->for_turn = true;
     t->waiter.op = &t->tasks->nothing;
     t->waiter.op->deadline_ns = SS_NEVER;

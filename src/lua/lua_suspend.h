@@ -56,12 +56,9 @@ void lss_wait_for_turn(struct lss_task *t, int values);
 static inline bool lss_is_suspended(const struct ss_waiter *w)
 {
     struct lss_task *t = (struct lss_task *)w;
-    lua_State *co = t->co;
     if (!t->begun)
-        return lua_gettop(co) == t->values + 1;
-    for (; co != t->inner; co = lua_tothread(co, -2))
-        if (!lss_passes_wait(t, co))
-            return false;
+        return lua_gettop(t->co) == t->values + 1;
+    lua_State *co = lss_calling_coroutine(t);
     return lua_status(co) == LUA_YIELD && lua_gettop(co) == t->under + t->values + 1 &&
            lua_touserdata(co, -1) == lss_mark(t);
 }

@@ -46,16 +46,17 @@ struct lss_task {
     struct ss_waiter waiter; /* first */
     struct lss_tasks *tasks;
     lua_State *co;
-    lua_State *inner;            /* coroutine that has called: co, or one that runs in it */
     const struct lss_call *call; /* descriptor of the call that it waits in, or NULL */
-    lua_CFunction function;      /* that call's C function in Luas where lua_yield may raise; else NULL */
-    struct ss_sock *sock;        /* socket whose waiter it is, or NULL */
-    void *memory;                /* copy of the operation */
+#if LUA_VERSION_NUM == 502
+    lua_CFunction function; /* that call's C function: lua_yield may raise */
+#endif
+    struct ss_sock *sock; /* socket whose waiter it is, or NULL */
+    void *memory;         /* copy of the operation */
     unsigned room;
-    int anchor;     /* its index in the tables of live tasks */
-    int values;     /* values on top of its stack: arguments, call->keep, results, or error and traceback */
-    uint16_t under; /* values below those: the rest of the stack of the call that it waits in */
-    uint8_t state;
+    int anchor;         /* its index in the tables of live tasks */
+    int values;         /* values on top of its stack: arguments, call->keep, results, or error and traceback */
+    uint16_t under;     /* values below those: the rest of the stack of the call that it waits in */
+    unsigned state : 2; /* enum lss_state */
     bool begun : 1;
     bool for_turn : 1;     /* it waits for the next turn of the loop */
     bool zero_timeout : 1; /* after that turn its call ends, cancelled or not */
@@ -91,6 +92,15 @@ static inline bool lss_passes_wait(struct lss_task *t, lua_State *co)
 {
     return lua_status(co) == LUA_YIELD && lua_gettop(co) == LSS_PASSED && lua_touserdata(co, -1) == lss_mark(t) &&
            lua_isthread(co, -2);
+}
+
+/* The coroutine with the call of a suspended task: its own, or one that was resumed in it. */
+static inline lua_State *lss_calling_coroutine(struct lss_task *t)
+{
+    lua_State *co = t->co;
+    while (lss_passes_wait(t, co))
+        co = lua_tothread(co, -2);
+    return co;
 }
 
 /* The operation of a call that waits for something else than a descriptor. */
