@@ -824,14 +824,16 @@ describe("task:cancel", function()
     end)
 
     it("of one who waits for a task leaves that one alone", function()
+        local gate = socket.channel()
         local other = spawn(function()
-            socket.sleep(0.01)
+            assert(gate:get())
             return "other"
         end)
         local waiter = spawn(other.wait, other)
         tasks.settle()
         waiter:cancel()
         assert.same({ true, nil, socket.ERROR_CANCELLED }, { waiter:wait() })
+        assert(gate:put(true))
         assert.equal("other", join(other))
     end)
 
