@@ -154,10 +154,10 @@ static int tcp_write(lua_State *L)
         return write_string(L, s, data, len);
     if (!data && !lua_istable(L, 2))
         return lss_type_error(L, 2, "string or table of strings");
-    if (!data) {
+    if (!data && !whole)
         check_no_part(L);
+    if (!data)
         return write_array(L, s);
-    }
     size_t offset = lss_check_part(L, 3, &len);
     return write_string(L, s, data + offset, len);
 }
