@@ -148,7 +148,7 @@ function t.takes(seconds, f, ...)
     return check(f(...))
 end
 
--- The processor time that Lua needs here to make a string of n bytes out of two others: fresh memory is dear on some machines.
+-- The processor time that Lua needs here to join two strings to n bytes: on some machines fresh memory is dear.
 function t.copy_cost(n)
     local half = ("x"):rep(65536):rep(math.ceil(n / 2 / 65536))
     local began = os.clock()

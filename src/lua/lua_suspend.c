@@ -14,29 +14,6 @@ void lss_set_waiters(struct ss_sock *s, const struct lss_call *call, struct ss_w
 
 /* Suspending */
 
-#if LUA_VERSION_NUM == 502
-static void note_function(struct lss_task *t, lua_State *L)
-{
-    t->function = lss_running_function(L);
-}
-
-static bool is_noted_function(const struct lss_task *t, lua_State *co)
-{
-    return lss_running_function(co) == t->function;
-}
-#else
-static void note_function(struct lss_task *t, lua_State *L)
-{
-    (void)t, (void)L;
-}
-
-static bool is_noted_function(const struct lss_task *t, lua_State *co)
-{
-    (void)t, (void)co;
-    return true;
-}
-#endif
-
 int64_t lss_deadline_of(const struct ss_op *op, int64_t timeout_ns)
 {
     if (op->deadline_ns > 0)
@@ -83,14 +60,14 @@ int lss_suspend(lua_State *L, struct lss_task *t, struct ss_sock *s, int64_t tim
     t->sock = s;
     t->waiter.op->deadline_ns = lss_deadline_of(op, timeout_ns);
     lua_pushlightuserdata(L, lss_mark(t));
-    note_function(t, L);
+    t->tasks->suspends = lss_running_function(L);
     return lss_yield_all(L, &t->call, call);
 }
 
 bool lss_has_suspended_call(struct lss_task *t, lua_State *co, int results)
 {
     bool ours = t->call && results > t->call->keep && lua_islightuserdata(co, -1) &&
-                lua_touserdata(co, -1) == lss_mark(t) && is_noted_function(t, co);
+                lua_touserdata(co, -1) == lss_mark(t) && lss_running_function(co) == t->tasks->suspends;
     t->values = ours ? t->call->keep : 0;
     t->under = ours ? (uint16_t)(results - 1 - t->values) : 0;
     return ours;

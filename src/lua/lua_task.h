@@ -25,6 +25,7 @@ struct lss_tasks {
     int room, free;                  /* anchors: number of them; first unused one (0: none) */
     struct lss_task *runs;           /* running task, or the one that is ending; NULL: the main program runs */
     struct lss_step *steps;          /* coroutines that run in it, the innermost first */
+    lua_CFunction suspends;          /* the C function that suspends it, where lua_yield may raise; else NULL */
     bool ending;                     /* `runs` is ending: its coroutine does not run any more */
     size_t alive;                    /* tasks that have not ended */
     size_t background;               /* those of them that a run does not wait for */
@@ -47,11 +48,8 @@ struct lss_task {
     struct lss_tasks *tasks;
     lua_State *co;
     const struct lss_call *call; /* descriptor of the call that it waits in, or NULL */
-#if LUA_VERSION_NUM == 502
-    lua_CFunction function; /* that call's C function: lua_yield may raise */
-#endif
-    struct ss_sock *sock; /* socket whose waiter it is, or NULL */
-    void *memory;         /* copy of the operation */
+    struct ss_sock *sock;        /* socket whose waiter it is, or NULL */
+    void *memory;                /* copy of the operation */
     unsigned room;
     int anchor;         /* its index in the tables of live tasks */
     int values;         /* values on top of its stack: arguments, call->keep, results, or error and traceback */

@@ -98,6 +98,12 @@ lua_CFunction lss_running_function(lua_State *L)
     }
     return f;
 }
+#else
+lua_CFunction lss_running_function(lua_State *L)
+{
+    (void)L;
+    return NULL;
+}
 #endif
 
 #if LUA_VERSION_NUM >= 502

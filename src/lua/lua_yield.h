@@ -22,10 +22,8 @@ bool lss_may_yield(lua_State *L);
 /* Whether lua_yield is certain to succeed. */
 bool lss_can_yield(lua_State *L);
 
-#if LUA_VERSION_NUM == 502
-/* The C function that runs in L or has suspended L. Elsewhere *at is set only if lua_yield succeeds. */
+/* Lua 5.2: the C function that runs in L or has suspended L. NULL elsewhere: *at is set only if lua_yield succeeds. */
 lua_CFunction lss_running_function(lua_State *L);
-#endif
 
 /* Yields all values of the call, which keep the operation's objects alive: LuaJIT drops values that are not yielded.
  * Sets *at to `call`, in Lua 5.2 even if lua_yield raises (lss_running_function). The caller returns the result. */
