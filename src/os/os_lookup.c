@@ -105,11 +105,20 @@ static void unlock_resolver(struct os_resolver *r)
     free(r);
 }
 
+/* In a child: what a thread had locked at the fork stays locked, and is leaked. */
+static bool try_lock_inherited(struct os_resolver *r)
+{
+    return pthread_mutex_trylock(&r->lock) == 0;
+}
+
 void os_resolver_free(struct os_resolver *r)
 {
-    if (!r || resolver_is_inherited(r))
+    if (!r)
         return;
-    lock_resolver(r);
+    if (!resolver_is_inherited(r))
+        lock_resolver(r);
+    else if (!try_lock_inherited(r))
+        return;
     r->users--;
     unlock_resolver(r);
 }
@@ -455,7 +464,11 @@ static struct os_lookup *new_lookup(struct os_resolver *r, const struct os_query
 enum ss_status os_lookup_start(struct os_resolver **resolver, const struct os_query *query, struct os_lookup **lookup,
                                int *fd, struct ss_error *err)
 {
-    if (!*resolver || resolver_is_inherited(*resolver))
+    if (*resolver && resolver_is_inherited(*resolver)) {
+        os_resolver_free(*resolver);
+        *resolver = NULL;
+    }
+    if (!*resolver)
         *resolver = new_resolver();
     struct os_resolver *r = *resolver;
     struct os_lookup *l = r ? new_lookup(r, query) : NULL;
@@ -496,7 +509,7 @@ static void drop_inherited_lookup(struct os_lookup *l)
 {
     struct os_resolver *r = l->resolver;
     close_wake_fds(l->wake_fds);
-    if (pthread_mutex_trylock(&r->lock) == 0) { /* else a thread held the lock at the fork: leak the look-up */
+    if (try_lock_inherited(r)) {
         free_lookup(l);
         unlock_resolver(r);
     }
