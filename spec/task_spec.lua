@@ -823,14 +823,16 @@ describe("task:cancel", function()
     end)
 
     it("of one who waits for a task leaves that one alone", function()
+        local gate = socket.channel()
         local other = spawn(function()
-            socket.sleep(0.01)
+            assert(gate:get())
             return "other"
         end)
         local waiter = spawn(other.wait, other)
         tasks.settle()
         waiter:cancel()
         assert.same({ true, nil, socket.ERROR_CANCELLED }, { waiter:wait() })
+        assert(gate:put(true))
         assert.equal("other", join(other))
     end)
 
@@ -911,18 +913,25 @@ describe("sleep", function()
     end)
 
     it("in many tasks ends in the order of their times", function()
-        local order = {}
-        local first = t.now() + 0.1 * t.slow -- all have begun by then
+        local order, began, seconds = {}, {}, {}
         for i = 1, 40 do
-            local place = i * 17 % 41
+            seconds[i] = 0.02 + i * 17 % 41 * 0.002
             spawn(function()
-                socket.sleep(first + place * 0.002 - t.now())
-                order[#order + 1] = place
+                began[i] = t.now()
+                socket.sleep(seconds[i])
+                order[#order + 1] = i
             end)
         end
-        t.takes(0.08, socket.run)
-        for place = 1, 40 do
-            assert.equal(place, order[place])
+        spawn(function()
+            began[41] = t.now()
+        end)
+        t.takes(0.1, socket.run)
+        assert.equal(40, #order)
+        for last = 2, 40 do -- a task's sleep began after it and before the next one
+            for first = 1, last - 1 do
+                local a, b = order[first], order[last]
+                assert.is_true(began[a] + seconds[a] <= began[b + 1] + seconds[b])
+            end
         end
     end)
 

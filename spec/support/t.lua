@@ -148,6 +148,16 @@ function t.takes(seconds, f, ...)
     return check(f(...))
 end
 
+-- The processor time that Lua needs here to join two strings to n bytes: on some machines fresh memory is dear.
+function t.copy_cost(n)
+    local half = ("x"):rep(65536):rep(math.ceil(n / 2 / 65536))
+    local began = os.clock()
+    local both = half .. half
+    local cost = os.clock() - began
+    assert(#both >= n)
+    return cost
+end
+
 -- n random bytes, the same for the same seed.
 function t.random(n, seed)
     return sys.random(n, seed or 1)
