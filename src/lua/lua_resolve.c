@@ -4,6 +4,16 @@
 
 #include <string.h> /* strchr, strcmp, strncmp */
 
+static int run_resolve(lua_State *L, const struct ss_target *target, int64_t timeout_ns, const struct lss_call *call)
+{
+    struct ss_env *env = lss_env(L);
+    struct ss_resolve *op = lss_push_lookup(L, env, sizeof *op);
+    ss_resolve_init(op, env, target);
+    return lss_run_for(L, env, NULL, timeout_ns, &op->lookup.op, call);
+}
+
+/* Addresses of names */
+
 static void push_addresses(lua_State *L, struct ss_lookup *lookup)
 {
     struct ss_addr addr;
@@ -121,10 +131,7 @@ int lss_resolve(lua_State *L)
     static const struct lss_call call = { .finish = finish_resolve,
                                           .drop = lss_drop_lookup,
                                           .restart = ss_lookup_restart };
-    struct ss_env *env = lss_env(L);
-    struct ss_resolve *op = lss_push_lookup(L, env, sizeof *op);
-    ss_resolve_init(op, env, &target);
-    return lss_run_for(L, env, NULL, timeout_ns, &op->lookup.op, &call);
+    return run_resolve(L, &target, timeout_ns, &call);
 }
 
 /* Names of addresses */
@@ -176,8 +183,5 @@ int lss_nameinfo(lua_State *L)
     static const struct lss_call call = { .finish = finish_nameinfo,
                                           .drop = lss_drop_lookup,
                                           .restart = ss_lookup_restart };
-    struct ss_env *env = lss_env(L);
-    struct ss_resolve *op = lss_push_lookup(L, env, sizeof *op);
-    ss_resolve_init(op, env, &target);
-    return lss_run_for(L, env, NULL, timeout_ns, &op->lookup.op, &call);
+    return run_resolve(L, &target, timeout_ns, &call);
 }
