@@ -1,6 +1,7 @@
 #include "heap.h"
 #include "check.h"
 
+#include <limits.h> /* INT_MAX */
 #include <stdlib.h>
 #include <string.h> /* memcpy, memset */
 
@@ -13,11 +14,41 @@ static size_t size_of(const unsigned char *block)
     return size;
 }
 
-static unsigned char *make(struct heap *heap, size_t size)
+/* The last large block that was freed serves the next one of its size, filled anew: musl gives such blocks back to the system,
+ * and fresh memory is dear on some machines. Not with sanitizers, which watch freed memory. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__clang__)
+enum { KEPT_FROM = INT_MAX };
+#else
+enum { KEPT_FROM = 4096 };
+#endif
+static unsigned char *kept_raw;
+
+static unsigned char *take_raw(size_t size)
 {
-    unsigned char *raw = malloc(HEAD + size);
+    unsigned char *raw = kept_raw;
+    if (raw && size_of(raw + HEAD) == size) {
+        kept_raw = NULL;
+        return raw;
+    }
+    raw = malloc(HEAD + size);
     if (!raw)
         abort();
+    return raw;
+}
+
+static void keep_raw(unsigned char *raw)
+{
+    if (size_of(raw + HEAD) < KEPT_FROM) {
+        free(raw);
+        return;
+    }
+    free(kept_raw);
+    kept_raw = raw;
+}
+
+static unsigned char *make(struct heap *heap, size_t size)
+{
+    unsigned char *raw = take_raw(size);
     memcpy(raw, &size, sizeof size);
     memset(raw + HEAD, 0xa5, size);
     heap->blocks++;
@@ -32,7 +63,7 @@ static void drop(struct heap *heap, unsigned char *block)
         return;
     heap->blocks--;
     heap->live -= size_of(block);
-    free(block - HEAD);
+    keep_raw(block - HEAD);
 }
 
 static bool refuses(struct heap *heap)
