@@ -19,11 +19,24 @@ function peer.spawn(argv, errors_too)
     return self
 end
 
+-- What the process does, where the system tells (proc(5)): whether it computes, waits or has ended.
+local function activity(pid)
+    local told = {}
+    for _, name in ipairs { "stat", "wchan", "syscall" } do
+        local file = io.open(("/proc/%d/%s"):format(pid, name))
+        told[#told + 1] = file and name .. ": " .. (file:read "*l" or "?")
+        if file then
+            file:close()
+        end
+    end
+    return table.concat(told, "; ")
+end
+
 -- Reads once more. False at the end of the output.
 function Peer:fill(deadline)
     local data, err = sys.read(self.stdout, 65536, math.max(0, deadline - sys.now()))
     if not data then
-        error(self.name .. ": no answer: " .. err .. ", so far: " .. self.buffer, 0)
+        error(("%s: no answer: %s (%s), so far: %s"):format(self.name, err, activity(self.pid), self.buffer), 0)
     end
     self.buffer = self.buffer .. data
     return data ~= ""
