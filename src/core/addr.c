@@ -164,18 +164,6 @@ bool ss_addr_is_multicast(const struct ss_addr *addr)
     return addr->sa.any.sa_family == AF_INET6 && addr->sa.in6.sin6_addr.s6_addr[0] == 0xff;
 }
 
-uint16_t ss_addr_port(const struct ss_addr *addr)
-{
-    switch (addr->sa.any.sa_family) {
-    case AF_INET:
-        return ntohs(addr->sa.in.sin_port);
-    case AF_INET6:
-        return ntohs(addr->sa.in6.sin6_port);
-    default:
-        return 0;
-    }
-}
-
 uint16_t ss_addr_host(const struct ss_addr *addr, char *text)
 {
     text[0] = '\0';

@@ -52,7 +52,17 @@ bool ss_addr_is_multicast(const struct ss_addr *addr);
 uint16_t ss_addr_host(const struct ss_addr *addr, char *text);
 
 /* The port of an IP address in host order; 0 for others. */
-uint16_t ss_addr_port(const struct ss_addr *addr);
+static inline uint16_t ss_addr_port(const struct ss_addr *addr)
+{
+    switch (addr->sa.any.sa_family) {
+    case AF_INET:
+        return ntohs(addr->sa.in.sin_port);
+    case AF_INET6:
+        return ntohs(addr->sa.in6.sin6_port);
+    default:
+        return 0;
+    }
+}
 
 /* The name of a Unix address, *len bytes: a path, '@' and an abstract name, or "" (unnamed). `text`: a buffer of
  * sizeof(struct sockaddr_un) bytes, to which the result may point. */

@@ -10,12 +10,12 @@
 static uint16_t port_to_check(const struct ss_sock *sock, const struct ss_addr *addr)
 {
     enum { UNPRIVILEGED = 1024 };
-    uint16_t port = ss_addr_port(addr);
-    if (port < UNPRIVILEGED || sock->port_chosen)
+    uint16_t port = ss_addr_port(addr), *first = &sock->env->first_local_port;
+    if (port < *first || port < UNPRIVILEGED || sock->port_chosen)
         return 0;
-    if (sock->env->first_local_port == 0)
-        sock->env->first_local_port = os_first_local_port();
-    return port >= sock->env->first_local_port ? port : 0;
+    if (*first == 0)
+        *first = os_first_local_port();
+    return port >= *first ? port : 0;
 }
 
 static bool is_own_peer(const struct ss_dial *dial)

@@ -162,7 +162,8 @@ void ss_lookup_fini(struct ss_lookup *lookup)
     if (lookup->release)
         lookup->release(lookup);
     drop_query(lookup);
-    os_answer_free(&lookup->answer);
+    if (lookup->answer.list || lookup->answer.reverse)
+        os_answer_free(&lookup->answer);
 }
 
 static enum ss_status resolve_step(struct ss_op *op)

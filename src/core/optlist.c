@@ -145,10 +145,11 @@ enum ss_status ss_optlist_apply(const struct ss_optlist *list, int fd, int famil
 void ss_optlist_fini(struct ss_optlist *list, struct ss_optmem *all)
 {
     struct ss_optblock *block = optblock_of(list);
+    if (!block)
+        return;
     for (unsigned i = 0; i < list->n; i++)
         ss_setting_drop(all, &list->items[i]);
-    if (block)
-        unlink_block(block);
+    unlink_block(block);
     ss_mem_free(&all->mem, block, optblock_size(list->room));
     *list = (struct ss_optlist){ 0 };
 }

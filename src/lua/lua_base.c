@@ -237,7 +237,7 @@ void lss_register_class(lua_State *L, const char *class_name, const luaL_Reg *me
     set_methods(L, mt, name, metamethods);
     lss_set_string(L, "__name", name);
     lss_set_string(L, "__metatable", name);
-    lua_newtable(L);
+    lua_createtable(L, 0, 64);
     set_methods(L, mt, name, methods);
     lua_setfield(L, mt, "__index");
     lua_pop(L, 1);

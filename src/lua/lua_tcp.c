@@ -136,12 +136,20 @@ static int write_array(lua_State *L, struct tcpsock *s)
     return lss_run(L, &s->base, &w.op.op, &call);
 }
 
-/* Raises if an array is followed by positions. */
-static void check_no_part(lua_State *L)
+static int write_whole_array(lua_State *L, struct tcpsock *s)
 {
-    for (int arg = 3; arg <= 4; arg++)
-        if (!lua_isnoneornil(L, arg))
+    if (!lua_istable(L, 2))
+        return lss_type_error(L, 2, "string or table of strings");
+    for (int arg = lua_gettop(L); arg > 2; arg--)
+        if (arg <= 4 && !lua_isnil(L, arg))
             luaL_argerror(L, arg, "a part of a string only: for a part of an array, write an array of that part");
+    return write_array(L, s);
+}
+
+static int write_part(lua_State *L, struct tcpsock *s, const char *data, size_t len)
+{
+    size_t offset = lss_check_part(L, 3, &len);
+    return write_string(L, s, data + offset, len);
 }
 
 static int tcp_write(lua_State *L)
@@ -149,17 +157,9 @@ static int tcp_write(lua_State *L)
     size_t len;
     const char *data = lua_tolstring(L, 2, &len); /* converts a number, which may run finalizers */
     struct tcpsock *s = self_tcp(L);
-    bool whole = lua_gettop(L) <= 2;
-    if (data && whole)
+    if (data && lua_gettop(L) <= 2)
         return write_string(L, s, data, len);
-    if (!data && !lua_istable(L, 2))
-        return lss_type_error(L, 2, "string or table of strings");
-    if (!data && !whole)
-        check_no_part(L);
-    if (!data)
-        return write_array(L, s);
-    size_t offset = lss_check_part(L, 3, &len);
-    return write_string(L, s, data + offset, len);
+    return data ? write_part(L, s, data, len) : write_whole_array(L, s);
 }
 
 /* Connections */

@@ -82,7 +82,8 @@ void os_answer_free(struct os_answer *answer)
 {
     if (answer->list)
         freeaddrinfo(answer->list);
-    free(answer->reverse);
+    if (answer->reverse) /* rare: the usual connect saves a call */
+        free(answer->reverse);
     *answer = (struct os_answer){ .list = NULL };
 }
 
