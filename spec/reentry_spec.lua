@@ -429,7 +429,7 @@ describe("a finalizer that runs while results are made", function()
         select = "socket.select({ a }, {}, 5)",
         recvmany = "u:recvmany(2, 3000)",
     } do
-        it("may end the coroutine of a task that waits in " .. name, alone(([[
+        local code = [[
             local kept = {}
             local function others()
                 for _ = 1, 3 do
@@ -466,7 +466,9 @@ describe("a finalizer that runs while results are made", function()
                 assert(s:pending() == 4 and s:read(4) == "rest")
             end
             assert(#kept > 0 or is_52)
-        ]]):gsub("CALL", function() return call end)))
+        ]]
+        local program = code:gsub("CALL", function() return call end)
+        it("may end the coroutine of a task that waits in " .. name, alone(program))
     end
 
     it("may close the socket of a write and connect it anew, while the array is looked at: nothing goes there", alone [[
