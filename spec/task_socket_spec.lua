@@ -1644,19 +1644,22 @@ describe("nobody starves", function()
 
     it("beside one call that moves very much", function()
         local a, b = socket.pair()
-        local size = math.floor(100e6 / t.slow)
+        local size = 100000000
         local data = ("x"):rep(size)
-        local ticks = tasks.ticker()
+        local sum, seen, most, turns = 0, 0, 0, 0
+        spawn(function()
+            while socket.sleep(0) and sum < size do
+                turns, most, seen = turns + 1, math.max(most, sum - seen), sum
+            end
+        end)
         local writer = spawn(function()
             return a:write(data)
         end)
-        local sum = 0
         while sum < size do
             sum = sum + #assert(b:read(math.min(size - sum, 1000000)))
         end
         assert.equal(size, join(writer))
-        assert.is_true(ticks.n >= 5)
-        assert.is_true(ticks.longest < 0.3 * t.slow, ticks.longest)
+        assert.is_true(most <= 32e6, ("%d bytes in a turn, of %d"):format(most, turns)) -- whatever the clock says
         close_all(a, b)
     end)
 end)
@@ -1686,12 +1689,15 @@ describe("accept in a task when descriptors run out", function()
         local spare = sys.dup(0)
         sys.close(spare)
         sys.nofile(spare)
-        socket.sleep(0.03)
+        local before = ticks.n
+        local limit = t.now() + 10
+        repeat
+            socket.sleep(0.005)
+        until #errors >= 3 and ticks.n >= before + 3 or t.now() > limit
         sys.nofile(soft)
         local accepted = join(task)
-        assert.is_true(#errors >= 1 and #errors <= 8, #errors)
+        assert.is_true(#errors <= ticks.n, #errors .. " errors in " .. ticks.n .. " ticks") -- a sleep after each
         assert.equal(t.text "EMFILE", errors[1])
-        assert.is_true(ticks.n >= 3)
         assert(accepted:write "x")
         assert(second:connect(address))
         assert(listener:accept()):close()
