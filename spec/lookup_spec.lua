@@ -501,7 +501,7 @@ describe("look-ups under way", function()
             local pid
             local before = inside.count "socket:["
             local forker = socket.spawn(function()
-                inside.await_question(before) -- at a fork the resolver's thread waits: nobody holds the C library's locks
+                inside.await_question(before) -- at the fork no thread holds the C library's locks
                 pid = assert(sys.fork())
             end)
             local ok, err = pcall(function()

@@ -193,7 +193,7 @@ describe("after a fork", function()
         end
     end)
 
-    -- A fork must not catch a thread that ends: sanitizers have locks of their own there, which the child would inherit.
+    -- A fork must not catch a thread that ends: sanitizers hold locks of their own there, which the child inherits.
     local function wait_for_threads()
         local limit = t.now() + 10 * t.slow
         while true do

@@ -759,7 +759,7 @@ static void check_local(const char *text, const char *host, bool expected)
 {
     static const char *const others[] = { "one", "two", "elsewhere", "localhost" };
     struct os_hosts_names names = { { NULL } };
-    struct os_hosts_name name = { .host = host }, more[4] = { { NULL } };
+    struct os_hosts_name name = { .host = host }, more[4] = { { .host = NULL } };
     hosts_text = text;
     for (size_t i = 0; i < 4; i++) {
         more[i].host = others[i];
