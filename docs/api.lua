@@ -124,6 +124,7 @@ api.rules = {
             the main program, it waits and lets the tasks run meanwhile. Results, errors, partial data and
             deadlines are the same in both, and so is what `settimeout` means. This holds for every call that can
             wait: those on sockets, `select`, `sleep`, `resolve`, `nameinfo`, `run`, and those of tasks and channels.
+            [`socket.within`](#socket-within) bounds all that a function calls.
             [tasks.md](tasks.md) is the guide to them.
 
             *Turns.* All tasks run in one thread, one after the other. A task begins when the code that started it
@@ -924,7 +925,10 @@ local module = {
             brief = "run tasks until none is left",
             text = [[
                 Runs the tasks, those too that they start, and returns when all have ended, apart from those in the
-                [background](#task-background). A program whose main part waits in some other call need not call it.]],
+                [background](#task-background). A program whose main part waits in some other call need not call it.
+
+                It returns nothing; inside of [`within`](#socket-within), when the time is over and tasks are left,
+                `nil, ERROR_TIMEOUT`.]],
             takes = {},
             gives = {},
             raises = [[
@@ -934,6 +938,50 @@ local module = {
                 call that waits in the main program raises that one). What tasks in the background wait for does not
                 count there]],
             waits = "until no task is left but those in the background",
+        },
+        {
+            name = "within",
+            call = { "... = socket.within(seconds, f, ...)" },
+            brief = "one deadline for all calls that a function makes",
+            text = [[
+                Calls `f(...)` and returns what it returns. Each call of the module that waits meanwhile, in `f` and in
+                what `f` calls, ends `seconds` from now at the latest, whatever the socket's time-out or an argument
+                allows: then with `ERROR_TIMEOUT`, as after a time-out of its own, and partial data is handed out and
+                kept likewise. `socket.sleep` then says `nil, ERROR_TIMEOUT`, and so does [`run`](#socket-run), whose
+                tasks go on when something next waits; [`loop:step`](#loop-step) returns, and `close` with
+                `OPT_LINGER` waits no longer. `f` itself is not interrupted: it goes on, and when the time is over its
+                calls act as with a time-out of 0.
+
+                Calls nest: the sooner deadline counts. A deadline holds in the coroutines that `f` resumes, while they
+                run in it; a coroutine that yields out of `within` is bound again when it goes on inside. Tasks have
+                deadlines of their own: those that `f` starts are not bound by this one, and a task is not bound by
+                those of the main program.
+
+                In the main program, of coroutines that Lua's own library has resumed one in another, the innermost and
+                the main one are found; [`socket.coroutine`](#socket-coroutine) has no such limit. While a deadline may
+                hold, each call that waits looks through the functions under way: with some dozens of them that takes
+                a few microseconds, and grows with the square of their number.]],
+            takes = {
+                {
+                    name = "seconds",
+                    type = "number",
+                    unit = "seconds",
+                    range = "0 or more",
+                    text = "from now; 0: the time is over already; math.huge: no deadline",
+                },
+                { name = "f", type = "function", text = "what is to be done in that time" },
+                { name = "...", type = "any", text = "its arguments" },
+            },
+            gives = { { "...", "any", "what `f` returned" } },
+            raises = "`seconds` that is negative, NaN or no number; `f` is nothing that can be called; what `f` raises",
+            waits = "as what `f` calls",
+            by = { "clock_gettime(2), `CLOCK_MONOTONIC`" },
+            example = [[
+                local function greet(client)
+                    local name, err = client:readline(100)
+                    return name and client:write("hello " .. name .. "\n"), err
+                end
+                print(socket.within(5, greet, client))]],
         },
         {
             name = "channel",
