@@ -56,6 +56,7 @@ build = {
                 "src/lua/lua_channel.c",
                 "src/lua/lua_coroutine.c",
                 "src/lua/lua_failure.c",
+                "src/lua/lua_group.c",
                 "src/lua/lua_loop.c",
                 "src/lua/lua_machine.c",
                 "src/lua/lua_opt.c",

@@ -337,6 +337,7 @@ int lss_connect_short(lua_State *L);
 int lss_listen_short(lua_State *L);
 int lss_select(lua_State *L);
 int lss_spawn(lua_State *L);
+int lss_group(lua_State *L);
 int lss_run_tasks(lua_State *L);
 int lss_loop(lua_State *L);
 int lss_channel(lua_State *L);

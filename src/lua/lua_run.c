@@ -1,5 +1,6 @@
 #include "lua/lua_run.h"
 #include "lua/lua_failure.h"
+#include "lua/lua_group.h"
 #include "lua/lua_outcome.h"
 #include "lua/lua_resume.h"
 #include "lua/lua_sched.h"
@@ -44,7 +45,7 @@ static bool is_last_turn(const struct run *r)
 static bool is_background_wait(const struct ss_waiter *w)
 {
     const struct lss_task *t = (const struct lss_task *)w;
-    return w->of_task && t->background && ss_queue_is_empty(&t->joiners);
+    return w->of_task && t->background && ss_queue_is_empty(&t->joiners) && !lss_is_group_awaited(t);
 }
 
 static bool is_stuck(struct lss_tasks *tasks)

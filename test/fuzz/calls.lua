@@ -576,6 +576,29 @@ local function small_task(n, last)
     return n, last
 end
 
+-- A group of small tasks, which is waited for, cancelled or lost.
+local function gather()
+    local group, fails = socket.group(), false
+    for _ = 1, pick(3) do
+        local n, last = pick(3), pick(9)
+        fails = fails or last <= 2
+        group:spawn(small_task, n, last)
+    end
+    local how = pick(3)
+    if how == 1 then
+        group:cancel()
+    elseif how == 2 then
+        return
+    end
+    local ok, err, traceback = group:wait(in_main() and 0.01 or one_of { 0, 0.002, 5 })
+    if ok then
+        check(not fails, "a failed task is not told")
+    elseif err ~= TIMEOUT and err ~= CANCELLED then
+        check(fails and type(traceback) == "string", "a failure that none was: %s", tostring(err))
+        group:wait(0)
+    end
+end
+
 local function wait(task)
     if task == self[coroutine.running() or 0] then
         return
@@ -782,6 +805,7 @@ local acts = {
     { 2, function() if tasks[1] then wait(one_of(tasks)) end end },
     { 4, select_some },
     { 3, hurry },
+    { 2, gather },
     { 1, name },
     { 6, wild_call },
     { 3, misuse },
