@@ -2296,7 +2296,11 @@ local group = {
             gives = {
                 { "ok", "true?", "all have returned, those too that were cancelled" },
                 { "err", "any", "the error of the first task that has failed, as it was raised" },
-                { "traceback", "string?", "text: its message (of an object: what its `__tostring` says) and traceback" },
+                {
+                    "traceback",
+                    "string?",
+                    "a text: its message (of an object: what its `__tostring` says) and its traceback",
+                },
             },
             bare = true,
             errors = {

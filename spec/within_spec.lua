@@ -205,6 +205,21 @@ describe("socket.within", function()
         s:close()
     end)
 
+    it("bounds a close that lingers where no task was ever started", function()
+        assert.same({ "1\ttrue\n", "exit 0" }, { tasks.alone [[
+            local listener, client = socket.tcp(), socket.tcp()
+            assert(listener:bind("127.0.0.1", 0) and listener:listen())
+            assert(client:setopt(socket.OPT_LINGER, 1000) and client:connect(listener:getsockname()))
+            local peer = assert(listener:accept())
+            client:settimeout(0)
+            local text = ("x"):rep(1000000)
+            repeat until not client:write(text)
+            local before = socket.now()
+            print(socket.within(0.03, client.close, client), socket.now() - before < 5)
+            peer:close()
+        ]] })
+    end)
+
     it("refuses other arguments before it calls anything, and tells where", function()
         local function never()
             error "called"

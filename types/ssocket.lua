@@ -624,7 +624,7 @@ function group:spawn(f, ...) end
 ---@param timeout? number seconds; negative: no limit; 0: do not wait
 ---@return true? ok # all have returned, those too that were cancelled
 ---@return any err # the error of the first task that has failed, as it was raised
----@return string? traceback # text: its message (of an object: what its `__tostring` says) and traceback
+---@return string? traceback # a text: its message (of an object: what its `__tostring` says) and its traceback
 function group:wait(timeout) end
 
 ---Cancels each task of the group, as `task:cancel` does, also one that makes this call, and those that are
