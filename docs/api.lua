@@ -123,7 +123,9 @@ api.rules = {
             call waits, every task runs. In a task a call that has to wait suspends this task alone. Outside tasks, in
             the main program, it waits and lets the tasks run meanwhile. Results, errors, partial data and
             deadlines are the same in both, and so is what `settimeout` means. This holds for every call that can
-            wait: those on sockets, `select`, `sleep`, `resolve`, `nameinfo`, `run`, and those of tasks and channels.
+            wait: those on sockets, `select`, `sleep`, `resolve`, `nameinfo`, `run`, and those of tasks, groups
+            and channels.
+            [`socket.within`](#socket-within) bounds all that a function calls.
             [tasks.md](tasks.md) is the guide to them.
 
             *Turns.* All tasks run in one thread, one after the other. A task begins when the code that started it
@@ -924,7 +926,10 @@ local module = {
             brief = "run tasks until none is left",
             text = [[
                 Runs the tasks, those too that they start, and returns when all have ended, apart from those in the
-                [background](#task-background). A program whose main part waits in some other call need not call it.]],
+                [background](#task-background). A program whose main part waits in some other call need not call it.
+
+                It returns nothing; inside of [`within`](#socket-within), when the time is over and tasks are left,
+                `nil, ERROR_TIMEOUT`.]],
             takes = {},
             gives = {},
             raises = [[
@@ -934,6 +939,71 @@ local module = {
                 call that waits in the main program raises that one). What tasks in the background wait for does not
                 count there]],
             waits = "until no task is left but those in the background",
+        },
+        {
+            name = "group",
+            call = { "group = socket.group()" },
+            brief = "tasks that end together",
+            text = [[
+                A group of tasks: [`group:spawn`](#group-spawn) starts them, [`group:wait`](#group-wait) waits for all,
+                and the first that fails ends the others. Nothing that was started in it outlives it unseen.]],
+            takes = {},
+            gives = { { "group", "ssocket.group", "see [Groups](#group)" } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never",
+            example = [[
+                local group = socket.group()
+                for _, host in ipairs(hosts) do
+                    group:spawn(fetch, host)
+                end
+                local ok, err = group:wait(10)
+                if not ok then
+                    group:cancel() -- when time is over they would go on
+                end]],
+        },
+        {
+            name = "within",
+            call = { "... = socket.within(seconds, f, ...)" },
+            brief = "one deadline for all calls that a function makes",
+            text = [[
+                Calls `f(...)` and returns what it returns. Each call of the module that waits meanwhile, in `f` and in
+                what `f` calls, ends `seconds` from now at the latest, whatever the socket's time-out or an argument
+                allows: then with `ERROR_TIMEOUT`, as after a time-out of its own, and partial data is handed out and
+                kept likewise. `socket.sleep` then says `nil, ERROR_TIMEOUT`, and so does [`run`](#socket-run), whose
+                tasks go on when something next waits; [`loop:step`](#loop-step) returns, and `close` with
+                `OPT_LINGER` waits no longer. `f` itself is not interrupted: it goes on, and when the time is over its
+                calls act as with a time-out of 0.
+
+                Calls nest: the sooner deadline counts. A deadline holds in the coroutines that `f` resumes, while they
+                run in it; a coroutine that yields out of `within` is bound again when it goes on inside. Tasks have
+                deadlines of their own: those that `f` starts are not bound by this one, and a task is not bound by
+                those of the main program.
+
+                In the main program, of coroutines that Lua's own library has resumed one in another, the innermost and
+                the main one are found; [`socket.coroutine`](#socket-coroutine) has no such limit. While a deadline may
+                hold, each call that waits looks through the functions under way: with some dozens of them that takes
+                a few microseconds, and grows with the square of their number.]],
+            takes = {
+                {
+                    name = "seconds",
+                    type = "number",
+                    unit = "seconds",
+                    range = "0 or more",
+                    text = "from now; 0: the time is over already; math.huge: no deadline",
+                },
+                { name = "f", type = "function", text = "what is to be done in that time" },
+                { name = "...", type = "any", text = "its arguments" },
+            },
+            gives = { { "...", "any", "what `f` returned" } },
+            raises = "`seconds` that is negative, NaN or no number; `f` is nothing that can be called; what `f` raises",
+            waits = "as what `f` calls",
+            by = { "clock_gettime(2), `CLOCK_MONOTONIC`" },
+            example = [[
+                local function greet(client)
+                    local name, err = client:readline(100)
+                    return name and client:write("hello " .. name .. "\n"), err
+                end
+                print(socket.within(5, greet, client))]],
         },
         {
             name = "channel",
@@ -2181,6 +2251,84 @@ local task = {
     },
 }
 
+local group = {
+    id = "group",
+    title = "Groups",
+    class = "ssocket.group",
+    prefix = "group:",
+    text = [[
+        What [`socket.group`](#socket-group) returns. Its tasks are [tasks](#tasks) as any: each has a handle of its
+        own, and it can be waited for and cancelled alone. One that raises, and was not cancelled, *fails*; the first
+        failure is the group's outcome, and cancels the other tasks. The group holds no task that has ended, apart
+        from the one whose failure is its outcome.
+
+        A group that the collector finds unreachable cancels its tasks, and in Lua 5.4 so does a `local group <close>`
+        at the end of its block; neither waits. A call of `wait` keeps its group. A failure that no `wait` has told
+        goes where failures of lost tasks go ([Tasks](#tasks), *Errors*) when the group and the task's handle are
+        gone. `tostring(group)` is `<group: 3>`, with the number of tasks that have not ended.]],
+    entries = {
+        {
+            name = "spawn",
+            call = { "task = group:spawn(f, ...)" },
+            brief = "start a task in it",
+            text = [[
+                Starts a task as [`socket.spawn`](#socket-spawn) does, in the group. After a failure in the group, and
+                after `cancel`, the task is cancelled already: it begins, and calls in it that would have to wait fail
+                with `ERROR_CANCELLED`.]],
+            takes = {
+                { name = "f", type = "function", text = "what the task does" },
+                { name = "...", type = "any", text = "its arguments" },
+            },
+            gives = { { "task", "ssocket.task", "the handle, see [Task objects](#task)" } },
+            raises = "`f` is no function",
+            waits = "never",
+        },
+        {
+            name = "wait",
+            call = { "ok, err, traceback = group:wait([timeout])" },
+            brief = "wait for all its tasks",
+            text = [[
+                Waits until all tasks of the group have ended, also those that a failure has cancelled, and tells how.
+                Any number of tasks may wait, any number of times: the outcome is the same each time, until another
+                task is started in the group. When the wait itself fails, the tasks go on. A group without tasks has
+                ended.]],
+            takes = { wait_limit },
+            gives = {
+                { "ok", "true?", "all have returned, those too that were cancelled" },
+                { "err", "any", "the error of the first task that has failed, as it was raised" },
+                {
+                    "traceback",
+                    "string?",
+                    "a text: its message (of an object: what its `__tostring` says) and its traceback",
+                },
+            },
+            bare = true,
+            errors = {
+                { "ERROR_TIMEOUT", "they have not all ended in time" },
+                {
+                    "ERROR_CANCELLED",
+                    [[none has failed, but one has raised after it was cancelled; or the task that called `wait` has
+                    been cancelled]],
+                },
+            },
+            raises = "in a task of the group itself; a timeout that is no number, or NaN",
+            waits = "for the end of all its tasks, up to `timeout`",
+        },
+        {
+            name = "cancel",
+            call = { "ok = group:cancel()" },
+            brief = "ask all its tasks to end",
+            text = [[
+                Cancels each task of the group, as [`task:cancel`](#task-cancel) does, also one that makes this call,
+                and those that are started in it later.]],
+            takes = {},
+            gives = { { "ok", "boolean", "whether any had still to end" } },
+            raises = "nothing",
+            waits = "never",
+        },
+    },
+}
+
 local channel = {
     id = "channel",
     title = "Channels",
@@ -2345,6 +2493,6 @@ local loop = {
     },
 }
 
-api.sections = { module, both, tcp, udp, task, channel, loop }
+api.sections = { module, both, tcp, udp, task, group, channel, loop }
 
 return api

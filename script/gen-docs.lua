@@ -674,12 +674,13 @@ local function no_work() end
 
 local function check_module()
     local socket = require "ssocket"
-    local both, tcp, udp, task, channel, loop = (table.unpack or _G.unpack)(api.sections, 2)
+    local both, tcp, udp, task, group, channel, loop = (table.unpack or _G.unpack)(api.sections, 2)
     local lists = {
         check_module_table(socket),
         check_methods(tcp, socket.tcp(), both),
         check_methods(udp, socket.udp(), both),
         check_methods(task, socket.spawn(no_work)),
+        check_methods(group, socket.group()),
         check_methods(channel, socket.channel()),
         check_methods(loop, socket.loop()),
     }

@@ -230,7 +230,36 @@ function ssocket.spawn(f, ...) end
 
 ---Runs the tasks, those too that they start, and returns when all have ended, apart from those in the
 ---background. A program whose main part waits in some other call need not call it.
+---
+---It returns nothing; inside of `within`, when the time is over and tasks are left, `nil, ERROR_TIMEOUT`.
 function ssocket.run() end
+
+---A group of tasks: `group:spawn` starts them, `group:wait` waits for all, and the first that fails ends the
+---others. Nothing that was started in it outlives it unseen.
+---@return ssocket.group group # see Groups
+function ssocket.group() end
+
+---Calls `f(...)` and returns what it returns. Each call of the module that waits meanwhile, in `f` and in
+---what `f` calls, ends `seconds` from now at the latest, whatever the socket's time-out or an argument
+---allows: then with `ERROR_TIMEOUT`, as after a time-out of its own, and partial data is handed out and kept
+---likewise. `socket.sleep` then says `nil, ERROR_TIMEOUT`, and so does `run`, whose tasks go on when
+---something next waits; `loop:step` returns, and `close` with `OPT_LINGER` waits no longer. `f` itself is not
+---interrupted: it goes on, and when the time is over its calls act as with a time-out of 0.
+---
+---Calls nest: the sooner deadline counts. A deadline holds in the coroutines that `f` resumes, while they run
+---in it; a coroutine that yields out of `within` is bound again when it goes on inside. Tasks have deadlines
+---of their own: those that `f` starts are not bound by this one, and a task is not bound by those of the main
+---program.
+---
+---In the main program, of coroutines that Lua's own library has resumed one in another, the innermost and the
+---main one are found; `socket.coroutine` has no such limit. While a deadline may hold, each call that waits
+---looks through the functions under way: with some dozens of them that takes a few microseconds, and grows
+---with the square of their number.
+---@param seconds number 0 or more; seconds; from now; 0: the time is over already; math.huge: no deadline
+---@param f function what is to be done in that time
+---@param ... any its arguments
+---@return any ... # what `f` returned
+function ssocket.within(seconds, f, ...) end
 
 ---A queue through which tasks, and the main program, hand values to each other. When it is full, who puts
 ---waits for who gets, and so a fast giver is held back.
@@ -577,6 +606,31 @@ function task:background() end
 ---What the task is doing.
 ---@return "ready"|"waiting"|"done"|"failed" status # it runs or is about to; a call in it waits; it has returned; it has raised an error
 function task:status() end
+
+---Groups.
+---@class ssocket.group
+local group = {}
+
+---Starts a task as `socket.spawn` does, in the group. After a failure in the group, and after `cancel`, the
+---task is cancelled already: it begins, and calls in it that would have to wait fail with `ERROR_CANCELLED`.
+---@param f function what the task does
+---@param ... any its arguments
+---@return ssocket.task task # the handle, see Task objects
+function group:spawn(f, ...) end
+
+---Waits until all tasks of the group have ended, also those that a failure has cancelled, and tells how. Any
+---number of tasks may wait, any number of times: the outcome is the same each time, until another task is
+---started in the group. When the wait itself fails, the tasks go on. A group without tasks has ended.
+---@param timeout? number seconds; negative: no limit; 0: do not wait
+---@return true? ok # all have returned, those too that were cancelled
+---@return any err # the error of the first task that has failed, as it was raised
+---@return string? traceback # a text: its message (of an object: what its `__tostring` says) and its traceback
+function group:wait(timeout) end
+
+---Cancels each task of the group, as `task:cancel` does, also one that makes this call, and those that are
+---started in it later.
+---@return boolean ok # whether any had still to end
+function group:cancel() end
 
 ---Channels.
 ---@class ssocket.channel

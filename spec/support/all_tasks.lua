@@ -139,17 +139,37 @@ local function take_left()
     c:close()
 end
 
+local function fail()
+    error("on purpose", 0)
+end
+
+local function doze()
+    socket.sleep(100)
+end
+
+-- The outcome of a group's wait is told each time, once it is known.
+local function gather()
+    local group = socket.group()
+    group:spawn(many, 1)
+    group:spawn(fail)
+    group:spawn(doze)
+    local ok, err = socket.within(20, group.wait, group)
+    if ok == nil and err ~= "on purpose" then
+        must(ok, err)
+    end
+    assert(ok == nil and err == "on purpose" and tostring(group) == "<group: 0>")
+    ok, err = group:wait(0)
+    assert(ok == nil and err == "on purpose")
+end
+
 local function join_others()
     join_many()
     take_left()
+    gather()
 end
 
 local function spawn(i, f)
     tasks[i] = socket.spawn(f)
-end
-
-local function fail()
-    error("on purpose", 0)
 end
 
 -- A task's failure for want of memory is the run's: others may wait for that task in vain.

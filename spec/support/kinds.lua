@@ -14,6 +14,14 @@ kinds.number = {
     bad = { nil, "x", "", true, {}, print, thread, nan, n = 8 },
 }
 kinds.seconds = kinds.number
+kinds.deadline = { -- seconds from now
+    good = 1,
+    bad = { nil, "x", "", true, {}, print, thread, nan, -1, -math.huge, n = 10 },
+}
+kinds.callable = {
+    good = function() end,
+    bad = { nil, 1, "x", true, {}, thread, n = 6 },
+}
 kinds.integer = {
     good = 1,
     bad = { "x", true, {}, print, nan, inf, -inf, 1.5, 1e300, n = 9 },
@@ -166,6 +174,7 @@ local calls = {
         tcp = "", udp = "", select = "[list] [list] [seconds]", pair = "", fromfd = "descriptor", sleep = "number",
         now = "", resolve = "host [service] [seconds] [family]", nameinfo = "numeric [seconds]", time = "",
         hostname = "", interfaces = "", strerror = "errnum", errname = "string",
+        within = "deadline callable",
     },
 }
 

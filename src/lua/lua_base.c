@@ -16,7 +16,7 @@
 #define PUSH_TAKEN_OUT LSS_PREFIX "push_taken_out"
 
 struct shared_state {
-    struct ss_env env;               /* first: all that other files know */
+    struct lss_shared head;          /* first: all that other files know */
     struct lss_socket *free_list[2]; /* streams, datagram sockets */
     size_t unreported;               /* bytes that the collector does not know of yet */
     int64_t collect_ns;              /* earliest time of the next collection for a descriptor */
@@ -507,6 +507,7 @@ int lss_run_for(lua_State *L, struct ss_env *env, struct ss_sock *s, int64_t tim
 {
     unsigned stream = lss_stream(s);
     int results;
+    timeout_ns = lss_limit_timeout(L, env, timeout_ns, &op->deadline_ns);
     if (env->loop)
         return lss_run_with_tasks(L, env->loop, s, timeout_ns, op, call);
     do

@@ -50,6 +50,26 @@ static inline struct lss_socket *lss_test_socket(lua_State *L, int index, const 
 /* The state that all sockets of a Lua state share: created by the first call, freed with the Lua state. */
 struct ss_env *lss_env(lua_State *L);
 
+/* What calls of socket.within have left for calls that wait in them (lua_within.c). */
+struct lss_step;
+struct lss_scopes {
+    size_t n;                    /* calls under way; an error that ends one counts until its garbage is collected */
+    const void *function, *type; /* identify what such a call has on its stack */
+    lua_State *main;             /* the main thread, once it has called socket.within */
+    struct lss_step *steps;      /* coroutines that run in the main program, as lss_tasks.steps */
+};
+
+/* The beginning of the shared state. */
+struct lss_shared {
+    struct ss_env env; /* first: all that other layers know */
+    struct lss_scopes scopes;
+};
+
+static inline struct lss_scopes *lss_scopes(struct ss_env *env)
+{
+    return &((struct lss_shared *)env)->scopes;
+}
+
 /* For callers that open descriptors or start tasks: raises if the Lua state is closing and its sockets are closed. */
 struct ss_env *lss_live_env(lua_State *L);
 void lss_check_live(lua_State *L, const struct ss_env *env);
@@ -112,6 +132,14 @@ int64_t lss_nanoseconds(lua_Number seconds);
 
 /* A timeout in seconds, as nanoseconds; -1, no limit: nil, none, and as above. */
 int64_t lss_check_timeout(lua_State *L, int arg);
+
+/* What is left of a timeout for a call that may wait, inside of socket.within. If that is less than the timeout,
+ * *deadline_ns is the time at which the call has to end. Raises nothing. */
+int64_t lss_shorten_timeout(lua_State *L, struct ss_env *env, int64_t timeout_ns, int64_t *deadline_ns);
+static inline int64_t lss_limit_timeout(lua_State *L, struct ss_env *env, int64_t timeout_ns, int64_t *deadline_ns)
+{
+    return lss_scopes(env)->n == 0 ? timeout_ns : lss_shorten_timeout(L, env, timeout_ns, deadline_ns);
+}
 
 /* Sets the socket's timeout to the number at `arg`; raises as lss_check_seconds. */
 void lss_set_timeout(lua_State *L, int arg, struct lss_socket *s);
@@ -302,12 +330,14 @@ void lss_open_task(lua_State *L);
 void lss_open_loop(lua_State *L);
 void lss_open_channel(lua_State *L);
 void lss_push_coroutine(lua_State *L);
+void lss_push_within(lua_State *L);
 struct lss_socket *lss_new_tcp(lua_State *L, struct ss_env *env);
 struct lss_socket *lss_new_udp(lua_State *L, struct ss_env *env);
 int lss_connect_short(lua_State *L);
 int lss_listen_short(lua_State *L);
 int lss_select(lua_State *L);
 int lss_spawn(lua_State *L);
+int lss_group(lua_State *L);
 int lss_run_tasks(lua_State *L);
 int lss_loop(lua_State *L);
 int lss_channel(lua_State *L);

@@ -269,7 +269,7 @@ static int channel_put(lua_State *L)
     if (!put_value(L, ch, VALUES)) {
         if (ch->closed)
             return lss_push_failure(L, 1, SS_CLOSED, NULL);
-        if (timeout_ns != 0)
+        if (lss_limit_timeout(L, ch->tasks->loop.env, timeout_ns, &parked.op.deadline_ns) != 0)
             lss_check_can_wait(L, ch->tasks);
         parked.ticket = new_ticket(ch);
         lua_rawseti(L, VALUES, -parked.ticket);

@@ -25,17 +25,19 @@ static const char LIBRARY[] = "function resumed(co, ok, ...)\n"
 
 /* Resuming */
 
-/* Resumes `co` with the `n` values on its stack, as a part of the running task, if one runs. */
-static int resume_in_task(lua_State *L, struct lss_tasks *tasks, lua_State *co, int n, int *results)
+/* Resumes `co` with the `n` values on its stack, as a part of the running task or of the main program. */
+static int resume_as_part(lua_State *L, struct ss_env *env, lua_State *co, int n, int *results)
 {
-    if (!tasks || !tasks->runs)
-        return lss_resume(co, L, n, results);
-    struct lss_step s = { .outer = tasks->steps, .resumer = L, .co = co };
-    s.linked = !tasks->ending && L == lss_innermost(tasks) && (!s.outer || s.outer->linked);
-    tasks->steps = &s;
-    tasks->runs->call = NULL;
+    struct lss_tasks *tasks = (struct lss_tasks *)env->loop;
+    struct lss_step **steps = tasks && tasks->runs ? &tasks->steps : &lss_scopes(env)->steps;
+    struct lss_step s = { .outer = *steps, .resumer = L, .co = co };
+    if (tasks && tasks->runs) {
+        s.linked = !tasks->ending && L == lss_innermost(tasks) && (!s.outer || s.outer->linked);
+        tasks->runs->call = NULL;
+    }
+    *steps = &s;
     int status = lss_resume(co, L, n, results);
-    tasks->steps = s.outer;
+    *steps = s.outer;
     return status;
 }
 
@@ -79,11 +81,11 @@ static int push_results(lua_State *L, lua_State *co, int n)
 /* `n` values are on the stack of `co`. */
 static int resume(lua_State *L, lua_State *co, int n)
 {
-    struct lss_tasks *tasks = (struct lss_tasks *)lss_env(L)->loop;
+    struct ss_env *env = lss_env(L);
     int results;
     lss_check_room(L, LUA_MINSTACK);
-    int status = resume_in_task(L, tasks, co, n, &results);
-    tasks = (struct lss_tasks *)lss_env(L)->loop;
+    int status = resume_as_part(L, env, co, n, &results);
+    struct lss_tasks *tasks = (struct lss_tasks *)env->loop;
     if (status == LUA_YIELD && waits_in_call(tasks, co, results))
         return pass_wait(L, tasks->runs, co);
     if (status == LUA_OK || status == LUA_YIELD)

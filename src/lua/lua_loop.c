@@ -1,4 +1,5 @@
 /* socket.run, and the class loop for programs with another event loop. */
+#include "core/codes.h"
 #include "lua/lua_failure.h"
 #include "lua/lua_run.h"
 #include "lua/lua_sched.h"
@@ -11,8 +12,9 @@ int lss_run_tasks(lua_State *L)
     struct lss_tasks *tasks = lss_tasks(L);
     if (tasks->runs)
         return luaL_error(L, "socket.run inside a task: there, task:wait() waits for another one");
-    lss_run_all(L, tasks);
-    return lss_raise_failures(L, tasks);
+    enum ss_status st = lss_run_all(L, tasks);
+    lss_raise_failures(L, tasks);
+    return st == SS_OK ? 0 : lss_push_failure(L, 1, st, &ss_no_memory);
 }
 
 static struct lss_tasks *self_loop(lua_State *L)
@@ -72,11 +74,12 @@ static int loop_tostring(lua_State *L)
 static int loop_step(lua_State *L)
 {
     struct lss_tasks *tasks = self_loop(L);
-    int64_t timeout_ns = lss_check_timeout(L, 2);
+    int64_t deadline_ns, timeout_ns = lss_check_timeout(L, 2);
     if (tasks->runs)
         return luaL_error(L, "loop:step inside a task: the loop runs already");
+    int64_t left_ns = lss_limit_timeout(L, tasks->loop.env, timeout_ns, &deadline_ns);
     if (tasks->alive > 0 || tasks->fresh > 0)
-        lss_run_turn(L, tasks, lss_foreground(tasks) > 0 ? timeout_ns : 0);
+        lss_run_turn(L, tasks, lss_foreground(tasks) > 0 ? left_ns : 0);
     lua_pushboolean(L, lss_foreground(tasks) > 0);
     return 1;
 }

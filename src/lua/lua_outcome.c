@@ -2,6 +2,7 @@
  * raise is a C function of its own, called protected. */
 #include "lua/lua_outcome.h"
 #include "lua/lua_anchor.h"
+#include "lua/lua_group.h"
 #include "lua/lua_suspend.h"
 #include "lua/lua_yield.h"
 
@@ -176,8 +177,31 @@ static void drop_outcome(struct lss_task *t)
     t->values = 0;
 }
 
+bool lss_cancel_task(struct lss_task *t)
+{
+    bool is_ending = t->tasks->ending && t->tasks->runs == t;
+    bool is_alive = t->state < LSS_DONE && !is_ending;
+    if (is_alive)
+        t->cancelled = true;
+    if (t->state == LSS_WAITING)
+        ss_loop_end(&t->tasks->loop, &t->waiter, SS_CANCELLED);
+    return is_alive;
+}
+
+/* Pushes the handle and the coroutine, which stay on the stack until the task has ended: then it has no anchor. Below them is the
+ * group of a task that is in one. */
+static void push_ending(lua_State *L, struct lss_task *t)
+{
+    lss_push_anchored(L, t);
+    if (t->grouped)
+        lss_push_kept(L, lua_gettop(L) - 1);
+    else
+        lua_pushnil(L);
+    lua_insert(L, -3);
+}
+
 /* Wakes the joiners. The outcome counts as seen only when they have got it: an error may keep it from them. The call is freed
- * here since a handle made while the Lua state is closing may have no finalizer. */
+ * here since a handle made while the Lua state is closing may have no finalizer. On the stack: as push_ending leaves it. */
 static void release_task(lua_State *L, struct lss_task *t)
 {
     struct lss_tasks *tasks = t->tasks;
@@ -188,6 +212,8 @@ static void release_task(lua_State *L, struct lss_task *t)
     while ((joiner = ss_queue_first(&t->joiners)) != NULL)
         ss_loop_end(&tasks->loop, joiner, SS_OK);
     lss_release_anchor(L, t);
+    if (t->grouped)
+        lss_leave_group(L, t, lua_gettop(L) - 2);
     if (t->state != LSS_FAILED || t->cancelled)
         return;
     tasks->unseen++;
@@ -207,10 +233,9 @@ void lss_finish_ending(struct lss_tasks *tasks)
     tasks->ending = false;
 }
 
-/* The handle and the coroutine stay on the stack of L: an ended task has no anchor. */
 void lss_end_task(lua_State *L, struct lss_task *t, enum lss_state state, int values, int error)
 {
-    lss_push_anchored(L, t);
+    push_ending(L, t);
     start_ending(t);
     t->values = values;
     t->has_outcome = values == 0;
@@ -225,13 +250,13 @@ void lss_end_task(lua_State *L, struct lss_task *t, enum lss_state state, int va
     if (!t->has_outcome)
         drop_outcome(t);
     release_task(L, t);
-    lua_pop(L, 2);
+    lua_pop(L, 3);
 }
 
 /* A coroutine that has failed elsewhere has open variables that nobody else closes. */
 void lss_fail_invalidated_task(lua_State *L, struct lss_task *t)
 {
-    lss_push_anchored(L, t);
+    push_ending(L, t);
     lss_detach_socket(t);
     lss_drop_call(L, t);
     if (LSS_HAS_CLOSE && lua_status(t->co) > LUA_YIELD) {
@@ -242,7 +267,7 @@ void lss_fail_invalidated_task(lua_State *L, struct lss_task *t)
     drop_outcome(t);
     t->invalidated = true;
     release_task(L, t);
-    lua_pop(L, 2);
+    lua_pop(L, 3);
 }
 
 /* The outcome as results */

@@ -18,6 +18,9 @@ void lss_end_task(lua_State *L, struct lss_task *t, enum lss_state state, int va
 /* Fails a task whose coroutine the program has resumed or closed. */
 void lss_fail_invalidated_task(lua_State *L, struct lss_task *t);
 
+/* Asks a task to end. False: it has ended, or is ending. */
+bool lss_cancel_task(struct lss_task *t);
+
 /* No task is ending any more, after what ended one was closed half-way. */
 void lss_finish_ending(struct lss_tasks *tasks);
 

@@ -1,5 +1,6 @@
 #include "lua/lua_run.h"
 #include "lua/lua_failure.h"
+#include "lua/lua_group.h"
 #include "lua/lua_outcome.h"
 #include "lua/lua_resume.h"
 #include "lua/lua_sched.h"
@@ -15,9 +16,9 @@ enum { PUSHED = 3 }; /* values on the stack from prepare_run to the end of run_l
 /* Runs the loop until a waiter or all tasks but those in the background have ended, or once. */
 struct run {
     struct lss_tasks *tasks;
-    struct ss_waiter *until; /* waiter of the main program; NULL: until no task is left but those in the background */
+    struct ss_waiter *until; /* waiter of the main program, or NULL */
     struct ss_sock *sock;    /* its socket, or NULL */
-    struct ss_op *op;        /* its call */
+    struct ss_op *op;        /* its call; NULL: until no task is left but those in the background */
     const struct lss_call *call;
     int kept; /* stack index of the last value that the call keeps */
     int64_t timeout_ns;
@@ -30,7 +31,7 @@ struct run {
 /* socket.onerror may have run the tasks as well. */
 static bool is_run_done(const struct run *r)
 {
-    return r->until ? r->until->status != SS_WANT : lss_foreground(r->tasks) == 0;
+    return (!r->op && lss_foreground(r->tasks) == 0) || (r->until && r->until->status != SS_WANT);
 }
 
 static bool is_last_turn(const struct run *r)
@@ -44,7 +45,7 @@ static bool is_last_turn(const struct run *r)
 static bool is_background_wait(const struct ss_waiter *w)
 {
     const struct lss_task *t = (const struct lss_task *)w;
-    return w->of_task && t->background && ss_queue_is_empty(&t->joiners);
+    return w->of_task && t->background && ss_queue_is_empty(&t->joiners) && !lss_is_group_awaited(t);
 }
 
 static bool is_stuck(struct lss_tasks *tasks)
@@ -142,7 +143,7 @@ static int run_protected(lua_State *L)
         }
         continue_tasks(L, r);
     } while (!is_last_turn(r));
-    if (!r->until)
+    if (!r->op)
         lss_report_failures(L, r->tasks);
     r->returned = true;
     return 0;
@@ -193,7 +194,7 @@ static void abort_run(lua_State *L, struct run *r)
         return;
     lss_clear_waiter(r->sock, r->until);
     ss_loop_drop(loop, r->until);
-    if (r->call->drop)
+    if (r->call && r->call->drop)
         r->call->drop(L, r->kept, r->op);
 }
 
@@ -256,13 +257,32 @@ void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns)
     run_loop(L, &r);
 }
 
-void lss_run_all(lua_State *L, struct lss_tasks *tasks)
+/* Runs all tasks until a deadline, which is a timer of the loop. */
+static enum ss_status run_all_until(lua_State *L, struct run *r, int64_t deadline_ns)
+{
+    struct ss_op nothing = { .step = NULL };
+    struct ss_waiter w;
+    ss_waiter_init(&w, false);
+    r->until = &w;
+    ss_loop_wait(&r->tasks->loop, &w, &nothing, deadline_ns);
+    run_loop(L, r);
+    enum ss_status st = lss_foreground(r->tasks) > 0 ? w.status : SS_OK;
+    ss_loop_drop(&r->tasks->loop, &w);
+    return st;
+}
+
+enum ss_status lss_run_all(lua_State *L, struct lss_tasks *tasks)
 {
     struct run r = { .tasks = tasks, .timeout_ns = -1 };
+    int64_t deadline_ns = 0;
     if (lss_foreground(tasks) == 0)
-        return;
+        return SS_OK;
+    lss_limit_timeout(L, tasks->loop.env, r.timeout_ns, &deadline_ns);
     prepare_run(L, &r);
+    if (deadline_ns > 0)
+        return run_all_until(L, &r, deadline_ns);
     run_loop(L, &r);
+    return SS_OK;
 }
 
 enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, const struct lss_call *call,

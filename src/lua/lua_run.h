@@ -12,8 +12,9 @@ void lss_open_runs(lua_State *L);
 /* Runs tasks for one turn, which waits for at most `timeout_ns`. */
 void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns);
 
-/* Runs tasks until none is left but those in the background. */
-void lss_run_all(lua_State *L, struct lss_tasks *tasks);
+/* Runs tasks until none is left but those in the background. SS_OK | SS_TIMEOUT: socket.within has ended the run |
+ * SS_ERROR: no memory for its timer. */
+enum ss_status lss_run_all(lua_State *L, struct lss_tasks *tasks);
 
 /* Runs tasks until an operation of `s` (or NULL) has ended. */
 enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, const struct lss_call *call,

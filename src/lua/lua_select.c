@@ -172,6 +172,6 @@ int lss_select(lua_State *L)
     lua_pushvalue(L, READERS);
     lua_pushvalue(L, WRITERS);
     if (!sel->env->loop)
-        return select_without_tasks(L, sel, timeout_ns);
+        return select_without_tasks(L, sel, lss_limit_timeout(L, sel->env, timeout_ns, &sel->op.deadline_ns));
     return lss_run_for(L, sel->env, NULL, timeout_ns, &sel->op, &call);
 }

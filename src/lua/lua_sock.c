@@ -6,7 +6,8 @@
 
 #include <string.h> /* memset */
 
-/* Close with OPT_LINGER while there are tasks: close(2) would block all of them, so an operation waits for the peer. */
+/* Close with OPT_LINGER while there are tasks, or inside of socket.within: close(2) would block all tasks, and know no deadline.
+ * So an operation waits for the peer. */
 
 #define LINGERING LSS_PREFIX "lingering"
 
@@ -95,7 +96,8 @@ int lss_close(lua_State *L)
 {
     struct lss_socket *s = lss_self_socket(L);
     struct ss_error err;
-    int seconds = s->sock.env->loop ? ss_sock_linger_s(&s->sock) : 0;
+    bool may_block = !s->sock.env->loop && lss_scopes(s->sock.env)->n == 0;
+    int seconds = may_block ? 0 : ss_sock_linger_s(&s->sock);
     if (seconds > 0)
         return run_lingering_close(L, s, seconds);
     enum ss_status st = ss_sock_close(&s->sock, &err);

@@ -68,13 +68,14 @@ static int module_fromfd(lua_State *L)
 static int module_sleep(lua_State *L)
 {
     lua_Number seconds = lss_check_seconds(L, 1);
-    const struct ss_env *env = lss_env(L);
+    struct ss_env *env = lss_env(L);
+    int64_t timeout_ns = seconds > 0 ? lss_nanoseconds(seconds) : 0, deadline_ns = 0;
     if (env->loop)
-        return lss_sleep_with_tasks(L, env->loop, seconds > 0 ? lss_nanoseconds(seconds) : 0);
-    if (seconds > 0)
-        ss_pause(lss_nanoseconds(seconds));
-    lua_pushboolean(L, 1);
-    return 1;
+        return lss_sleep_with_tasks(L, env->loop, timeout_ns);
+    timeout_ns = lss_limit_timeout(L, env, timeout_ns, &deadline_ns);
+    if (timeout_ns != 0)
+        ss_pause(timeout_ns);
+    return lss_push_done(L, deadline_ns > 0 ? SS_TIMEOUT : SS_OK, NULL);
 }
 
 static int module_now(lua_State *L)
@@ -88,6 +89,7 @@ static const luaL_Reg module_functions[] = {
     { "connect", lss_connect_short },
     { "errname", lss_errname },
     { "fromfd", module_fromfd },
+    { "group", lss_group },
     { "hostname", lss_hostname },
     { "interfaces", lss_interfaces },
     { "listen", lss_listen_short },
@@ -133,6 +135,8 @@ static void check_build(lua_State *L)
                              sizeof(struct lss_socket_handle),
                              sizeof(struct lss_tasks),
                              sizeof(struct lss_task),
+                             sizeof(struct lss_member),
+                             sizeof(struct lss_group),
                              offsetof(struct ss_env, by_fd),
                              lss_shared_size,
                              lss_tcp_size,
@@ -181,5 +185,7 @@ int luaopen_ssocket(lua_State *L)
     set_constants(L);
     lss_push_coroutine(L);
     lua_setfield(L, -2, "coroutine");
+    lss_push_within(L);
+    lua_setfield(L, -2, "within");
     return 1;
 }

@@ -2,6 +2,7 @@
 #include "lua/lua_task.h"
 #include "lua/lua_anchor.h"
 #include "lua/lua_failure.h"
+#include "lua/lua_group.h"
 #include "lua/lua_outcome.h"
 #include "lua/lua_resume.h"
 #include "lua/lua_run.h"
@@ -19,26 +20,37 @@ static struct lss_task *self_task(lua_State *L)
     return lss_self(L);
 }
 
-int lss_spawn(lua_State *L)
+struct lss_task *lss_new_task(lua_State *L, size_t size)
 {
-    luaL_checktype(L, 1, LUA_TFUNCTION);
-    lss_wrap_body(L);
     struct lss_tasks *tasks = lss_tasks(L);
-    int values = lua_gettop(L) - 1;
-    struct lss_task *t = lss_newuserdata_keeping(L, sizeof *t);
-    memset(t, 0, sizeof *t);
+    struct lss_task *t = lss_newuserdata_keeping(L, size);
+    memset(t, 0, size);
     t->tasks = tasks;
     ss_waiter_init(&t->waiter, true);
     ss_queue_init(&t->joiners);
     luaL_getmetatable(L, TASK);
     lua_setmetatable(L, -2);
-    lua_insert(L, 1);
+    return t;
+}
+
+void lss_start_call(lua_State *L, struct lss_task *t)
+{
+    lss_wrap_body(L, 2);
+    int values = lua_gettop(L) - 2;
     t->co = lua_newthread(L);
     lua_insert(L, 2);
     lss_move_call(L, t->co, values);
     lua_pushvalue(L, 1);
     lua_insert(L, 2);
     lss_start_task(L, t, values);
+}
+
+int lss_spawn(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    struct lss_task *t = lss_new_task(L, sizeof *t);
+    lua_insert(L, 1);
+    lss_start_call(L, t);
     return 1;
 }
 
@@ -96,14 +108,7 @@ static int task_wait(lua_State *L)
 
 static int task_cancel(lua_State *L)
 {
-    struct lss_task *t = self_task(L);
-    bool is_ending = t->tasks->ending && t->tasks->runs == t;
-    bool is_alive = t->state < LSS_DONE && !is_ending;
-    if (is_alive)
-        t->cancelled = true;
-    if (t->state == LSS_WAITING)
-        ss_loop_end(&t->tasks->loop, &t->waiter, SS_CANCELLED);
-    lua_pushboolean(L, is_alive);
+    lua_pushboolean(L, lss_cancel_task(self_task(L)));
     return 1;
 }
 
@@ -153,6 +158,7 @@ void lss_open_task(lua_State *L)
     lss_open_runs(L);
     lss_open_anchors(L);
     lss_register_class(L, TASK, task_events, task_methods);
+    lss_open_groups(L);
     lss_open_loop(L);
     lss_open_failures(L);
 }

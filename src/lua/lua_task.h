@@ -63,7 +63,26 @@ struct lss_task {
     bool retried : 1;        /* making the results of its call has failed once */
     bool has_outcome : 1;    /* its handle keeps its outcome */
     bool invalidated : 1;    /* the program has resumed or closed its coroutine */
+    bool grouped : 1;        /* it is a struct lss_member of a group, and has not ended */
     struct ss_queue joiners; /* waiters for its end */
+};
+
+/* What the tasks of a group (socket.group) share: a userdata that the group's handle and the handles of its live tasks keep. It
+ * keeps a table, whose element 1 is the handle of the task whose failure is the group's outcome, or false. */
+struct lss_group {
+    struct lss_tasks *tasks;
+    struct lss_member *members; /* the live tasks */
+    size_t n;                   /* of them */
+    struct ss_queue joiners;    /* waiters for the end of all */
+    bool cancelled;             /* new tasks are cancelled at once */
+    bool failed;                /* a task has failed that was not cancelled */
+};
+
+/* A task of a group. */
+struct lss_member {
+    struct lss_task task; /* first */
+    struct lss_group *group;
+    struct lss_member *next, **at; /* *at: the pointer to this one */
 };
 
 /* Tasks that a run waits for. */

@@ -207,6 +207,7 @@ int lss_park(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns, struct l
              const struct lss_call *call)
 {
     lss_check_open(L, tasks);
+    timeout_ns = lss_limit_timeout(L, tasks->loop.env, timeout_ns, &parked->op.deadline_ns);
     return lss_run_with_tasks(L, &tasks->loop, NULL, timeout_ns, &parked->op, call);
 }
 
@@ -235,7 +236,12 @@ int lss_return_after_turn(lua_State *L, struct lss_tasks *tasks)
 
 /* Sleeping */
 
-/* A sleep succeeds when its time is over. */
+/* A sleep succeeds when its time is over; one that socket.within cuts short does not. */
+static int finish_cut_sleep(lua_State *L, struct ss_op *op, enum ss_status st)
+{
+    return lss_push_done(L, st, &op->error);
+}
+
 static int finish_sleep(lua_State *L, struct ss_op *op, enum ss_status st)
 {
     return lss_push_done(L, st == SS_TIMEOUT ? SS_OK : st, &op->error);
@@ -243,12 +249,15 @@ static int finish_sleep(lua_State *L, struct ss_op *op, enum ss_status st)
 
 int lss_sleep_with_tasks(lua_State *L, struct ss_loop *loop, int64_t timeout_ns)
 {
-    static const struct lss_call call = { .finish = finish_sleep, .size = sizeof(struct lss_parked) };
+    static const struct lss_call whole = { .finish = finish_sleep, .size = sizeof(struct lss_parked) },
+                                 cut = { .finish = finish_cut_sleep, .size = sizeof(struct lss_parked) };
     struct lss_tasks *tasks = (struct lss_tasks *)loop;
     struct lss_parked parked = { .queue = NULL };
     if (timeout_ns == 0)
         tasks->calls = CALLS; /* a turn is due */
     if (tasks->runs && tasks->runs->cancelled)
         timeout_ns = 1; /* so that sleep(0) is cancelled too */
-    return lss_park(L, tasks, timeout_ns, &parked, &call);
+    timeout_ns = lss_limit_timeout(L, loop->env, timeout_ns, &parked.op.deadline_ns);
+    lss_check_open(L, tasks);
+    return lss_run_with_tasks(L, loop, NULL, timeout_ns, &parked.op, parked.op.deadline_ns > 0 ? &cut : &whole);
 }

@@ -241,21 +241,21 @@ void lss_traceback(lua_State *L, lua_State *co, const char *message)
 /* Coroutines */
 
 #if LUA_VERSION_NUM >= 502
-void lss_wrap_body(lua_State *L)
+void lss_wrap_body(lua_State *L, int index)
 {
-    (void)L;
+    (void)L, (void)index;
 }
 #else
 /* A coroutine that starts with a C function cannot be resumed after a yield, which must return to a Lua function. */
-void lss_wrap_body(lua_State *L)
+void lss_wrap_body(lua_State *L, int index)
 {
-    if (!lua_iscfunction(L, 1))
+    if (!lua_iscfunction(L, index))
         return;
     if (luaL_loadstring(L, "local f = ... return function(...) return f(...) end") != 0)
         lua_error(L);
-    lua_pushvalue(L, 1);
+    lua_pushvalue(L, index);
     lua_call(L, 1, 1);
-    lua_replace(L, 1);
+    lua_replace(L, index);
 }
 #endif
 

@@ -30,8 +30,8 @@ lua_CFunction lss_running_function(lua_State *L);
 struct lss_call;
 int lss_yield_all(lua_State *L, const struct lss_call **at, const struct lss_call *call);
 
-/* Wraps a C function at index 1 in a Lua function where a coroutine must start with a Lua function. */
-void lss_wrap_body(lua_State *L);
+/* Wraps a C function at `index` in a Lua function where a coroutine must start with a Lua function. */
+void lss_wrap_body(lua_State *L, int index);
 
 /* Raises the error of a call that would block where the running coroutine cannot yield. */
 int lss_raise_cannot_wait(lua_State *L);

@@ -543,6 +543,27 @@ local function background(task)
     check(task:background() == task, "background")
 end
 
+-- Calls that wait on a channel or sleep, within a deadline; perhaps an error leaves it, in a coroutine that is dropped.
+local function hurry()
+    local ch, seconds = one_of(channels), one_of { 0, 0.0005, 0.002, math.huge }
+    local limited = seconds < 1
+    if pick(4) == 1 then
+        local ok, err = coroutine.resume(coroutine.create(function()
+            return socket.within(seconds, error, "on purpose", 0)
+        end))
+        check(not ok and err == "on purpose", "within raises: %s", tostring(err))
+        return
+    end
+    check(socket.within(seconds, function()
+        for _ = 1, pick(3) do
+            local slept, why = socket.sleep(one_of { 0, 0.001 })
+            check(slept or why == CANCELLED or (limited and why == TIMEOUT), "sleep says %s", tostring(why))
+        end
+        get(ch, limited and -1 or 0)
+        return "returned"
+    end) == "returned", "within")
+end
+
 local function small_task(n, last)
     for _ = 1, n do
         socket.sleep(one_of { 0, 0, 0.001, 0.003 })
@@ -553,6 +574,29 @@ local function small_task(n, last)
         error("on purpose", 0)
     end
     return n, last
+end
+
+-- A group of small tasks, which is waited for, cancelled or lost.
+local function gather()
+    local group, fails = socket.group(), false
+    for _ = 1, pick(3) do
+        local n, last = pick(3), pick(9)
+        fails = fails or last <= 2
+        group:spawn(small_task, n, last)
+    end
+    local how = pick(3)
+    if how == 1 then
+        group:cancel()
+    elseif how == 2 then
+        return
+    end
+    local ok, err, traceback = group:wait(in_main() and 0.01 or one_of { 0, 0.002, 5 })
+    if ok then
+        check(not fails, "a failed task is not told")
+    elseif err ~= TIMEOUT and err ~= CANCELLED then
+        check(fails and type(traceback) == "string", "a failure that none was: %s", tostring(err))
+        group:wait(0)
+    end
 end
 
 local function wait(task)
@@ -760,6 +804,8 @@ local acts = {
     { 1, function() if tasks[1] then background(one_of(tasks)) end end },
     { 2, function() if tasks[1] then wait(one_of(tasks)) end end },
     { 4, select_some },
+    { 3, hurry },
+    { 2, gather },
     { 1, name },
     { 6, wild_call },
     { 3, misuse },
