@@ -1782,15 +1782,34 @@ local tcp = {
 
 api.iterator = {
     text = [[
-        What [`readuntil`](#tcpsock-readuntil) returns. It takes no arguments; each call gives the next record.
+        What [`readuntil`](#tcpsock-readuntil) returns; each call gives the next record.
         As it gives `nil` on any error it works in a `for` loop, which cannot tell one error from another and does
-        not see `partial`: a last record without its delimiter is lost to it. Call it by hand where that matters.]],
-    call = { "data, err, partial = iterator()" },
+        not see `partial`: a last record without its delimiter is lost to it. Call it by hand where that matters.
+
+        With a `size` a call gives the next piece of a record instead, so that a record of any length is handled in
+        little memory. Each piece has `size` bytes, however the bytes arrive; the last one has fewer, perhaps none, and
+        comes with `true`. With `inclusive` the delimiter belongs to the last piece, which has at most `size` bytes with
+        it; where it would not fit, a piece ends before it, and the next one is the delimiter alone. A call without a
+        size in mid-record gives the rest of the record, and `true`. A socket that was closed begins a new record;
+        what other reading calls take of a record is not counted.]],
+    call = { "data, err, partial = iterator([size])" },
+    takes = {
+        {
+            name = "size",
+            type = "integer",
+            optional = true,
+            range = "1 or more; with `inclusive` the delimiter's length or more",
+            unit = "bytes",
+            default = "the whole record, or the rest of it",
+            text = "most that the call gives of the record",
+        },
+    },
     gives = {
         { "data", "string?", "the bytes before the delimiter, with it if `inclusive`; `\"\"` between two delimiters" },
-        { "err", "string?", "" },
+        { "err", "string|true?", "or, with the last piece of a record, `true`" },
         { "partial", "string?", "with an error: the bytes of a record that is not complete" },
     },
+    raises = "a size that is below 1 or fractional, or too small for the delimiter; a wrong type",
     errors = errors(
         timeout,
         {
@@ -1803,7 +1822,11 @@ api.iterator = {
         `partial` is handed out and no longer in the socket. After a time-out, bytes that may be the beginning of the
         delimiter stay behind, so that a delimiter split by a pause is still found; after `ERROR_LIMIT` the
         rest stays; after any other error `partial` is all that was left. All results, partials and delimiters put
-        end to end are the stream.]],
+        end to end are the stream.
+
+        With sizes `max` counts the whole record, the pieces and partials already given included: after
+        `ERROR_LIMIT` all of them together are `max` bytes. A time-out leaves the record where it is, and the next call
+        goes on in it; after any other error a new record begins.]],
     waits = [[
         for the delimiter, within the socket's deadline. While bytes stay behind, `select` calls the
         socket readable; with a delimiter of one byte none ever do]],

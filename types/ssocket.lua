@@ -33,10 +33,17 @@
 ---The value of SHUT_RD, SHUT_WR or SHUT_RDWR.
 ---@alias ssocket.shutdown integer
 
----What `readuntil` returns. It takes no arguments; each call gives the next record. As it gives `nil` on any
----error it works in a `for` loop, which cannot tell one error from another and does not see `partial`: a last
----record without its delimiter is lost to it. Call it by hand where that matters.
----@alias ssocket.iterator fun(): string?, string?, string?
+---What `readuntil` returns; each call gives the next record. As it gives `nil` on any error it works in a
+---`for` loop, which cannot tell one error from another and does not see `partial`: a last record without its
+---delimiter is lost to it. Call it by hand where that matters.
+---
+---With a `size` a call gives the next piece of a record instead, so that a record of any length is handled in
+---little memory. Each piece has `size` bytes, however the bytes arrive; the last one has fewer, perhaps none,
+---and comes with `true`. With `inclusive` the delimiter belongs to the last piece, which has at most `size`
+---bytes with it; where it would not fit, a piece ends before it, and the next one is the delimiter alone. A
+---call without a size in mid-record gives the rest of the record, and `true`. A socket that was closed begins
+---a new record; what other reading calls take of a record is not counted.
+---@alias ssocket.iterator fun(size?: integer): string?, string|true?, string?
 
 ---Returned addresses are tables for IP, and for Unix sockets strings as above (`"unix:/path"`,
 ---`"unix:@name"`, `"unix:"`). The last is a sender without a name, which cannot be answered: a client that
