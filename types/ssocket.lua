@@ -325,9 +325,14 @@ local tcpsock = {}
 
 ---Opens a connection. When a name has several addresses they are tried in the system's order, IPv6 and IPv4
 ---in turn, the next one when the last has failed or has not answered for 250 ms; the first to answer is
----taken, and if none does the most telling error is the result. A socket that is bound connects from its
----local address. After a failure the socket can connect again; a port that the system chose in `bind` may be
----another one then.
+---taken, and if none does the most telling error is the result. After a failure the socket can connect again.
+---
+---A socket that is bound connects from its local address. It has one descriptor, on which addresses can only
+---be tried one after another: each one for 250 ms; then, if none was reached and some were silent, once more,
+---where the time to the deadline is shared out over the addresses that are left, at least 2 s for each (or
+---all that is left). Without a deadline the second attempt at a silent address ends when the system gives it
+---up, after minutes. A port that the system chose in `bind` may be another one after an attempt that failed
+---or was given up.
 ---
 ---A connection to itself, which TCP makes when nobody listens on a port of this machine and the system
 ---chooses that very port for the socket, is closed and reported as refused, unless the program has bound the

@@ -1,4 +1,5 @@
 #include "core/op_connect.h"
+#include "base/mem.h" /* ss_min_size */
 #include "os/os_net.h"
 
 #include <errno.h>
@@ -35,7 +36,7 @@ void ss_connect_init(struct ss_connect *op, struct ss_sock *sock, const struct s
     ss_lookup_init(&op->lookup, sock->env, &sock->io, target, ss_connect_step);
     op->lookup.release = end_race;
     op->sock = sock;
-    op->retry = false;
+    op->retry = op->some_silent = op->second_round = false;
     op->on_sock_fd = sock->io.fd >= 0;
     op->attempt = 0;
     op->forks = sock->env->forks;
@@ -141,14 +142,52 @@ static enum ss_status dial_next(struct ss_connect *op)
     return st;
 }
 
+/* The timer of a dial on the socket's descriptor. */
+static void limit_dial(struct ss_connect *op)
+{
+    struct ss_op *base = &op->lookup.op;
+    unsigned left = ss_lookup_count_next(&op->lookup, op->sock->family);
+    bool more = left > 0 || op->some_silent;
+    base->shares = op->second_round;
+    if (op->second_round)
+        base->after_ms = (uint16_t)ss_min_size(left > 0 ? left + 1 : 0, UINT16_MAX);
+    else
+        base->after_ms = more ? ATTEMPT_DELAY_MS : 0;
+}
+
 static void want_dials(struct ss_connect *op, bool more)
 {
     for (unsigned i = 0; i < op->ndials; i++)
         op->wants[i] = (struct ss_interest){ .fd = op->dials[i].fd, .events = SS_WRITABLE };
     op->lookup.op.wants = op->wants;
     op->lookup.op.nwants = op->ndials;
-    bool races = more && !op->lookup.single && !op->on_sock_fd;
+    bool races = more && !op->lookup.single;
+    op->lookup.op.shares = false;
     op->lookup.op.after_ms = op->retry ? QUEUE_RETRY_MS : races ? ATTEMPT_DELAY_MS : 0;
+    if (races && op->on_sock_fd && !op->retry)
+        limit_dial(op);
+}
+
+/* Gives up a silent dial on the socket's descriptor, if its time is over. */
+static void end_silent_dial(struct ss_connect *op)
+{
+    const struct ss_error silent = { SS_SYSTEM, ETIMEDOUT };
+    if (!op->lookup.op.due || op->ndials == 0 || !attempt_is_current(op))
+        return;
+    const struct ss_dial dial = remove_dial(op, 0);
+    record_error(op, &silent);
+    ss_dial_cancel(&dial);
+    op->some_silent = true;
+}
+
+/* After the last address of the first round. */
+static enum ss_status dial_again(struct ss_connect *op)
+{
+    if (!op->some_silent || op->second_round)
+        return SS_ERROR;
+    op->second_round = true;
+    ss_lookup_rewind(&op->lookup);
+    return dial_next(op);
 }
 
 static enum ss_status run_race(struct ss_connect *op)
@@ -156,8 +195,12 @@ static enum ss_status run_race(struct ss_connect *op)
     bool next = op->ndials == 0 || op->lookup.op.due;
     bool more = true;
     enum ss_status st = check_dials(op, &next);
+    if (st == SS_WANT && op->on_sock_fd)
+        end_silent_dial(op);
     if (st == SS_WANT && next && op->ndials < SS_DIALS && !(op->on_sock_fd && op->ndials > 0)) {
         st = dial_next(op);
+        if (st == SS_ERROR && op->ndials == 0)
+            st = dial_again(op);
         more = st != SS_ERROR;
         if (!more && op->ndials > 0)
             st = SS_WANT;
@@ -177,5 +220,6 @@ void ss_connect_restart(struct ss_op *base)
 {
     struct ss_connect *op = (struct ss_connect *)base;
     ss_lookup_restart(base);
+    op->some_silent = op->second_round = false;
     op->error_rank = 0;
 }
