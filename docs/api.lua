@@ -97,7 +97,7 @@ api.rules = {
         title = "Descriptors",
         text = [[
             `socket.tcp()` and `socket.udp()` open nothing: the descriptor comes when the address family is
-            known, with `connect`, `bind`, `sendto` or `join`. It is close-on-exec, and closed by `close`, by
+            known, with `connect`, `bind`, `sendto` or `join`, or with `open`. It is close-on-exec, and closed by `close`, by
             the garbage collector and, in Lua 5.4, at the end of the block of a `local s <close>`.
 
             A closed socket is as a new one, its timeout and options kept, and can be opened again. On a
@@ -1060,6 +1060,34 @@ local both = {
             raises = "a malformed address; a port out of range",
             waits = "for a name look-up only, within the deadline",
             by = { "bind(2)", "ip(7)", "ipv6(7), `IPV6_V6ONLY`", "unix(7)" },
+        },
+        {
+            name = "open",
+            call = { "ok, err = sock:open(family)" },
+            brief = "get the descriptor now",
+            text = [[
+                Gives a socket that is not open its descriptor: `fileno` is known, and options take effect at once, those
+                that were set before too. `bind`, `connect` and what sends then need an address of that family, or one of
+                IPv4 with `"inet6"`. The descriptor stays, whatever fails, until `close` or `detach`; then the socket is
+                as a new one. A stream socket that was opened [connects](#tcpsock-connect) in a way that other event
+                loops can use.]],
+            takes = {
+                { name = "family", type = "string", range = '`"inet"`, `"inet6"`, `"unix"`', text = "of its addresses" },
+            },
+            gives = { { "ok", "true?", "open" } },
+            errors = {
+                { "EISCONN", "the socket is open already" },
+                { "ERROR_BUSY", "another task's call that opens the socket waits" },
+                { "EMFILE", "the process has no descriptor left" },
+                { "EAFNOSUPPORT", "this system has no such sockets" },
+            },
+            raises = "another family, or none",
+            waits = "never",
+            by = { "socket(2)", "ip(7)", "ipv6(7)", "unix(7)" },
+            example = [[
+                local s = socket.tcp()
+                assert(s:open "inet")
+                s:setopt(socket.OPT_IP_TOS, 16)]],
         },
         {
             name = "close",

@@ -263,6 +263,15 @@ local socket = {}
 ---@overload fun(self: ssocket.socket, address: ssocket.address|string): true?, string?
 function socket:bind(host, port) end
 
+---Gives a socket that is not open its descriptor: `fileno` is known, and options take effect at once, those
+---that were set before too. `bind`, `connect` and what sends then need an address of that family, or one of
+---IPv4 with `"inet6"`. The descriptor stays, whatever fails, until `close` or `detach`; then the socket is as
+---a new one. A stream socket that was opened connects in a way that other event loops can use.
+---@param family string `"inet"`, `"inet6"`, `"unix"`; of its addresses
+---@return true? ok # open
+---@return string? err
+function socket:open(family) end
+
 ---Closes the descriptor. The socket is then as a new one, with its timeout and options. Closing a socket that
 ---is not open is a success.
 ---@return 1? ok # closed

@@ -70,7 +70,8 @@ struct ss_sock {
     /* Of the descriptor, and false without one: */
     bool nonblock : 1;    /* O_NONBLOCK, as this module set it */
     bool connected : 1;   /* streams: was connected once; cannot connect again */
-    bool bound : 1;       /* bound, imported or joined by the program: connect must not replace it */
+    bool opened : 1;      /* by ss_sock_open_for_program */
+    bool bound : 1;       /* opened, bound, imported or joined by the program: connect must not replace it */
     bool port_chosen : 1; /* bound to that port by the program, or imported; false: the system chose it, or has to */
     bool shared : 1;      /* other processes or other owners may change the descriptor's settings */
     /* Of the socket: */
@@ -100,6 +101,9 @@ enum ss_status ss_sock_import(struct ss_sock *s, int fd, const struct os_kind *k
 
 /* Opens a closed socket. SS_OK | SS_ERROR: as ss_sock_make_fd and ss_sock_adopt. */
 enum ss_status ss_sock_open(struct ss_sock *s, int family, struct ss_error *err);
+
+/* Opens a closed socket whose descriptor the program chooses to have. SS_OK | SS_ERROR: as ss_sock_open; EISCONN: it is open. */
+enum ss_status ss_sock_open_for_program(struct ss_sock *s, int family, struct ss_error *err);
 
 /* Sets O_NONBLOCK unless already as requested. SS_OK | SS_ERROR: os_nonblock. */
 enum ss_status ss_sock_set_nonblock(struct ss_sock *s, bool nonblock, struct ss_error *err);

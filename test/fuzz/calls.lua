@@ -667,9 +667,10 @@ end
 
 local stream_calls = { "bind", "connect", "listen", "accept", "read", "readsome", "readuntil", "readall", "write",
     "peek", "readline", "finish", "sendfd", "recvfd", "pending", "shutdown", "close", "setopt", "getopt", "getsockname",
-    "getpeername", "fileno", "gettimeout", "detach" }
+    "getpeername", "fileno", "gettimeout", "detach", "open" }
 local datagram_calls = { "bind", "connect", "send", "sendto", "sendmany", "recv", "recvfrom", "recvmany", "join",
-    "leave", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno", "gettimeout", "detach", "accept" }
+    "leave", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno", "gettimeout", "detach", "accept",
+    "open" }
 
 -- Whatever a call raises is a text about its arguments or about waiting. Nothing is known of its results.
 local function answered(ok, ...)
