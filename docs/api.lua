@@ -97,8 +97,8 @@ api.rules = {
         title = "Descriptors",
         text = [[
             `socket.tcp()` and `socket.udp()` open nothing: the descriptor comes when the address family is
-            known, with `connect`, `bind`, `sendto` or `join`, or with `open`. It is close-on-exec, and closed by `close`, by
-            the garbage collector and, in Lua 5.4, at the end of the block of a `local s <close>`.
+            known, with `connect`, `bind`, `sendto` or `join`, or with `open`. It is close-on-exec, and closed by
+            `close`, by the garbage collector and, in Lua 5.4, at the end of the block of a `local s <close>`.
 
             A closed socket is as a new one, its timeout and options kept, and can be opened again. On a
             socket that is not open every call that needs a descriptor fails with `ERROR_CLOSED`.
@@ -1066,13 +1066,13 @@ local both = {
             call = { "ok, err = sock:open(family)" },
             brief = "get the descriptor now",
             text = [[
-                Gives a socket that is not open its descriptor: `fileno` is known, and options take effect at once, those
-                that were set before too. `bind`, `connect` and what sends then need an address of that family, or one of
-                IPv4 with `"inet6"`. The descriptor stays, whatever fails, until `close` or `detach`; then the socket is
-                as a new one. A stream socket that was opened [connects](#tcpsock-connect) in a way that other event
-                loops can use.]],
+                Gives a socket that is not open its descriptor: `fileno` is known, and options take effect at once,
+                those that were set before too. `bind`, `connect` and what sends then need an address of that family, or
+                one of IPv4 with `"inet6"`. The descriptor stays, whatever fails, until `close` or `detach`; then the
+                socket is as a new one. A stream socket that was opened [connects](#tcpsock-connect) in a way that
+                other event loops can use.]],
             takes = {
-                { name = "family", type = "string", range = '`"inet"`, `"inet6"`, `"unix"`', text = "of its addresses" },
+                { name = "family", type = "string", range = '`"inet"`, `"inet6"`, `"unix"`', text = "what it is for" },
             },
             gives = { { "ok", "true?", "open" } },
             errors = {
@@ -1325,7 +1325,17 @@ local tcp = {
 
                 A connection that is not made within the deadline is given up. With a timeout of 0 only a peer on
                 the same machine can be reached, and only by a number or path: a name, `localhost` too, is then
-                never found in time.]],
+                never found in time.
+
+                *On a socket that was [opened](#sock-open)* a connect goes on when its deadline passes or its task
+                is cancelled, and the descriptor stays whatever becomes of it. `select` calls the socket writable when
+                the attempt has ended; the same call again waits on for it, and gives its outcome, once. Until then
+                another address is refused (`EALREADY`). So with a timeout of 0 a connect can be started, waited for
+                elsewhere, and finished. A host may be a name if it has exactly one address of the socket's family; it
+                is looked up in each call. Meanwhile `read` and `write` wait for the connection within their deadlines,
+                and `getpeername` says `ENOTCONN`; `shutdown` breaks the attempt off, `close` ends it, and `detach`
+                hands it out with the descriptor. Where a read has told of the failure already, connect says
+                `ECONNABORTED`. At a Unix listener whose queue is full nothing goes on: each call tries anew.]],
             takes = { address },
             gives = { { "ok", "true?", "connected" } },
             errors = errors(
@@ -1337,7 +1347,10 @@ local tcp = {
                     { "EISCONN", "the socket is connected already" },
                     { "ENOENT", "there is no such path" },
                     { "ENAMETOOLONG", "the path is too long" },
-                    { "EAFNOSUPPORT", "a bound socket and an address of another family" },
+                    { "EAFNOSUPPORT", "a bound or opened socket and an address of another family" },
+                    { "EALREADY", "an opened socket whose connect to another address is under way" },
+                    { "EDESTADDRREQ", "an opened socket, and a name with several addresses of its family" },
+                    { "ECONNABORTED", "an opened socket: another call was told why the connect failed" },
                 }
             ),
             raises = "a malformed address; a port out of range",

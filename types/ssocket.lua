@@ -267,7 +267,7 @@ function socket:bind(host, port) end
 ---that were set before too. `bind`, `connect` and what sends then need an address of that family, or one of
 ---IPv4 with `"inet6"`. The descriptor stays, whatever fails, until `close` or `detach`; then the socket is as
 ---a new one. A stream socket that was opened connects in a way that other event loops can use.
----@param family string `"inet"`, `"inet6"`, `"unix"`; of its addresses
+---@param family string `"inet"`, `"inet6"`, `"unix"`; what it is for
 ---@return true? ok # open
 ---@return string? err
 function socket:open(family) end
@@ -349,6 +349,16 @@ local tcpsock = {}
 ---
 ---A connection that is not made within the deadline is given up. With a timeout of 0 only a peer on the same
 ---machine can be reached, and only by a number or path: a name, `localhost` too, is then never found in time.
+---
+---*On a socket that was opened* a connect goes on when its deadline passes or its task is cancelled, and the
+---descriptor stays whatever becomes of it. `select` calls the socket writable when the attempt has ended; the
+---same call again waits on for it, and gives its outcome, once. Until then another address is refused
+---(`EALREADY`). So with a timeout of 0 a connect can be started, waited for elsewhere, and finished. A host
+---may be a name if it has exactly one address of the socket's family; it is looked up in each call. Meanwhile
+---`read` and `write` wait for the connection within their deadlines, and `getpeername` says `ENOTCONN`;
+---`shutdown` breaks the attempt off, `close` ends it, and `detach` hands it out with the descriptor. Where a
+---read has told of the failure already, connect says `ECONNABORTED`. At a Unix listener whose queue is full
+---nothing goes on: each call tries anew.
 ---@param host string see Addresses in docs/reference.md
 ---@param port integer 0..65535
 ---@return true? ok # connected

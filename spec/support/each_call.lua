@@ -255,7 +255,10 @@ function programs.tcp()
     local bound = timed(socket.tcp())
     must(bound, "bind", "127.0.0.1", 0)
     must(bound, "connect", addr)
-    close(timed(must(listener, "accept")), bound, accepted, client, listener)
+    local opened = timed(socket.tcp())
+    must(opened, "open", "inet")
+    must(opened, "connect", addr)
+    close(timed(must(listener, "accept")), timed(must(listener, "accept")), opened, bound, accepted, client, listener)
 end
 
 function programs.short()

@@ -23,7 +23,7 @@ static void end_race(struct ss_lookup *lookup)
     bool is_current = attempt_is_current(op);
     while (op->ndials > 0) {
         const struct ss_dial *dial = &op->dials[--op->ndials];
-        if (is_current || !op->on_sock_fd)
+        if ((is_current && !op->goes_on) || !op->on_sock_fd)
             ss_dial_cancel(dial);
     }
     if (is_current)
@@ -38,6 +38,8 @@ void ss_connect_init(struct ss_connect *op, struct ss_sock *sock, const struct s
     op->sock = sock;
     op->retry = op->some_silent = op->second_round = false;
     op->on_sock_fd = sock->io.fd >= 0;
+    op->goes_on = sock->opened;
+    op->chosen = false;
     op->attempt = 0;
     op->forks = sock->env->forks;
     op->error_rank = op->ndials = 0;
@@ -209,17 +211,87 @@ static enum ss_status run_race(struct ss_connect *op)
     return st;
 }
 
+/* Connects that go on */
+
+static enum ss_status fail_connect(struct ss_connect *op, int code)
+{
+    op->lookup.op.error = (struct ss_error){ SS_SYSTEM, code };
+    return SS_ERROR;
+}
+
+/* A literal address, or the name's only one of the socket's family. */
+static enum ss_status choose_address(struct ss_connect *op)
+{
+    struct ss_addr addr;
+    bool is_literal = op->lookup.target.addr.len > 0;
+    unsigned n = 0;
+    while (ss_lookup_next(&op->lookup, &addr)) {
+        if (!is_literal && addr.sa.any.sa_family != op->sock->family)
+            continue;
+        op->addr = addr;
+        n++;
+    }
+    if (n > 1)
+        return fail_connect(op, EDESTADDRREQ);
+    op->chosen = n == 1 && ss_addr_fit(&op->addr, op->sock->family);
+    return op->chosen ? SS_OK : fail_connect(op, EAFNOSUPPORT);
+}
+
+/* Goes on with the dial that an earlier call has started. */
+static enum ss_status resume_dial(struct ss_connect *op)
+{
+    if (!ss_addr_equal(op->sock->goal, &op->addr))
+        return fail_connect(op, EALREADY);
+    const struct ss_dial dial = ss_dial_resume(op->sock);
+    op->attempt = op->sock->attempt;
+    add_dial(op, &dial);
+    return SS_WANT;
+}
+
+/* The goal is there before the dial, for want of memory must not end one that is under way. */
+static enum ss_status begin_dial(struct ss_connect *op)
+{
+    enum ss_status st = ss_sock_set_goal(op->sock, &op->addr, &op->lookup.op.error);
+    return st == SS_OK ? dial_address(op) : st;
+}
+
+static enum ss_status run_dial_that_goes_on(struct ss_connect *op)
+{
+    bool failed = false;
+    enum ss_status st = SS_WANT;
+    if (op->ndials > 0)
+        st = check_dials(op, &failed);
+    else
+        st = begin_dial(op);
+    if (failed)
+        st = SS_ERROR;
+    if (st != SS_WANT || op->retry)
+        ss_sock_clear_goal(op->sock);
+    want_dials(op, false);
+    return st;
+}
+
+static enum ss_status connect_opened(struct ss_connect *op)
+{
+    enum ss_status st = op->chosen ? SS_OK : choose_address(op);
+    if (st == SS_OK && op->ndials == 0 && op->sock->goal)
+        st = resume_dial(op) == SS_WANT ? SS_OK : SS_ERROR;
+    return st == SS_OK ? run_dial_that_goes_on(op) : st;
+}
+
 enum ss_status ss_connect_step(struct ss_op *base)
 {
     struct ss_connect *op = (struct ss_connect *)base;
     enum ss_status st = ss_lookup_resolve(&op->lookup);
-    return st == SS_OK ? run_race(op) : st;
+    if (st != SS_OK)
+        return st;
+    return op->goes_on ? connect_opened(op) : run_race(op);
 }
 
 void ss_connect_restart(struct ss_op *base)
 {
     struct ss_connect *op = (struct ss_connect *)base;
     ss_lookup_restart(base);
-    op->some_silent = op->second_round = false;
+    op->chosen = op->some_silent = op->second_round = false;
     op->error_rank = 0;
 }

@@ -179,6 +179,22 @@ enum ss_status ss_sock_open_for_program(struct ss_sock *s, int family, struct ss
     return st;
 }
 
+enum ss_status ss_sock_set_goal(struct ss_sock *s, const struct ss_addr *goal, struct ss_error *err)
+{
+    ss_sock_clear_goal(s);
+    s->goal = ss_mem_resize(&s->env->pool.mem, NULL, 0, sizeof *goal);
+    if (!s->goal)
+        return fail_no_memory(err);
+    *s->goal = *goal;
+    return SS_OK;
+}
+
+void ss_sock_clear_goal(struct ss_sock *s)
+{
+    ss_mem_free(&s->env->pool.mem, s->goal, sizeof *s->goal);
+    s->goal = NULL;
+}
+
 enum ss_status ss_sock_set_nonblock(struct ss_sock *s, bool nonblock, struct ss_error *err)
 {
     if (s->nonblock == nonblock && !s->shared)
@@ -235,6 +251,7 @@ int ss_sock_release(struct ss_sock *s, bool closing)
     s->attempt++;
     s->opened = s->bound = s->port_chosen = s->nonblock = s->connected = s->shared = false;
     s->pending_error.code = 0;
+    ss_sock_clear_goal(s);
     if (s->passed >= 0)
         close_ignoring_error(s->passed);
     s->passed = OS_NOTHING_PASSED;

@@ -59,6 +59,7 @@ struct ss_sock {
     struct ss_inbuf in;            /* streams: unread bytes; datagrams: memory of one datagram or of the queue */
     struct ss_optlist opts;        /* survive close */
     struct ss_waiter *waiters[2];  /* the calls that wait to read and to write, or NULL */
+    struct ss_addr *goal;          /* of a connect under way that goes on when its call ends; owned; NULL: none */
     struct ss_error pending_error; /* streams: error of a connect in progress that getopt consumed; code 0: none */
     int passed;                    /* what came with the first unread byte (os/os_passing.h); owned if a descriptor */
     unsigned passed_epoch;         /* a different in.epoch: that byte is no longer the first */
@@ -104,6 +105,10 @@ enum ss_status ss_sock_open(struct ss_sock *s, int family, struct ss_error *err)
 
 /* Opens a closed socket whose descriptor the program chooses to have. SS_OK | SS_ERROR: as ss_sock_open; EISCONN: it is open. */
 enum ss_status ss_sock_open_for_program(struct ss_sock *s, int family, struct ss_error *err);
+
+/* Sets and clears `goal`. SS_OK | SS_ERROR: no memory. */
+enum ss_status ss_sock_set_goal(struct ss_sock *s, const struct ss_addr *goal, struct ss_error *err);
+void ss_sock_clear_goal(struct ss_sock *s);
 
 /* Sets O_NONBLOCK unless already as requested. SS_OK | SS_ERROR: os_nonblock. */
 enum ss_status ss_sock_set_nonblock(struct ss_sock *s, bool nonblock, struct ss_error *err);

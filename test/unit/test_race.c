@@ -451,6 +451,79 @@ static void test_a_bound_socket_and_silence(void)
     check_own(AF_INET, "4t100 4t100", 5000, ETIMEDOUT, "0a 100b");
 }
 
+/* A socket that was opened: the dial outlives the operation. */
+
+/* One call of connect to an address of 127.0.0.1 with that port. How it ended. */
+static int connect_opened(struct race *r, uint16_t port, double timeout_ms)
+{
+    struct ss_target number = { .port = 0 };
+    ss_addr_any(&number.addr, AF_INET, port);
+    ss_connect_init(&r->op, &r->sock, &number);
+    enum ss_status st = ss_block_run(&r->op.lookup.op, &r->sock, fake_ms(timeout_ms));
+    ss_lookup_fini(&r->op.lookup);
+    CHECKF(!fake_fd(r->sock.io.fd)->nonblock, "it is not left in blocking mode");
+    return st == SS_OK ? 0 : st == SS_TIMEOUT ? TIMED_OUT : r->op.lookup.op.error.code;
+}
+
+static void open_for_program(struct race *r, const char *addresses)
+{
+    struct ss_error err;
+    race_open(r, addresses);
+    CHECK(ss_sock_open_for_program(&r->sock, AF_INET, &err) == SS_OK && r->sock.bound);
+    CHECK(ss_sock_open_for_program(&r->sock, AF_INET, &err) == SS_ERROR && err.code == EISCONN);
+}
+
+static void test_an_opened_socket_goes_on(void)
+{
+    static const double timeouts_ms[] = { 0, 30, 150 };
+    for (size_t i = 0; i < 3; i++) {
+        struct race r;
+        open_for_program(&r, "4+400");
+        int fd = r.sock.io.fd;
+        CHECK(connect_opened(&r, 80, timeouts_ms[i]) == TIMED_OUT && fake_fd(fd)->connecting && r.sock.goal);
+        CHECK(connect_opened(&r, 80, timeouts_ms[i]) == TIMED_OUT && fake_fd(fd)->connecting && r.sock.goal);
+        CHECK(connect_opened(&r, 81, 5000) == EALREADY && fake_fd(fd)->connecting && r.sock.goal);
+        CHECK(connect_opened(&r, 80, i == 0 ? -1 : 5000) == 0 && r.sock.io.fd == fd && !r.sock.goal);
+        CHECKF(strcmp(fake.log, "0a") == 0, "%s", fake.log);
+        CHECK(connect_opened(&r, 80, 5000) == EISCONN && !r.sock.goal);
+        race_close(&r);
+    }
+}
+
+static void test_an_opened_socket_is_refused(void)
+{
+    struct race r;
+    open_for_program(&r, "4r40");
+    int fd = r.sock.io.fd;
+    CHECK(connect_opened(&r, 80, 10) == TIMED_OUT && r.sock.goal);
+    CHECK(connect_opened(&r, 80, 5000) == ECONNREFUSED && r.sock.io.fd == fd && !r.sock.goal);
+    CHECK(!fake_fd(fd)->stuck);
+    CHECK(connect_opened(&r, 81, 5000) == ECONNREFUSED); /* another address: nothing is under way */
+    race_close(&r);
+}
+
+static void test_an_opened_socket_that_is_closed(void)
+{
+    struct race r;
+    struct ss_error err;
+    open_for_program(&r, "4n");
+    CHECK(connect_opened(&r, 80, 10) == TIMED_OUT && r.sock.goal);
+    CHECK(ss_sock_close(&r.sock, &err) == SS_OK && !r.sock.goal && !r.sock.opened);
+    race_close(&r);
+}
+
+/* Without memory for the address nothing is begun. */
+static void test_an_opened_socket_without_memory(void)
+{
+    struct race r;
+    open_for_program(&r, "4+5");
+    r.heap.fail_from = r.heap.requests + 1;
+    r.heap.fail_count = 1;
+    CHECK(connect_opened(&r, 80, 5000) == ENOMEM && fake.log[0] == '\0' && !r.sock.goal);
+    CHECK(connect_opened(&r, 80, 5000) == 0);
+    race_close(&r);
+}
+
 /* Closed while it connects: the number of its descriptor may be another's by then. */
 static void test_a_bound_socket_that_is_closed(void)
 {
@@ -650,6 +723,10 @@ int main(void)
     RUN(test_lookup_begun_anew);
     RUN(test_a_bound_socket);
     RUN(test_a_bound_socket_and_silence);
+    RUN(test_an_opened_socket_goes_on);
+    RUN(test_an_opened_socket_is_refused);
+    RUN(test_an_opened_socket_that_is_closed);
+    RUN(test_an_opened_socket_without_memory);
     RUN(test_a_bound_socket_that_is_closed);
     RUN(test_a_connected_socket);
     RUN(test_the_kernel_waits_for_one_address);
