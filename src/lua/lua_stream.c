@@ -341,6 +341,21 @@ static size_t check_piece_size(lua_State *L, const struct line_iterator *iter)
     return size;
 }
 
+static int next_line(lua_State *L);
+
+/* A call with an argument, or in mid-record. */
+static int next_line_by_size(lua_State *L, struct line_iterator *iter)
+{
+    size_t size = lua_isnoneornil(L, 1) ? SIZE_MAX : check_piece_size(L, iter);
+    struct tcpsock *s = (struct tcpsock *)iter->handle->socket;
+    if (!s)
+        return push_closed_empty(L);
+    if (size < SIZE_MAX || ss_record_has_begun(&iter->record, &s->base.sock.in))
+        return next_piece(L, s, iter, size);
+    iter->record.given = 0; /* the record was another stream's */
+    return next_line(L);
+}
+
 /* The first argument is a size. In a `for` loop it is nil, and the second one the record before. */
 static int next_line(lua_State *L)
 {
@@ -348,13 +363,12 @@ static int next_line(lua_State *L)
         .finish = finish_until, .drop = drop_stream_read, .size = sizeof(struct line_read), .directions = LSS_READING
     };
     struct line_iterator *iter = lua_touserdata(L, lua_upvalueindex(1));
-    size_t size = lua_isnoneornil(L, 1) ? SIZE_MAX : check_piece_size(L, iter);
+    if (iter->record.given > 0 || (lua_gettop(L) > 0 && !lua_isnil(L, 1)))
+        return next_line_by_size(L, iter);
     struct tcpsock *s = (struct tcpsock *)iter->handle->socket;
     struct ss_scan scan;
     if (!s)
         return push_closed_empty(L);
-    if (size < SIZE_MAX || ss_record_has_begun(&iter->record, &s->base.sock.in))
-        return next_piece(L, s, iter, size);
     unsigned stream = s->base.sock.in.stream;
     if (try_push_line(L, s, iter, &scan))
         return 1;
