@@ -135,11 +135,21 @@ static enum ss_status dial_address(struct ss_connect *op)
     return st;
 }
 
+/* After the last address of the first round. */
+static bool begin_second_round(struct ss_connect *op)
+{
+    if (!op->some_silent || op->second_round)
+        return false;
+    op->second_round = true;
+    ss_lookup_rewind(&op->lookup);
+    return ss_lookup_next(&op->lookup, &op->addr);
+}
+
 /* Dials addresses in turn until a dial does not fail at once. SS_ERROR: no address remains. */
 static enum ss_status dial_next(struct ss_connect *op)
 {
     enum ss_status st = SS_ERROR;
-    while (st == SS_ERROR && (op->retry || ss_lookup_next(&op->lookup, &op->addr)))
+    while (st == SS_ERROR && (op->retry || ss_lookup_next(&op->lookup, &op->addr) || begin_second_round(op)))
         st = dial_address(op);
     return st;
 }
@@ -182,16 +192,6 @@ static void end_silent_dial(struct ss_connect *op)
     op->some_silent = true;
 }
 
-/* After the last address of the first round. */
-static enum ss_status dial_again(struct ss_connect *op)
-{
-    if (!op->some_silent || op->second_round)
-        return SS_ERROR;
-    op->second_round = true;
-    ss_lookup_rewind(&op->lookup);
-    return dial_next(op);
-}
-
 static enum ss_status run_race(struct ss_connect *op)
 {
     bool next = op->ndials == 0 || op->lookup.op.due;
@@ -201,8 +201,6 @@ static enum ss_status run_race(struct ss_connect *op)
         end_silent_dial(op);
     if (st == SS_WANT && next && op->ndials < SS_DIALS && !(op->on_sock_fd && op->ndials > 0)) {
         st = dial_next(op);
-        if (st == SS_ERROR && op->ndials == 0)
-            st = dial_again(op);
         more = st != SS_ERROR;
         if (!more && op->ndials > 0)
             st = SS_WANT;
@@ -252,7 +250,8 @@ static enum ss_status resume_dial(struct ss_connect *op)
 static enum ss_status begin_dial(struct ss_connect *op)
 {
     enum ss_status st = ss_sock_set_goal(op->sock, &op->addr, &op->lookup.op.error);
-    return st == SS_OK ? dial_address(op) : st;
+    op->retry = true; /* that address, and no other */
+    return st == SS_OK ? dial_next(op) : st;
 }
 
 static enum ss_status run_dial_that_goes_on(struct ss_connect *op)

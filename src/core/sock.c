@@ -251,7 +251,8 @@ int ss_sock_release(struct ss_sock *s, bool closing)
     s->attempt++;
     s->opened = s->bound = s->port_chosen = s->nonblock = s->connected = s->shared = false;
     s->pending_error.code = 0;
-    ss_sock_clear_goal(s);
+    if (s->goal)
+        ss_sock_clear_goal(s);
     if (s->passed >= 0)
         close_ignoring_error(s->passed);
     s->passed = OS_NOTHING_PASSED;
