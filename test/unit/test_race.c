@@ -451,6 +451,26 @@ static void test_a_bound_socket_and_silence(void)
     check_own(AF_INET, "4t100 4t100", 5000, ETIMEDOUT, "0a 100b");
 }
 
+static void test_an_extra_step_gives_no_dial_up(void)
+{
+    struct race r;
+    struct ss_error err;
+    const struct ss_target name = { .host = "name", .port = 80 };
+    race_open(&r, "4n 4n");
+    CHECK(ss_sock_open(&r.sock, AF_INET, &err) == SS_OK);
+    ss_connect_init(&r.op, &r.sock, &name);
+    for (int i = 0; i < 3; i++) {
+        ss_io_set_mode(r.op.lookup.op.io, SS_WAIT_ALWAYS);
+        CHECK(ss_connect_step(&r.op.lookup.op) == SS_WANT);
+    }
+    CHECKF(strcmp(fake.log, "0a") == 0, "%s", fake.log);
+    r.op.lookup.op.due = true;
+    CHECK(ss_connect_step(&r.op.lookup.op) == SS_WANT);
+    CHECKF(strcmp(fake.log, "0a 0b") == 0, "%s", fake.log);
+    ss_lookup_fini(&r.op.lookup);
+    race_close(&r);
+}
+
 /* A socket that was opened: the dial outlives the operation. */
 
 /* One call of connect to an address of 127.0.0.1 with that port. How it ended. */
@@ -723,6 +743,7 @@ int main(void)
     RUN(test_lookup_begun_anew);
     RUN(test_a_bound_socket);
     RUN(test_a_bound_socket_and_silence);
+    RUN(test_an_extra_step_gives_no_dial_up);
     RUN(test_an_opened_socket_goes_on);
     RUN(test_an_opened_socket_is_refused);
     RUN(test_an_opened_socket_that_is_closed);
