@@ -200,7 +200,7 @@ describe("connect on an opened socket", function()
     end)
 
     it("is dropped with a lost socket", function()
-        local s, listener, _, first = connecting()
+        local s, listener, _, first = connecting() -- luacheck: ignore
         local before = t.fds()
         s = nil -- luacheck: ignore
         t.collect()
