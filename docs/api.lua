@@ -97,8 +97,8 @@ api.rules = {
         title = "Descriptors",
         text = [[
             `socket.tcp()` and `socket.udp()` open nothing: the descriptor comes when the address family is
-            known, with `connect`, `bind`, `sendto` or `join`. It is close-on-exec, and closed by `close`, by
-            the garbage collector and, in Lua 5.4, at the end of the block of a `local s <close>`.
+            known, with `connect`, `bind`, `sendto` or `join`, or with `open`. It is close-on-exec, and closed by
+            `close`, by the garbage collector and, in Lua 5.4, at the end of the block of a `local s <close>`.
 
             A closed socket is as a new one, its timeout and options kept, and can be opened again. On a
             socket that is not open every call that needs a descriptor fails with `ERROR_CLOSED`.
@@ -1132,6 +1132,34 @@ local both = {
             by = { "bind(2)", "ip(7)", "ipv6(7), `IPV6_V6ONLY`", "unix(7)" },
         },
         {
+            name = "open",
+            call = { "ok, err = sock:open(family)" },
+            brief = "get the descriptor now",
+            text = [[
+                Gives a socket that is not open its descriptor: `fileno` is known, and options take effect at once,
+                those that were set before too. `bind`, `connect` and what sends then need an address of that family, or
+                one of IPv4 with `"inet6"`. The descriptor stays, whatever fails, until `close` or `detach`; then the
+                socket is as a new one. A stream socket that was opened [connects](#tcpsock-connect) in a way that
+                other event loops can use.]],
+            takes = {
+                { name = "family", type = "string", range = '`"inet"`, `"inet6"`, `"unix"`', text = "what it is for" },
+            },
+            gives = { { "ok", "true?", "open" } },
+            errors = {
+                { "EISCONN", "the socket is open already" },
+                { "ERROR_BUSY", "another task's call that opens the socket waits" },
+                { "EMFILE", "the process has no descriptor left" },
+                { "EAFNOSUPPORT", "this system has no such sockets" },
+            },
+            raises = "another family, or none",
+            waits = "never",
+            by = { "socket(2)", "ip(7)", "ipv6(7)", "unix(7)" },
+            example = [[
+                local s = socket.tcp()
+                assert(s:open "inet")
+                s:setopt(socket.OPT_IP_TOS, 16)]],
+        },
+        {
             name = "close",
             call = { "ok, err = sock:close()" },
             brief = "give the descriptor back",
@@ -1351,9 +1379,15 @@ local tcp = {
             text = [[
                 Opens a connection. When a name has several addresses they are tried in the system's order, IPv6 and
                 IPv4 in turn, the next one when the last has failed or has not answered for 250 ms; the first to answer
-                is taken, and if none does the most telling error is the result. A socket that is bound
-                connects from its local address. After a failure the socket can connect again; a port that the system
-                chose in `bind` may be another one then.
+                is taken, and if none does the most telling error is the result. After a failure the socket can connect
+                again.
+
+                A socket that is bound connects from its local address. It has one descriptor, on which addresses can
+                only be tried one after another: each one for 250 ms; then, if none was reached and some were silent,
+                once more, where the time to the deadline is shared out over the addresses that are left, at least 2 s
+                for each (or all that is left). Without a deadline the second attempt at a silent address ends when the
+                system gives it up, after minutes. A port that the system chose in `bind` may be another one after an
+                attempt that failed or was given up.
 
                 A connection to itself, which TCP makes when nobody listens on a port of this machine and the system
                 chooses that very port for the socket, is closed and reported as refused, unless the program has bound
@@ -1361,7 +1395,17 @@ local tcp = {
 
                 A connection that is not made within the deadline is given up. With a timeout of 0 only a peer on
                 the same machine can be reached, and only by a number or path: a name, `localhost` too, is then
-                never found in time.]],
+                never found in time.
+
+                *On a socket that was [opened](#sock-open)* a connect goes on when its deadline passes or its task
+                is cancelled, and the descriptor stays whatever becomes of it. `select` calls the socket writable when
+                the attempt has ended; the same call again waits on for it, and gives its outcome, once. Until then
+                another address is refused (`EALREADY`). So with a timeout of 0 a connect can be started, waited for
+                elsewhere, and finished. A host may be a name if it has exactly one address of the socket's family; it
+                is looked up in each call. Meanwhile `read` and `write` wait for the connection within their deadlines,
+                and `getpeername` says `ENOTCONN`; `shutdown` breaks the attempt off, `close` ends it, and `detach`
+                hands it out with the descriptor. Where a read has told of the failure already, connect says
+                `ECONNABORTED`. At a Unix listener whose queue is full nothing goes on: each call tries anew.]],
             takes = { address },
             gives = { { "ok", "true?", "connected" } },
             errors = errors(
@@ -1373,7 +1417,10 @@ local tcp = {
                     { "EISCONN", "the socket is connected already" },
                     { "ENOENT", "there is no such path" },
                     { "ENAMETOOLONG", "the path is too long" },
-                    { "EAFNOSUPPORT", "a bound socket and an address of another family" },
+                    { "EAFNOSUPPORT", "a bound or opened socket and an address of another family" },
+                    { "EALREADY", "an opened socket whose connect to another address is under way" },
+                    { "EDESTADDRREQ", "an opened socket, and a name with several addresses of its family" },
+                    { "ECONNABORTED", "an opened socket: another call was told why the connect failed" },
                 }
             ),
             raises = "a malformed address; a port out of range",
@@ -1387,6 +1434,7 @@ local tcp = {
                 "RFC 9293 section 3.10.1",
                 "RFC 6724 (order)",
                 "RFC 8305 section 5",
+                "Go, net.Dialer (shares)",
             },
             example = [[
                 tcpsock:settimeout(5)
@@ -1852,15 +1900,34 @@ local tcp = {
 
 api.iterator = {
     text = [[
-        What [`readuntil`](#tcpsock-readuntil) returns. It takes no arguments; each call gives the next record.
+        What [`readuntil`](#tcpsock-readuntil) returns; each call gives the next record.
         As it gives `nil` on any error it works in a `for` loop, which cannot tell one error from another and does
-        not see `partial`: a last record without its delimiter is lost to it. Call it by hand where that matters.]],
-    call = { "data, err, partial = iterator()" },
+        not see `partial`: a last record without its delimiter is lost to it. Call it by hand where that matters.
+
+        With a `size` a call gives the next piece of a record instead, so that a record of any length is handled in
+        little memory. Each piece has `size` bytes, however the bytes arrive; the last one has fewer, perhaps none, and
+        comes with `true`. With `inclusive` the delimiter belongs to the last piece, which has at most `size` bytes with
+        it; where it would not fit, a piece ends before it, and the next one is the delimiter alone. A call without a
+        size in mid-record gives the rest of the record, and `true`. A socket that was closed begins a new record;
+        what other reading calls take of a record is not counted.]],
+    call = { "data, err, partial = iterator([size])" },
+    takes = {
+        {
+            name = "size",
+            type = "integer",
+            optional = true,
+            range = "1 or more; with `inclusive` the delimiter's length or more",
+            unit = "bytes",
+            default = "the whole record, or the rest of it",
+            text = "most that the call gives of the record",
+        },
+    },
     gives = {
         { "data", "string?", "the bytes before the delimiter, with it if `inclusive`; `\"\"` between two delimiters" },
-        { "err", "string?", "" },
+        { "err", "string|true?", "or, with the last piece of a record, `true`" },
         { "partial", "string?", "with an error: the bytes of a record that is not complete" },
     },
+    raises = "a size that is below 1 or fractional, or too small for the delimiter; a wrong type",
     errors = errors(
         timeout,
         {
@@ -1873,7 +1940,11 @@ api.iterator = {
         `partial` is handed out and no longer in the socket. After a time-out, bytes that may be the beginning of the
         delimiter stay behind, so that a delimiter split by a pause is still found; after `ERROR_LIMIT` the
         rest stays; after any other error `partial` is all that was left. All results, partials and delimiters put
-        end to end are the stream.]],
+        end to end are the stream.
+
+        With sizes `max` counts the whole record, the pieces and partials already given included: after
+        `ERROR_LIMIT` all of them together are `max` bytes. A time-out leaves the record where it is, and the next call
+        goes on in it; after any other error a new record begins.]],
     waits = [[
         for the delimiter, within the socket's deadline. While bytes stay behind, `select` calls the
         socket readable; with a delimiter of one byte none ever do]],

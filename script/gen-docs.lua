@@ -498,7 +498,7 @@ local function aliases(out)
     out[#out + 1] = "---@alias ssocket.shutdown integer\n"
     local types = result_types(api.iterator):gsub("^: ", "")
     out[#out + 1] = remark(api.iterator.text)
-    out[#out + 1] = "---@alias ssocket.iterator fun(): " .. types .. "\n"
+    out[#out + 1] = "---@alias ssocket.iterator fun(size?: integer): " .. types .. "\n"
     out[#out + 1] = remark(api.address.returned)
     out[#out + 1] = "---@class ssocket.address"
     for _, field in ipairs(api.address.fields) do

@@ -58,6 +58,7 @@ local calls = {
         assert(s:connect("localhost", addr[2]))
     ]],
     bind = 'assert(socket.tcp():bind("127.0.0.1", 0))',
+    open = 'assert(socket.udp():open "inet6")',
     ["bind to all addresses"] = 'assert(socket.udp():bind("*", 0))',
     accept = "assert(listener:accept()):close()",
     sendto = 'assert(socket.udp():sendto("x", u:getsockname())) assert(u:recv() == "x")',

@@ -325,6 +325,109 @@ describe("a bound socket", function()
         ]]):format(t.text "EAFNOSUPPORT"))
     end)
 
+    -- Listeners whose queue is full are silent; their addresses keep the order of the hosts file.
+    local full = [[
+        local kept = {}
+        local function full(host, port)
+            local listener = socket.tcp()
+            assert(listener:bind(host, port or 0) and listener:listen(0))
+            kept[#kept + 1] = assert(socket.connect(listener:getsockname()))
+            return listener, listener:getsockname()[2]
+        end
+        local function listen(host, port)
+            local listener = socket.tcp()
+            assert(listener:bind(host, port) and listener:listen())
+            return listener
+        end
+        local function bound(timeout)
+            local s = socket.tcp()
+            assert(s:bind("127.0.0.1", 0))
+            s:settimeout(timeout)
+            return s
+        end
+    ]]
+    local two_names = "host.test 127.0.0.2 127.0.0.3\ndead.test 127.0.0.2 127.0.0.4"
+
+    for _, where in ipairs { "in the main program", "in a task" } do
+        it("reaches the next address when the first is silent, within a deadline or without: " .. where, function()
+            local here = space.open(two_names) or pending(space.why)
+            here:lua(full .. ([[
+                local function check()
+                    local silent, port = full "127.0.0.2"
+                    local listener = listen("127.0.0.3", port)
+                    inside.equal("127.0.0.2 127.0.0.3", inside.hosts(socket.resolve "host.test"))
+                    for _, timeout in ipairs { -1, 0.6, 5 } do
+                        local s = bound(timeout)
+                        local fd = s:fileno()
+                        assert(inside.takes(0.25, 0.55, s.connect, s, "host.test", port))
+                        inside.equal("127.0.0.3", s:getpeername()[1])
+                        inside.equal("127.0.0.1", s:getsockname()[1])
+                        inside.equal(fd, s:fileno())
+                        inside.equal(0, inside.attempts())
+                        s:close()
+                    end
+                    silent:close()
+                    listener:close()
+                end
+                if %q == "in a task" then
+                    assert(socket.spawn(check):wait(20))
+                else
+                    check()
+                end
+            ]]):format(where))
+        end)
+    end
+
+    it("comes back to one that is slow when all are silent", function()
+        local here = space.open(two_names) or pending(space.why)
+        here:lua(full .. [[
+            local slow, port = full "127.0.0.2"
+            local silent = full("127.0.0.3", port)
+            local done = inside.fork(function()
+                socket.sleep(0.35)
+                assert(slow:accept())
+            end)
+            local s = bound(20)
+            assert(inside.takes(0.5, 1.4, s.connect, s, "host.test", port))
+            inside.equal("127.0.0.2", s:getpeername()[1])
+            done()
+            silent:close()
+        ]])
+    end)
+
+    it("gives each a share of the deadline then, in a task too", function()
+        local here = space.open(two_names) or pending(space.why)
+        here:lua(full .. [[
+            local silent, port = full "127.0.0.2"
+            local slow = full("127.0.0.3", port)
+            local done = inside.fork(function()
+                socket.sleep(1)
+                assert(slow:accept())
+            end)
+            local s = bound(5.1)
+            assert(socket.spawn(inside.takes, 2.5, 4, s.connect, s, "host.test", port):wait(20))
+            inside.equal("127.0.0.3", s:getpeername()[1])
+            done()
+            silent:close()
+        ]])
+    end)
+
+    it("times out when all stay silent, and is refused when one says so", function()
+        local here = space.open(two_names) or pending(space.why)
+        here:lua(full .. [[
+            local silent, port = full "127.0.0.2"
+            local other = full("127.0.0.4", port)
+            local s = bound(0.7)
+            inside.fails(socket.ERROR_TIMEOUT, inside.takes(0.7, 1.5, s.connect, s, "dead.test", port))
+            inside.equal(0, inside.attempts())
+            s:settimeout(3)
+            inside.fails(socket.ERROR_REFUSED, inside.takes(2.25, 2.9, s.connect, s, "host.test", port))
+            inside.equal(0, inside.attempts())
+            silent:close()
+            other:close()
+        ]])
+    end)
+
     it("can connect after a deadline has passed", function()
         local here = space.open() or pending(space.why)
         here:lua [[

@@ -33,10 +33,17 @@
 ---The value of SHUT_RD, SHUT_WR or SHUT_RDWR.
 ---@alias ssocket.shutdown integer
 
----What `readuntil` returns. It takes no arguments; each call gives the next record. As it gives `nil` on any
----error it works in a `for` loop, which cannot tell one error from another and does not see `partial`: a last
----record without its delimiter is lost to it. Call it by hand where that matters.
----@alias ssocket.iterator fun(): string?, string?, string?
+---What `readuntil` returns; each call gives the next record. As it gives `nil` on any error it works in a
+---`for` loop, which cannot tell one error from another and does not see `partial`: a last record without its
+---delimiter is lost to it. Call it by hand where that matters.
+---
+---With a `size` a call gives the next piece of a record instead, so that a record of any length is handled in
+---little memory. Each piece has `size` bytes, however the bytes arrive; the last one has fewer, perhaps none,
+---and comes with `true`. With `inclusive` the delimiter belongs to the last piece, which has at most `size`
+---bytes with it; where it would not fit, a piece ends before it, and the next one is the delimiter alone. A
+---call without a size in mid-record gives the rest of the record, and `true`. A socket that was closed begins
+---a new record; what other reading calls take of a record is not counted.
+---@alias ssocket.iterator fun(size?: integer): string?, string|true?, string?
 
 ---Returned addresses are tables for IP, and for Unix sockets strings as above (`"unix:/path"`,
 ---`"unix:@name"`, `"unix:"`). The last is a sender without a name, which cannot be answered: a client that
@@ -285,6 +292,15 @@ local socket = {}
 ---@overload fun(self: ssocket.socket, address: ssocket.address|string): true?, string?
 function socket:bind(host, port) end
 
+---Gives a socket that is not open its descriptor: `fileno` is known, and options take effect at once, those
+---that were set before too. `bind`, `connect` and what sends then need an address of that family, or one of
+---IPv4 with `"inet6"`. The descriptor stays, whatever fails, until `close` or `detach`; then the socket is as
+---a new one. A stream socket that was opened connects in a way that other event loops can use.
+---@param family string `"inet"`, `"inet6"`, `"unix"`; what it is for
+---@return true? ok # open
+---@return string? err
+function socket:open(family) end
+
 ---Closes the descriptor. The socket is then as a new one, with its timeout and options. Closing a socket that
 ---is not open is a success.
 ---@return 1? ok # closed
@@ -347,9 +363,14 @@ local tcpsock = {}
 
 ---Opens a connection. When a name has several addresses they are tried in the system's order, IPv6 and IPv4
 ---in turn, the next one when the last has failed or has not answered for 250 ms; the first to answer is
----taken, and if none does the most telling error is the result. A socket that is bound connects from its
----local address. After a failure the socket can connect again; a port that the system chose in `bind` may be
----another one then.
+---taken, and if none does the most telling error is the result. After a failure the socket can connect again.
+---
+---A socket that is bound connects from its local address. It has one descriptor, on which addresses can only
+---be tried one after another: each one for 250 ms; then, if none was reached and some were silent, once more,
+---where the time to the deadline is shared out over the addresses that are left, at least 2 s for each (or
+---all that is left). Without a deadline the second attempt at a silent address ends when the system gives it
+---up, after minutes. A port that the system chose in `bind` may be another one after an attempt that failed
+---or was given up.
 ---
 ---A connection to itself, which TCP makes when nobody listens on a port of this machine and the system
 ---chooses that very port for the socket, is closed and reported as refused, unless the program has bound the
@@ -357,6 +378,16 @@ local tcpsock = {}
 ---
 ---A connection that is not made within the deadline is given up. With a timeout of 0 only a peer on the same
 ---machine can be reached, and only by a number or path: a name, `localhost` too, is then never found in time.
+---
+---*On a socket that was opened* a connect goes on when its deadline passes or its task is cancelled, and the
+---descriptor stays whatever becomes of it. `select` calls the socket writable when the attempt has ended; the
+---same call again waits on for it, and gives its outcome, once. Until then another address is refused
+---(`EALREADY`). So with a timeout of 0 a connect can be started, waited for elsewhere, and finished. A host
+---may be a name if it has exactly one address of the socket's family; it is looked up in each call. Meanwhile
+---`read` and `write` wait for the connection within their deadlines, and `getpeername` says `ENOTCONN`;
+---`shutdown` breaks the attempt off, `close` ends it, and `detach` hands it out with the descriptor. Where a
+---read has told of the failure already, connect says `ECONNABORTED`. At a Unix listener whose queue is full
+---nothing goes on: each call tries anew.
 ---@param host string see Addresses in docs/reference.md
 ---@param port integer 0..65535
 ---@return true? ok # connected

@@ -55,6 +55,10 @@ kinds.pattern = {
     bad = { nil, "", true, {}, print, n = 5 },
 }
 kinds.anything = { good = false, bad = { n = 0 } } -- a Lua truth value
+kinds.open = { -- a family
+    good = "inet",
+    bad = { nil, "", "inet7", "inet\0", "INET", 2, true, {}, print, n = 9 },
+}
 kinds.how = {
     good = socket.SHUT_WR,
     bad = { nil, "x", true, {}, -1, 3, 1.5, nan, 1e300, "SHUT_RD", n = 10 },
@@ -157,7 +161,7 @@ end
 
 local calls = {
     tcpsock = {
-        connect = "address", bind = "address", listen = "[integer]", accept = "",
+        connect = "address", bind = "address", open = "open", listen = "[integer]", accept = "",
         write = "pieces [position] [position]", read = "size",
         readuntil = "pattern [anything] [count]", readsome = "count", readall = "[size]", pending = "", detach = "",
         peek = "[count]", readline = "[count]", finish = "[size]", sendfd = "bytes passed", recvfd = "count",
@@ -165,7 +169,8 @@ local calls = {
         settimeout = "number", gettimeout = "", getpeername = "", getsockname = "",
     },
     udpsock = {
-        connect = "[address]", bind = "address", send = "text [address]", sendto = "text address", recv = "[count]",
+        connect = "[address]", bind = "address", open = "open", recv = "[count]",
+        send = "text [address]", sendto = "text address",
         recvfrom = "[count]", recvmany = "count count", sendmany = "datagrams [address]", join = "group [interface]",
         leave = "group [interface]", detach = "", close = "", fileno = "", setopt = "option flag", getopt = "option",
         settimeout = "number", gettimeout = "", getpeername = "", getsockname = "",

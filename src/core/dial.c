@@ -120,14 +120,35 @@ enum ss_status ss_dial_start(struct ss_dial *dial, struct ss_sock *sock, struct 
     return st;
 }
 
+struct ss_dial ss_dial_resume(const struct ss_sock *sock)
+{
+    return (struct ss_dial){
+        .fd = sock->io.fd, .own_port = port_to_check(sock, sock->goal), .family = sock->family, .on_sock_fd = true
+    };
+}
+
+/* The error of a connect that ended although SO_ERROR has none: another call was told of it. */
+static struct ss_error told_error(const struct ss_sock *sock)
+{
+    if (sock->pending_error.code != 0)
+        return sock->pending_error;
+    return (struct ss_error){ SS_SYSTEM, sock->io.conn_error != 0 ? sock->io.conn_error : ECONNABORTED };
+}
+
+/* Other calls may have used the descriptor of a connect that goes on. */
+static bool was_told(const struct ss_dial *dial, const struct ss_sock *sock)
+{
+    return dial->on_sock_fd && (sock->pending_error.code != 0 || (sock->goal && !has_peer(dial->fd)));
+}
+
 /* After a failed connect, Linux treats the socket's descriptor as connecting, and other calls fail (listen(2): EINVAL)
  * until os_disconnect. */
 enum ss_status ss_dial_check(const struct ss_dial *dial, const struct ss_sock *sock, struct ss_error *err)
 {
     struct ss_error ignored;
     enum ss_status st = os_connected(dial->fd, err);
-    if (st == SS_OK && dial->on_sock_fd && sock->pending_error.code != 0) {
-        *err = sock->pending_error;
+    if (st == SS_OK && was_told(dial, sock)) {
+        *err = told_error(sock);
         st = SS_ERROR;
     }
     if (st == SS_ERROR && dial->on_sock_fd)

@@ -21,6 +21,9 @@ struct ss_dial {
 enum ss_status ss_dial_start(struct ss_dial *dial, struct ss_sock *sock, struct ss_addr *addr, bool *retry,
                              struct ss_error *err);
 
+/* The dial to sock->goal, which another call has started on the socket's descriptor. */
+struct ss_dial ss_dial_resume(const struct ss_sock *sock);
+
 /* Checks a dial in progress without waiting. SS_OK: connected | SS_WANT | SS_ERROR. */
 enum ss_status ss_dial_check(const struct ss_dial *dial, const struct ss_sock *sock, struct ss_error *err);
 

@@ -41,14 +41,16 @@ struct ss_op {
     const struct ss_interest *wants; /* valid with SS_WANT: array of `nwants`, in the operation; NULL: only `want` */
     struct ss_interest want;
     unsigned nwants;
-    uint16_t after_ms;      /* valid with SS_WANT: step again after this time at the latest; 0: no limit */
+    uint16_t after_ms; /* valid with SS_WANT: step again after this time at the latest; 0: no limit; `shares`: number
+                               of waits among which the time to the deadline is shared out, this one included */
     uint8_t kernel_timeout; /* enum ss_kernel_timeout */
-    bool due : 1;           /* set by the driver: after_ms > 0 has passed since the last step */
+    bool due : 1;           /* set by the driver: after_ms > 0, or the share, has passed since the last step */
     bool tried : 1;         /* set before the driver starts: a try (run/try.h) has just returned SS_WANT */
     bool waits : 1;         /* the operation looks up a name, and therefore always waits */
     bool reads : 1;         /* the operation is a struct ss_reading; never with `closes` */
     bool closes : 1;        /* the operation closes the descriptors in its wants, except a socket's */
     bool restarted : 1;     /* for the caller's use: the operation has failed and was begun again */
+    bool shares : 1;        /* after_ms is a number of waits */
     int64_t deadline_ns;    /* on the clock of os_now_ns; set by the driver, valid also in a second run; 0: not set */
 };
 

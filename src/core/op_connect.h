@@ -1,5 +1,12 @@
 /* Connecting a stream: a race of dials to the addresses of a target (RFC 8305 section 5). A single address needs no
- * race, and its connect(2) may wait. */
+ * race, and its connect(2) may wait.
+ *
+ * On the descriptor of a socket that has one already, dials follow one another. A first round gives each address the time that
+ * an address has in a race before the next one is dialed. If none has been reached and some were silent, a second round
+ * shares out the time that is left.
+ *
+ * A socket that was opened (ss_sock_open_for_program) connects to one address, and ss_lookup_fini leaves the dial under way, if
+ * the operation ends before it: sock->goal. The next operation with that address goes on with it. */
 #ifndef SS_CORE_OP_CONNECT_H
 #define SS_CORE_OP_CONNECT_H
 
@@ -16,6 +23,10 @@ struct ss_connect {
     struct ss_addr addr; /* the latest dial's */
     bool retry;          /* the latest dial has to be started again */
     bool on_sock_fd;     /* the socket has a descriptor, on which dials follow one another */
+    bool goes_on;        /* the socket was opened for it: one address, and the dial outlives the call */
+    bool chosen;         /* goes_on: addr is the address */
+    bool some_silent;    /* on_sock_fd: a dial of the first round was given up */
+    bool second_round;   /* on_sock_fd: the addresses are dialed once more, for longer */
     uint16_t attempt;    /* sock->attempt of the latest dial; a different number: another call uses the descriptor */
     unsigned forks;      /* env->forks at the start */
     unsigned error_rank; /* rank_error of lookup.op.error; 0: no error */

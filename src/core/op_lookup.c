@@ -140,6 +140,16 @@ bool ss_lookup_next(struct ss_lookup *lookup, struct ss_addr *addr)
     return next_of_family(lookup, other, addr) || next_of_family(lookup, !other, addr);
 }
 
+unsigned ss_lookup_count_next(const struct ss_lookup *lookup, int family)
+{
+    struct ss_lookup rest = *lookup;
+    struct ss_addr addr;
+    unsigned n = 0;
+    while (ss_lookup_next(&rest, &addr))
+        n += ss_addr_fit(&addr, family);
+    return n;
+}
+
 bool ss_lookup_next_listed(struct ss_lookup *lookup, struct ss_addr *addr)
 {
     return take_literal(lookup, addr) || os_names_next(&lookup->next[0], lookup->target.port, addr);

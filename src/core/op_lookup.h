@@ -52,6 +52,9 @@ bool ss_lookup_next(struct ss_lookup *lookup, struct ss_addr *addr);
 /* The next address in the resolver's order. Do not mix with ss_lookup_next. */
 bool ss_lookup_next_listed(struct ss_lookup *lookup, struct ss_addr *addr);
 
+/* How many of the next addresses a socket of `family` can use. */
+unsigned ss_lookup_count_next(const struct ss_lookup *lookup, int family);
+
 /* Restarts ss_lookup_next and ss_lookup_next_listed at the first address. */
 void ss_lookup_rewind(struct ss_lookup *lookup);
 

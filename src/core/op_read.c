@@ -1,4 +1,7 @@
 #include "core/op_read.h"
+#include "base/mem.h" /* ss_min_size */
+
+#include <stdint.h> /* SIZE_MAX */
 
 void ss_reading_detach_input(struct ss_op *base)
 {
@@ -97,6 +100,63 @@ enum ss_status ss_until_step(struct ss_op *base)
 size_t ss_until_partial(const struct ss_until *op)
 {
     return op->scan.seen - op->scan.match;
+}
+
+void ss_record_advance(struct ss_record *record, unsigned stream, size_t n, bool ended)
+{
+    size_t before = record->stream == stream ? record->given : 0;
+    bool overflows = n > SIZE_MAX - before; /* a record without limit on a 32-bit system */
+    record->given = ended ? 0 : overflows ? SIZE_MAX : before + n;
+    record->stream = stream;
+}
+
+/* The bytes that the record may still have. */
+static size_t left_of_record(const struct ss_piece *op)
+{
+    size_t max = op->until.max;
+    bool has_begun = max < SIZE_MAX && ss_record_has_begun(op->record, op->until.in);
+    return has_begun ? max - op->record->given : max;
+}
+
+/* Cuts a piece, or ends with SS_LIMIT, if the record goes on for at least `n` bytes. SS_WANT: the piece may have more. */
+static enum ss_status cut_piece(struct ss_piece *op, size_t n)
+{
+    size_t left = left_of_record(op);
+    if (n < op->size && n <= left)
+        return SS_WANT;
+    op->last = false;
+    op->until.len = ss_min_size(op->size, left);
+    return op->size <= left ? SS_OK : SS_LIMIT;
+}
+
+/* A delimiter begins at index until.len. */
+static enum ss_status end_piece(struct ss_piece *op)
+{
+    enum ss_status st = cut_piece(op, op->until.len);
+    if (st != SS_WANT)
+        return st;
+    op->last = op->size - op->until.len >= op->tail;
+    return SS_OK;
+}
+
+enum ss_status ss_piece_step(struct ss_op *base)
+{
+    struct ss_piece *op = (struct ss_piece *)base;
+    struct ss_until *until = &op->until;
+    for (;;) {
+        size_t n = search_len(until->in, until->find, ss_min_size(op->size, left_of_record(op)));
+        if (ss_find_next(until->find, &until->scan, ss_inbuf_data(until->in), n, &until->len))
+            return end_piece(op);
+        enum ss_status st = cut_piece(op, ss_until_partial(until));
+        if (st != SS_WANT)
+            return st;
+        st = fill_input(base, until->in, 1);
+        enum ss_status at_end = st == SS_EOF ? cut_piece(op, ss_inbuf_len(until->in)) : SS_WANT;
+        if (at_end != SS_WANT)
+            return at_end; /* the stream has ended without a delimiter */
+        if (st != SS_OK)
+            return st;
+    }
 }
 
 static const struct ss_find line_feed = { .pattern = (const unsigned char *)"\n", .len = 1 };

@@ -56,6 +56,33 @@ enum ss_status ss_until_step(struct ss_op *op);
 /* Number of received bytes that cannot belong to a delimiter, for a partial result. */
 size_t ss_until_partial(const struct ss_until *op);
 
+/* A record that is handed out in pieces. */
+struct ss_record {
+    size_t given;    /* bytes handed out; 0: a new record begins */
+    unsigned stream; /* of the input; a different number: another stream, in which a new record begins */
+};
+
+static inline bool ss_record_has_begun(const struct ss_record *record, const struct ss_inbuf *in)
+{
+    return record->given > 0 && record->stream == in->stream;
+}
+
+/* Notes that `n` more bytes of that stream were handed out. `ended`: a new record begins. */
+void ss_record_advance(struct ss_record *record, unsigned stream, size_t n, bool ended);
+
+struct ss_piece {
+    struct ss_until until; /* max: of the whole record, SIZE_MAX: none; len: of the piece, without a delimiter */
+    const struct ss_record *record; /* the caller's, who advances it */
+    size_t size;                    /* maximum length of the piece, 1 or more; SIZE_MAX: none */
+    size_t tail;                    /* number of bytes of the delimiter that the last piece includes; at most `size` */
+    bool last;                      /* result: the delimiter follows the piece */
+};
+
+/* Reads the next piece of a record. What a piece is does not depend on how the bytes arrive: `size` bytes, or fewer in the
+ * last piece and in one before a delimiter that would not fit. SS_OK | SS_LIMIT: the record is longer than `max` | SS_EOF |
+ * SS_WANT | SS_ERROR. */
+enum ss_status ss_piece_step(struct ss_op *op);
+
 struct ss_line {
     struct ss_op op;
     struct ss_inbuf *in;

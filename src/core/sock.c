@@ -5,7 +5,7 @@
 #include "os/os_opt.h"
 #include "os/os_passing.h"
 
-#include <errno.h>  /* EAFNOSUPPORT, EADDRNOTAVAIL */
+#include <errno.h>  /* EAFNOSUPPORT, EADDRNOTAVAIL, EISCONN */
 #include <string.h> /* memcpy */
 
 void ss_env_init(struct ss_env *env, struct ss_mem mem)
@@ -168,6 +168,33 @@ enum ss_status ss_sock_open(struct ss_sock *s, int family, struct ss_error *err)
     return st == SS_OK ? ss_sock_adopt(s, fd, family, false, err) : st;
 }
 
+enum ss_status ss_sock_open_for_program(struct ss_sock *s, int family, struct ss_error *err)
+{
+    if (s->io.fd >= 0) {
+        *err = (struct ss_error){ SS_SYSTEM, EISCONN };
+        return SS_ERROR;
+    }
+    enum ss_status st = ss_sock_open(s, family, err);
+    s->opened = s->bound = st == SS_OK;
+    return st;
+}
+
+enum ss_status ss_sock_set_goal(struct ss_sock *s, const struct ss_addr *goal, struct ss_error *err)
+{
+    ss_sock_clear_goal(s);
+    s->goal = ss_mem_resize(&s->env->pool.mem, NULL, 0, sizeof *goal);
+    if (!s->goal)
+        return fail_no_memory(err);
+    *s->goal = *goal;
+    return SS_OK;
+}
+
+void ss_sock_clear_goal(struct ss_sock *s)
+{
+    ss_mem_free(&s->env->pool.mem, s->goal, sizeof *s->goal);
+    s->goal = NULL;
+}
+
 enum ss_status ss_sock_set_nonblock(struct ss_sock *s, bool nonblock, struct ss_error *err)
 {
     if (s->nonblock == nonblock && !s->shared)
@@ -222,8 +249,10 @@ int ss_sock_release(struct ss_sock *s, bool closing)
     s->io.conn_error = 0;
     s->family = 0;
     s->attempt++;
-    s->bound = s->port_chosen = s->nonblock = s->connected = s->shared = false;
+    s->opened = s->bound = s->port_chosen = s->nonblock = s->connected = s->shared = false;
     s->pending_error.code = 0;
+    if (s->goal)
+        ss_sock_clear_goal(s);
     if (s->passed >= 0)
         close_ignoring_error(s->passed);
     s->passed = OS_NOTHING_PASSED;
@@ -340,6 +369,10 @@ static enum ss_status bind_wildcard(struct ss_sock *s, int family, uint16_t port
 
 enum ss_status ss_sock_bind_any(struct ss_sock *s, uint16_t port, struct ss_error *err)
 {
+    if (s->io.fd >= 0 && s->family == AF_UNIX) {
+        *err = ss_wrong_family;
+        return SS_ERROR;
+    }
     if (s->io.fd >= 0)
         return bind_wildcard(s, s->family, port, false, err);
     enum ss_status st = open_wildcard(s, AF_INET6, err);

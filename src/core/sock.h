@@ -59,6 +59,7 @@ struct ss_sock {
     struct ss_inbuf in;            /* streams: unread bytes; datagrams: memory of one datagram or of the queue */
     struct ss_optlist opts;        /* survive close */
     struct ss_waiter *waiters[2];  /* the calls that wait to read and to write, or NULL */
+    struct ss_addr *goal;          /* of a connect under way that goes on when its call ends; owned; NULL: none */
     struct ss_error pending_error; /* streams: error of a connect in progress that getopt consumed; code 0: none */
     int passed;                    /* what came with the first unread byte (os/os_passing.h); owned if a descriptor */
     unsigned passed_epoch;         /* a different in.epoch: that byte is no longer the first */
@@ -70,7 +71,8 @@ struct ss_sock {
     /* Of the descriptor, and false without one: */
     bool nonblock : 1;    /* O_NONBLOCK, as this module set it */
     bool connected : 1;   /* streams: was connected once; cannot connect again */
-    bool bound : 1;       /* bound, imported or joined by the program: connect must not replace it */
+    bool opened : 1;      /* by ss_sock_open_for_program */
+    bool bound : 1;       /* opened, bound, imported or joined by the program: connect must not replace it */
     bool port_chosen : 1; /* bound to that port by the program, or imported; false: the system chose it, or has to */
     bool shared : 1;      /* other processes or other owners may change the descriptor's settings */
     /* Of the socket: */
@@ -100,6 +102,13 @@ enum ss_status ss_sock_import(struct ss_sock *s, int fd, const struct os_kind *k
 
 /* Opens a closed socket. SS_OK | SS_ERROR: as ss_sock_make_fd and ss_sock_adopt. */
 enum ss_status ss_sock_open(struct ss_sock *s, int family, struct ss_error *err);
+
+/* Opens a closed socket whose descriptor the program chooses to have. SS_OK | SS_ERROR: as ss_sock_open; EISCONN: it is open. */
+enum ss_status ss_sock_open_for_program(struct ss_sock *s, int family, struct ss_error *err);
+
+/* Sets and clears `goal`. SS_OK | SS_ERROR: no memory. */
+enum ss_status ss_sock_set_goal(struct ss_sock *s, const struct ss_addr *goal, struct ss_error *err);
+void ss_sock_clear_goal(struct ss_sock *s);
 
 /* Sets O_NONBLOCK unless already as requested. SS_OK | SS_ERROR: os_nonblock. */
 enum ss_status ss_sock_set_nonblock(struct ss_sock *s, bool nonblock, struct ss_error *err);

@@ -320,6 +320,7 @@ int lss_getsockname(lua_State *L);
 int lss_setopt(lua_State *L);
 int lss_getopt(lua_State *L);
 int lss_bind(lua_State *L);
+int lss_open(lua_State *L);
 
 /* Registration of the module's parts, and their functions. */
 void lss_open_addr(lua_State *L);

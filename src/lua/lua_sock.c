@@ -4,7 +4,7 @@
 #include "lua/lua_wait.h"
 #include "os/os_net.h"
 
-#include <string.h> /* memset */
+#include <string.h> /* memcmp, memset, strlen */
 
 /* Close with OPT_LINGER while there are tasks, or inside of socket.within: close(2) would block all tasks, and know no deadline.
  * So an operation waits for the peer. */
@@ -180,6 +180,42 @@ int lss_getpeername(lua_State *L)
 int lss_getsockname(lua_State *L)
 {
     return push_socket_name(L, os_local);
+}
+
+static int check_open_family(lua_State *L, int arg)
+{
+    static const char *const names[] = { "inet", "inet6", "unix" };
+    static const int families[] = { AF_INET, AF_INET6, AF_UNIX };
+    size_t len;
+    if (lua_type(L, arg) != LUA_TSTRING)
+        lss_type_error(L, arg, "family (\"inet\", \"inet6\" or \"unix\")");
+    const char *family = lua_tolstring(L, arg, &len);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i]) == len && memcmp(names[i], family, len) == 0)
+            return families[i];
+    return luaL_argerror(L, arg, "family must be \"inet\", \"inet6\" or \"unix\"");
+}
+
+/* A call that waits on a socket without a descriptor is about to open it. */
+static bool is_waited_on(const struct ss_sock *s)
+{
+    return s->waiters[0] || s->waiters[1];
+}
+
+int lss_open(lua_State *L)
+{
+    struct lss_socket *s = lss_self_socket(L);
+    int family = check_open_family(L, 2);
+    struct ss_error err;
+    lss_check_live(L, s->sock.env);
+    if (is_waited_on(&s->sock))
+        return lss_push_failure(L, 1, SS_BUSY, NULL);
+    enum ss_status st = ss_sock_open_for_program(&s->sock, family, &err);
+    if (st != SS_OK && lss_collect_descriptors(L, s->sock.env, &err)) {
+        lss_recheck_self(L, s);
+        st = ss_sock_open_for_program(&s->sock, family, &err);
+    }
+    return lss_push_done(L, st, &err);
 }
 
 int lss_bind(lua_State *L)

@@ -214,8 +214,9 @@ int lss_tcp_pending(lua_State *L)
 
 /* State of an iterator of readuntil. Upvalues 2 and 3 keep alive the socket's userdata and the pattern. */
 struct line_iterator {
-    struct ss_find find; /* first: finish_until casts a pointer to this */
+    struct ss_find find; /* first: iterator_of casts a pointer to this */
     const struct lss_socket_handle *handle;
+    struct ss_record record;
     size_t max;
     bool inclusive;
     size_t border[]; /* find.border */
@@ -225,6 +226,11 @@ struct line_read {
     struct ss_until op;
     struct tcpsock *sock;
 };
+
+static struct line_iterator *iterator_of(const struct ss_until *op)
+{
+    return (struct line_iterator *)op->find;
+}
 
 static size_t until_partial_len(const struct ss_until *op, enum ss_status st)
 {
@@ -236,7 +242,7 @@ static size_t until_partial_len(const struct ss_until *op, enum ss_status st)
 static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
 {
     struct ss_until *op = (struct ss_until *)base;
-    const struct line_iterator *iter = (const struct line_iterator *)op->find;
+    struct line_iterator *iter = iterator_of(op);
     size_t line = op->len, delimiter = op->find->len;
     if (st == SS_CLOSED)
         return push_closed_partial(L, &op->unread, op->in->pool);
@@ -246,8 +252,10 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
         line += delimiter;
         delimiter = 0;
     }
-    if (account_input(L, op->in) && push_input(L, op->in, line, delimiter))
+    if (account_input(L, op->in) && push_input(L, op->in, line, delimiter)) {
+        iter->record.given = 0; /* a task that ran before this one did may have taken pieces */
         return 1;
+    }
     op->scan = (struct ss_scan){ .seen = 0 };
     return tcp_is_closed(((struct line_read *)base)->sock) ? push_closed_partial(L, &op->unread, op->in->pool)
                                                            : LSS_RETRY;
@@ -261,12 +269,102 @@ static bool try_push_line(lua_State *L, struct tcpsock *s, const struct line_ite
     return try_push_input(L, s, iter->inclusive ? line + delimiter : line, iter->inclusive ? 0 : delimiter);
 }
 
+/* For the end of a call in a task: the iterator may be collected by then. */
+static void keep_iterator(lua_State *L)
+{
+    for (int i = 1; i <= 3; i++)
+        lua_pushvalue(L, lua_upvalueindex(i));
+}
+
+struct piece_read {
+    struct ss_piece op;
+    struct tcpsock *sock;
+};
+
+/* After another failure than these two the rest is no part of the record. */
+static int push_piece_failure(lua_State *L, struct ss_until *op, enum ss_status st)
+{
+    unsigned stream = op->in->stream;
+    bool goes_on = st == SS_TIMEOUT || st == SS_CANCELLED;
+    push_partial(L, op->in, st, &op->op.error, until_partial_len(op, st));
+    if (st != SS_BUSY)
+        ss_record_advance(&iterator_of(op)->record, stream, lua_rawlen(L, -1), !goes_on);
+    return 3;
+}
+
+static int finish_piece(lua_State *L, struct ss_op *base, enum ss_status st)
+{
+    struct ss_piece *op = (struct ss_piece *)base;
+    struct ss_until *until = &op->until;
+    if (st == SS_CLOSED)
+        return push_closed_partial(L, &until->unread, until->in->pool);
+    if (st != SS_OK)
+        return push_piece_failure(L, until, st);
+    unsigned stream = until->in->stream;
+    size_t n = until->len + (op->last ? op->tail : 0), delimiter = op->last ? until->find->len - op->tail : 0;
+    if (account_input(L, until->in) && push_input(L, until->in, n, delimiter)) {
+        ss_record_advance(&iterator_of(until)->record, stream, n, op->last);
+        if (op->last)
+            lua_pushboolean(L, true);
+        return op->last ? 2 : 1;
+    }
+    until->scan = (struct ss_scan){ .seen = 0 };
+    return tcp_is_closed(((struct piece_read *)base)->sock) ? push_closed_partial(L, &until->unread, until->in->pool)
+                                                            : LSS_RETRY;
+}
+
+/* Reads at most `size` bytes of the present record. */
+static int next_piece(lua_State *L, struct tcpsock *s, struct line_iterator *iter, size_t size)
+{
+    static const struct lss_call call = {
+        .finish = finish_piece, .drop = drop_stream_read, .size = sizeof(struct piece_read), .directions = LSS_READING
+    };
+    if (tcp_is_closed(s))
+        return push_closed_empty(L);
+    if (s->base.sock.env->loop)
+        keep_iterator(L);
+    struct piece_read p = { .op = { .record = &iter->record, .size = size }, .sock = s };
+    p.op.tail = iter->inclusive ? iter->find.len : 0;
+    p.op.until = (struct ss_until){ .in = &s->base.sock.in, .find = &iter->find, .max = iter->max };
+    p.op.until.op = new_tcp_op(s, ss_piece_step, SS_BY_RCVTIMEO);
+    p.op.until.op.reads = true;
+    return lss_run(L, &s->base, &p.op.until.op, &call);
+}
+
+static size_t check_piece_size(lua_State *L, const struct line_iterator *iter)
+{
+    size_t size = lss_check_size(L, 1, "size", 1);
+    if (iter->inclusive && size < iter->find.len)
+        luaL_argerror(
+            L, 1,
+            lua_pushfstring(L, "size must be %d or more: the last piece ends with the delimiter", (int)iter->find.len));
+    return size;
+}
+
+static int next_line(lua_State *L);
+
+/* A call with an argument, or in mid-record. */
+static int next_line_by_size(lua_State *L, struct line_iterator *iter)
+{
+    size_t size = lua_isnoneornil(L, 1) ? SIZE_MAX : check_piece_size(L, iter);
+    struct tcpsock *s = (struct tcpsock *)iter->handle->socket;
+    if (!s)
+        return push_closed_empty(L);
+    if (size < SIZE_MAX || ss_record_has_begun(&iter->record, &s->base.sock.in))
+        return next_piece(L, s, iter, size);
+    iter->record.given = 0; /* the record was another stream's */
+    return next_line(L);
+}
+
+/* The first argument is a size. In a `for` loop it is nil, and the second one the record before. */
 static int next_line(lua_State *L)
 {
     static const struct lss_call call = {
         .finish = finish_until, .drop = drop_stream_read, .size = sizeof(struct line_read), .directions = LSS_READING
     };
-    const struct line_iterator *iter = lua_touserdata(L, lua_upvalueindex(1));
+    struct line_iterator *iter = lua_touserdata(L, lua_upvalueindex(1));
+    if (iter->record.given > 0 || (lua_gettop(L) > 0 && !lua_isnil(L, 1)))
+        return next_line_by_size(L, iter);
     struct tcpsock *s = (struct tcpsock *)iter->handle->socket;
     struct ss_scan scan;
     if (!s)
@@ -277,10 +375,8 @@ static int next_line(lua_State *L)
     if (tcp_is_closed(s) || s->base.sock.in.stream != stream)
         return push_closed_empty(L);
     if (s->base.sock.env->loop) {
-        scan = (struct ss_scan){ .seen = 0 };  /* another task may consume bytes first */
-        lua_pushvalue(L, lua_upvalueindex(1)); /* for finish_until: the iterator may be collected by then */
-        lua_pushvalue(L, lua_upvalueindex(2));
-        lua_pushvalue(L, lua_upvalueindex(3));
+        scan = (struct ss_scan){ .seen = 0 }; /* another task may consume bytes first */
+        keep_iterator(L);
     }
     struct line_read l = { .sock = s };
     l.op = (struct ss_until){ .in = &s->base.sock.in, .find = &iter->find, .scan = scan, .max = iter->max };

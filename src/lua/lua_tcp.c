@@ -248,6 +248,7 @@ static const luaL_Reg tcp_methods[] = {
     { "getsockname", lss_getsockname },
     { "gettimeout", lss_gettimeout },
     { "listen", tcp_listen },
+    { "open", lss_open },
     { "peek", lss_tcp_peek },
     { "pending", lss_tcp_pending },
     { "read", lss_tcp_read },

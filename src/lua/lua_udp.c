@@ -581,6 +581,7 @@ static const luaL_Reg udp_methods[] = {
     { "gettimeout", lss_gettimeout },
     { "join", udp_join },
     { "leave", udp_leave },
+    { "open", lss_open },
     { "recv", udp_recv },
     { "recvfrom", udp_recvfrom },
     { "recvmany", udp_recvmany },

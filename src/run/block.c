@@ -96,10 +96,10 @@ static enum ss_status wait_for_interest(struct ss_op *op, int64_t left_ns, bool 
     for (unsigned i = 0; i < nwants && n < sizeof set / sizeof *set; i++)
         if (ss_interest_is_usable(&wants[i]))
             set[n++] = os_poll_for(wants[i].fd, wants[i].events & SS_READABLE, wants[i].events & SS_WRITABLE);
-    int64_t timer_ns = op->after_ms > 0 ? (int64_t)op->after_ms * 1000000 : -1;
+    int64_t timer_ns = op->after_ms > 0 ? ss_step_timeout(op, left_ns) : -1;
     int64_t until_ns = shorter_timeout(left_ns, timer_ns);
     enum ss_status st = ss_wait_any(set, n, scratch, until_ns, &err);
-    op->due = st == SS_TIMEOUT && until_ns == timer_ns;
+    op->due = st == SS_TIMEOUT && until_ns == timer_ns && timer_ns != left_ns;
     *error_only = st == SS_OK && n == 1 && is_error_only(set);
     if (st != SS_ERROR)
         return SS_OK;

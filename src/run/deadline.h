@@ -2,6 +2,8 @@
 #ifndef SS_RUN_DEADLINE_H
 #define SS_RUN_DEADLINE_H
 
+#include "core/op.h"
+
 #include <stdint.h>
 
 #pragma GCC visibility push(hidden)
@@ -13,6 +15,10 @@ int64_t ss_deadline_after(int64_t timeout_ns);
 
 /* The remaining time, 0 or more. */
 int64_t ss_deadline_left(int64_t deadline_ns);
+
+/* How long an operation whose after_ms is not 0 waits before it has to be stepped, `left_ns` before the deadline (negative:
+ * there is none); negative: no limit. */
+int64_t ss_step_timeout(const struct ss_op *op, int64_t left_ns);
 
 /* Sleeps `timeout_ns` (negative: for ever); signals do not end the sleep, a failing system call does. */
 void ss_pause(int64_t timeout_ns);

@@ -2,6 +2,7 @@
 #include "core/codes.h"
 #include "core/op_read.h"
 #include "os/os_clock.h"
+#include "run/deadline.h"
 
 /* Ends of waits */
 
@@ -34,8 +35,9 @@ static void set_timer(struct ss_loop *loop, struct ss_waiter *w)
 {
     int64_t due_ns = w->op->deadline_ns;
     if (w->op->after_ms > 0) {
-        int64_t own_ns = os_now_ns() + (int64_t)w->op->after_ms * 1000000;
-        due_ns = own_ns < due_ns ? own_ns : due_ns;
+        int64_t now_ns = os_now_ns();
+        int64_t own_ns = ss_step_timeout(w->op, due_ns == SS_NEVER ? -1 : due_ns > now_ns ? due_ns - now_ns : 0);
+        due_ns = own_ns >= 0 && own_ns < due_ns - now_ns ? now_ns + own_ns : due_ns;
     }
     if (due_ns == SS_NEVER)
         ss_timer_clear(&w->timer);

@@ -179,17 +179,47 @@ function readers.readall(e)
     return data, err, partial, nil, data ~= nil
 end
 
+-- A call of an iterator by size, or in mid-record: `it.given` bytes of the record have been given.
+local function read_piece(e, it, size)
+    local call, delimiter, inclusive, max = unpack(it, 1, 4)
+    local data, err, partial = call(size)
+    local flow = e.incoming
+    local length = before(flow, delimiter)
+    if data and err == true then
+        local whole = length + (inclusive and #delimiter or 0)
+        check(#data == whole and whole <= (size or whole), "%d bytes before %q, not %d", #data, delimiter, whole)
+        check(not max or it.given + length <= max, "more than %s", tostring(max))
+        it.given = 0
+        return data, nil, nil, not inclusive and delimiter or nil
+    elseif data then
+        it.given = it.given + #data
+        local is_cut = inclusive and #data == length and length < size
+        check(#data == size and size <= length or is_cut, "a piece of %d, %q at %d", #data, delimiter, length)
+        check(not max or it.given <= max, "more than %s in pieces", tostring(max))
+        return data
+    end
+    check(err ~= LIMIT or it.given + #partial == max, "%q: limit %s: %q", delimiter, tostring(max), partial)
+    check(#partial <= length + #delimiter, "%q: %s, and partial %q, at %d", delimiter, err, partial, length)
+    local goes_on = err == TIMEOUT or err == socket.ERROR_CANCELLED or err == socket.ERROR_BUSY
+    it.given = goes_on and it.given + #partial or 0
+    return nil, err, partial
+end
+
 function readers.readuntil(e)
     local delimiter, inclusive = one_of(delimiters), pick(2) == 1
     local max = pick(3) == 1 and one_of { 1, 2, 8, 50 } or nil
     if not e.iterator or pick(3) == 1 then
-        e.iterator = { e.sock:readuntil(delimiter, inclusive, max), delimiter, inclusive, max, e.epoch }
+        e.iterator = { e.sock:readuntil(delimiter, inclusive, max), delimiter, inclusive, max, e.epoch, given = 0 }
     end
     local call, epoch
     call, delimiter, inclusive, max, epoch = unpack(e.iterator, 1, 5)
     if epoch ~= e.epoch then
         e.iterator = nil
         return nil, TIMEOUT, ""
+    end
+    local size = pick(3) == 1 and one_of { 2, 3, 10, 500 } or nil
+    if (size and not (inclusive and size < #delimiter)) or e.iterator.given > 0 then
+        return read_piece(e, e.iterator, size and math.max(size, #delimiter))
     end
     local data, err, partial = call()
     local flow = e.incoming
@@ -681,9 +711,10 @@ end
 
 local stream_calls = { "bind", "connect", "listen", "accept", "read", "readsome", "readuntil", "readall", "write",
     "peek", "readline", "finish", "sendfd", "recvfd", "pending", "shutdown", "close", "setopt", "getopt", "getsockname",
-    "getpeername", "fileno", "gettimeout", "detach" }
+    "getpeername", "fileno", "gettimeout", "detach", "open" }
 local datagram_calls = { "bind", "connect", "send", "sendto", "sendmany", "recv", "recvfrom", "recvmany", "join",
-    "leave", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno", "gettimeout", "detach", "accept" }
+    "leave", "close", "setopt", "getopt", "getsockname", "getpeername", "fileno", "gettimeout", "detach", "accept",
+    "open" }
 
 -- Whatever a call raises is a text about its arguments or about waiting. Nothing is known of its results.
 local function answered(ok, ...)

@@ -237,6 +237,7 @@ groups.sockets = {
     function() emit("k(%d):connect(k(%d):getsockname())", index(), index()) end,
     function() emit("k(%d):connect(\"%s\", 1)", index(), one_of { "127.0.0.1", "::1" }) end,
     function() emit('k(%d):bind("127.0.0.1", 0)', index()) end,
+    function() emit('k(%d):open("%s")', index(), one_of { "inet", "inet6", "unix" }) end,
     function() emit("k(%d):listen()", index()) end,
     function() emit("K[#K] = nil") end,
     function() emit("K = {}") end,

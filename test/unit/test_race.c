@@ -427,13 +427,121 @@ static void test_a_bound_socket(void)
     check_own(AF_INET, "4+20", 5000, 0, "0a 20=a");
     check_own(AF_INET, "4r20 4r 4+5", -1, 0, "0a 20b 20c 25=c");
     check_own(AF_INET, "4r20 4r 4+5", 5000, 0, "0a 20b 20c 25=c");
-    check_own(AF_INET, "4n 4+", 5000, TIMED_OUT, "0a");
     check_own(AF_INET, "6+ 4+7", 5000, 0, "0b 7=b");
     check_own(AF_INET, "6+ 6+", 5000, EAFNOSUPPORT, "");
     check_own(AF_INET, "6+ 4r", 5000, ECONNREFUSED, "0b");
     check_own(AF_INET6, "6r 4+7", 5000, 0, "0a 0b 7=b"); /* IPv4 through an IPv6 socket */
     check_own(AF_INET, "4r 4u", -1, ECONNREFUSED, "0a 0b");
     check_own(AF_INET, "4r20 4r20", 5000, ECONNREFUSED, "0a 20b");
+}
+
+/* A silent address has its time as in a race, and in a second round, if none was reached, a share of what is left. */
+static void test_a_bound_socket_and_silence(void)
+{
+    check_own(AF_INET, "4n 4+", 5000, 0, "0a 250b 250=b");
+    check_own(AF_INET, "4n 4+", -1, 0, "0a 250b 250=b");
+    check_own(AF_INET, "4+400 4n", 10000, 0, "0a 250b 500a 900=a");
+    check_own(AF_INET, "4+400 4n", -1, 0, "0a 250b 500a 900=a");
+    check_own(AF_INET, "4n 4n 4+600", 9000, 0, "0a 250b 500c 750a 3500b 6250c 6850=c");
+    check_own(AF_INET, "4n 4+600", 3000, TIMED_OUT, "0a 250b 500a 2500b"); /* two seconds at least */
+    check_own(AF_INET, "4n 4n", 1000, TIMED_OUT, "0a 250b 500a");
+    check_own(AF_INET, "4n 4r", 5000, ECONNREFUSED, "0a 250b 250a 2625b");
+    check_own(AF_INET, "4r20 4n", 5000, TIMED_OUT, "0a 20b");
+    check_own(AF_INET, "6+ 4+700", 5000, 0, "0b 700=b");
+    check_own(AF_INET, "4t100 4t100", 5000, ETIMEDOUT, "0a 100b");
+}
+
+static void test_an_extra_step_gives_no_dial_up(void)
+{
+    struct race r;
+    struct ss_error err;
+    const struct ss_target name = { .host = "name", .port = 80 };
+    race_open(&r, "4n 4n");
+    CHECK(ss_sock_open(&r.sock, AF_INET, &err) == SS_OK);
+    ss_connect_init(&r.op, &r.sock, &name);
+    for (int i = 0; i < 3; i++) {
+        ss_io_set_mode(r.op.lookup.op.io, SS_WAIT_ALWAYS);
+        CHECK(ss_connect_step(&r.op.lookup.op) == SS_WANT);
+    }
+    CHECKF(strcmp(fake.log, "0a") == 0, "%s", fake.log);
+    r.op.lookup.op.due = true;
+    CHECK(ss_connect_step(&r.op.lookup.op) == SS_WANT);
+    CHECKF(strcmp(fake.log, "0a 0b") == 0, "%s", fake.log);
+    ss_lookup_fini(&r.op.lookup);
+    race_close(&r);
+}
+
+/* A socket that was opened: the dial outlives the operation. */
+
+/* One call of connect to an address of 127.0.0.1 with that port. How it ended. */
+static int connect_opened(struct race *r, uint16_t port, double timeout_ms)
+{
+    struct ss_target number = { .port = 0 };
+    ss_addr_any(&number.addr, AF_INET, port);
+    ss_connect_init(&r->op, &r->sock, &number);
+    enum ss_status st = ss_block_run(&r->op.lookup.op, &r->sock, fake_ms(timeout_ms));
+    ss_lookup_fini(&r->op.lookup);
+    CHECKF(!fake_fd(r->sock.io.fd)->nonblock, "it is not left in blocking mode");
+    return st == SS_OK ? 0 : st == SS_TIMEOUT ? TIMED_OUT : r->op.lookup.op.error.code;
+}
+
+static void open_for_program(struct race *r, const char *addresses)
+{
+    struct ss_error err;
+    race_open(r, addresses);
+    CHECK(ss_sock_open_for_program(&r->sock, AF_INET, &err) == SS_OK && r->sock.bound);
+    CHECK(ss_sock_open_for_program(&r->sock, AF_INET, &err) == SS_ERROR && err.code == EISCONN);
+}
+
+static void test_an_opened_socket_goes_on(void)
+{
+    static const double timeouts_ms[] = { 0, 30, 150 };
+    for (size_t i = 0; i < 3; i++) {
+        struct race r;
+        open_for_program(&r, "4+400");
+        int fd = r.sock.io.fd;
+        CHECK(connect_opened(&r, 80, timeouts_ms[i]) == TIMED_OUT && fake_fd(fd)->connecting && r.sock.goal);
+        CHECK(connect_opened(&r, 80, timeouts_ms[i]) == TIMED_OUT && fake_fd(fd)->connecting && r.sock.goal);
+        CHECK(connect_opened(&r, 81, 5000) == EALREADY && fake_fd(fd)->connecting && r.sock.goal);
+        CHECK(connect_opened(&r, 80, i == 0 ? -1 : 5000) == 0 && r.sock.io.fd == fd && !r.sock.goal);
+        CHECKF(strcmp(fake.log, "0a") == 0, "%s", fake.log);
+        CHECK(connect_opened(&r, 80, 5000) == EISCONN && !r.sock.goal);
+        race_close(&r);
+    }
+}
+
+static void test_an_opened_socket_is_refused(void)
+{
+    struct race r;
+    open_for_program(&r, "4r40");
+    int fd = r.sock.io.fd;
+    CHECK(connect_opened(&r, 80, 10) == TIMED_OUT && r.sock.goal);
+    CHECK(connect_opened(&r, 80, 5000) == ECONNREFUSED && r.sock.io.fd == fd && !r.sock.goal);
+    CHECK(!fake_fd(fd)->stuck);
+    CHECK(connect_opened(&r, 81, 5000) == ECONNREFUSED); /* another address: nothing is under way */
+    race_close(&r);
+}
+
+static void test_an_opened_socket_that_is_closed(void)
+{
+    struct race r;
+    struct ss_error err;
+    open_for_program(&r, "4n");
+    CHECK(connect_opened(&r, 80, 10) == TIMED_OUT && r.sock.goal);
+    CHECK(ss_sock_close(&r.sock, &err) == SS_OK && !r.sock.goal && !r.sock.opened);
+    race_close(&r);
+}
+
+/* Without memory for the address nothing is begun. */
+static void test_an_opened_socket_without_memory(void)
+{
+    struct race r;
+    open_for_program(&r, "4+5");
+    r.heap.fail_from = r.heap.requests + 1;
+    r.heap.fail_count = 1;
+    CHECK(connect_opened(&r, 80, 5000) == ENOMEM && fake.log[0] == '\0' && !r.sock.goal);
+    CHECK(connect_opened(&r, 80, 5000) == 0);
+    race_close(&r);
 }
 
 /* Closed while it connects: the number of its descriptor may be another's by then. */
@@ -634,6 +742,12 @@ int main(void)
     RUN(test_lookup);
     RUN(test_lookup_begun_anew);
     RUN(test_a_bound_socket);
+    RUN(test_a_bound_socket_and_silence);
+    RUN(test_an_extra_step_gives_no_dial_up);
+    RUN(test_an_opened_socket_goes_on);
+    RUN(test_an_opened_socket_is_refused);
+    RUN(test_an_opened_socket_that_is_closed);
+    RUN(test_an_opened_socket_without_memory);
     RUN(test_a_bound_socket_that_is_closed);
     RUN(test_a_connected_socket);
     RUN(test_the_kernel_waits_for_one_address);

@@ -560,6 +560,153 @@ static void test_until_is_as_the_contract_says(void)
         }
 }
 
+/* Pieces of records, against a model */
+
+struct piece_call {
+    struct ss_find find;
+    size_t size, tail, max;
+    bool last; /* result */
+};
+
+static struct outcome run_piece(struct rig *rig, struct piece_call *call, struct ss_record *record, char *bytes)
+{
+    struct outcome out = { .bytes = bytes };
+    struct ss_piece op = { .record = record, .size = call->size, .tail = call->tail };
+    op.until =
+        (struct ss_until){ .op = { .step = ss_piece_step }, .in = &rig->in, .find = &call->find, .max = call->max };
+    enum ss_status st = run(rig, &op.until.op, &out);
+    call->last = st == SS_OK && op.last;
+    size_t rest = st == SS_WANT ? ss_until_partial(&op.until) : ss_inbuf_len(&rig->in);
+    hand_out(rig, &out, st == SS_OK || st == SS_LIMIT ? op.until.len : rest);
+    ss_record_advance(record, rig->in.stream, out.len, call->last || (st != SS_OK && st != SS_WANT));
+    if (call->last)
+        ss_inbuf_consume(&rig->in, call->find.len);
+    check_memory(rig);
+    return out;
+}
+
+/* As model_until, after `given` bytes of the record. */
+static enum ss_status model_piece(const char *bytes, size_t len, enum peer_kind end, const struct piece_call *call,
+                                  size_t given, size_t *out, bool *last)
+{
+    size_t before, left = call->max - given;
+    enum ss_status st =
+        model_until(bytes, len, end, (const char *)call->find.pattern, call->find.len, SIZE_MAX, &before);
+    size_t held = 0, sure = before;
+    if (st == SS_ERROR) { /* all is handed out, but what may begin a delimiter is not sure */
+        model_until(bytes, len, PEER_END, (const char *)call->find.pattern, call->find.len, SIZE_MAX, &sure);
+        held = before - sure;
+    }
+    *last = false;
+    *out = sure >= call->size && call->size <= left ? call->size : left;
+    if (sure >= call->size || sure > left)
+        return call->size <= left ? SS_OK : SS_LIMIT;
+    *last = st == SS_OK && sure + call->tail <= call->size;
+    *out = sure + held;
+    return st;
+}
+
+static void compare_pieces(struct rig *rig, struct piece_call *call, const char *text, size_t len, enum peer_kind end)
+{
+    struct ss_record record = { .given = 0, .stream = rig->in.stream };
+    char got[TEXT];
+    enum ss_status expected = SS_OK;
+    for (size_t pos = 0; expected == SS_OK || expected == SS_LIMIT;) {
+        size_t n;
+        bool last;
+        expected = model_piece(text + pos, len - pos, end, call, record.given, &n, &last);
+        struct outcome out = run_piece(rig, call, &record, got);
+        bool same = out.status == expected && call->last == last && out.len == n && memcmp(got, text + pos, n) == 0;
+        CHECKF(same, "'%.*s' in '%.*s' at %zu, size %zu, max %zu, tail %zu, end %d: status %d, '%.*s'",
+               (int)call->find.len, call->find.pattern, (int)len, text, pos, call->size, call->max, call->tail, end,
+               out.status, (int)out.len, got);
+        if (!same)
+            return;
+        pos += n + (last ? call->find.len : 0);
+    }
+}
+
+static void pieces_of_text(struct rig *rig, struct piece_call *call, const char *text, size_t len, size_t piece)
+{
+    static const enum peer_kind ends[] = { PEER_EOF, PEER_FAIL, PEER_END };
+    const struct feed feed = { .mode = SS_NO_WAIT, .piece = piece };
+    for (size_t e = 0; e < 3; e++) {
+        const struct peer_event script[] = { { PEER_BYTES, text, len, 0 }, { ends[e], NULL, 0, ECONNRESET }, ENDS };
+        rig_play(rig, script, &feed);
+        compare_pieces(rig, call, text, len, ends[e]);
+    }
+}
+
+static void test_pieces_are_as_the_contract_says(void)
+{
+    enum { LEN = 6 };
+    static const char *const patterns[] = { "a", "ab", "aa", "aab", "aba" };
+    struct pattern pattern;
+    struct rig rig;
+    char text[LEN];
+    rig_open(&rig);
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        for (size_t k = 0; k < 1 << LEN; k++)
+            for (size_t size = 1; size <= 4; size++)
+                for (size_t max = 1; max <= LEN + 1; max++)
+                    for (size_t piece = 0; piece <= 3; piece++) {
+                        make_pattern(&pattern, patterns[i], strlen(patterns[i]));
+                        struct piece_call call = { .find = pattern.find, .size = size, .max = max };
+                        spell(text, LEN, k);
+                        pieces_of_text(&rig, &call, text, LEN, piece);
+                        call.tail = pattern.find.len;
+                        if (size >= call.tail)
+                            pieces_of_text(&rig, &call, text, LEN, piece);
+                    }
+    rig_close(&rig);
+}
+
+/* A record of any length takes the memory of a block. */
+static void test_pieces_need_no_room_for_the_record(void)
+{
+    enum { LEN = 4 * 1024 * 1024, SIZE = 1000 };
+    static const struct peer_event script[] = { STREAM(LEN), BYTES("\1\2\3\4\5\6\7\10"), ENDS };
+    static const char delimiter[] = "\1\2\3\4\5\6\7\10";
+    struct pattern pattern;
+    struct ss_record record = { .given = 0 };
+    char got[SIZE];
+    size_t n = 0, wrong = 0;
+    struct rig rig;
+    make_pattern(&pattern, delimiter, sizeof delimiter - 1);
+    struct piece_call call = { .find = pattern.find, .size = SIZE, .max = SIZE_MAX };
+    rig_open(&rig);
+    rig_play(&rig, script, &at_once);
+    record.stream = rig.in.stream;
+    do {
+        struct outcome out = run_piece(&rig, &call, &record, got);
+        CHECK(out.status == SS_OK && (out.len == SIZE || call.last));
+        for (size_t i = 0; i < out.len; i++)
+            wrong += (unsigned char)got[i] != peer_byte(n++);
+    } while (!call.last && n < 2 * LEN);
+    CHECKF(n == LEN && wrong == 0, "%zu bytes, %zu wrong", n, wrong);
+    CHECKF(rig.heap.peak <= 4 * SS_BLOCK, "%zu bytes of memory", rig.heap.peak);
+    rig_close(&rig);
+}
+
+/* Another stream begins another record, and no record is too long to be counted. */
+static void test_records_are_counted(void)
+{
+    struct ss_inbuf in = { .stream = 7 };
+    struct ss_record record = { .given = 0 };
+    CHECK(!ss_record_has_begun(&record, &in));
+    ss_record_advance(&record, 7, 3, false);
+    ss_record_advance(&record, 7, 2, false);
+    CHECK(record.given == 5 && ss_record_has_begun(&record, &in));
+    in.stream++;
+    CHECK(!ss_record_has_begun(&record, &in));
+    ss_record_advance(&record, 8, 2, false);
+    CHECK(record.given == 2 && ss_record_has_begun(&record, &in));
+    ss_record_advance(&record, 8, SIZE_MAX - 1, false);
+    CHECK(record.given == SIZE_MAX);
+    ss_record_advance(&record, 8, 4, true);
+    CHECK(!ss_record_has_begun(&record, &in));
+}
+
 /* A time-out after any set of bytes makes no difference to the records that are found. */
 
 static void split(const char *text, size_t len, const char *pattern, size_t plen, char *out)
@@ -909,6 +1056,9 @@ int main(void)
     RUN(test_until_over_time_outs);
     RUN(test_until_at_its_limit);
     RUN(test_until_is_as_the_contract_says);
+    RUN(test_pieces_are_as_the_contract_says);
+    RUN(test_pieces_need_no_room_for_the_record);
+    RUN(test_records_are_counted);
     RUN(test_time_outs_hide_no_delimiter);
     RUN(test_large_reads);
     RUN(test_a_large_read_is_one_call);

@@ -22,6 +22,21 @@ static void check_time(double begin, double least_ms)
     CHECKF(took >= least_ms && took < least_ms + LATE_MS, "took %.2f ms, not %.0f", took, least_ms);
 }
 
+static void test_shares_of_a_deadline(void)
+{
+    const int64_t second = 1000000000;
+    struct ss_op op = { .after_ms = 3 };
+    CHECK(ss_step_timeout(&op, second) == 3000000);
+    CHECK(ss_step_timeout(&op, -1) == 3000000);
+    op.shares = true;
+    CHECK(ss_step_timeout(&op, 9 * second) == 3 * second);
+    CHECK(ss_step_timeout(&op, 6 * second) == 2 * second);
+    CHECK(ss_step_timeout(&op, 5 * second) == 2 * second);
+    CHECK(ss_step_timeout(&op, second) == second);
+    CHECK(ss_step_timeout(&op, 0) == 0);
+    CHECK(ss_step_timeout(&op, -1) < 0);
+}
+
 static void test_deadlines(void)
 {
     CHECK(ss_deadline_left(ss_deadline_after(ns(1000))) <= ns(1000));
@@ -137,6 +152,7 @@ static void test_sets_longer_than_the_limit(void)
 int main(void)
 {
     RUN(test_deadlines);
+    RUN(test_shares_of_a_deadline);
     RUN(test_pauses);
     RUN(test_those_that_are_ready);
     RUN(test_nothing_is_ready);
