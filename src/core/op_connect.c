@@ -10,7 +10,7 @@ enum {
 };
 
 /* Whether the socket's descriptor is still dialed by this call. After a fork the dial belongs to the parent process. */
-static bool attempt_is_current(const struct ss_connect *op)
+static inline bool attempt_is_current(const struct ss_connect *op)
 {
     ss_env_forked(op->lookup.env);
     return op->on_sock_fd && op->attempt == op->sock->attempt && op->forks == op->lookup.env->forks;
@@ -92,7 +92,7 @@ static enum ss_status finish_dial(struct ss_connect *op, const struct ss_dial *d
 }
 
 /* Checks the dials, oldest first. SS_OK: connected (ss_lookup_fini closes the others) | SS_WANT: not connected. */
-static enum ss_status check_dials(struct ss_connect *op, bool *failed)
+static inline enum ss_status check_dials(struct ss_connect *op, bool *failed)
 {
     struct ss_error err;
     for (unsigned i = 0; i < op->ndials;) {
@@ -146,7 +146,7 @@ static bool begin_second_round(struct ss_connect *op)
 }
 
 /* Dials addresses in turn until a dial does not fail at once. SS_ERROR: no address remains. */
-static enum ss_status dial_next(struct ss_connect *op)
+static inline enum ss_status dial_next(struct ss_connect *op)
 {
     enum ss_status st = SS_ERROR;
     while (st == SS_ERROR && (op->retry || ss_lookup_next(&op->lookup, &op->addr) || begin_second_round(op)))
@@ -167,7 +167,7 @@ static void limit_dial(struct ss_connect *op)
         base->after_ms = more ? ATTEMPT_DELAY_MS : 0;
 }
 
-static void want_dials(struct ss_connect *op, bool more)
+static inline void want_dials(struct ss_connect *op, bool more)
 {
     for (unsigned i = 0; i < op->ndials; i++)
         op->wants[i] = (struct ss_interest){ .fd = op->dials[i].fd, .events = SS_WRITABLE };

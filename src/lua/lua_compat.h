@@ -8,6 +8,9 @@
 /* Exports a function despite the visibility pragmas in the module's headers. */
 #define LSS_EXPORT __attribute__((visibility("default")))
 
+/* Keeps a long function out of the short one that calls it seldom: what it saves on the stack, each call would save. */
+#define LSS_NOINLINE __attribute__((noinline))
+
 #define LSS_VERSION "1.0.0"
 
 /* Prefix of the module's registry keys, so that versions of the module in one Lua state do not share entries. */

@@ -344,7 +344,7 @@ static size_t check_piece_size(lua_State *L, const struct line_iterator *iter)
 static int next_line(lua_State *L);
 
 /* A call with an argument, or in mid-record. */
-static int next_line_by_size(lua_State *L, struct line_iterator *iter)
+LSS_NOINLINE static int next_line_by_size(lua_State *L, struct line_iterator *iter)
 {
     size_t size = lua_isnoneornil(L, 1) ? SIZE_MAX : check_piece_size(L, iter);
     struct tcpsock *s = (struct tcpsock *)iter->handle->socket;
@@ -356,12 +356,26 @@ static int next_line_by_size(lua_State *L, struct line_iterator *iter)
     return next_line(L);
 }
 
-/* The first argument is a size. In a `for` loop it is nil, and the second one the record before. */
-static int next_line(lua_State *L)
+LSS_NOINLINE static int run_line_read(lua_State *L, struct tcpsock *s, const struct line_iterator *iter,
+                                      struct ss_scan scan)
 {
     static const struct lss_call call = {
         .finish = finish_until, .drop = drop_stream_read, .size = sizeof(struct line_read), .directions = LSS_READING
     };
+    if (s->base.sock.env->loop) {
+        scan = (struct ss_scan){ .seen = 0 }; /* another task may consume bytes first */
+        keep_iterator(L);
+    }
+    struct line_read l = { .sock = s };
+    l.op = (struct ss_until){ .in = &s->base.sock.in, .find = &iter->find, .scan = scan, .max = iter->max };
+    l.op.op = new_tcp_op(s, ss_until_step, SS_BY_RCVTIMEO);
+    l.op.op.reads = true;
+    return lss_run(L, &s->base, &l.op.op, &call);
+}
+
+/* The first argument is a size. In a `for` loop it is nil, and the second one the record before. */
+static int next_line(lua_State *L)
+{
     struct line_iterator *iter = lua_touserdata(L, lua_upvalueindex(1));
     if (iter->record.given > 0 || (lua_gettop(L) > 0 && !lua_isnil(L, 1)))
         return next_line_by_size(L, iter);
@@ -374,15 +388,7 @@ static int next_line(lua_State *L)
         return 1;
     if (tcp_is_closed(s) || s->base.sock.in.stream != stream)
         return push_closed_empty(L);
-    if (s->base.sock.env->loop) {
-        scan = (struct ss_scan){ .seen = 0 }; /* another task may consume bytes first */
-        keep_iterator(L);
-    }
-    struct line_read l = { .sock = s };
-    l.op = (struct ss_until){ .in = &s->base.sock.in, .find = &iter->find, .scan = scan, .max = iter->max };
-    l.op.op = new_tcp_op(s, ss_until_step, SS_BY_RCVTIMEO);
-    l.op.op.reads = true;
-    return lss_run(L, &s->base, &l.op.op, &call);
+    return run_line_read(L, s, iter, scan);
 }
 
 int lss_tcp_readuntil(lua_State *L)
