@@ -374,11 +374,11 @@ end
 
 -- ---- the pool ----
 
-local Pool = {}
-Pool.__index = Pool
+local Pool = {} -- its methods
+local Class = { __index = Pool }
 
 local function state_of(pool, name)
-    if getmetatable(pool) ~= Pool then
+    if getmetatable(pool) ~= Class then
         error(("calling '%s' on bad self (pool expected, got %s)"):format(name, type(pool)), 3)
     end
     return pool.state
@@ -530,7 +530,7 @@ function Pool:close()
     return true
 end
 
-Pool.__close = Pool.close
+Class.__close = Pool.close
 
 -- ---- making one ----
 
@@ -567,7 +567,7 @@ function pool.new(wanted)
     self.guard = when_collected(function()
         pcall(close_state, state) -- at the end of the Lua state it raises an error
     end)
-    return setmetatable(self, Pool)
+    return setmetatable(self, Class)
 end
 
 return pool
