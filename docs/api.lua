@@ -2483,7 +2483,7 @@ local pool_object = {
                     optional = true,
                     unit = "seconds",
                     default = "no limit",
-                    text = [[for the wait in line and `dial` together, as [`within`](#socket-within) has it; negative: no
+                    text = [[for the wait in line and `dial` together, as in [`within`](#socket-within); negative: no
                     limit; 0: do not wait]],
                 },
             },

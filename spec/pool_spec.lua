@@ -537,6 +537,27 @@ describe("a pool with max", function()
         end)
     end)
 
+    in_task("has as many places as before when many have waited", function(s)
+        local p = pool.new { max = 1 }
+        local sock, list = get_new(p, "key", s.dial), {}
+        for i = 1, 4 do
+            list[i] = spawn(function()
+                put(p, "key", (get_again(p, "key")))
+            end)
+        end
+        tasks.settle()
+        put(p, "key", sock)
+        for i = 1, 4 do
+            join(list[i])
+        end
+        for _ = 1, 3 do
+            t.collect()
+        end
+        assert.equal(sock, get_again(p, "key"))
+        refuses(socket.ERROR_TIMEOUT, p:get("key", s.dial, 0))
+        p:drop("key", sock)
+    end)
+
     in_task("gives the connection that was put to who waits, whatever idle is", function(s)
         local p = pool.new { max = 1, idle = 0 }
         local sock = get_new(p, "key", s.dial)
@@ -707,6 +728,18 @@ describe("the watcher of a pool", function()
             assert.equal(1, sock:write "x")
             s:tell(1, "echo")
             assert.equal("x", sock:read(1))
+        end
+        for _ = 1, 5 do
+            put(p, "key", sock)
+            socket.sleep(0.03) -- it is watched by now
+            assert.equal(sock, get_again(p, "key"))
+            assert.equal(1, sock:write "x")
+            s:tell(1, "echo")
+            tasks.settle() -- the watcher hears of it too
+            assert.equal("x", sock:read(1))
+            put(p, "key", sock)
+            socket.sleep(0.03)
+            assert.equal(sock, get_again(p, "key"))
         end
         assert.equal(1, s.dials)
         p:drop("key", sock)

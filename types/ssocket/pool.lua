@@ -25,7 +25,7 @@ local pool = {}
 ---When `dial` fails or raises, or the wait ends, the place goes to the next in line.
 ---@param key any what connections that are alike have in common; not nil, not NaN
 ---@param dial fun(): tcpsock?, string? connects; what it raises comes out of `get`; it may wait and use the pool
----@param timeout? number seconds; for the wait in line and `dial` together, as `within` has it; negative: no limit; 0: do not wait
+---@param timeout? number seconds; for the wait in line and `dial` together, as in `within`; negative: no limit; 0: do not wait
 ---@return tcpsock? sock # the connection
 ---@return boolean|string? reused # whether it was in the pool; where `sock` is nil, the error
 function pool:get(key, dial, timeout) end
