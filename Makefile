@@ -6,7 +6,7 @@
 # make LUA=lua5.4 SANITIZE=1      build/asan-lua5.4/ssocket.so with AddressSanitizer and UBSan
 # make WERROR=1         warnings are errors, as in CI
 #
-# Usual variables: CC CPPFLAGS CFLAGS LDFLAGS LDLIBS PREFIX DESTDIR LUA_CMOD INSTALL PKG_CONFIG.
+# Usual variables: CC CPPFLAGS CFLAGS LDFLAGS LDLIBS PREFIX DESTDIR LUA_CMOD LUA_LMOD INSTALL PKG_CONFIG.
 # CFLAGS replaces the optimisation below, never what the module needs to work.
 
 CFLAGS ?= -O2 -g
@@ -34,8 +34,10 @@ LUA_LDLIBS = $(shell $(PKG_CONFIG) --libs $(LUA_PKG))
 # With PREFIX the caller decides, without it the Lua does: it is asked where it looks.
 ifdef PREFIX
 LUA_CMOD ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
+LUA_LMOD ?= $(PREFIX)/share/lua/$(LUA_VERSION)
 else
 LUA_CMOD ?= $(shell script/lua-info cmod $(LUA) $(LUA_PKG))
+LUA_LMOD ?= $(shell script/lua-info lmod $(LUA) $(LUA_PKG))
 endif
 
 # --- flags -----------------------------------------------------------------------------------------
@@ -80,6 +82,7 @@ LINK = $(CC) $(CFLAGS) -pthread $(1) $(LDFLAGS) -o $@ $(filter %.o,$^) $(2) $(LD
 
 DIR := $(BUILD)/$(VARIANT)$(LUA_NAME)
 MODULE := $(DIR)/ssocket.so
+LUA_MODULES := $(notdir $(wildcard lua/ssocket/*.lua))
 SOURCES := $(wildcard src/*/*.c)
 OBJECTS := $(SOURCES:src/%.c=$(DIR)/obj/%.o)
 
@@ -229,12 +232,15 @@ need-lua:
 
 # --- install ---------------------------------------------------------------------------------------
 
-install: $(MODULE) ## install it where that Lua looks; PREFIX, DESTDIR and LUA_CMOD as usual
+install: $(MODULE) ## install it where that Lua looks; PREFIX, DESTDIR, LUA_CMOD and LUA_LMOD as usual
 	$(INSTALL) -d '$(DESTDIR)$(LUA_CMOD)'
 	$(INSTALL) -m 755 $(MODULE) '$(DESTDIR)$(LUA_CMOD)/ssocket.so'
+	$(INSTALL) -d '$(DESTDIR)$(LUA_LMOD)/ssocket'
+	$(INSTALL) -m 644 $(LUA_MODULES:%=lua/ssocket/%) '$(DESTDIR)$(LUA_LMOD)/ssocket'
 
 uninstall: # remove what install laid there
-	rm -f '$(DESTDIR)$(LUA_CMOD)/ssocket.so'
+	rm -f '$(DESTDIR)$(LUA_CMOD)/ssocket.so' $(LUA_MODULES:%='$(DESTDIR)$(LUA_LMOD)/ssocket/%')
+	rmdir '$(DESTDIR)$(LUA_LMOD)/ssocket' 2>/dev/null || : # gone already, or somebody else has a file in it
 
 # --- tests -----------------------------------------------------------------------------------------
 
@@ -267,7 +273,7 @@ bench-counts: # count system calls and instructions, which depend on no machine
 # --- keeping it tidy -------------------------------------------------------------------------------
 
 C_FILES := $(wildcard src/*/*.[ch] test/*/*.[ch] test/*/*/*.[ch] bench/c/*.[ch] .ci/*.c)
-LUA_DIRS := $(wildcard spec examples docs types script bench test/fuzz)
+LUA_DIRS := $(wildcard lua spec examples docs types script bench test/fuzz)
 SH_FILES = .ci/run demo check $(shell grep -lE '^\#!.*[/ ](ba)?sh' script/* bench/* examples/* 2>/dev/null)
 
 lint: lint-layers lint-sources lint-docs lint-format lint-lua lint-sh ## layers, generated files, format, luacheck, shellcheck

@@ -104,6 +104,7 @@ build = {
                 -- sources end
             },
         },
+        ["ssocket.pool"] = "lua/ssocket/pool.lua",
     },
     platforms = {
         linux = { modules = { ssocket = { libraries = { "pthread", "dl" } } } }, -- dladdr(3), before glibc 2.34

@@ -1,5 +1,5 @@
 -- Every public call of ssocket, described once. script/gen-docs.lua makes docs/reference.md,
--- types/ssocket.lua and the table of calls in README.md from it, and checks that the module has
+-- types/ssocket.lua, types/ssocket/pool.lua and the table of calls in README.md from it, and checks that the module has
 -- exactly these calls and constants.
 --
 -- An entry says: call (signatures), text, takes, gives, errors, raises, partial, waits, by (what
@@ -490,6 +490,7 @@ api.options = {
 -- ---- the module ------------------------------------------------------------------------------------
 
 local module = {
+    static = true,
     id = "socket",
     title = "Module functions",
     class = "ssocket",
@@ -2564,6 +2565,176 @@ local loop = {
     },
 }
 
-api.sections = { module, both, tcp, udp, task, group, channel, loop }
+-- ---- the pool --------------------------------------------------------------------------------------
+
+local pool_module = {
+    id = "pool",
+    title = "Pools of connections",
+    class = "ssocket.poolmodule",
+    module = "ssocket.pool",
+    static = true,
+    prefix = "pool.",
+    text = [[
+        `local pool = require "ssocket.pool"`: a module in Lua that comes with this one. A pool keeps open
+        connections for the next one who needs one to the same server. `get` hands one out, or makes one; `put`
+        gives it back, `drop` closes it. It works in tasks and in the main program.
+
+        A connection in the pool on which anything arrives, data or the end of the stream, is of no use to anybody.
+        In tasks, one task in the [background](#task-background) watches all idle connections of a pool and closes
+        such ones, and those that are too old, within some hundredths of a second. It is started by `put` in a
+        task. Without it a connection is looked at when it would be given out. The peer may still end a connection
+        just when somebody uses it: if the first use of one that was `reused` fails before anything was answered,
+        drop it and try once more.
+
+        A connection that was given out and lost, that is collected, gives its place back. A pool that is collected
+        is closed. What it has given out stays open, and is the program's. In Lua 5.4 a `local p <close>` is closed
+        at the end of its block.]],
+    entries = {
+        {
+            name = "new",
+            call = { "p = pool.new([options])" },
+            brief = "a pool of connections",
+            text = [[
+                A pool with these options, each of which may be left out. `max`: how many open connections there
+                may be for a key, 1 or more, no limit by default. `idle`: how many of them may be in the pool, 0 or
+                more, 10 by default. `timeout`: for how many seconds each may be in the pool, 60 by default;
+                negative or `math.huge`: no limit.]],
+            takes = { { name = "options", type = "table", optional = true, text = "see above" } },
+            gives = { { "p", "ssocket.pool", "see [Pool objects](#p)" } },
+            raises = "options that are no table; an option that is unknown, or of a wrong type or range",
+            waits = "never",
+            example = [[
+                local pool = require "ssocket.pool"
+                local p = pool.new { max = 20, timeout = 30 }]],
+        },
+    },
+}
+
+local pool_key = {
+    name = "key",
+    type = "any",
+    text = "what connections that are alike have in common; not nil, not NaN",
+}
+local pool_sock = { name = "sock", type = "tcpsock", text = "the connection" }
+local not_given_out = {
+    '"The connection is not one that the pool has given out for this key"',
+    [[it never had it, or has it back; if it is one of the pool's (put twice, or under another key) it is closed, any
+    other stays open]],
+}
+
+local pool_object = {
+    id = "p",
+    title = "Pool objects",
+    class = "ssocket.pool",
+    module = "ssocket.pool",
+    prefix = "p:",
+    text = "What [`pool.new`](#pool-new) returns.",
+    entries = {
+        {
+            name = "get",
+            call = { "sock, reused = p:get(key, dial[, timeout])" },
+            brief = "a connection, from the pool or a new one",
+            text = [[
+                Gives the connection of that key that was put last, if it is still sound: not too old, and nothing
+                has arrived on it. Otherwise calls `dial()`, which returns a new connection, or `nil` and an error.
+                When there are `max` connections for the key, and none is idle, it waits until one is put or
+                dropped. Who waits first is served first.
+
+                When `dial` fails or raises, or the wait ends, the place goes to the next in line.]],
+            takes = {
+                pool_key,
+                {
+                    name = "dial",
+                    type = "fun(): tcpsock?, string?",
+                    text = "connects; what it raises comes out of `get`; it may wait and use the pool",
+                },
+                {
+                    name = "timeout",
+                    type = "number",
+                    optional = true,
+                    unit = "seconds",
+                    default = "no limit",
+                    text = [[for the wait in line and `dial` together, as in [`within`](#socket-within); negative: no
+                    limit; 0: do not wait]],
+                },
+            },
+            gives = {
+                { "sock", "tcpsock?", "the connection" },
+                { "reused", "boolean|string?", "whether it was in the pool; where `sock` is nil, the error" },
+            },
+            errors = {
+                { "ERROR_TIMEOUT", "there was no place in time, or `dial` says so" },
+                { "ERROR_CLOSED", "the pool is closed, or was closed meanwhile; `dial` has returned a closed socket" },
+                cancelled,
+                { '"..."', "any error that `dial` returns" },
+            },
+            bare = true,
+            raises = [[
+                a key that is nil or NaN; a `dial` that cannot be called, or returns anything else than a new stream
+                socket or nil; a timeout that is no number, or NaN; what `dial` raises; in the main program a deadlock,
+                as [`channel:get`](#channel-get)]],
+            waits = "in line, and as `dial` does, up to `timeout`",
+            example = [[
+                local function dial()
+                    return socket.connect("127.0.0.1", 6379, 5)
+                end
+                local sock, reused = p:get("redis", dial, 5)
+                if sock then
+                    local ok = ask(sock)
+                    if ok then p:put("redis", sock) else p:drop("redis", sock) end
+                end]],
+        },
+        {
+            name = "put",
+            call = { "ok, err = p:put(key, sock)" },
+            brief = "give a connection back",
+            text = [[
+                Gives back a connection that `get` has given out for this key. Who waits in line gets it; else it
+                is kept for the next one, and when more than `idle` are there, the oldest is closed. The caller
+                must not use it any more.
+
+                One that nobody could go on with is not kept but closed. In that case too its place is free.]],
+            takes = { pool_key, pool_sock },
+            gives = { { "ok", "true?", "kept, or handed on" } },
+            errors = {
+                { "ERROR_CLOSED", "the connection was closed, or the pool is; it is closed now" },
+                {
+                    '"Unread bytes or the end of the stream are pending"',
+                    "the peer has sent more than was read, or has ended the stream; it is closed now",
+                },
+                not_given_out,
+            },
+            raises = "a key that is nil or NaN; a `sock` that is no stream socket",
+            waits = "never, apart from closing with `OPT_LINGER`",
+        },
+        {
+            name = "drop",
+            call = { "ok, err = p:drop(key, sock)" },
+            brief = "close a connection of the pool",
+            text = [[
+                Closes a connection that `get` has given out for this key. The next in line may make another. This
+                is for those that have failed, or of which the last answer was not read to its end.]],
+            takes = { pool_key, pool_sock },
+            gives = { { "ok", "true?", "closed" } },
+            errors = { not_given_out },
+            raises = "a key that is nil or NaN; a `sock` that is no stream socket",
+            waits = "never, apart from closing with `OPT_LINGER`",
+        },
+        {
+            name = "close",
+            call = { "ok = p:close()" },
+            brief = "close the idle connections, and keep no more",
+            text = [[
+                Closes all connections in the pool. Who waits in `get` is woken with `ERROR_CLOSED`. `put` closes
+                from now on what is given back. Closing it again changes nothing.]],
+            takes = {},
+            gives = { { "ok", "true", "always" } },
+            raises = "nothing",
+            waits = "never, apart from closing with `OPT_LINGER`",
+        },
+    },
+}
+
+api.sections = { module, both, tcp, udp, task, group, channel, loop, pool_module, pool_object }
 
 return api

@@ -1,4 +1,5 @@
--- Makes docs/reference.md, types/ssocket.lua and the table of calls in README.md from docs/api.lua.
+-- Makes docs/reference.md, types/ssocket.lua, types/ssocket/pool.lua and the table of calls in README.md from
+-- docs/api.lua.
 --
 --   lua script/gen-docs.lua             writes the files
 --   lua script/gen-docs.lua --check     exits with 1 if a file is not what it would write
@@ -482,7 +483,7 @@ local function define(out, section, entry, variable)
         out[#out + 1] = return_line(value)
     end
     overloads(out, section, entry)
-    local separator = section.class == "ssocket" and "." or ":"
+    local separator = section.static and "." or ":"
     out[#out + 1] = ("function %s%s%s(%s) end\n"):format(variable, separator, entry.name, table.concat(names, ", "))
 end
 
@@ -524,23 +525,40 @@ local function constant_fields(out)
     end
 end
 
+local function define_class(out, section)
+    local variable = section.class:match "%w+$"
+    out[#out + 1] = "---" .. section.title .. "."
+    out[#out + 1] = "---@class " .. section.class .. (PARENT[section.class] or "")
+    if section.class == "ssocket" then
+        constant_fields(out)
+    end
+    out[#out + 1] = ("local %s = {}\n"):format(variable)
+    for _, entry in ipairs(section.entries) do
+        define(out, section, entry, variable)
+    end
+end
+
+-- The classes of a module, of which the first is what `require` returns.
+local function define_module(out, name)
+    local returned
+    for _, section in ipairs(api.sections) do
+        if section.module == name then
+            returned = returned or section.class:match "%w+$"
+            define_class(out, section)
+        end
+    end
+    out[#out + 1] = "return " .. returned
+    return table.concat(out, "\n") .. "\n"
+end
+
 local function types()
     local out = { "---@meta ssocket", "-- " .. NOTE .. "\n" }
     aliases(out)
-    for _, section in ipairs(api.sections) do
-        local variable = section.class:match "%w+$"
-        out[#out + 1] = "---" .. section.title .. "."
-        out[#out + 1] = "---@class " .. section.class .. (PARENT[section.class] or "")
-        if section.class == "ssocket" then
-            constant_fields(out)
-        end
-        out[#out + 1] = ("local %s = {}\n"):format(section.class == "ssocket" and "ssocket" or variable)
-        for _, entry in ipairs(section.entries) do
-            define(out, section, entry, section.class == "ssocket" and "ssocket" or variable)
-        end
-    end
-    out[#out + 1] = "return ssocket"
-    return table.concat(out, "\n") .. "\n"
+    return define_module(out, nil)
+end
+
+local function pool_types()
+    return define_module({ "---@meta ssocket.pool", "-- " .. NOTE .. "\n" }, "ssocket.pool")
 end
 
 -- ---- files ----
@@ -563,6 +581,7 @@ end
 local files = {
     { "docs/reference.md", reference },
     { "types/ssocket.lua", types },
+    { "types/ssocket/pool.lua", pool_types },
     { "README.md", readme },
 }
 
@@ -674,7 +693,9 @@ local function no_work() end
 
 local function check_module()
     local socket = require "ssocket"
-    local both, tcp, udp, task, group, channel, loop = (table.unpack or _G.unpack)(api.sections, 2)
+    local pool = require "ssocket.pool"
+    local both, tcp, udp, task, group, channel, loop, pool_module, pool_object =
+        (table.unpack or _G.unpack)(api.sections, 2)
     local lists = {
         check_module_table(socket),
         check_methods(tcp, socket.tcp(), both),
@@ -683,6 +704,8 @@ local function check_module()
         check_methods(group, socket.group()),
         check_methods(channel, socket.channel()),
         check_methods(loop, socket.loop()),
+        differences(pool_module.prefix, names_of(pool_module.entries), pool),
+        check_methods(pool_object, pool.new()),
     }
     local good = true
     for _, list in ipairs(lists) do

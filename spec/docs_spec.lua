@@ -43,12 +43,13 @@ local function run(...)
     return code, text
 end
 
-local inputs = { "script/gen-docs.lua", "docs/api.lua", "docs/reference.md", "types/ssocket.lua", "README.md" }
+local inputs = { "script/gen-docs.lua", "docs/api.lua", "docs/reference.md", "types/ssocket.lua",
+    "types/ssocket/pool.lua", "README.md" }
 
 -- A copy of all that gen-docs.lua reads and writes, in which one file has been changed.
 local function copy_with(path, from, to)
     local dir = t.tmpdir()
-    assert(os.execute(("mkdir %s/script %s/docs %s/types"):format(dir, dir, dir)))
+    assert(os.execute(("mkdir -p %s/script %s/docs %s/types/ssocket"):format(dir, dir, dir)))
     for _, name in ipairs(inputs) do
         local data = read_file(name)
         if name == path then
@@ -89,6 +90,7 @@ describe("script/gen-docs.lua", function()
     local lines = {
         { "docs/reference.md", "### tcpsock:read\n" },
         { "types/ssocket.lua", "function tcpsock:read(" },
+        { "types/ssocket/pool.lua", "function pool:get(" },
         { "README.md", "[`tcpsock:read(size)`]" },
     }
     for _, case in ipairs(lines) do
@@ -124,6 +126,8 @@ describe("script/gen-docs.lua", function()
         { 'name = "cancel"', 'name = "stop"', "task:cancel is there and not described in docs/api.lua\n" },
         { 'name = "put"', 'name = "give"', "channel:give is described in docs/api.lua and not there\n" },
         { 'name = "pollfd"', 'name = "fd"', "loop:pollfd is there and not described in docs/api.lua\n" },
+        { 'name = "drop"', 'name = "lose"', "p:drop is there and not described in docs/api.lua\n" },
+        { 'name = "new"', 'name = "make"', "pool.new is there and not described in docs/api.lua\n" },
         { '"Limit exceeded"', '"Too much"', 'socket.ERROR_LIMIT is "Limit exceeded", not "Too much"\n' },
         { '"SHUT_RD"', '"SHUT_NONE"', "socket.SHUT_NONE is described in docs/api.lua and not there\n" },
         { '"OPT_RCVBUF"', '"OPT_BUF"', "socket.OPT_RCVBUF is there and not described in docs/api.lua\n" },
@@ -251,13 +255,15 @@ describe("types/ssocket.lua", function()
         for _, entry in ipairs(api.sections[1].entries) do
             assert.is_function(types[entry.name], entry.name)
         end
-        local text = read_file "types/ssocket.lua"
         for i = 2, #api.sections do
-            for _, entry in ipairs(api.sections[i].entries) do
-                local class = api.sections[i].class:match "%w+$"
-                assert.truthy(text:find(("function %s:%s("):format(class, entry.name), 1, true), entry.name)
+            local section = api.sections[i]
+            local text = read_file("types/" .. (section.module or "ssocket"):gsub("%.", "/") .. ".lua")
+            for _, entry in ipairs(section.entries) do
+                local name = section.class:match "%w+$" .. (section.static and "." or ":") .. entry.name
+                assert.truthy(text:find(("function %s("):format(name), 1, true), name)
             end
         end
+        assert.is_function(assert(loadfile "types/ssocket/pool.lua")().new)
     end)
 end)
 

@@ -1238,6 +1238,79 @@ describe("examples/prefork.sh", function()
     end)
 end)
 
+describe("examples/redis_pool.lua", function()
+    t.guard()
+
+    -- Runs it with these lines of input.
+    local function ask(text, ...)
+        local p = example("redis_pool", ...)
+        p:send(text)
+        p:eof()
+        return p
+    end
+
+    for name, unix in pairs { ["TCP"] = false, ["a Unix socket"] = true } do
+        it("sends commands together over " .. name .. ", and prints the answers in order", function()
+            local s = t.server("redis", unix)
+            local address = unix and { "unix:" .. s.path } or { "127.0.0.1", s.port }
+            local unpack = table.unpack or _G.unpack
+            local text = "set a 1\nget a\nincr a\n\n\nget none\nrpush l x y\nlrange l 0 -1\nlrange l 5 6\nnonsense\n"
+            assert.equal(
+                "OK\n1\n2\nnothing\n2\n[x, y]\n[]\nerror: ERR unknown command",
+                well(ask(text, 2, unpack(address))):match "^(.-command)"
+            )
+            local groups = {}
+            for i = 1, 20 do
+                groups[i] = ("incr b\nset c%d %s\nget c%d\n"):format(i, ("v"):rep(i), i)
+            end
+            local said = well(ask(table.concat(groups, "\n"), 3, unpack(address)))
+            local numbers, i = {}, 0
+            for number, value in said:gmatch "(%d+)\nOK\n(v+)\n" do
+                i = i + 1
+                numbers[tonumber(number)] = true
+                assert.equal(i, #value)
+            end
+            assert.equal(20, #numbers)
+            assert.equal(20, i)
+            assert.equal("nothing\n", well(ask("get none", 1, unpack(address))))
+            local stats = well(ask("info stats", 1, unpack(address)))
+            local received = tonumber(stats:match "total_connections_received:(%d+)")
+            assert.is_true(received <= 2 + 3 + 1 + 1, received)
+            s:kill()
+        end)
+    end
+
+    it("tries once more when a connection from the pool ends, and only once", function()
+        local s = t.python [[
+            l = listen()
+            def ask(s, answer):
+                data = b""
+                while not data.endswith(b"PING\r\n"): data += s.recv(100)
+                if answer: s.sendall(answer)
+                else: s.close()
+            a, _ = l.accept(); ask(a, b"+one\r\n"); ask(a, None)
+            b, _ = l.accept(); ask(b, b"+two\r\n"); drain(b)
+            c, _ = l.accept(); ask(c, b"+one\r\n"); ask(c, None)
+            d, _ = l.accept(); ask(d, None)
+            say(drain(l.accept()[0]) == b"")
+        ]]
+        local port = s:number()
+        assert.equal("one\ntwo\n", well(ask("PING\n\nPING\n", 1, "127.0.0.1", port)))
+        assert.equal("one\nConnection closed\n", badly(ask("PING\n\nPING\n", 1, "127.0.0.1", port)))
+        t.socket.connect("127.0.0.1", port, 5):close() -- nobody has come before
+        assert.equal("True\n", s:finish())
+    end)
+
+    it("says why when the server is not there, or is another one", function()
+        local port, release = refusing()
+        assert.equal("Connection refused\n", badly(ask("PING\n", 1, "127.0.0.1", port)))
+        release()
+        local s = t.python [[ s = accept(); take(s, 10); s.sendall(b"HTTP/1.1 400 Bad Request\r\n"); drain(s) ]]
+        assert.equal("this is not Redis\n", badly(ask("PING\n", 1, "127.0.0.1", s:number())))
+        s:finish()
+    end)
+end)
+
 describe("examples/demo.lua", function()
     t.guard()
 
