@@ -2,6 +2,7 @@
  * raise is a C function of its own, called protected. */
 #include "lua/lua_outcome.h"
 #include "lua/lua_anchor.h"
+#include "lua/lua_source.h"
 #include "lua/lua_suspend.h"
 #include "lua/lua_yield.h"
 
@@ -186,7 +187,8 @@ static void release_task(lua_State *L, struct lss_task *t)
     tasks->background -= t->background;
     lss_free_call(L, t); /* its finalizer may fail for want of memory */
     while ((joiner = ss_queue_first(&t->joiners)) != NULL)
-        ss_loop_end(&tasks->loop, joiner, SS_OK);
+        if (!lss_release_stand_in(&tasks->loop, joiner))
+            ss_loop_end(&tasks->loop, joiner, SS_OK);
     lss_release_anchor(L, t);
     if (t->state != LSS_FAILED || t->cancelled)
         return;

@@ -275,6 +275,8 @@ enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss
     ss_waiter_init(&w, false);
     lss_set_waiters(s, call, &w);
     lss_start_waiter(&tasks->loop, &w, op, deadline_ns);
+    if (call->start)
+        call->start(op, &w);
     if (w.status == SS_WANT)
         run_loop(L, &r);
     else

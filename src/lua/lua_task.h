@@ -63,7 +63,7 @@ struct lss_task {
     bool retried : 1;        /* making the results of its call has failed once */
     bool has_outcome : 1;    /* its handle keeps its outcome */
     bool invalidated : 1;    /* the program has resumed or closed its coroutine */
-    struct ss_queue joiners; /* waiters for its end */
+    struct ss_queue joiners; /* waiters for its end, and stand-ins (lua_source.h) */
 };
 
 /* Tasks that a run waits for. */
