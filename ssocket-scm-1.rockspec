@@ -57,6 +57,7 @@ build = {
                 "src/lua/lua_coroutine.c",
                 "src/lua/lua_failure.c",
                 "src/lua/lua_loop.c",
+                "src/lua/lua_lost.c",
                 "src/lua/lua_machine.c",
                 "src/lua/lua_opt.c",
                 "src/lua/lua_outcome.c",

@@ -152,6 +152,11 @@ api.rules = {
             collector (Lua 5.1 can't be asked). What is left when the Lua state is closed goes to `onerror` then;
             where that is not set, Lua 5.4 and later give a warning (`lua -W`).
 
+            A task has failed too when the program ends its coroutine while it waits in a call, with `coroutine.close`
+            or by resuming it: its call is over, and its socket free. Nothing tells the module, so it looks before the
+            program sleeps: each time when there have been at most 16 tasks at once, else at most a thousand times a
+            second and for a hundredth of the time.
+
             *Variables with `<close>`* (Lua 5.4 and later) of a task that raises are closed when the traceback has
             been taken, each with the error as its second argument. An error of theirs takes the place of the first,
             as in Lua; the message tells both. So it is with a task that was cancelled and raises; `wait` does not
