@@ -154,6 +154,11 @@ api.rules = {
             collector (Lua 5.1 can't be asked). What is left when the Lua state is closed goes to `onerror` then;
             where that is not set, Lua 5.4 and later give a warning (`lua -W`).
 
+            A task has failed too when the program ends its coroutine while it waits in a call, with `coroutine.close`
+            or by resuming it: its call is over, and its socket free. Nothing tells the module, so it looks before the
+            program sleeps: each time when there have been at most 16 tasks at once, else at most a thousand times a
+            second and for a hundredth of the time.
+
             *Variables with `<close>`* (Lua 5.4 and later) of a task that raises are closed when the traceback has
             been taken, each with the error as its second argument. An error of theirs takes the place of the first,
             as in Lua; the message tells both. So it is with a task that was cancelled and raises; `wait` does not
@@ -528,19 +533,28 @@ local module = {
             brief = "wait for many sockets",
             text = [[
                 Waits until at least one of the listed sockets can be read or written without waiting, and tells
-                which. A stream whose input buffer holds bytes is readable, also when it is listed by its number;
-                a listening socket is readable when `accept` would not wait; a socket with a pending error or
-                hang-up is ready in whichever list it stands. Neither the number nor the value of descriptors
-                is limited. The lists must stay as they are until it ends.]],
+                which. Tasks and channels may stand beside them. A stream whose input buffer holds bytes is readable,
+                also when it is listed by its number; a listening socket is readable when `accept` would not wait; a
+                socket with a pending error or hang-up is ready in whichever list it stands. Neither the number nor the
+                value of descriptors is limited. The lists must stay as they are until it ends.
+
+                A task is ready when it has ended, in either list; its results or its error are left to
+                [`task:wait`](#task-wait). So `select` waits for the first of several tasks. A channel is readable when
+                `get` would not wait, writable when `put` would not, and both when it is closed. What is told of them is
+                true when the call returns: when another task has taken the value meanwhile, `select` goes on waiting.
+                It takes nothing itself, and is no waiting `get` or `put`: values go to those first, and two tasks that
+                `select` the two sides of a channel without capacity do not wake each other. Where only tasks and
+                channels are listed that nothing can make ready any more, and there is no `timeout`, the main program's
+                wait raises the deadlock error of [`run`](#socket-run).]],
             takes = {
                 {
                     name = "readfds",
-                    type = "(tcpsock|udpsock|integer)[]|nil",
-                    text = "sockets and descriptor numbers to read from",
+                    type = "(tcpsock|udpsock|integer|task|channel)[]|nil",
+                    text = "sockets and descriptor numbers to read from, tasks, channels to `get` from",
                 },
                 {
                     name = "writefds",
-                    type = "(tcpsock|udpsock|integer)[]|nil",
+                    type = "(tcpsock|udpsock|integer|task|channel)[]|nil",
                     text = "likewise, to write to",
                 },
                 {
@@ -555,16 +569,18 @@ local module = {
             gives = {
                 {
                     "readfds",
-                    "(tcpsock|udpsock|integer)[]?",
+                    "(tcpsock|udpsock|integer|task|channel)[]?",
                     "the elements that are ready, in the order passed; may be empty",
                 },
-                { "writefds", "(tcpsock|udpsock|integer)[]?", "likewise" },
+                { "writefds", "(tcpsock|udpsock|integer|task|channel)[]?", "likewise" },
             },
             errors = {
                 { "ERROR_TIMEOUT", "nothing became ready in time" },
                 { "EBADF", "an element is a closed socket or the number of no open descriptor" },
             },
-            raises = "an element of a wrong type, named by list and index; a timeout that is no number, or NaN",
+            raises = [[
+                an element of a wrong type, or the task that calls, named by list and index; a timeout that is no
+                number, or NaN; a deadlock, as above]],
             waits = "up to `timeout`; the sockets' own timeouts play no part",
             by = { "poll(2)", "POSIX.1-2017 poll()" },
             example = [[

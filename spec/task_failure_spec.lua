@@ -106,6 +106,19 @@ describe("a failed task that nobody can wait for", function()
         assert(type(value) == "table" and text:find("cancelled: false", 1, true), text)
     ]])
 
+    -- Modes of the collector (Lua 5.4); elsewhere there is one. The task has lived long when it fails.
+    for _, mode in ipairs { "generational", "incremental" } do
+        it_holds("is told of at once when the collector is " .. mode, [[
+            pcall(collectgarbage, "]] .. mode .. [[")
+            local held = {}
+            for i = 1, 20000 do held[i] = { i } end
+            spawn(function() socket.sleep(0.02) error("late", 0) end)
+            for i = 1, 5 do collectgarbage "step" socket.sleep(0.001) end
+            a:settimeout(10)
+            assert(a:read(1) == "!" and told == 1 and heard:find("late", 1, true))
+        ]])
+    end
+
     it_holds("costs at most a collection; no failure, none", [[
         local ticker = spawn(function() while socket.sleep(0.0005) do end end)
         count_collections()

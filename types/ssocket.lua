@@ -113,16 +113,24 @@ function ssocket.tcp() end
 ---@return udpsock udpsock # not open yet
 function ssocket.udp() end
 
----Waits until at least one of the listed sockets can be read or written without waiting, and tells which. A
----stream whose input buffer holds bytes is readable, also when it is listed by its number; a listening socket
----is readable when `accept` would not wait; a socket with a pending error or hang-up is ready in whichever
----list it stands. Neither the number nor the value of descriptors is limited. The lists must stay as they are
----until it ends.
----@param readfds (tcpsock|udpsock|integer)[]|nil sockets and descriptor numbers to read from
----@param writefds (tcpsock|udpsock|integer)[]|nil likewise, to write to
+---Waits until at least one of the listed sockets can be read or written without waiting, and tells which.
+---Tasks and channels may stand beside them. A stream whose input buffer holds bytes is readable, also when it
+---is listed by its number; a listening socket is readable when `accept` would not wait; a socket with a
+---pending error or hang-up is ready in whichever list it stands. Neither the number nor the value of
+---descriptors is limited. The lists must stay as they are until it ends.
+---
+---A task is ready when it has ended, in either list; its results or its error are left to `task:wait`. So
+---`select` waits for the first of several tasks. A channel is readable when `get` would not wait, writable
+---when `put` would not, and both when it is closed. What is told of them is true when the call returns: when
+---another task has taken the value meanwhile, `select` goes on waiting. It takes nothing itself, and is no
+---waiting `get` or `put`: values go to those first, and two tasks that `select` the two sides of a channel
+---without capacity do not wake each other. Where only tasks and channels are listed that nothing can make
+---ready any more, and there is no `timeout`, the main program's wait raises the deadlock error of `run`.
+---@param readfds (tcpsock|udpsock|integer|task|channel)[]|nil sockets and descriptor numbers to read from, tasks, channels to `get` from
+---@param writefds (tcpsock|udpsock|integer|task|channel)[]|nil likewise, to write to
 ---@param timeout? number seconds; negative or `math.huge`: no limit; 0: only look
----@return (tcpsock|udpsock|integer)[]? readfds # the elements that are ready, in the order passed; may be empty
----@return (tcpsock|udpsock|integer)[]? writefds # likewise
+---@return (tcpsock|udpsock|integer|task|channel)[]? readfds # the elements that are ready, in the order passed; may be empty
+---@return (tcpsock|udpsock|integer|task|channel)[]? writefds # likewise
 ---@return string? err
 function ssocket.select(readfds, writefds, timeout) end
 

@@ -111,6 +111,21 @@ local function join_many()
     see(task:wait(20))
 end
 
+local function select_from(reads, writes)
+    local ready_reads, ready_writes, err = socket.select(reads, writes, 20)
+    must(ready_reads, err)
+    return ready_reads, ready_writes
+end
+
+local function join_first()
+    local quiet, task = socket.channel(), socket.spawn(many)
+    local reads, writes = select_from({ quiet, task }, { quiet, task, a })
+    assert((reads[1] or task) == task and (writes[1] == task or writes[1] == a))
+    reads, writes = select_from({ quiet, task }, { quiet })
+    assert(reads[1] == task and #writes == 0)
+    must(task:wait(20))
+end
+
 local function read_100(s)
     return s:read(100)
 end
@@ -164,6 +179,7 @@ end
 
 local function join_others()
     join_many()
+    join_first()
     take_left()
     gather()
 end
@@ -218,7 +234,9 @@ local function work()
     for i = 1, 7 do
         join(i)
     end
+    assert(#select_from({ tasks[8], tasks[1], channel }) > 0)
     tasks[8]:cancel()
+    assert(#select_from { tasks[8] } == 1)
     tasks[8]:wait(20)
     socket.run()
     collectgarbage()

@@ -60,6 +60,12 @@ static void push_anchored(lua_State *L, const char *table, int anchor)
     lua_remove(L, -2);
 }
 
+static void note_anchor(struct lss_tasks *tasks, int anchor, struct lss_task *t)
+{
+    if (anchor <= LSS_FEW)
+        tasks->few[anchor - 1] = t;
+}
+
 void lss_anchor_task(lua_State *L, struct lss_task *t)
 {
     struct lss_tasks *tasks = t->tasks;
@@ -71,6 +77,7 @@ void lss_anchor_task(lua_State *L, struct lss_task *t)
     lua_pop(L, 1);
     set_anchored(L, COROUTINES, t->anchor);
     set_anchored(L, HANDLES, t->anchor);
+    note_anchor(tasks, t->anchor, t);
 }
 
 void lss_release_anchor(lua_State *L, const struct lss_task *t)
@@ -80,6 +87,7 @@ void lss_release_anchor(lua_State *L, const struct lss_task *t)
     lua_pushboolean(L, 0);
     set_anchored(L, COROUTINES, t->anchor);
     t->tasks->free = t->anchor;
+    note_anchor(t->tasks, t->anchor, NULL);
 }
 
 void lss_push_anchored(lua_State *L, const struct lss_task *t)

@@ -262,6 +262,14 @@ static void *test_userdata(lua_State *L, int index, int mt)
     return same ? ud : NULL;
 }
 
+void *lss_test_class(lua_State *L, int index, const char *class_name)
+{
+    luaL_getmetatable(L, class_name);
+    void *ud = test_userdata(L, index < 0 ? index - 1 : index, lua_gettop(L));
+    lua_pop(L, 1);
+    return ud;
+}
+
 void *lss_self(lua_State *L)
 {
     void *ud = test_userdata(L, 1, lua_upvalueindex(1));

@@ -107,6 +107,9 @@ static inline void *lss_self_socket(lua_State *L)
     return handle->socket;
 }
 
+/* The userdata at `index` if it is of that class, or NULL. Allocates nothing. */
+void *lss_test_class(lua_State *L, int index, const char *class_name);
+
 /* After code that may run finalizers: raises unless argument 1 is still the userdata of `s`, not finalized. */
 static inline void lss_recheck_self(lua_State *L, const struct lss_socket *s)
 {
@@ -183,8 +186,8 @@ int lss_push_unread(lua_State *L);
 /* `true`, or the failure. */
 int lss_push_done(lua_State *L, enum ss_status st, const struct ss_error *err);
 
-/* Converts the outcome of an operation to results and returns their number. LSS_RETRY: a finalizer has consumed the
- * data; the operation is reset, run it again. */
+/* Converts the outcome of an operation to results and returns their number. LSS_RETRY: a finalizer, or with select another
+ * task, has consumed the data; the operation is reset, run it again. */
 typedef int lss_finish(lua_State *L, struct ss_op *op, enum ss_status st);
 enum { LSS_RETRY = -2 }; /* -1 is what lua_yield returns in Lua 5.1 */
 
@@ -204,6 +207,8 @@ struct lss_call {
     void (*drop)(lua_State *L, int kept, struct ss_op *op);
     /* For calls that may fail for want of a descriptor: has the failed operation begin again. NULL: other calls. */
     void (*restart)(struct ss_op *op);
+    /* Begins to wait for what is no descriptor, when the loop has begun the operation's wait; may end that. NULL: nothing. */
+    void (*start)(struct ss_op *op, struct ss_waiter *w);
     int keep;            /* number of values on top of the stack that `finish` expects */
     unsigned directions; /* in which no other call may wait on the socket meanwhile */
     bool many_results;   /* may return many results, and needs only the kept values on its stack */

@@ -1,9 +1,11 @@
 /* Channels: FIFO queues of values between tasks. */
 #include "lua/lua_sched.h"
+#include "lua/lua_source.h"
 #include "lua/lua_suspend.h"
 #include "lua/lua_wait.h"
 
 #include <limits.h> /* INT_MAX */
+#include <stddef.h> /* offsetof */
 
 #define CHANNEL LSS_PREFIX "channel"
 
@@ -27,6 +29,7 @@ struct channel {
     int last_ticket;
     bool closed;
     struct ss_queue putters, getters;
+    struct ss_queue readers, writers; /* stand-ins of selects that wait until get, or put, would not wait */
 };
 
 static struct channel *self_channel(lua_State *L)
@@ -44,6 +47,8 @@ int lss_channel(lua_State *L)
     *ch = (struct channel){ .tasks = tasks, .capacity = (size_t)capacity };
     ss_queue_init(&ch->putters);
     ss_queue_init(&ch->getters);
+    ss_queue_init(&ch->readers);
+    ss_queue_init(&ch->writers);
     lua_newtable(L);
     lua_pushboolean(L, 0);
     lua_rawseti(L, -2, 0);
@@ -168,7 +173,17 @@ static struct ss_waiter *first_live_putter(lua_State *L, struct channel *ch, int
     return w;
 }
 
-/* Reserves available values for the waiting getters, and resumes the getters. */
+static void wake_readers(struct channel *ch)
+{
+    lss_wake_stand_ins(&ch->tasks->loop, &ch->readers);
+}
+
+static void wake_writers(struct channel *ch)
+{
+    lss_wake_stand_ins(&ch->tasks->loop, &ch->writers);
+}
+
+/* Reserves available values for the waiting getters, and resumes the getters. Selects are told of what is left. */
 static void reserve_for_getters(struct channel *ch)
 {
     struct ss_waiter *w;
@@ -180,6 +195,8 @@ static void reserve_for_getters(struct channel *ch)
         ch->nreserved++;
         wake_waiter(ch, w, SS_OK);
     }
+    if (count_available(ch) > 0)
+        wake_readers(ch);
 }
 
 static void cancel_reservation(struct getter *getter)
@@ -274,6 +291,8 @@ static int channel_put(lua_State *L)
         parked.ticket = new_ticket(ch);
         lua_rawseti(L, VALUES, -parked.ticket);
         lua_pushvalue(L, 1);
+        if (timeout_ns != 0)
+            wake_readers(ch);
         return lss_park(L, ch->tasks, timeout_ns, &parked, &call);
     }
     lua_pushboolean(L, 1);
@@ -304,6 +323,8 @@ static bool push_next_value(lua_State *L, struct channel *ch, int values)
     else if (count_available(ch) == 0)
         return false;
     push_from_ring(L, ch, values, ch->nreserved);
+    if (count_available(ch) < ch->capacity)
+        wake_writers(ch);
     return true;
 }
 
@@ -336,6 +357,8 @@ static int get_value(lua_State *L, struct channel *ch, int64_t timeout_ns)
     if (ch->closed)
         return lss_push_failure(L, 1, SS_CLOSED, NULL);
     lua_pushvalue(L, 1);
+    if (timeout_ns != 0)
+        wake_writers(ch);
     return lss_park(L, ch->tasks, timeout_ns, &getter.parked, &call);
 }
 
@@ -375,8 +398,46 @@ static int channel_close(lua_State *L)
     ch->closed = true;
     while ((w = ss_queue_first(&ch->getters)) != NULL || (w = ss_queue_first(&ch->putters)) != NULL)
         wake_waiter(ch, w, SS_CLOSED);
+    lss_release_stand_ins(&ch->tasks->loop, &ch->readers);
+    lss_release_stand_ins(&ch->tasks->loop, &ch->writers);
     lua_pushinteger(L, 1);
     return 1;
+}
+
+/* select */
+
+static bool has_live_waiter(const struct ss_queue *queue)
+{
+    for (const struct ss_queue *link = queue->next; link != queue; link = link->next) {
+        const struct ss_waiter *w = (const struct ss_waiter *)((const char *)link - offsetof(struct ss_waiter, link));
+        if (!w->of_task || lss_is_suspended(w))
+            return true;
+    }
+    return false;
+}
+
+static bool can_get(const void *object)
+{
+    const struct channel *ch = object;
+    return ch->closed || count_available(ch) > 0 || has_live_waiter(&ch->putters);
+}
+
+static bool can_put(const void *object)
+{
+    const struct channel *ch = object;
+    return ch->closed || count_available(ch) < ch->capacity || has_live_waiter(&ch->getters);
+}
+
+bool lss_is_channel_source(lua_State *L, int index, bool writes, struct lss_source *source)
+{
+    struct channel *ch = lss_test_class(L, index, CHANNEL);
+    if (!ch)
+        return false;
+    lss_check_open(L, ch->tasks);
+    *source = (struct lss_source){ .object = ch,
+                                   .is_ready = writes ? can_put : can_get,
+                                   .queue = writes ? &ch->writers : &ch->readers };
+    return true;
 }
 
 /* A waiting call keeps its channel alive, so the tasks of these waiters are garbage too. */

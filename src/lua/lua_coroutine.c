@@ -1,7 +1,7 @@
 /* socket.coroutine: Lua's coroutines, in which a task's calls may wait. A call that waits suspends its coroutine, then that which
  * has resumed it, and so on up to the task's own. When it has ended, they are resumed in the opposite order: each resumer, which
  * is Lua code (LIBRARY), calls again. So it needs no continuation, and a coroutine that runs is always one that was resumed. */
-#include "lua/lua_anchor.h"
+#include "lua/lua_lost.h"
 #include "lua/lua_suspend.h"
 #include "lua/lua_yield.h"
 
@@ -170,20 +170,6 @@ static int raise_wrapped(lua_State *L)
 
 /* close */
 
-/* Ends the waits of tasks whose call was in a coroutine that has been closed. */
-static void end_closed_waits(lua_State *L, struct lss_tasks *tasks)
-{
-    lss_push_handles(L);
-    for (int i = 1; i <= tasks->room; i++) {
-        lua_rawgeti(L, -1, i);
-        struct lss_task *t = lua_touserdata(L, -1);
-        if (t && t->state == LSS_WAITING && !lss_is_suspended(&t->waiter))
-            ss_loop_end(&tasks->loop, &t->waiter, SS_CANCELLED);
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-}
-
 /* Lua's own function (upvalue 1), which knows nothing of calls that wait. */
 static int close_coroutine(lua_State *L)
 {
@@ -194,7 +180,7 @@ static int close_coroutine(lua_State *L)
     lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
     struct lss_tasks *tasks = (struct lss_tasks *)lss_env(L)->loop;
     if (waits && tasks && !tasks->closed)
-        end_closed_waits(L, tasks);
+        lss_end_all_lost_waits(L, tasks);
     return lua_gettop(L);
 }
 

@@ -3,6 +3,7 @@
 #include "lua/lua_outcome.h"
 #include "lua/lua_anchor.h"
 #include "lua/lua_group.h"
+#include "lua/lua_source.h"
 #include "lua/lua_suspend.h"
 #include "lua/lua_yield.h"
 
@@ -210,7 +211,8 @@ static void release_task(lua_State *L, struct lss_task *t)
     tasks->background -= t->background;
     lss_free_call(L, t); /* its finalizer may fail for want of memory */
     while ((joiner = ss_queue_first(&t->joiners)) != NULL)
-        ss_loop_end(&tasks->loop, joiner, SS_OK);
+        if (!lss_release_stand_in(&tasks->loop, joiner))
+            ss_loop_end(&tasks->loop, joiner, SS_OK);
     lss_release_anchor(L, t);
     if (t->grouped)
         lss_leave_group(L, t, lua_gettop(L) - 2);

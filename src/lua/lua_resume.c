@@ -55,7 +55,7 @@ static enum ss_status wait_status(const struct lss_task *t)
     return t->cancelled && t->waiter.status == SS_TIMEOUT && !zero_timeout ? SS_CANCELLED : t->waiter.status;
 }
 
-enum { INVALIDATED = -3 };
+enum { INVALIDATED = -3 }; /* as a number of results, like LSS_RETRY */
 
 /* Copies the call's values onto our stack: they stay alive until the results are made, whatever happens to the coroutine. */
 static void push_call_values(lua_State *L, struct lss_task *t)
@@ -89,19 +89,22 @@ static int move_results(lua_State *L, struct lss_task *t, int n)
 }
 
 /* Makes the results of the suspended call on top of the coroutine's stack; returns their number. The call's values stay there until
- * that has succeeded. INVALIDATED: a finalizer has closed or resumed the coroutine meanwhile. */
+ * that has succeeded. INVALIDATED: a finalizer has closed or resumed the coroutine meanwhile. LSS_RETRY: the call has to wait again. */
 static int finish_suspended_call(lua_State *L, struct lss_task *t)
 {
     int top = lua_gettop(L);
     push_call_values(L, t);
     int n = t->call->finish(L, t->waiter.op, wait_status(t));
-    if (n == LSS_RETRY) /* only a finalizer that closed the socket and opened it again can have read from it */
+    if (n == LSS_RETRY &&
+        t->sock) /* only a finalizer that closed the socket and opened it again can have read from it */
         n = t->call->finish(L, t->waiter.op, SS_CLOSED);
-    if (lss_is_suspended(&t->waiter)) {
+    else if (n == LSS_RETRY && t->cancelled)
+        n = t->call->finish(L, t->waiter.op, SS_CANCELLED);
+    if (!lss_is_suspended(&t->waiter)) {
+        n = INVALIDATED;
+    } else if (n != LSS_RETRY) {
         n = move_results(L, t, n);
         lss_detach_socket(t);
-    } else {
-        n = INVALIDATED;
     }
     lua_settop(L, top);
     return n;
@@ -152,6 +155,10 @@ void lss_continue_task(lua_State *L, struct lss_task *t)
         n = t->values;
     else
         lua_pop(t->co, 1);
+    if (n == LSS_RETRY) {
+        lss_wait_again(t);
+        return;
+    }
     if (lss_passes_wait(t, t->co))
         n = return_to_resumer(L, t, n);
     if (n == INVALIDATED)

@@ -1,6 +1,7 @@
 #include "lua/lua_run.h"
 #include "lua/lua_failure.h"
 #include "lua/lua_group.h"
+#include "lua/lua_lost.h"
 #include "lua/lua_outcome.h"
 #include "lua/lua_resume.h"
 #include "lua/lua_sched.h"
@@ -55,7 +56,10 @@ static bool is_stuck(struct lss_tasks *tasks)
 
 static void check_deadlock(lua_State *L, struct run *r)
 {
-    if (r->timeout_ns < 0 && !is_run_done(r) && is_stuck(r->tasks))
+    if (r->timeout_ns >= 0 || is_run_done(r) || !is_stuck(r->tasks))
+        return;
+    lss_end_all_lost_waits(L, r->tasks);
+    if (is_stuck(r->tasks))
         lss_raise_deadlock(L, r->tasks);
 }
 
@@ -88,6 +92,16 @@ static int64_t collect_if_due(lua_State *L, struct run *r)
         return r->timeout_ns < 0 || left_ns < r->timeout_ns ? left_ns : r->timeout_ns;
     collect_failed_tasks(L, tasks);
     return is_last_turn(r) ? 0 : r->timeout_ns;
+}
+
+/* Lost waits end before the loop sleeps. Returns how long the next turn may wait; one that the program asked for is not made
+ * shorter. */
+static int64_t look_if_sleeping(lua_State *L, const struct run *r, int64_t timeout_ns)
+{
+    if (!ss_loop_would_wait(&r->tasks->loop))
+        return timeout_ns;
+    int64_t shorter_ns = lss_end_lost_waits(L, r->tasks, timeout_ns);
+    return r->once ? timeout_ns : shorter_ns;
 }
 
 int64_t lss_next_turn_ns(lua_State *L, struct lss_tasks *tasks)
@@ -135,7 +149,7 @@ static int run_protected(lua_State *L)
     check_call_depth(L);
     do {
         lss_report_failures(L, r->tasks); /* before the turn: an error must not discard what has been waited for */
-        int64_t timeout_ns = collect_if_due(L, r);
+        int64_t timeout_ns = look_if_sleeping(L, r, collect_if_due(L, r));
         check_deadlock(L, r);
         if (ss_loop_turn(&r->tasks->loop, is_run_done(r) ? 0 : timeout_ns, &err) != SS_OK) {
             lss_push_failure(L, 0, SS_ERROR, &err);
@@ -295,6 +309,8 @@ enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss
     ss_waiter_init(&w, false);
     lss_set_waiters(s, call, &w);
     lss_start_waiter(&tasks->loop, &w, op, deadline_ns);
+    if (call->start)
+        call->start(op, &w);
     if (w.status == SS_WANT)
         run_loop(L, &r);
     else

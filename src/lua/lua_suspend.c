@@ -106,6 +106,8 @@ static void start_task_wait(struct lss_task *t)
         start_lookup(loop, &t->waiter, t->waiter.op);
     else
         lss_start_waiter(loop, &t->waiter, t->waiter.op, t->waiter.op->deadline_ns);
+    if (t->call && t->call->start)
+        t->call->start(t->waiter.op, &t->waiter);
 }
 
 bool lss_begin_wait(struct lss_task *t, int results)

@@ -7,6 +7,7 @@
 #include "lua/lua_resume.h"
 #include "lua/lua_run.h"
 #include "lua/lua_sched.h"
+#include "lua/lua_source.h"
 #include "lua/lua_suspend.h"
 #include "lua/lua_wait.h"
 #include "lua/lua_yield.h"
@@ -123,6 +124,23 @@ static int task_background(lua_State *L)
     }
     lua_settop(L, 1);
     return 1;
+}
+
+/* select */
+
+static bool has_task_ended(const void *object)
+{
+    return ((const struct lss_task *)object)->state >= LSS_DONE;
+}
+
+bool lss_is_task_source(lua_State *L, int index, struct lss_source *source)
+{
+    struct lss_task *t = lss_test_class(L, index, TASK);
+    if (!t)
+        return false;
+    lss_check_open(L, t->tasks);
+    *source = (struct lss_source){ .object = t, .is_ready = has_task_ended, .queue = &t->joiners };
+    return true;
 }
 
 /* The class */

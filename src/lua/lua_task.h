@@ -17,12 +17,17 @@ struct lss_step {
     bool linked; /* the task can be suspended from here: no coroutine on the way was resumed by Lua's own library */
 };
 
+/* So many tasks are looked at each time before the loop sleeps (lua_lost.h). */
+enum { LSS_FEW = 16 };
+
 /* The tasks of a Lua state, or env->loop: made when the program first uses one. */
 struct lss_tasks {
     struct ss_loop loop; /* first */
     struct ss_mem mem;
     struct ss_op nothing;            /* operation of tasks that only wait for the next turn */
     int room, free;                  /* anchors: number of them; first unused one (0: none) */
+    struct lss_task *few[LSS_FEW];   /* tasks by anchor - 1, or NULL */
+    int64_t look_ns;                 /* when there are more: earliest time at which all are looked at again */
     struct lss_task *runs;           /* running task, or the one that is ending; NULL: the main program runs */
     struct lss_step *steps;          /* coroutines that run in it, the innermost first */
     lua_CFunction suspends;          /* the C function that suspends it, where lua_yield may raise; else NULL */
@@ -64,7 +69,7 @@ struct lss_task {
     bool has_outcome : 1;    /* its handle keeps its outcome */
     bool invalidated : 1;    /* the program has resumed or closed its coroutine */
     bool grouped : 1;        /* it is a struct lss_member of a group, and has not ended */
-    struct ss_queue joiners; /* waiters for its end */
+    struct ss_queue joiners; /* waiters for its end, and stand-ins (lua_source.h) */
 };
 
 /* What the tasks of a group (socket.group) share: a userdata that the group's handle and the handles of its live tasks keep. It

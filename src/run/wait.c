@@ -43,10 +43,10 @@ static enum ss_status poll_once(struct pollfd *set, size_t n, struct pollfd *scr
     if (!scratch)
         return SS_LIMIT;
     memcpy(scratch, set, n * sizeof *set);
-    size_t nmerged = merge_by_fd(scratch, n);
-    st = os_poll_any(scratch, nmerged, timeout_ns, &ready, err);
+    size_t nmerged = merge_by_fd(scratch, n), skipped = scratch->fd < 0;
+    st = os_poll_any(scratch + skipped, nmerged - skipped, timeout_ns, &ready, err);
     if (st == SS_OK)
-        copy_revents(set, n, scratch, nmerged);
+        copy_revents(set, n, scratch + skipped, nmerged - skipped);
     return st;
 }
 

@@ -647,6 +647,11 @@ local function select_some()
         local e = one_of(ends)
         list[#list + 1] = pick(3) == 1 and e.sock:fileno() or e.sock
         other[#other + 1] = one_of(udps).sock
+        local task = #tasks > 0 and one_of(tasks)
+        for _, either in ipairs { list, other } do
+            either[#either + 1] = pick(4) == 1 and one_of(channels) or nil
+            either[#either + 1] = pick(4) == 1 and task ~= self[coroutine.running() or 0] and task or nil
+        end
     end
     local reads, writes, err = socket.select(list, pick(2) == 1 and other or nil, one_of { 0, 0.001, 0.004 })
     check(reads and #reads <= #list and #writes <= #other or type(err) == "string", "select")

@@ -286,6 +286,9 @@ groups.tasks = {
     function() emit("S.loop():step(%s)", short()) end,
     function() emit("local _ = S.loop():pollfd(), S.loop():timeout(), S.loop():events()") end,
     function() emit("S.select({ k(%d) }, { k(%d), u(%d) }, %s)", index(), index(), index(), short()) end,
+    function()
+        emit("S.select({ c(%d), t(%d) }, { c(%d), k(%d) }, %s)", index(), index(), index(), index(), short())
+    end,
     function() emit('S.resolve("%s", 1, %s)', one_of { "127.0.0.1", "::1", "localhost" }, short()) end,
     function() emit("T = {}") end,
     function() emit("T[#T] = nil") end,
