@@ -70,9 +70,9 @@ api.rules = {
             `ERROR_TIMEOUT`; [`select`](#socket-select) tells when to repeat it: the reading calls and
             `accept` wait for their socket to be readable, the writing calls for it to be writable.
 
-            A name look-up is the system's getaddrinfo(3), which nothing can end. Under a deadline, and in tasks,
-            it runs on a thread of its own and is left to itself when the time is over, so with a timeout of 0 no
-            name is found. Numeric hosts and paths are never looked up.
+            A name look-up is the system's getaddrinfo(3), which nothing can end. It runs on a thread of its own and
+            is left to itself when the time is over, so with a timeout of 0 no name is found.
+            Numeric hosts and paths are never looked up.
 
             Of the look-ups that calls wait for, at most 64 run at once in a Lua state; the others queue, each within
             the deadline of its call. Those left to themselves do not count among the 64. They go on until the
@@ -81,8 +81,8 @@ api.rules = {
             run are left to themselves as before, so there are never more than 319. A name in the hosts file with an
             address of the family asked for, an address in it, and `localhost` are found whatever the others do. A
             look-up that runs takes a thread with a stack of 256 KiB, of which it uses some 16, and the descriptors
-            that the resolver opens. A look-up without a deadline in the main program runs on the program's own
-            thread and counts nowhere.]],
+            that the resolver opens. Where no thread can be had, a look-up without a deadline in the main program
+            runs on the program's own thread, and no signal ends it.]],
     },
     {
         id = "bytes",
@@ -113,7 +113,18 @@ api.rules = {
         title = "Signals",
         text = [[
             Writing to a peer that is gone gives `ERROR_CLOSED` or `ERROR_RESET` and never raises SIGPIPE.
-            The module changes no signal's disposition and no signal mask, and prints nothing.]],
+            The module changes no signal's disposition and no signal mask, and prints nothing.
+
+            A signal handler of Lua only sets a hook (`debug.sethook`'s, lua_sethook), which runs when Lua executes
+            something: so does that of the commands `lua` and `luajit` for Ctrl-C, and so do luaposix's. When a
+            signal ends the wait of a call in the main program, or that of the loop, the module lets the hook of the
+            waiting coroutine run (on LuaJIT all coroutines have one) before the wait goes on, within the same
+            deadline. If the hook raises, as that of Ctrl-C does ("interrupted!"), the call ends with that error,
+            in the main program and not in a task: what it has received stays in the socket for the next call, but
+            how much `write` has sent is not told. A hook may use the module; if it closes the socket, the call ends
+            with `ERROR_CLOSED`. Waits without a deadline are thus bounded by `SO_RCVTIMEO` and `SO_SNDTIMEO` of 11 days
+            (socket(7)), because the system would continue them after a handler that was installed with `SA_RESTART`
+            (signal(7)); after that time they go on.]],
     },
     {
         id = "tasks",

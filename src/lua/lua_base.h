@@ -166,6 +166,13 @@ static inline unsigned lss_stream(const struct ss_sock *s)
     return s ? s->in.stream : 0;
 }
 
+/* After code of the program has run in the middle of a call: whether the socket's stream is still the one that the call
+ * was made for: nobody has closed, reopened or connected it. */
+static inline bool lss_keeps_stream(const struct ss_sock *s, unsigned stream, bool was_open)
+{
+    return !s || (s->in.stream == stream && (was_open || s->io.fd < 0 || s->type == SOCK_DGRAM));
+}
+
 /* How a driver runs, finishes or drops a call. */
 struct lss_call {
     lss_finish *finish;
@@ -176,6 +183,10 @@ struct lss_call {
     void (*drop)(lua_State *L, int kept, struct ss_op *op);
     /* For calls that may fail for want of a descriptor: has the failed operation begin again. NULL: other calls. */
     void (*restart)(struct ss_op *op);
+    /* For operations that remember what the socket's input or the program's values were, or that wait for other calls of
+     * the program: a hook has run in the middle of the call and may have changed them or made such calls. The kept values
+     * are on top of the stack. SS_WANT: the call goes on | a status for `finish`. NULL: other calls. */
+    enum ss_status (*look_again)(lua_State *L, struct ss_op *op);
     int keep;            /* number of values on top of the stack that `finish` expects */
     unsigned directions; /* in which no other call may wait on the socket meanwhile */
     bool many_results;   /* may return many results, and needs only the kept values on its stack */

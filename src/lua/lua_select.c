@@ -2,6 +2,8 @@
 #include "core/codes.h"
 #include "core/inbuf.h"
 #include "lua/lua_base.h"
+#include "lua/lua_interrupt.h"
+#include "run/deadline.h"
 #include "run/wait.h"
 
 #include <limits.h> /* INT_MAX */
@@ -111,6 +113,9 @@ static enum ss_status poll_lists(struct select_call *sel, int64_t timeout_ns)
 static enum ss_status select_step(struct ss_op *base)
 {
     struct select_call *sel = (struct select_call *)base;
+    base->error = ss_not_open;
+    if (sel->has_closed)
+        return SS_ERROR;
     enum ss_status st = poll_lists(sel, 0);
     if (st != SS_TIMEOUT || sel->buffered)
         return st == SS_ERROR ? st : SS_OK;
@@ -139,31 +144,57 @@ static struct pollfd *new_pollfds(lua_State *L, const struct select_call *sel)
     return lss_newuserdata(L, (sel->n[READERS] + sel->n[WRITERS] + 1) * sizeof *sel->pollfds);
 }
 
-/* Without tasks: one poll(2). With more entries than RLIMIT_NOFILE, which poll(2) refuses, duplicates are merged. */
-static int select_without_tasks(lua_State *L, struct select_call *sel, int64_t timeout_ns)
+/* Polls until a hook is to run after a signal: SS_WANT. */
+static enum ss_status poll_lists_until(lua_State *L, struct select_call *sel, int64_t deadline_ns)
 {
-    enum ss_status st = poll_lists(sel, sel->buffered ? 0 : timeout_ns);
+    enum ss_status st;
+    do
+        st = poll_lists(sel, sel->buffered ? 0 : deadline_ns > 0 ? ss_deadline_left(deadline_ns) : deadline_ns);
+    while (st == SS_WANT && !lua_gethook(L));
+    return st;
+}
+
+/* Without tasks: one poll(2). With more entries than RLIMIT_NOFILE, which poll(2) refuses, duplicates are merged. */
+static int select_without_tasks(lua_State *L, struct select_call *sel, int64_t deadline_ns)
+{
+    enum ss_status st = poll_lists_until(L, sel, deadline_ns);
     if (st == SS_LIMIT) {
         sel->scratch = new_pollfds(L, sel);
         lua_insert(L, -3); /* both lists stay on top */
-        st = poll_lists(sel, sel->buffered ? 0 : timeout_ns);
+        st = poll_lists_until(L, sel, deadline_ns);
     }
+    if (st == SS_WANT)
+        return LSS_RETRY;
     return finish_select(L, &sel->op, st == SS_TIMEOUT && sel->buffered ? SS_OK : st);
 }
 
-int lss_select(lua_State *L)
+/* A hook may have closed sockets of the lists, on top of the stack, or have received into them. */
+static enum ss_status check_lists_again(lua_State *L, struct ss_op *base)
 {
-    static const struct lss_call call = { .finish = finish_select, .keep = 2 };
-    size_t readers = check_list_length(L, READERS), writers = check_list_length(L, WRITERS), n = readers + writers;
-    int64_t timeout_ns = lss_check_timeout(L, 3);
-    lua_settop(L, 2);
+    struct select_call *sel = (struct select_call *)base;
+    int writers = lua_gettop(L);
+    for (size_t i = 0; i < sel->n[READERS] + sel->n[WRITERS]; i++) {
+        bool reading = i < sel->n[READERS];
+        lua_rawgeti(L, reading ? writers - 1 : writers, (int)(reading ? i : i - sel->n[READERS]) + 1);
+        const struct lss_socket *s = lss_test_socket(L, -1, sel->env);
+        sel->has_closed = sel->has_closed || (s && s->sock.io.fd != sel->pollfds[i].fd);
+        sel->buffered = sel->buffered || (reading && s && ss_sock_has_input(&s->sock));
+        lua_pop(L, 1);
+    }
+    return SS_WANT;
+}
+
+/* LSS_RETRY: a hook is to run, then the same once more. */
+static int select_lists(lua_State *L, const size_t n[3], int64_t timeout_ns, int64_t deadline_ns)
+{
+    static const struct lss_call call = { .finish = finish_select, .keep = 2, .look_again = check_lists_again };
     struct select_call *sel = lss_newuserdata(L, sizeof *sel);
-    *sel = (struct select_call){ .n = { 0, readers, writers }, .env = lss_env(L) };
+    *sel = (struct select_call){ .n = { 0, n[READERS], n[WRITERS] }, .env = lss_env(L) };
     sel->op = (struct ss_op){ .step = select_step, .io = &sel->io, .kernel_timeout = SS_BY_NONE };
     sel->pollfds = new_pollfds(L, sel);
     if (sel->env->loop) {
         sel->scratch = new_pollfds(L, sel);
-        sel->wants = lss_newuserdata(L, (n + 1) * sizeof *sel->wants);
+        sel->wants = lss_newuserdata(L, (n[READERS] + n[WRITERS] + 1) * sizeof *sel->wants);
     }
     check_list(L, READERS, sel);
     check_list(L, WRITERS, sel);
@@ -172,6 +203,21 @@ int lss_select(lua_State *L)
     lua_pushvalue(L, READERS);
     lua_pushvalue(L, WRITERS);
     if (!sel->env->loop)
-        return select_without_tasks(L, sel, timeout_ns);
+        return select_without_tasks(L, sel, deadline_ns);
     return lss_run_for(L, sel->env, NULL, timeout_ns, &sel->op, &call);
+}
+
+int lss_select(lua_State *L)
+{
+    const size_t n[3] = { 0, check_list_length(L, READERS), check_list_length(L, WRITERS) };
+    int64_t timeout_ns = lss_check_timeout(L, 3);
+    int64_t deadline_ns = timeout_ns > 0 ? ss_deadline_after(timeout_ns) : timeout_ns;
+    int results;
+    lua_settop(L, 2);
+    while ((results = select_lists(L, n, timeout_ns, deadline_ns)) == LSS_RETRY) {
+        lua_settop(L, 2);
+        lss_run_hook(L);
+        timeout_ns = deadline_ns > 0 ? ss_deadline_left(deadline_ns) : deadline_ns;
+    }
+    return results;
 }

@@ -2,6 +2,7 @@
 #include "core/codes.h"
 #include "lua/lua_base.h"
 #include "lua/lua_failure.h"
+#include "lua/lua_interrupt.h"
 #include "lua/lua_wait.h"
 #include "os/os_clock.h"
 #include "os/os_lookup.h"
@@ -68,11 +69,16 @@ static int module_fromfd(lua_State *L)
 static int module_sleep(lua_State *L)
 {
     lua_Number seconds = lss_check_seconds(L, 1);
+    int64_t timeout_ns = seconds > 0 ? lss_nanoseconds(seconds) : 0;
     const struct ss_env *env = lss_env(L);
     if (env->loop)
-        return lss_sleep_with_tasks(L, env->loop, seconds > 0 ? lss_nanoseconds(seconds) : 0);
-    if (seconds > 0)
-        ss_pause(lss_nanoseconds(seconds));
+        return lss_sleep_with_tasks(L, env->loop, timeout_ns);
+    int64_t deadline_ns = timeout_ns > 0 ? ss_deadline_after(timeout_ns) : timeout_ns;
+    while (timeout_ns != 0 && !ss_pause(deadline_ns)) {
+        lss_run_hook(L);
+        if (env->loop) /* the hook has made tasks */
+            return lss_sleep_with_tasks(L, env->loop, timeout_ns < 0 ? timeout_ns : ss_deadline_left(deadline_ns));
+    }
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -167,6 +173,7 @@ int luaopen_ssocket(lua_State *L)
     check_build(L);
     os_stay_loaded();
     lss_env(L);
+    lss_open_interrupt(L);
     lss_open_addr(L);
     lss_open_sock(L);
     lss_open_tcp(L);

@@ -253,6 +253,13 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
                                                            : LSS_RETRY;
 }
 
+static enum ss_status search_again(lua_State *L, struct ss_op *op)
+{
+    (void)L;
+    ((struct ss_until *)op)->scan = (struct ss_scan){ .seen = 0 };
+    return SS_WANT;
+}
+
 static bool try_push_line(lua_State *L, struct tcpsock *s, const struct line_iterator *iter, struct ss_scan *scan)
 {
     size_t line, delimiter = iter->find.len;
@@ -263,9 +270,11 @@ static bool try_push_line(lua_State *L, struct tcpsock *s, const struct line_ite
 
 static int next_line(lua_State *L)
 {
-    static const struct lss_call call = {
-        .finish = finish_until, .drop = drop_stream_read, .size = sizeof(struct line_read), .directions = LSS_READING
-    };
+    static const struct lss_call call = { .finish = finish_until,
+                                          .drop = drop_stream_read,
+                                          .look_again = search_again,
+                                          .size = sizeof(struct line_read),
+                                          .directions = LSS_READING };
     const struct line_iterator *iter = lua_touserdata(L, lua_upvalueindex(1));
     struct tcpsock *s = (struct tcpsock *)iter->handle->socket;
     struct ss_scan scan;
@@ -337,10 +346,18 @@ static int finish_text_line(lua_State *L, struct ss_op *base, enum ss_status st)
                                                                 : LSS_RETRY;
 }
 
+static enum ss_status search_text_line_again(lua_State *L, struct ss_op *op)
+{
+    (void)L;
+    ((struct ss_line *)op)->scan = (struct ss_scan){ .seen = 0 };
+    return SS_WANT;
+}
+
 int lss_tcp_readline(lua_State *L)
 {
     static const struct lss_call call = { .finish = finish_text_line,
                                           .drop = drop_stream_read,
+                                          .look_again = search_text_line_again,
                                           .size = sizeof(struct text_line_read),
                                           .directions = LSS_READING };
     enum { MAX = 1024 * 1024 };

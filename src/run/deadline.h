@@ -2,6 +2,7 @@
 #ifndef SS_RUN_DEADLINE_H
 #define SS_RUN_DEADLINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #pragma GCC visibility push(hidden)
@@ -14,8 +15,9 @@ int64_t ss_deadline_after(int64_t timeout_ns);
 /* The remaining time, 0 or more. */
 int64_t ss_deadline_left(int64_t deadline_ns);
 
-/* Sleeps `timeout_ns` (negative: for ever); signals do not end the sleep, a failing system call does. */
-void ss_pause(int64_t timeout_ns);
+/* Sleeps until `deadline_ns` (negative: for ever). False: a signal may have ended the sleep early. True also when the
+ * system call fails. */
+bool ss_pause(int64_t deadline_ns);
 
 #pragma GCC visibility pop
 

@@ -342,7 +342,7 @@ enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_
     expire_timers(loop, moment_ns);
     ss_queue_append(&loop->to_take, &loop->done);
     ss_queue_append(&loop->to_step, &loop->watches.ready);
-    return SS_OK;
+    return st == SS_WANT ? st : SS_OK;
 }
 
 /* Steps a waiter only after the one before was taken: its input has been consumed then, so one block of memory serves all. */

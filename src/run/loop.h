@@ -41,7 +41,8 @@ void ss_loop_end_op(struct ss_loop *loop, const struct ss_op *op);
 /* Removes a waiter from the loop before its memory is freed. */
 void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w);
 
-/* Begins a turn: waits for events or timers, `timeout_ns` at most (negative: without end). SS_OK | SS_ERROR. */
+/* Begins a turn: waits for events or timers, `timeout_ns` at most (negative: without end). SS_OK | SS_WANT: as SS_OK, but
+ * a signal has ended the wait | SS_ERROR. */
 enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_error *err);
 
 /* Returns the next waiter of this turn that has ended, or NULL. Waiters that end or become ready meanwhile belong to the next
