@@ -113,7 +113,8 @@ api.rules = {
         title = "Signals",
         text = [[
             Writing to a peer that is gone gives `ERROR_CLOSED` or `ERROR_RESET` and never raises SIGPIPE.
-            The module changes no signal's disposition and no signal mask, and prints nothing.
+            The module changes no signal's disposition and no signal mask, but for those that
+            [`socket.signals`](#socket-signals) is given, and prints nothing.
 
             A signal handler of Lua only sets a hook (`debug.sethook`'s, lua_sethook), which runs when Lua executes
             something: so does that of the commands `lua` and `luajit` for Ctrl-C, and so do luaposix's. When a
@@ -680,6 +681,34 @@ local module = {
             by = { "getsockopt(2)", "socket(7), `SO_TYPE`, `SO_DOMAIN`", "fcntl(2), `FD_CLOEXEC`" },
             example = [[
                 local listener = assert(socket.fromfd(3)) -- systemd: SD_LISTEN_FDS_START]],
+        },
+        {
+            name = "signals",
+            call = { "sig, err = socket.signals(...)" },
+            brief = "take signals, to wait for them",
+            text = [[
+                From now on the program takes these signals of the process, instead of what they did: the one change
+                of the module to the process as a whole, made only on request, and only to the signals named.
+                [Signals](#sig) tells of the result. Handlers are installed with `SA_RESTART` (sigaction(2)); programs
+                that are started inherit nothing of it (execve(2)). A process made by fork(2) alone keeps the handler,
+                which drops its signals until `sig` is closed there as well.]],
+            takes = {
+                {
+                    name = "...",
+                    type = "string",
+                    text = "names of signals, with or without `SIG`, as `TERM` or `SIGHUP`",
+                },
+            },
+            gives = { { "sig", "ssocket.signals?", "a new object that holds them" } },
+            errors = {
+                { "EBUSY", "another object holds one of them in this process, perhaps in another Lua state" },
+                { "EMFILE", "the process has no descriptor left" },
+            },
+            raises = [[
+                no name, or one of no signal that a program can take: unknown here, `KILL`, `STOP`, or `SEGV`, `BUS`,
+                `FPE` and `ILL`, after which a program cannot go on]],
+            waits = "never",
+            by = { "sigaction(2)", "signal(7)", "signal-safety(7)" },
         },
         {
             name = "sleep",
@@ -2276,6 +2305,71 @@ local channel = {
     },
 }
 
+local sig = {
+    id = "sig",
+    title = "Signals that are taken",
+    class = "ssocket.signals",
+    prefix = "sig:",
+    text = [[
+        What [`socket.signals`](#socket-signals) returns. In the lists of [`select`](#socket-select) it is readable when
+        a signal has come. `close`, the garbage collector, the end of the Lua state and, in Lua 5.4, the end of the
+        block of a `local sig <close>` put back what the signals did before, unless somebody else has set something new.
+        `tostring` tells its descriptor, -1 when it is closed.]],
+    entries = {
+        {
+            name = "get",
+            call = { "name, err = sig:get([timeout])" },
+            brief = "the next signal",
+            text = [[
+                Waits for a signal. Kinds are given in the order in which they came. Signals of one kind that come
+                before the first of them is given are given once, as signal(7) has it for those that wait.]],
+            takes = {
+                {
+                    name = "timeout",
+                    type = "number",
+                    optional = true,
+                    unit = "seconds",
+                    default = "no limit",
+                    text = "negative: no limit; 0: only look",
+                },
+            },
+            gives = { { "name", "string?", 'without `SIG`: `"TERM"`' } },
+            errors = {
+                { "ERROR_TIMEOUT", "none has come in time" },
+                { "ERROR_CLOSED", "it is closed, or another process has made it (fork(2))" },
+                { "ERROR_CANCELLED", "the task it is called in has been cancelled" },
+            },
+            raises = "a timeout that is no number, or NaN",
+            waits = "for a signal, up to `timeout`; that a task waits here is no deadlock",
+            example = [[
+                local sig = assert(socket.signals("TERM", "INT"))
+                print(sig:get() .. ": ending")]],
+        },
+        {
+            name = "fileno",
+            call = { "fd = sig:fileno()" },
+            brief = "the descriptor",
+            text = "A descriptor that is readable when a signal has come, for other event loops. Do not read from it.",
+            takes = {},
+            gives = { { "fd", "integer", "-1: closed" } },
+            raises = "nothing",
+            waits = "never",
+        },
+        {
+            name = "close",
+            call = { "true = sig:close()" },
+            brief = "put back what was before",
+            text = [[
+                Ends it. Calls that wait for it end: `get` with `ERROR_CLOSED`, `select` with the text of `EBADF`. What
+                has come and was not given is dropped.]],
+            takes = {},
+            gives = { { "true", "true", "always, also when it is closed already" } },
+            raises = "nothing",
+            waits = "never",
+        },
+    },
+}
+
 local loop = {
     id = "loop",
     title = "The loop",
@@ -2356,6 +2450,6 @@ local loop = {
     },
 }
 
-api.sections = { module, both, tcp, udp, task, channel, loop }
+api.sections = { module, both, tcp, udp, task, channel, loop, sig }
 
 return api

@@ -674,7 +674,7 @@ local function no_work() end
 
 local function check_module()
     local socket = require "ssocket"
-    local both, tcp, udp, task, channel, loop = (table.unpack or _G.unpack)(api.sections, 2)
+    local both, tcp, udp, task, channel, loop, sig = (table.unpack or _G.unpack)(api.sections, 2)
     local lists = {
         check_module_table(socket),
         check_methods(tcp, socket.tcp(), both),
@@ -682,6 +682,7 @@ local function check_module()
         check_methods(task, socket.spawn(no_work)),
         check_methods(channel, socket.channel()),
         check_methods(loop, socket.loop()),
+        check_methods(sig, socket.signals "URG"),
     }
     local good = true
     for _, list in ipairs(lists) do

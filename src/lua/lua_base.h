@@ -288,6 +288,9 @@ void lss_push_size(lua_State *L, size_t n);
 /* Whether a datagram socket holds datagrams that only this module can read (udpsock:detach). */
 bool lss_udp_has_unread(struct ss_sock *s);
 
+/* Whether the value at `index` is an object of socket.signals; *fd: its descriptor, -1 when closed. */
+bool lss_test_signals(lua_State *L, int index, int *fd);
+
 /* Methods of stream sockets, defined in lua_passing.c. */
 int lss_sendfd(lua_State *L);
 int lss_recvfd(lua_State *L);
@@ -312,12 +315,14 @@ void lss_open_udp(lua_State *L);
 void lss_open_task(lua_State *L);
 void lss_open_loop(lua_State *L);
 void lss_open_channel(lua_State *L);
+void lss_open_signals(lua_State *L);
 void lss_push_coroutine(lua_State *L);
 struct lss_socket *lss_new_tcp(lua_State *L, struct ss_env *env);
 struct lss_socket *lss_new_udp(lua_State *L, struct ss_env *env);
 int lss_connect_short(lua_State *L);
 int lss_listen_short(lua_State *L);
 int lss_select(lua_State *L);
+int lss_signals(lua_State *L);
 int lss_spawn(lua_State *L);
 int lss_run_tasks(lua_State *L);
 int lss_loop(lua_State *L);

@@ -26,10 +26,14 @@ static int check_descriptor(lua_State *L, int list, int i)
 static int check_element(lua_State *L, const struct ss_env *env, int list, int i, struct ss_sock **sock)
 {
     struct lss_socket *s = lss_test_socket(L, -1, env);
+    int fd;
+    *sock = NULL;
+    if (!s && lss_test_signals(L, -1, &fd))
+        return fd;
     if (!s && lua_type(L, -1) != LUA_TNUMBER)
         luaL_argerror(L, list,
                       lua_pushfstring(L, "element %d: socket or descriptor expected, got %s", i, luaL_typename(L, -1)));
-    int fd = s ? s->sock.io.fd : check_descriptor(L, list, i);
+    fd = s ? s->sock.io.fd : check_descriptor(L, list, i);
     *sock = s ? &s->sock : ss_env_find(env, fd);
     return fd;
 }

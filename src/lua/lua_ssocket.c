@@ -90,27 +90,17 @@ static int module_now(lua_State *L)
 }
 
 static const luaL_Reg module_functions[] = {
-    { "channel", lss_channel },
-    { "connect", lss_connect_short },
-    { "errname", lss_errname },
-    { "fromfd", module_fromfd },
-    { "hostname", lss_hostname },
-    { "interfaces", lss_interfaces },
-    { "listen", lss_listen_short },
-    { "loop", lss_loop },
-    { "nameinfo", lss_nameinfo },
-    { "now", module_now },
-    { "pair", module_pair },
-    { "resolve", lss_resolve },
-    { "run", lss_run_tasks },
-    { "select", lss_select },
-    { "sleep", module_sleep },
-    { "spawn", lss_spawn },
-    { "strerror", lss_strerror },
-    { "tcp", module_tcp },
-    { "time", lss_time },
-    { "udp", module_udp },
-    { NULL, NULL },
+    { "channel", lss_channel },     { "connect", lss_connect_short },
+    { "errname", lss_errname },     { "fromfd", module_fromfd },
+    { "hostname", lss_hostname },   { "interfaces", lss_interfaces },
+    { "listen", lss_listen_short }, { "loop", lss_loop },
+    { "nameinfo", lss_nameinfo },   { "now", module_now },
+    { "pair", module_pair },        { "resolve", lss_resolve },
+    { "run", lss_run_tasks },       { "select", lss_select },
+    { "signals", lss_signals },     { "sleep", module_sleep },
+    { "spawn", lss_spawn },         { "strerror", lss_strerror },
+    { "tcp", module_tcp },          { "time", lss_time },
+    { "udp", module_udp },          { NULL, NULL },
 };
 
 static void set_integer(lua_State *L, const char *name, int value)
@@ -180,6 +170,7 @@ int luaopen_ssocket(lua_State *L)
     lss_open_udp(L);
     lss_open_task(L);
     lss_open_channel(L);
+    lss_open_signals(L);
     lss_push_module(L);
     for (const luaL_Reg *f = module_functions; f->name; f++) {
         lua_pushcfunction(L, f->func);
