@@ -70,9 +70,9 @@ api.rules = {
             `ERROR_TIMEOUT`; [`select`](#socket-select) tells when to repeat it: the reading calls and
             `accept` wait for their socket to be readable, the writing calls for it to be writable.
 
-            A name look-up is the system's getaddrinfo(3), which nothing can end. Under a deadline, and in tasks,
-            it runs on a thread of its own and is left to itself when the time is over, so with a timeout of 0 no
-            name is found. Numeric hosts and paths are never looked up.
+            A name look-up is the system's getaddrinfo(3), which nothing can end. It runs on a thread of its own and
+            is left to itself when the time is over, so with a timeout of 0 no name is found.
+            Numeric hosts and paths are never looked up.
 
             Of the look-ups that calls wait for, at most 64 run at once in a Lua state; the others queue, each within
             the deadline of its call. Those left to themselves do not count among the 64. They go on until the
@@ -81,8 +81,8 @@ api.rules = {
             run are left to themselves as before, so there are never more than 319. A name in the hosts file with an
             address of the family asked for, an address in it, and `localhost` are found whatever the others do. A
             look-up that runs takes a thread with a stack of 256 KiB, of which it uses some 16, and the descriptors
-            that the resolver opens. A look-up without a deadline in the main program runs on the program's own
-            thread and counts nowhere.]],
+            that the resolver opens. Where no thread can be had, a look-up without a deadline in the main program
+            runs on the program's own thread, and no signal ends it.]],
     },
     {
         id = "bytes",
@@ -113,7 +113,19 @@ api.rules = {
         title = "Signals",
         text = [[
             Writing to a peer that is gone gives `ERROR_CLOSED` or `ERROR_RESET` and never raises SIGPIPE.
-            The module changes no signal's disposition and no signal mask, and prints nothing.]],
+            The module changes no signal's disposition and no signal mask, but for those that
+            [`socket.signals`](#socket-signals) is given, and prints nothing.
+
+            A signal handler of Lua only sets a hook (`debug.sethook`'s, lua_sethook), which runs when Lua executes
+            something: so does that of the commands `lua` and `luajit` for Ctrl-C, and so do luaposix's. When a
+            signal ends the wait of a call in the main program, or that of the loop, the module lets the hook of the
+            waiting coroutine run (on LuaJIT all coroutines have one) before the wait goes on, within the same
+            deadline. If the hook raises, as that of Ctrl-C does ("interrupted!"), the call ends with that error,
+            in the main program and not in a task: what it has received stays in the socket for the next call, but
+            how much `write` has sent is not told. A hook may use the module; if it closes the socket, the call ends
+            with `ERROR_CLOSED`. Waits without a deadline are thus bounded by `SO_RCVTIMEO` and `SO_SNDTIMEO` of 11 days
+            (socket(7)), because the system would continue them after a handler that was installed with `SA_RESTART`
+            (signal(7)); after that time they go on.]],
     },
     {
         id = "tasks",
@@ -688,6 +700,34 @@ local module = {
             by = { "getsockopt(2)", "socket(7), `SO_TYPE`, `SO_DOMAIN`", "fcntl(2), `FD_CLOEXEC`" },
             example = [[
                 local listener = assert(socket.fromfd(3)) -- systemd: SD_LISTEN_FDS_START]],
+        },
+        {
+            name = "signals",
+            call = { "sig, err = socket.signals(...)" },
+            brief = "take signals, to wait for them",
+            text = [[
+                From now on the program takes these signals of the process, instead of what they did: the one change
+                of the module to the process as a whole, made only on request, and only to the signals named.
+                [Signals](#sig) tells of the result. Handlers are installed with `SA_RESTART` (sigaction(2)); programs
+                that are started inherit nothing of it (execve(2)). A process made by fork(2) alone keeps the handler,
+                which drops its signals until `sig` is closed there as well.]],
+            takes = {
+                {
+                    name = "...",
+                    type = "string",
+                    text = "names of signals, with or without `SIG`, as `TERM` or `SIGHUP`",
+                },
+            },
+            gives = { { "sig", "ssocket.signals?", "a new object that holds them" } },
+            errors = {
+                { "EBUSY", "another object holds one of them in this process, perhaps in another Lua state" },
+                { "EMFILE", "the process has no descriptor left" },
+            },
+            raises = [[
+                no name, or one of no signal that a program can take: unknown here, `KILL`, `STOP`, or `SEGV`, `BUS`,
+                `FPE` and `ILL`, after which a program cannot go on]],
+            waits = "never",
+            by = { "sigaction(2)", "signal(7)", "signal-safety(7)" },
         },
         {
             name = "sleep",
@@ -2501,6 +2541,71 @@ local channel = {
     },
 }
 
+local sig = {
+    id = "sig",
+    title = "Signals that are taken",
+    class = "ssocket.signals",
+    prefix = "sig:",
+    text = [[
+        What [`socket.signals`](#socket-signals) returns. In the lists of [`select`](#socket-select) it is readable when
+        a signal has come. `close`, the garbage collector, the end of the Lua state and, in Lua 5.4, the end of the
+        block of a `local sig <close>` put back what the signals did before, unless somebody else has set something new.
+        `tostring` tells its descriptor, -1 when it is closed.]],
+    entries = {
+        {
+            name = "get",
+            call = { "name, err = sig:get([timeout])" },
+            brief = "the next signal",
+            text = [[
+                Waits for a signal. Kinds are given in the order in which they came. Signals of one kind that come
+                before the first of them is given are given once, as signal(7) has it for those that wait.]],
+            takes = {
+                {
+                    name = "timeout",
+                    type = "number",
+                    optional = true,
+                    unit = "seconds",
+                    default = "no limit",
+                    text = "negative: no limit; 0: only look",
+                },
+            },
+            gives = { { "name", "string?", 'without `SIG`: `"TERM"`' } },
+            errors = {
+                { "ERROR_TIMEOUT", "none has come in time" },
+                { "ERROR_CLOSED", "it is closed, or another process has made it (fork(2))" },
+                { "ERROR_CANCELLED", "the task it is called in has been cancelled" },
+            },
+            raises = "a timeout that is no number, or NaN",
+            waits = "for a signal, up to `timeout`; that a task waits here is no deadlock",
+            example = [[
+                local sig = assert(socket.signals("TERM", "INT"))
+                print(sig:get() .. ": ending")]],
+        },
+        {
+            name = "fileno",
+            call = { "fd = sig:fileno()" },
+            brief = "the descriptor",
+            text = "A descriptor that is readable when a signal has come, for other event loops. Do not read from it.",
+            takes = {},
+            gives = { { "fd", "integer", "-1: closed" } },
+            raises = "nothing",
+            waits = "never",
+        },
+        {
+            name = "close",
+            call = { "true = sig:close()" },
+            brief = "put back what was before",
+            text = [[
+                Ends it. Calls that wait for it end: `get` with `ERROR_CLOSED`, `select` with the text of `EBADF`. What
+                has come and was not given is dropped.]],
+            takes = {},
+            gives = { { "true", "true", "always, also when it is closed already" } },
+            raises = "nothing",
+            waits = "never",
+        },
+    },
+}
+
 local loop = {
     id = "loop",
     title = "The loop",
@@ -2751,6 +2856,6 @@ local pool_object = {
     },
 }
 
-api.sections = { module, both, tcp, udp, task, group, channel, loop, pool_module, pool_object }
+api.sections = { module, both, tcp, udp, task, group, channel, loop, sig, pool_module, pool_object }
 
 return api

@@ -694,7 +694,7 @@ local function no_work() end
 local function check_module()
     local socket = require "ssocket"
     local pool = require "ssocket.pool"
-    local both, tcp, udp, task, group, channel, loop, pool_module, pool_object =
+    local both, tcp, udp, task, group, channel, loop, sig, pool_module, pool_object =
         (table.unpack or _G.unpack)(api.sections, 2)
     local lists = {
         check_module_table(socket),
@@ -704,6 +704,7 @@ local function check_module()
         check_methods(group, socket.group()),
         check_methods(channel, socket.channel()),
         check_methods(loop, socket.loop()),
+        check_methods(sig, socket.signals "URG"),
         differences(pool_module.prefix, names_of(pool_module.entries), pool),
         check_methods(pool_object, pool.new()),
     }

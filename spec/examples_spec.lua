@@ -513,6 +513,58 @@ describe("examples/http_server.lua", function()
     end)
 end)
 
+describe("examples/chat_server.lua", function()
+    t.guard()
+
+    local CLIENT = [[
+        s = connect(argv[0]); f = s.makefile("rw", newline="\n")
+        say("here")
+        for line in f:
+            say(line.strip())
+            if "ends" in line and argv[1] == "polite": break
+        if argv[1] == "polite": s.close()
+        say("gone"); hear()
+    ]]
+
+    for _, name in ipairs { "SIGTERM", "SIGINT" } do
+        it("tells everybody on " .. name .. ", and waits for them", function()
+            local s = server("chat_server", "127.0.0.1", 0, 20)
+            local one, two = t.python(CLIENT, s.port, "polite"), t.python(CLIENT, s.port, "polite")
+            assert.equal("here", one:line())
+            assert.equal("here", two:line())
+            local third = assert(t.socket.connect("127.0.0.1", s.port))
+            assert(third:write "hello\n")
+            assert.equal("hello", one:line())
+            assert.equal("hello", two:line())
+            assert(sys.kill(s.pid, sys[name]))
+            assert.equal(name:sub(4) .. ": ending", s:line())
+            assert.equal("The server ends.", third:readline())
+            third:close()
+            for _, client in ipairs { one, two } do
+                assert.equal("The server ends.", client:line())
+                assert.equal("gone", client:line())
+                client:kill()
+            end
+            assert.equal("ended\n", well(s))
+        end)
+    end
+
+    it("cuts off who does not leave in time", function()
+        local s = server("chat_server", "127.0.0.1", 0, 0.2)
+        local client = t.python(CLIENT, s.port, "stubborn")
+        assert.equal("here", client:line())
+        local second = assert(t.socket.connect("127.0.0.1", s.port))
+        assert(second:write "hello\n")
+        assert.equal("hello", client:line())
+        assert(sys.kill(s.pid, sys.SIGTERM))
+        assert.equal("The server ends.", client:line())
+        assert.equal("gone", client:line())
+        assert.equal("TERM: ending\nended\n", well(s))
+        second:close()
+        client:kill()
+    end)
+end)
+
 describe("examples/chat.lua", function()
     t.guard()
 

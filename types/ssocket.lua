@@ -179,6 +179,16 @@ function ssocket.pair() end
 ---@return string? err
 function ssocket.fromfd(fd) end
 
+---From now on the program takes these signals of the process, instead of what they did: the one change of the
+---module to the process as a whole, made only on request, and only to the signals named. Signals tells of the
+---result. Handlers are installed with `SA_RESTART` (sigaction(2)); programs that are started inherit nothing
+---of it (execve(2)). A process made by fork(2) alone keeps the handler, which drops its signals until `sig`
+---is closed there as well.
+---@param ... string names of signals, with or without `SIG`, as `TERM` or `SIGHUP`
+---@return ssocket.signals? sig # a new object that holds them
+---@return string? err
+function ssocket.signals(...) end
+
 ---Waits. A negative time counts as 0, which returns at once, or where there are tasks lets each of them have
 ---a turn. A signal does not end it early.
 ---@param seconds number seconds; fractions count
@@ -724,5 +734,25 @@ function loop:timeout() end
 ---@param timeout? number seconds; how long to wait when none can; negative: no limit; 0: do not wait
 ---@return boolean tasks_left # whether there are tasks left that are not in the background
 function loop:step(timeout) end
+
+---Signals that are taken.
+---@class ssocket.signals
+local signals = {}
+
+---Waits for a signal. Kinds are given in the order in which they came. Signals of one kind that come before
+---the first of them is given are given once, as signal(7) has it for those that wait.
+---@param timeout? number seconds; negative: no limit; 0: only look
+---@return string? name # without `SIG`: `"TERM"`
+---@return string? err
+function signals:get(timeout) end
+
+---A descriptor that is readable when a signal has come, for other event loops. Do not read from it.
+---@return integer fd # -1: closed
+function signals:fileno() end
+
+---Ends it. Calls that wait for it end: `get` with `ERROR_CLOSED`, `select` with the text of `EBADF`. What has
+---come and was not given is dropped.
+---@return true # always, also when it is closed already
+function signals:close() end
 
 return ssocket

@@ -157,6 +157,16 @@ bool ss_addr_equal(const struct ss_addr *a, const struct ss_addr *b)
     return a->len == b->len && memcmp(&a->sa, &b->sa, a->len) == 0;
 }
 
+bool ss_addr_is_loopback(const struct ss_addr *addr)
+{
+    enum { LOOPBACK_NET = 127 };
+    const struct in6_addr *ip = &addr->sa.in6.sin6_addr;
+    if (addr->sa.any.sa_family == AF_INET)
+        return ntohl(addr->sa.in.sin_addr.s_addr) >> 24 == LOOPBACK_NET;
+    return addr->sa.any.sa_family == AF_INET6 &&
+           (IN6_IS_ADDR_LOOPBACK(ip) || (IN6_IS_ADDR_V4MAPPED(ip) && ip->s6_addr[12] == LOOPBACK_NET));
+}
+
 bool ss_addr_is_multicast(const struct ss_addr *addr)
 {
     if (addr->sa.any.sa_family == AF_INET)

@@ -45,6 +45,9 @@ void ss_addr_set_port(struct ss_addr *addr, uint16_t port);
 /* Compares byte by byte. */
 bool ss_addr_equal(const struct ss_addr *a, const struct ss_addr *b);
 
+/* Whether it is an IP address of the loopback interface (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3). */
+bool ss_addr_is_loopback(const struct ss_addr *addr);
+
 /* Whether the address is an IP multicast group (RFC 5771, RFC 4291 section 2.7). */
 bool ss_addr_is_multicast(const struct ss_addr *addr);
 

@@ -79,10 +79,14 @@ static enum ss_status forbid_dial_wait(struct ss_dial *dial, struct ss_sock *soc
     return dial->on_sock_fd ? ss_sock_set_nonblock(sock, true, err) : os_nonblock(dial->fd, true, err);
 }
 
-/* Sets SO_SNDTIMEO for a connect(2) that may wait. A descriptor that refuses SO_SNDTIMEO becomes non-blocking. */
-static enum ss_status set_dial_timeout(struct ss_dial *dial, struct ss_sock *sock, struct ss_error *err)
+/* Sets SO_SNDTIMEO for a connect(2) that may wait. A descriptor that refuses SO_SNDTIMEO becomes non-blocking. Without a deadline
+ * the timeout only has a signal end the wait (run/block.c), and a connect over loopback does without: it waits for nobody, unless
+ * the listener's queue is full. */
+static enum ss_status set_dial_timeout(struct ss_dial *dial, struct ss_sock *sock, const struct ss_addr *addr,
+                                       struct ss_error *err)
 {
-    int32_t ms = sock->io.kernel_timeout_ms;
+    bool ends_at_once = sock->io.mode == SS_WAIT_ALWAYS && ss_addr_is_loopback(addr);
+    int32_t ms = ends_at_once ? 0 : sock->io.kernel_timeout_ms;
     int32_t *current_ms = dial->on_sock_fd ? &sock->kernel_ms[1] : &dial->sndtimeo_ms;
     if (dial->nonblock || *current_ms == ms)
         return SS_OK;
@@ -95,7 +99,7 @@ static enum ss_status set_dial_timeout(struct ss_dial *dial, struct ss_sock *soc
 static enum ss_status connect_dial(struct ss_dial *dial, struct ss_sock *sock, const struct ss_addr *addr, bool *retry,
                                    struct ss_error *err)
 {
-    enum ss_status st = set_dial_timeout(dial, sock, err);
+    enum ss_status st = set_dial_timeout(dial, sock, addr, err);
     if (st == SS_OK)
         st = os_connect(dial->fd, addr, retry, err);
     /* A connect failed before fromfd imported the descriptor: on Linux only the call above has reset the state. */

@@ -15,7 +15,7 @@
 enum ss_mode {
     SS_NO_CALL,     /* no call: finish from memory or return SS_WANT */
     SS_WAIT_ONCE,   /* one call may wait, up to `kernel_timeout_ms`; later calls: SS_NO_WAIT */
-    SS_WAIT_ALWAYS, /* every call may wait: no deadline */
+    SS_WAIT_ALWAYS, /* every call may wait, until a signal has ended one (ss_io_stop_waits): no deadline */
     SS_NO_WAIT,     /* no call waits; also true of every later value of this enum */
     SS_NO_WAIT_EDGE /* as SS_NO_WAIT; an edge-triggered poller reports new data */
 };
@@ -34,16 +34,16 @@ struct ss_io {
     const struct ss_transport *via;
     int fd;                    /* -1: none */
     uint8_t mode;              /* enum ss_mode */
-    uint8_t calls_left;        /* number of calls that the step may still make in modes that do not wait */
+    uint8_t calls_left;        /* number of calls that the step may still make; not in SS_WAIT_ONCE */
     bool drained;              /* all input is received and the poller reports more; false if `recheck` */
     bool recheck;              /* the poller may not report more, for example at the end of the stream */
     uint16_t conn_error;       /* errno(3) number of the error that ended the connection, for readers; 0: none */
-    int32_t kernel_timeout_ms; /* milliseconds, limit of a wait in modes that may wait; 0: none */
+    int32_t kernel_timeout_ms; /* milliseconds, limit of a wait in modes that may wait */
 };
 
 /* Limits for a peer that sends or receives as fast as this process: without them a step might never end. After so many
- * calls, or as many MiB, a step returns SS_WANT, and the driver reads the clock. A call with more bytes than
- * SS_BYTES_PER_CALL might not end either. */
+ * calls, or as many MiB, a step returns SS_WANT, and the driver reads the clock, or looks for a signal. A call with more
+ * bytes than SS_BYTES_PER_CALL might not end either. */
 enum { SS_CALLS_PER_STEP = 16, SS_BYTES_PER_CALL = 8 * 1024 * 1024 };
 
 static inline void ss_io_set_mode(struct ss_io *io, enum ss_mode mode)
@@ -58,12 +58,19 @@ static inline enum ss_mode ss_io_take_mode(struct ss_io *io)
     enum ss_mode mode = (enum ss_mode)io->mode;
     if (mode == SS_WAIT_ONCE)
         io->mode = SS_NO_WAIT;
-    if (mode < SS_NO_WAIT)
+    if (mode < SS_WAIT_ALWAYS)
         return mode;
     if (io->calls_left == 0)
         return SS_NO_CALL;
     io->calls_left--;
-    return SS_NO_WAIT;
+    return mode == SS_WAIT_ALWAYS ? mode : SS_NO_WAIT;
+}
+
+/* After a call that waited and transferred less than it was to: a signal has ended the wait, or the stream has. The
+ * step's next call tells which, and must not wait again before the driver knows. */
+static inline void ss_io_stop_waits(struct ss_io *io)
+{
+    io->mode = SS_NO_WAIT;
 }
 
 /* Counts the `n` bytes of a call: each MiB counts as a call. */
@@ -76,7 +83,7 @@ static inline void ss_io_count_bytes(struct ss_io *io, size_t n)
 /* Whether the step may have ended because its number of calls was used up. */
 static inline bool ss_io_is_spent(const struct ss_io *io)
 {
-    return io->mode >= SS_NO_WAIT && io->calls_left == 0;
+    return io->mode >= SS_WAIT_ALWAYS && io->calls_left == 0;
 }
 
 /* Keeps `code`, the errno(3) number of a send or SO_ERROR (socket(7)), for readers if such an error ends a connection.

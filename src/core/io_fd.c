@@ -44,17 +44,21 @@ static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all,
     enum ss_status st = os_recv(io->fd, buf, len, mode == SS_NO_WAIT ? OS_DONTWAIT : all ? OS_ALL : 0, got, err);
     if (st == SS_OK)
         ss_io_count_bytes(io, *got);
+    if (mode == SS_WAIT_ALWAYS && all && st == SS_OK && *got < len)
+        ss_io_stop_waits(io);
     if (edge)
         note_drained(io, st, st == SS_OK && *got < len);
     return st == SS_EOF ? ss_io_end_stream(io, err) : st;
 }
 
-/* Number of leading buffers that fit into one call; 0: the first alone is too large. */
-static size_t count_whole_buffers(const struct iovec *iov, size_t n)
+/* Number of leading buffers that fit into one call, and their length; 0: the first alone is too large. */
+static size_t count_whole_buffers(const struct iovec *iov, size_t n, size_t *len)
 {
-    size_t i = 0;
-    for (size_t left = SS_BYTES_PER_CALL; i < n && iov[i].iov_len <= left; i++)
+    enum { BUFFERS_PER_CALL = 1024 }; /* IOV_MAX of Linux, so that a call sends all of them or was interrupted */
+    size_t i = 0, left = SS_BYTES_PER_CALL;
+    for (; i < n && i < BUFFERS_PER_CALL && iov[i].iov_len <= left; i++)
         left -= iov[i].iov_len;
+    *len = SS_BYTES_PER_CALL - left;
     return i;
 }
 
@@ -64,11 +68,14 @@ static enum ss_status fd_send(struct ss_io *io, const struct iovec *iov, size_t 
     enum ss_mode mode = ss_io_take_mode(io);
     if (mode == SS_NO_CALL)
         return SS_WANT;
-    size_t whole = n == 1 && iov->iov_len <= SS_BYTES_PER_CALL ? 1 : count_whole_buffers(iov, n);
+    size_t len = iov->iov_len;
+    size_t whole = n == 1 && len <= SS_BYTES_PER_CALL ? 1 : count_whole_buffers(iov, n, &len);
     enum ss_status st = os_send(io->fd, whole > 0 ? iov : &part, whole > 0 ? whole : 1,
                                 mode == SS_NO_WAIT ? OS_DONTWAIT : 0, sent, err);
     if (st == SS_OK)
         ss_io_count_bytes(io, *sent);
+    if (mode == SS_WAIT_ALWAYS && st == SS_OK && *sent < (whole > 0 ? len : SS_BYTES_PER_CALL))
+        ss_io_stop_waits(io);
     if (st == SS_ERROR)
         ss_io_set_conn_error(io, err->code);
     return st;

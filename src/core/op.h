@@ -51,7 +51,8 @@ struct ss_op {
     bool closes : 1;        /* the operation closes the descriptors in its wants, except a socket's */
     bool restarted : 1;     /* for the caller's use: the operation has failed and was begun again */
     bool shares : 1;        /* after_ms is a number of waits */
-    int64_t deadline_ns;    /* on the clock of os_now_ns; set by the driver, valid also in a second run; 0: not set */
+    bool polls : 1;      /* set by the driver: a wait in the kernel has ended early, poll(2) has to wait for the rest */
+    int64_t deadline_ns; /* on the clock of os_now_ns; set by the driver, valid also in a second run; 0: not set */
 };
 
 /* Ends a step that wants `events` on the descriptor of its io. */

@@ -259,6 +259,8 @@ static enum ss_status send_next_batch(struct ss_sendmany *op)
         op->no_split = true;
         return SS_OK;
     }
+    if (mode == SS_WAIT_ALWAYS && op->batch.cut_short)
+        ss_io_stop_waits(op->op.io);
     return st == SS_WANT ? ss_dgram_want_room(&op->op, op->sock, op->to != NULL) : st;
 }
 

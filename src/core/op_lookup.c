@@ -93,12 +93,14 @@ static enum ss_status query_on_thread(struct ss_lookup *lookup)
     return st;
 }
 
-/* Without a deadline the resolver runs on the calling thread. */
+/* Signals do not end getaddrinfo(3), so the resolver runs on the calling thread only if no helper thread can be had and
+ * there is no deadline. */
 static enum ss_status query_names(struct ss_lookup *lookup)
 {
-    bool direct = lookup->op.io->mode == SS_WAIT_ALWAYS && !lookup->query;
-    if (!direct)
-        return query_on_thread(lookup);
+    bool may_wait = lookup->op.io->mode == SS_WAIT_ALWAYS && !lookup->query;
+    enum ss_status st = query_on_thread(lookup);
+    if (st != SS_ERROR || !may_wait)
+        return st;
     const struct os_query query = make_query(&lookup->target);
     return os_ask(&query, &lookup->answer, &lookup->op.error);
 }

@@ -45,6 +45,8 @@ static enum ss_status send_with_descriptor(struct ss_sendfd *op)
     if (st != SS_OK)
         return st;
     ss_io_count_bytes(base->io, sent);
+    if (mode == SS_WAIT_ALWAYS && sent < len)
+        ss_io_stop_waits(base->io);
     ss_write_advance(&op->write, sent);
     finish_handover(op);
     return SS_OK;

@@ -1,5 +1,6 @@
 #include "lua/lua_base.h"
 #include "core/codes.h"
+#include "lua/lua_interrupt.h"
 #include "lua/lua_sched.h"
 #include "lua/lua_wait.h"
 #include "os/os_clock.h"
@@ -514,14 +515,20 @@ int lss_run_for(lua_State *L, struct ss_env *env, struct ss_sock *s, int64_t tim
                 const struct lss_call *call)
 {
     unsigned stream = lss_stream(s);
-    int results;
     timeout_ns = lss_limit_timeout(L, env, timeout_ns, &op->deadline_ns);
-    if (env->loop)
-        return lss_run_with_tasks(L, env->loop, s, timeout_ns, op, call);
-    do
-        results = lss_end_call(L, env, op, call, ss_block_run(op, s, timeout_ns));
-    while (results == LSS_RETRY && lss_stream(s) == stream);
-    return results == LSS_RETRY ? call->finish(L, op, SS_CLOSED) : results;
+    for (;;) {
+        if (env->loop) /* perhaps since a hook has run */
+            return lss_run_with_tasks(L, env->loop, s, timeout_ns, op, call);
+        enum ss_status st = ss_block_run(op, s, timeout_ns);
+        if (st == SS_WANT && (st = lss_run_hook_in_call(L, s, op, call)) == SS_WANT)
+            continue;
+        int results = lss_end_call(L, env, op, call, st);
+        if (results != LSS_RETRY)
+            return results;
+        if (lss_stream(s) != stream)
+            return call->finish(L, op, SS_CLOSED);
+        op->polls = false; /* it is tried before it waits */
+    }
 }
 
 int lss_run(lua_State *L, struct lss_socket *s, struct ss_op *op, const struct lss_call *call)

@@ -197,6 +197,13 @@ static inline unsigned lss_stream(const struct ss_sock *s)
     return s ? s->in.stream : 0;
 }
 
+/* After code of the program has run in the middle of a call: whether the socket's stream is still the one that the call
+ * was made for: nobody has closed, reopened or connected it. */
+static inline bool lss_keeps_stream(const struct ss_sock *s, unsigned stream, bool was_open)
+{
+    return !s || (s->in.stream == stream && (was_open || s->io.fd < 0 || s->type == SOCK_DGRAM));
+}
+
 /* How a driver runs, finishes or drops a call. */
 struct lss_call {
     lss_finish *finish;
@@ -209,6 +216,12 @@ struct lss_call {
     void (*restart)(struct ss_op *op);
     /* Begins to wait for what is no descriptor, when the loop has begun the operation's wait; may end that. NULL: nothing. */
     void (*start)(struct ss_op *op, struct ss_waiter *w);
+    /* Undoes `start` when the wait ends without an outcome, after a signal; the call may wait again. NULL: as above. */
+    void (*stop)(struct ss_op *op);
+    /* For operations that remember what the socket's input or the program's values were, or that wait for other calls of
+     * the program: a hook has run in the middle of the call and may have changed them or made such calls. The kept values
+     * are on top of the stack. SS_WANT: the call goes on | a status for `finish`. NULL: other calls. */
+    enum ss_status (*look_again)(lua_State *L, struct ss_op *op);
     int keep;            /* number of values on top of the stack that `finish` expects */
     unsigned directions; /* in which no other call may wait on the socket meanwhile */
     bool many_results;   /* may return many results, and needs only the kept values on its stack */
@@ -310,6 +323,9 @@ void lss_push_size(lua_State *L, size_t n);
 /* Whether a datagram socket holds datagrams that only this module can read (udpsock:detach). */
 bool lss_udp_has_unread(struct ss_sock *s);
 
+/* Whether the value at `index` is an object of socket.signals; *fd: its descriptor, -1 when closed. */
+bool lss_test_signals(lua_State *L, int index, int *fd);
+
 /* Methods of stream sockets, defined in lua_passing.c. */
 int lss_sendfd(lua_State *L);
 int lss_recvfd(lua_State *L);
@@ -335,6 +351,7 @@ void lss_open_udp(lua_State *L);
 void lss_open_task(lua_State *L);
 void lss_open_loop(lua_State *L);
 void lss_open_channel(lua_State *L);
+void lss_open_signals(lua_State *L);
 void lss_push_coroutine(lua_State *L);
 void lss_push_within(lua_State *L);
 struct lss_socket *lss_new_tcp(lua_State *L, struct ss_env *env);
@@ -342,6 +359,7 @@ struct lss_socket *lss_new_udp(lua_State *L, struct ss_env *env);
 int lss_connect_short(lua_State *L);
 int lss_listen_short(lua_State *L);
 int lss_select(lua_State *L);
+int lss_signals(lua_State *L);
 int lss_spawn(lua_State *L);
 int lss_group(lua_State *L);
 int lss_run_tasks(lua_State *L);

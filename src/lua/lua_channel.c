@@ -260,6 +260,17 @@ static int finish_put(lua_State *L, struct ss_op *base, enum ss_status st)
     return results;
 }
 
+/* finish_put puts the value at a timeout, if it can. */
+static enum ss_status may_put_now(lua_State *L, struct ss_op *op)
+{
+    struct channel *ch = lua_touserdata(L, -1);
+    (void)op;
+    if (ch->closed)
+        return SS_CLOSED;
+    bool has_room = count_available(ch) < ch->capacity || first_live_waiter(ch, &ch->getters);
+    return has_room && ss_queue_is_empty(&ch->putters) ? SS_TIMEOUT : SS_WANT;
+}
+
 static void drop_put(lua_State *L, int kept, struct ss_op *op)
 {
     if (!kept)
@@ -272,7 +283,7 @@ static void drop_put(lua_State *L, int kept, struct ss_op *op)
 static int channel_put(lua_State *L)
 {
     static const struct lss_call call = {
-        .finish = finish_put, .drop = drop_put, .size = sizeof(struct lss_parked), .keep = 1
+        .finish = finish_put, .drop = drop_put, .look_again = may_put_now, .size = sizeof(struct lss_parked), .keep = 1
     };
     struct channel *ch = self_channel(L);
     struct lss_parked parked = { .queue = &ch->putters };
@@ -343,11 +354,22 @@ static int finish_get(lua_State *L, struct ss_op *base, enum ss_status st)
     return lss_push_failure(L, 1, st, &base->error);
 }
 
+/* finish_get takes a value at a timeout, if there is one. */
+static enum ss_status may_get_now(lua_State *L, struct ss_op *op)
+{
+    struct channel *ch = lua_touserdata(L, -1);
+    (void)op;
+    lss_push_kept(L, lua_gettop(L));
+    bool has_value = count_available(ch) > 0 || first_live_putter(L, ch, lua_gettop(L));
+    lua_pop(L, 1);
+    return has_value ? SS_TIMEOUT : ch->closed ? SS_CLOSED : SS_WANT;
+}
+
 /* Takes the oldest value of the channel, which is alone on the stack. */
 static int get_value(lua_State *L, struct channel *ch, int64_t timeout_ns)
 {
     static const struct lss_call call = {
-        .finish = finish_get, .drop = drop_get, .size = sizeof(struct getter), .keep = 1
+        .finish = finish_get, .drop = drop_get, .look_again = may_get_now, .size = sizeof(struct getter), .keep = 1
     };
     struct getter getter = { .parked.queue = &ch->getters };
     lss_run_due_turn(L, ch->tasks);

@@ -167,6 +167,12 @@ static int finish_group_wait(lua_State *L, struct ss_op *op, enum ss_status st)
     return push_group_outcome(L, lua_gettop(L));
 }
 
+static enum ss_status look_at_group(lua_State *L, struct ss_op *op)
+{
+    (void)op;
+    return handled_group(lua_touserdata(L, -1))->members ? SS_WANT : SS_OK;
+}
+
 static bool is_own_group(const struct lss_group *g)
 {
     const struct lss_task *t = g->tasks->runs;
@@ -175,7 +181,9 @@ static bool is_own_group(const struct lss_group *g)
 
 static int group_wait(lua_State *L)
 {
-    static const struct lss_call call = { .finish = finish_group_wait, .size = sizeof(struct lss_parked), .keep = 1 };
+    static const struct lss_call call = {
+        .finish = finish_group_wait, .look_again = look_at_group, .size = sizeof(struct lss_parked), .keep = 1
+    };
     struct lss_group *g = self_group(L);
     int64_t timeout_ns = lss_check_timeout(L, 2);
     struct lss_parked parked = { .queue = g->members ? &g->joiners : NULL };

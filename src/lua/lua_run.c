@@ -1,6 +1,7 @@
 #include "lua/lua_run.h"
 #include "lua/lua_failure.h"
 #include "lua/lua_group.h"
+#include "lua/lua_interrupt.h"
 #include "lua/lua_lost.h"
 #include "lua/lua_outcome.h"
 #include "lua/lua_resume.h"
@@ -21,10 +22,13 @@ struct run {
     struct ss_sock *sock;    /* its socket, or NULL */
     struct ss_op *op;        /* its call; NULL: until no task is left but those in the background */
     const struct lss_call *call;
-    int kept; /* stack index of the last value that the call keeps */
+    int kept;      /* stack index of the last value that the call keeps */
+    lua_State *L;  /* of the main program's call: the loop may run in an isolate */
+    lua_Hook hook; /* its hook when the run began */
     int64_t timeout_ns;
     bool once;
     bool returned;             /* run_protected has reached its end */
+    bool interrupted;          /* a signal has come: the hook is to run in the main program before anything else does */
     bool in_finalizer;         /* perhaps; the Lua state may close during the run, and the run frees the loop then */
     struct ss_waiter *current; /* ended, taken from the loop, not yet resumed */
 };
@@ -142,21 +146,38 @@ static void continue_tasks(lua_State *L, struct run *r)
     r->current = NULL;
 }
 
+/* A signal handler has set a hook since the run began. It may have done so when the loop did not wait. */
+static bool has_new_hook(const struct run *r)
+{
+    lua_Hook hook = lua_gethook(r->L);
+    return hook && hook != r->hook;
+}
+
+/* The turn that begins the next round of tasks. */
+static void begin_turn(lua_State *L, struct run *r, int64_t timeout_ns)
+{
+    struct ss_error err;
+    bool wait = !is_run_done(r) && !has_new_hook(r);
+    enum ss_status st = ss_loop_turn(&r->tasks->loop, wait ? timeout_ns : 0, &err);
+    if (st == SS_ERROR) {
+        lss_push_failure(L, 0, SS_ERROR, &err);
+        lua_error(L);
+    }
+    r->interrupted = has_new_hook(r) || (st == SS_WANT && lua_gethook(r->L));
+}
+
 static int run_protected(lua_State *L)
 {
     struct run *r = lua_touserdata(L, 1);
-    struct ss_error err;
     check_call_depth(L);
     do {
         lss_report_failures(L, r->tasks); /* before the turn: an error must not discard what has been waited for */
         int64_t timeout_ns = look_if_sleeping(L, r, collect_if_due(L, r));
         check_deadlock(L, r);
-        if (ss_loop_turn(&r->tasks->loop, is_run_done(r) ? 0 : timeout_ns, &err) != SS_OK) {
-            lss_push_failure(L, 0, SS_ERROR, &err);
-            return lua_error(L);
-        }
-        continue_tasks(L, r);
-    } while (!is_last_turn(r));
+        begin_turn(L, r, timeout_ns);
+        if (!r->interrupted)
+            continue_tasks(L, r);
+    } while (!r->interrupted && !is_last_turn(r));
     if (!r->op)
         lss_report_failures(L, r->tasks);
     r->returned = true;
@@ -242,6 +263,8 @@ static void prepare_run(lua_State *L, struct run *r)
             lss_drop_op(L, r->op, r->call);
         lss_raise_cannot_wait(L);
     }
+    r->L = L;
+    r->hook = lua_gethook(L);
     r->in_finalizer = lss_may_be_finalizer(L);
     lua_getfield(L, LUA_REGISTRYINDEX, RUN_PROTECTED);
     lua_pushlightuserdata(L, r); /* LuaJIT may allocate for that */
@@ -269,13 +292,19 @@ void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns)
     struct run r = { .tasks = tasks, .timeout_ns = timeout_ns, .once = true };
     prepare_run(L, &r);
     run_loop(L, &r);
+    if (r.interrupted)
+        lss_run_hook(L);
 }
 
-/* Runs all tasks until a deadline, which is a timer of the loop. */
+/* Runs all tasks, until a deadline if there is one (not 0), which is a timer of the loop. */
 static enum ss_status run_all_until(lua_State *L, struct run *r, int64_t deadline_ns)
 {
     struct ss_op nothing = { .step = NULL };
     struct ss_waiter w;
+    if (deadline_ns == 0) {
+        run_loop(L, r);
+        return SS_OK;
+    }
     ss_waiter_init(&w, false);
     r->until = &w;
     ss_loop_wait(&r->tasks->loop, &w, &nothing, deadline_ns);
@@ -287,15 +316,19 @@ static enum ss_status run_all_until(lua_State *L, struct run *r, int64_t deadlin
 
 enum ss_status lss_run_all(lua_State *L, struct lss_tasks *tasks)
 {
-    struct run r = { .tasks = tasks, .timeout_ns = -1 };
     int64_t deadline_ns = 0;
-    if (lss_foreground(tasks) == 0)
-        return SS_OK;
-    lss_limit_timeout(L, tasks->loop.env, r.timeout_ns, &deadline_ns);
-    prepare_run(L, &r);
-    if (deadline_ns > 0)
-        return run_all_until(L, &r, deadline_ns);
-    run_loop(L, &r);
+    bool interrupted = true;
+    lss_limit_timeout(L, tasks->loop.env, -1, &deadline_ns);
+    while (interrupted && lss_foreground(tasks) > 0) {
+        struct run r = { .tasks = tasks, .timeout_ns = -1 };
+        prepare_run(L, &r);
+        enum ss_status st = run_all_until(L, &r, deadline_ns);
+        interrupted = r.interrupted;
+        if (interrupted)
+            lss_run_hook(L);
+        else if (st != SS_OK)
+            return st;
+    }
     return SS_OK;
 }
 
@@ -318,5 +351,7 @@ enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss
     enum ss_status st = w.status;
     lss_clear_waiter(s, &w);
     ss_loop_drop(&tasks->loop, &w);
+    if (st == SS_WANT && call->stop)
+        call->stop(op);
     return st;
 }

@@ -16,7 +16,8 @@ void lss_run_turn(lua_State *L, struct lss_tasks *tasks, int64_t timeout_ns);
  * SS_ERROR: no memory for its timer. */
 enum ss_status lss_run_all(lua_State *L, struct lss_tasks *tasks);
 
-/* Runs tasks until an operation of `s` (or NULL) has ended. */
+/* Runs tasks until an operation of `s` (or NULL) has ended. SS_WANT: a signal came before that, and the hook is to run; the
+ * operation is in no list any more. */
 enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, const struct lss_call *call,
                                 struct ss_op *op, int64_t deadline_ns);
 

@@ -2,7 +2,9 @@
 #include "core/codes.h"
 #include "core/inbuf.h"
 #include "lua/lua_base.h"
+#include "lua/lua_interrupt.h"
 #include "lua/lua_source.h"
+#include "run/deadline.h"
 #include "run/wait.h"
 
 #include <limits.h> /* INT_MAX */
@@ -57,11 +59,14 @@ static void check_own_task(lua_State *L, const struct select_call *sel, int list
         luaL_argerror(L, list, lua_pushfstring(L, "element %d: a task cannot wait for itself", i));
 }
 
-/* Element `i`, on top of the stack, is no socket and no number. The first time (`kept` is 0) it is only counted. Returns -1, its
- * descriptor. */
+/* Element `i`, on top of the stack, is no socket and no number. The first time (`kept` is 0) a task or channel is only counted.
+ * Returns its descriptor; -1: it has none. */
 static int check_object(lua_State *L, struct select_call *sel, int list, int i)
 {
     struct lss_source source;
+    int fd;
+    if (lss_test_signals(L, -1, &fd))
+        return fd;
     if (!lss_is_task_source(L, -1, &source) && !lss_is_channel_source(L, -1, list == WRITERS, &source))
         luaL_argerror(L, list,
                       lua_pushfstring(L, "element %d: socket, descriptor, task or channel expected, got %s", i,
@@ -175,10 +180,15 @@ static void start_select(struct ss_op *base, struct ss_waiter *w)
     }
 }
 
+static void stop_select(struct ss_op *base)
+{
+    free_stand_ins((struct select_call *)base);
+}
+
 static void drop_select(lua_State *L, int kept, struct ss_op *base)
 {
     (void)L, (void)kept;
-    free_stand_ins((struct select_call *)base);
+    stop_select(base);
 }
 
 static void relocate_select(struct ss_op *base, const struct ss_op *from)
@@ -200,6 +210,8 @@ static enum ss_status look(struct select_call *sel)
 {
     bool has_descriptors = sel->nsources == 0 || sel->nsources < sel->n[READERS] + sel->n[WRITERS];
     enum ss_status st = has_descriptors ? poll_lists(sel, 0) : SS_TIMEOUT;
+    if (st == SS_WANT)
+        st = SS_TIMEOUT; /* a signal: nothing was ready */
     if (sel->nsources == 0 || st == SS_ERROR)
         return st;
     sel->has_ready = st == SS_OK || sel->buffered;
@@ -273,35 +285,67 @@ static struct pollfd *new_pollfds(lua_State *L, const struct select_call *sel)
     return lss_newuserdata(L, (sel->n[READERS] + sel->n[WRITERS] + 1) * sizeof *sel->pollfds);
 }
 
-/* Without tasks: one poll(2). With more entries than RLIMIT_NOFILE, which poll(2) refuses, duplicates are merged. */
-static int select_without_tasks(lua_State *L, struct select_call *sel, int64_t timeout_ns)
+/* Polls until a hook is to run after a signal: SS_WANT. */
+static enum ss_status poll_lists_until(lua_State *L, struct select_call *sel, int64_t deadline_ns)
 {
-    enum ss_status st = poll_lists(sel, sel->buffered ? 0 : timeout_ns);
+    enum ss_status st;
+    do
+        st = poll_lists(sel, sel->buffered ? 0 : deadline_ns > 0 ? ss_deadline_left(deadline_ns) : deadline_ns);
+    while (st == SS_WANT && !lua_gethook(L));
+    return st;
+}
+
+/* Without tasks: one poll(2). With more entries than RLIMIT_NOFILE, which poll(2) refuses, duplicates are merged. */
+static int select_without_tasks(lua_State *L, struct select_call *sel, int64_t deadline_ns)
+{
+    enum ss_status st = poll_lists_until(L, sel, deadline_ns);
     if (st == SS_LIMIT) {
         sel->scratch = new_pollfds(L, sel);
         lua_insert(L, -3); /* both lists stay on top */
-        st = poll_lists(sel, sel->buffered ? 0 : timeout_ns);
+        st = poll_lists_until(L, sel, deadline_ns);
     }
+    if (st == SS_WANT)
+        return LSS_RETRY;
     return finish_select(L, &sel->op, st == SS_TIMEOUT && sel->buffered ? SS_OK : st);
 }
 
-int lss_select(lua_State *L)
+/* A hook may have closed what is in the lists, on top of the stack, or have received into sockets. */
+static enum ss_status check_lists_again(lua_State *L, struct ss_op *base)
+{
+    struct select_call *sel = (struct select_call *)base;
+    int writers = lua_gettop(L);
+    for (size_t i = 0; i < sel->n[READERS] + sel->n[WRITERS]; i++) {
+        bool reading = i < sel->n[READERS];
+        int fd = sel->pollfds[i].fd;
+        lua_rawgeti(L, reading ? writers - 1 : writers, (int)(reading ? i : i - sel->n[READERS]) + 1);
+        const struct lss_socket *s = lss_test_socket(L, -1, sel->env);
+        bool is_same = s ? s->sock.io.fd == fd : !lss_test_signals(L, -1, &fd) || fd == sel->pollfds[i].fd;
+        sel->buffered = sel->buffered || (reading && s && ss_sock_has_input(&s->sock));
+        lua_pop(L, 1);
+        base->error = ss_not_open;
+        if (!is_same)
+            return SS_ERROR;
+    }
+    return SS_WANT;
+}
+
+/* LSS_RETRY: a hook is to run, then the same once more. */
+static int select_lists(lua_State *L, const size_t n[3], int64_t timeout_ns, int64_t deadline_ns)
 {
     static const struct lss_call call = { .finish = finish_select,
                                           .size = sizeof(struct select_call),
                                           .relocate = relocate_select,
                                           .drop = drop_select,
                                           .start = start_select,
+                                          .stop = stop_select,
+                                          .look_again = check_lists_again,
                                           .keep = 2 };
-    size_t readers = check_list_length(L, READERS), writers = check_list_length(L, WRITERS), n = readers + writers;
-    int64_t timeout_ns = lss_check_timeout(L, 3);
-    lua_settop(L, 2);
-    struct select_call sel = { .n = { 0, readers, writers }, .env = lss_env(L) };
+    struct select_call sel = { .n = { 0, n[READERS], n[WRITERS] }, .env = lss_env(L) };
     sel.op = (struct ss_op){ .step = select_step, .io = &sel.io, .kernel_timeout = SS_BY_NONE };
     sel.pollfds = new_pollfds(L, &sel);
     if (sel.env->loop) {
         sel.scratch = new_pollfds(L, &sel);
-        sel.wants = lss_newuserdata(L, (n + 1) * sizeof *sel.wants);
+        sel.wants = lss_newuserdata(L, (n[READERS] + n[WRITERS] + 1) * sizeof *sel.wants);
     }
     check_lists(L, &sel);
     if (sel.nsources > 0)
@@ -311,6 +355,24 @@ int lss_select(lua_State *L)
     lua_pushvalue(L, READERS);
     lua_pushvalue(L, WRITERS);
     if (!sel.env->loop)
-        return select_without_tasks(L, &sel, lss_limit_timeout(L, sel.env, timeout_ns, &sel.op.deadline_ns));
+        return select_without_tasks(L, &sel, deadline_ns);
     return lss_run_for(L, sel.env, NULL, timeout_ns, &sel.op, &call);
+}
+
+int lss_select(lua_State *L)
+{
+    const size_t n[3] = { 0, check_list_length(L, READERS), check_list_length(L, WRITERS) };
+    struct ss_env *env = lss_env(L);
+    int64_t limit_ns, timeout_ns = lss_check_timeout(L, 3);
+    if (!env->loop)
+        timeout_ns = lss_limit_timeout(L, env, timeout_ns, &limit_ns);
+    int64_t deadline_ns = timeout_ns > 0 && !env->loop ? ss_deadline_after(timeout_ns) : timeout_ns;
+    int results;
+    lua_settop(L, 2);
+    while ((results = select_lists(L, n, timeout_ns, deadline_ns)) == LSS_RETRY) {
+        lua_settop(L, 2);
+        lss_run_hook(L);
+        timeout_ns = deadline_ns > 0 ? ss_deadline_left(deadline_ns) : deadline_ns;
+    }
+    return results;
 }

@@ -2,6 +2,7 @@
 #include "core/codes.h"
 #include "lua/lua_base.h"
 #include "lua/lua_failure.h"
+#include "lua/lua_interrupt.h"
 #include "lua/lua_wait.h"
 #include "os/os_clock.h"
 #include "os/os_lookup.h"
@@ -69,13 +70,17 @@ static int module_sleep(lua_State *L)
 {
     lua_Number seconds = lss_check_seconds(L, 1);
     struct ss_env *env = lss_env(L);
-    int64_t timeout_ns = seconds > 0 ? lss_nanoseconds(seconds) : 0, deadline_ns = 0;
+    int64_t timeout_ns = seconds > 0 ? lss_nanoseconds(seconds) : 0, limit_ns = 0;
     if (env->loop)
         return lss_sleep_with_tasks(L, env->loop, timeout_ns);
-    timeout_ns = lss_limit_timeout(L, env, timeout_ns, &deadline_ns);
-    if (timeout_ns != 0)
-        ss_pause(timeout_ns);
-    return lss_push_done(L, deadline_ns > 0 ? SS_TIMEOUT : SS_OK, NULL);
+    timeout_ns = lss_limit_timeout(L, env, timeout_ns, &limit_ns);
+    int64_t deadline_ns = timeout_ns > 0 ? ss_deadline_after(timeout_ns) : timeout_ns;
+    while (timeout_ns != 0 && !ss_pause(deadline_ns)) {
+        lss_run_hook(L);
+        if (env->loop) /* the hook has made tasks */
+            return lss_sleep_with_tasks(L, env->loop, timeout_ns < 0 ? timeout_ns : ss_deadline_left(deadline_ns));
+    }
+    return lss_push_done(L, limit_ns > 0 ? SS_TIMEOUT : SS_OK, NULL);
 }
 
 static int module_now(lua_State *L)
@@ -100,6 +105,7 @@ static const luaL_Reg module_functions[] = {
     { "resolve", lss_resolve },
     { "run", lss_run_tasks },
     { "select", lss_select },
+    { "signals", lss_signals },
     { "sleep", module_sleep },
     { "spawn", lss_spawn },
     { "strerror", lss_strerror },
@@ -171,12 +177,14 @@ int luaopen_ssocket(lua_State *L)
     check_build(L);
     os_stay_loaded();
     lss_env(L);
+    lss_open_interrupt(L);
     lss_open_addr(L);
     lss_open_sock(L);
     lss_open_tcp(L);
     lss_open_udp(L);
     lss_open_task(L);
     lss_open_channel(L);
+    lss_open_signals(L);
     lss_push_module(L);
     for (const luaL_Reg *f = module_functions; f->name; f++) {
         lua_pushcfunction(L, f->func);

@@ -261,6 +261,13 @@ static int finish_until(lua_State *L, struct ss_op *base, enum ss_status st)
                                                            : LSS_RETRY;
 }
 
+static enum ss_status search_again(lua_State *L, struct ss_op *op)
+{
+    (void)L;
+    ((struct ss_until *)op)->scan = (struct ss_scan){ .seen = 0 };
+    return SS_WANT;
+}
+
 static bool try_push_line(lua_State *L, struct tcpsock *s, const struct line_iterator *iter, struct ss_scan *scan)
 {
     size_t line, delimiter = iter->find.len;
@@ -316,9 +323,11 @@ static int finish_piece(lua_State *L, struct ss_op *base, enum ss_status st)
 /* Reads at most `size` bytes of the present record. */
 static int next_piece(lua_State *L, struct tcpsock *s, struct line_iterator *iter, size_t size)
 {
-    static const struct lss_call call = {
-        .finish = finish_piece, .drop = drop_stream_read, .size = sizeof(struct piece_read), .directions = LSS_READING
-    };
+    static const struct lss_call call = { .finish = finish_piece,
+                                          .drop = drop_stream_read,
+                                          .look_again = search_again, /* struct ss_piece begins with ss_until */
+                                          .size = sizeof(struct piece_read),
+                                          .directions = LSS_READING };
     if (tcp_is_closed(s))
         return push_closed_empty(L);
     if (s->base.sock.env->loop)
@@ -359,9 +368,11 @@ LSS_NOINLINE static int next_line_by_size(lua_State *L, struct line_iterator *it
 LSS_NOINLINE static int run_line_read(lua_State *L, struct tcpsock *s, const struct line_iterator *iter,
                                       struct ss_scan scan)
 {
-    static const struct lss_call call = {
-        .finish = finish_until, .drop = drop_stream_read, .size = sizeof(struct line_read), .directions = LSS_READING
-    };
+    static const struct lss_call call = { .finish = finish_until,
+                                          .drop = drop_stream_read,
+                                          .look_again = search_again,
+                                          .size = sizeof(struct line_read),
+                                          .directions = LSS_READING };
     if (s->base.sock.env->loop) {
         scan = (struct ss_scan){ .seen = 0 }; /* another task may consume bytes first */
         keep_iterator(L);
@@ -439,10 +450,18 @@ static int finish_text_line(lua_State *L, struct ss_op *base, enum ss_status st)
                                                                 : LSS_RETRY;
 }
 
+static enum ss_status search_text_line_again(lua_State *L, struct ss_op *op)
+{
+    (void)L;
+    ((struct ss_line *)op)->scan = (struct ss_scan){ .seen = 0 };
+    return SS_WANT;
+}
+
 int lss_tcp_readline(lua_State *L)
 {
     static const struct lss_call call = { .finish = finish_text_line,
                                           .drop = drop_stream_read,
+                                          .look_again = search_text_line_again,
                                           .size = sizeof(struct text_line_read),
                                           .directions = LSS_READING };
     enum { MAX = 1024 * 1024 };

@@ -83,11 +83,20 @@ static int finish_task_wait(lua_State *L, struct ss_op *op, enum ss_status st)
     return n;
 }
 
+static enum ss_status look_at_task(lua_State *L, struct ss_op *op)
+{
+    const struct lss_task *t = lua_touserdata(L, -1);
+    (void)op;
+    return t->state < LSS_DONE ? SS_WANT : SS_OK;
+}
+
 static int task_wait(lua_State *L)
 {
-    static const struct lss_call call = {
-        .finish = finish_task_wait, .size = sizeof(struct lss_parked), .keep = 1, .many_results = true
-    };
+    static const struct lss_call call = { .finish = finish_task_wait,
+                                          .look_again = look_at_task,
+                                          .size = sizeof(struct lss_parked),
+                                          .keep = 1,
+                                          .many_results = true };
     struct lss_task *t = self_task(L);
     int64_t timeout_ns = lss_check_timeout(L, 2);
     lss_check_open(L, t->tasks);

@@ -1,4 +1,5 @@
 #include "lua/lua_wait.h"
+#include "lua/lua_interrupt.h"
 #include "lua/lua_run.h"
 #include "lua/lua_sched.h"
 #include "lua/lua_suspend.h"
@@ -46,15 +47,14 @@ static bool is_select(const struct ss_op *op, const struct ss_sock *s)
     return !s && op->kernel_timeout == SS_BY_NONE;
 }
 
-/* Runs the tasks for a turn. Whether the socket's stream is still the one that the call was made for: the tasks have not closed,
- * reopened or connected it. */
+/* Runs the tasks for a turn. False: they have taken the socket's stream from the call. */
 static bool keeps_stream_in_turn(lua_State *L, struct lss_tasks *tasks, const struct ss_sock *s)
 {
     unsigned stream = lss_stream(s);
     bool was_open = s && s->io.fd >= 0;
     tasks->calls = 0;
     lss_run_turn(L, tasks, 0);
-    return !s || (lss_stream(s) == stream && (was_open || s->io.fd < 0 || s->type == SOCK_DGRAM));
+    return lss_keeps_stream(s, stream, was_open);
 }
 
 /* The turn before a call may have ended the loop, and the whole module: that of a finalizer while the state is being
@@ -66,6 +66,16 @@ static void check_open_after_turn(lua_State *L, const struct lss_tasks *tasks, i
         return;
     lss_drop_op(L, op, call);
     lss_check_open(L, tasks);
+}
+
+/* An operation that begins again is tried before it waits. */
+static int end_call_in_main(lua_State *L, const struct lss_tasks *tasks, struct ss_op *op, const struct lss_call *call,
+                            enum ss_status st)
+{
+    int results = lss_end_call(L, tasks->loop.env, op, call, st);
+    if (results == LSS_RETRY)
+        op->polls = false;
+    return results;
 }
 
 static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s, int64_t timeout_ns, struct ss_op *op,
@@ -83,9 +93,11 @@ static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s,
         st = ss_block_run(op, s, by_loop ? 0 : timeout_ns);
     if (timeout_ns == 0 && st == SS_WANT)
         st = SS_TIMEOUT;
-    else if (timeout_ns != 0 && (st == SS_WANT || (st == SS_TIMEOUT && by_loop)))
+    else if (timeout_ns != 0 && (lss_is_parked(op) || (st == SS_TIMEOUT && by_loop)))
         st = lss_wait_in_main(L, tasks, s, call, op, lss_deadline_of(op, timeout_ns));
-    return lss_end_call(L, tasks->loop.env, op, call, st);
+    if (st == SS_WANT)
+        st = lss_run_hook_in_call(L, s, op, call);
+    return st == SS_WANT ? LSS_RETRY : end_call_in_main(L, tasks, op, call, st);
 }
 
 /* A task */

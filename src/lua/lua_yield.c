@@ -1,4 +1,5 @@
 #include "lua/lua_yield.h"
+#include "lua/lua_interrupt.h"
 
 #include <lauxlib.h>
 #include <string.h> /* strcmp */
@@ -326,14 +327,6 @@ bool lss_call_isolated(lua_State *L)
 #endif
 
 #if LSS_JIT
-#define NOOP LSS_PREFIX "nothing" /* registry: a C function that does nothing */
-
-static int do_nothing(lua_State *L)
-{
-    (void)L;
-    return 0;
-}
-
 static void clear_hook(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
@@ -342,8 +335,7 @@ static void clear_hook(lua_State *L, lua_Debug *ar)
 
 void lss_open_yield(lua_State *L)
 {
-    lua_pushcfunction(L, do_nothing);
-    lua_setfield(L, LUA_REGISTRYINDEX, NOOP);
+    (void)L;
 }
 
 /* Tests with a C call whether LuaJIT runs call hooks: no call hook runs inside a hook or finalizer. Keeps a hook that a
@@ -352,7 +344,7 @@ bool lss_can_resume(lua_State *L)
 {
     lua_Hook hook = lua_gethook(L);
     int mask = lua_gethookmask(L), count = lua_gethookcount(L);
-    lua_getfield(L, LUA_REGISTRYINDEX, NOOP);
+    lua_getfield(L, LUA_REGISTRYINDEX, LSS_NOTHING);
     lua_sethook(L, clear_hook, LUA_MASKCALL, 0);
     if (lua_pcall(L, 0, 0, 0) != 0)
         lua_pop(L, 1);

@@ -281,6 +281,7 @@ enum ss_status os_send_many(int fd, struct os_batch *batch, const struct iovec *
     enum ss_status st = batch_result(done, done == -1 ? os_unsent(fd, errno) : 0, &through, err);
     for (size_t i = 0; i < through; i++)
         *sent += (size_t)msgs[i].msg_hdr.msg_iovlen;
+    batch->cut_short = through < used;
     return st;
 }
 

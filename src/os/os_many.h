@@ -23,6 +23,7 @@ struct os_batch {
     union ss_sockaddr *names;
     unsigned char *buffers;
     int pending_error; /* errno of a receive that failed after this batch's messages; 0: none */
+    bool cut_short;    /* the latest send took less than the messages of one call */
 };
 
 size_t os_batch_memory(size_t n, size_t size);

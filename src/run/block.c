@@ -3,25 +3,30 @@
  *
  * On Linux these timeouts expire late, by ticks of up to 10 ms and by up to an eighth of their length (timer wheel).
  * The kernel therefore gets that much less than the deadline, and ppoll(2), which is punctual, waits for the rest.
- * Short waits use ppoll(2) only. */
+ * Short waits use ppoll(2) only.
+ *
+ * A wait without a deadline has a kernel timeout too: the kernel continues the call after a signal whose handler was
+ * installed with SA_RESTART (signal(7)), and with a timeout it does not. */
 #include "run/block.h"
+#include "os/os_clock.h"
 #include "os/os_net.h"
 #include "os/os_poll.h"
 #include "run/deadline.h"
 #include "run/try.h"
 #include "run/wait.h"
 
-enum { SHORT_NS = 100000000, TICKS_NS = 20000000 };
+/* LONG_MS: 11 days, for a 32-bit kernel with 1000 ticks a second takes 25 days for no timeout. */
+enum { SHORT_NS = 100000000, TICKS_NS = 20000000, LONG_MS = 1000000000 };
 
-/* The kernel's timeout for a wait of that length, in milliseconds; 0: none; -1: use poll(2) instead. */
+/* The kernel's timeout for a wait of that length (negative: no limit), in milliseconds; -1: use poll(2) instead. */
 static int32_t kernel_share_ms(int64_t timeout_ns)
 {
     if (timeout_ns < 0)
-        return 0; /* no bound */
+        return LONG_MS;
     int64_t share_ms = (timeout_ns - timeout_ns / 8 - TICKS_NS) / 1000000;
     if (timeout_ns < SHORT_NS)
         return -1;
-    return share_ms < INT32_MAX ? (int32_t)share_ms : INT32_MAX;
+    return share_ms < LONG_MS ? (int32_t)share_ms : LONG_MS;
 }
 
 /* Permits the operation's next call to wait in the kernel. `set`: may change the socket's kernel timeout. False: the
@@ -30,9 +35,9 @@ static bool allow_kernel_wait(struct ss_op *op, struct ss_sock *s, int64_t timeo
 {
     struct ss_error ignored;
     int32_t share = kernel_share_ms(timeout_ns);
-    if (op->kernel_timeout == SS_BY_NONE || share < 0 || (s && s->shared))
+    if (op->kernel_timeout == SS_BY_NONE || op->polls || share < 0 || (s && s->shared))
         return false;
-    if (timeout_ns >= 0 && !os_kernel_bounds_calls && op->kernel_timeout != SS_BY_OP_SNDTIMEO)
+    if (!os_kernel_bounds_calls && op->kernel_timeout != SS_BY_OP_SNDTIMEO)
         return false;
     if (timeout_ns >= 0 && op->kernel_timeout == SS_BY_SNDTIMEO && s->family == AF_UNIX)
         return false; /* each buffer of a long write restarts the timeout */
@@ -81,13 +86,25 @@ static bool is_error_only(const struct pollfd *p)
     return p->revents != 0 && !(p->revents & p->events);
 }
 
-/* Waits for the operation's interests or timer, `left_ns` at most (negative: no limit). Signals do not end the wait. An
- * operation that has used up its calls does not wait. SS_OK: step again, also when the
- * time is over | SS_ERROR, in op->error. */
+/* A signal has ended the wait for an operation's timer early. What is left of it is rounded down, so that the timer ends
+ * however many signals come. A long share is computed anew. */
+static void shorten_timer(struct ss_op *op, int64_t timer_ns, int64_t began_ns)
+{
+    int64_t left_ms = (timer_ns - (os_now_ns() - began_ns)) / 1000000;
+    op->due = left_ms <= 0;
+    if (op->due || left_ms > UINT16_MAX)
+        return;
+    op->after_ms = (uint16_t)left_ms;
+    op->shares = false;
+}
+
+/* Waits for the operation's interests or timer, `left_ns` at most (negative: no limit). An operation that has used up
+ * its calls does not wait. SS_OK: step again, also when the time is over | SS_WANT: a signal has ended the wait |
+ * SS_ERROR, in op->error. */
 static enum ss_status wait_for_interest(struct ss_op *op, int64_t left_ns, bool *error_only)
 {
     *error_only = false;
-    if (ss_io_is_spent(op->io))
+    if (ss_io_is_spent(op->io) || op->due)
         return SS_OK;
     struct pollfd set[16], scratch[16];
     struct ss_error err;
@@ -98,30 +115,28 @@ static enum ss_status wait_for_interest(struct ss_op *op, int64_t left_ns, bool 
             set[n++] = os_poll_for(wants[i].fd, wants[i].events & SS_READABLE, wants[i].events & SS_WRITABLE);
     int64_t timer_ns = op->after_ms > 0 ? ss_step_timeout(op, left_ns) : -1;
     int64_t until_ns = shorter_timeout(left_ns, timer_ns);
+    int64_t began_ns = timer_ns > 0 ? os_now_ns() : 0;
     enum ss_status st = ss_wait_any(set, n, scratch, until_ns, &err);
     op->due = st == SS_TIMEOUT && until_ns == timer_ns && timer_ns != left_ns;
     *error_only = st == SS_OK && n == 1 && is_error_only(set);
-    if (st != SS_ERROR)
-        return SS_OK;
-    op->error = err;
-    return st;
+    if (st == SS_WANT && timer_ns > 0)
+        shorten_timer(op, timer_ns, began_ns);
+    if (st == SS_ERROR)
+        op->error = err;
+    return st == SS_TIMEOUT ? SS_OK : st;
 }
 
-static enum ss_status wait_and_step(struct ss_op *op, const struct ss_sock *s, int64_t deadline_ns, bool endless)
+/* Waits once, and steps unless a signal has ended the wait. */
+static enum ss_status wait_and_step(struct ss_op *op, const struct ss_sock *s, int64_t left_ns)
 {
     bool error_only;
-    int64_t spin_ns = spin_of(s);
-    enum ss_status st = SS_WANT;
-    while (st == SS_WANT) {
-        int64_t left_ns = endless ? -1 : ss_deadline_left(deadline_ns);
-        if (left_ns == 0)
-            return SS_TIMEOUT;
-        st = wait_for_interest(op, left_ns, &error_only);
-        if (st == SS_OK)
-            st = try_spinning(op, spin_ns);
-        if (st == SS_WANT && error_only && s && !op->wants)
-            ss_sock_drop_report(s);
-    }
+    if (left_ns == 0)
+        return SS_TIMEOUT;
+    enum ss_status st = wait_for_interest(op, left_ns, &error_only);
+    if (st == SS_OK)
+        st = try_spinning(op, spin_of(s));
+    if (st == SS_WANT && error_only && s && !op->wants)
+        ss_sock_drop_report(s);
     return st;
 }
 
@@ -144,27 +159,37 @@ static enum ss_status run_at_once(struct ss_op *op)
     return st == SS_WANT ? SS_TIMEOUT : st;
 }
 
+/* Steps until the operation would wait, or lets its next call wait in the kernel, within `timeout_ns`. SS_WANT: *waited
+ * tells whether the kernel has waited, until a signal came or the kernel's timeout was over. */
+static enum ss_status step_in_kernel(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns, bool *waited)
+{
+    int64_t spin_ns = spin_of(s);
+    *waited = spin_ns == 0 && allow_kernel_wait(op, s, timeout_ns, false);
+    enum ss_status st = *waited ? op->step(op) : try_spinning(op, spin_ns);
+    if (st != SS_WANT || *waited || !allow_kernel_wait(op, s, timeout_ns, true))
+        return st;
+    *waited = true;
+    return op->step(op);
+}
+
 enum ss_status ss_block_run(struct ss_op *op, struct ss_sock *s, int64_t timeout_ns)
 {
-    enum ss_status st;
+    bool waited = false;
     if (s)
         ss_env_forked(s->env);
     if (timeout_ns == 0)
         return op->tried ? SS_TIMEOUT : run_at_once(op);
-    bool endless = timeout_ns < 0;
-    int64_t deadline_ns = op->deadline_ns;
-    if (!endless && deadline_ns == 0) {
-        st = step_from_memory(op, s);
+    if (timeout_ns > 0 && op->deadline_ns == 0) {
+        enum ss_status st = step_from_memory(op, s);
         if (st != SS_WANT)
             return st;
-        deadline_ns = op->deadline_ns = ss_deadline_after(timeout_ns);
-    } else if (!endless) {
-        timeout_ns = ss_deadline_left(deadline_ns);
+        op->deadline_ns = ss_deadline_after(timeout_ns);
+    } else if (timeout_ns > 0) {
+        timeout_ns = ss_deadline_left(op->deadline_ns);
     }
-    int64_t spin_ns = spin_of(s);
-    bool may_block = spin_ns == 0 && allow_kernel_wait(op, s, timeout_ns, false);
-    st = may_block ? op->step(op) : try_spinning(op, spin_ns);
-    if (st == SS_WANT && !may_block && allow_kernel_wait(op, s, timeout_ns, true))
-        st = op->step(op);
-    return st == SS_WANT ? wait_and_step(op, s, deadline_ns, endless) : st;
+    enum ss_status st = op->polls ? SS_WANT : step_in_kernel(op, s, timeout_ns, &waited);
+    if (st != SS_WANT)
+        return st;
+    op->polls = !(waited && ss_io_is_spent(op->io));
+    return waited ? SS_WANT : wait_and_step(op, s, timeout_ns < 0 ? timeout_ns : ss_deadline_left(op->deadline_ns));
 }

@@ -32,13 +32,11 @@ int64_t ss_step_timeout(const struct ss_op *op, int64_t left_ns)
     return left_ns < 0 ? -1 : share_of(left_ns, op->after_ms);
 }
 
-void ss_pause(int64_t timeout_ns)
+bool ss_pause(int64_t deadline_ns)
 {
     unsigned ready;
     struct ss_error ignored;
-    enum ss_status st;
-    int64_t deadline_ns = timeout_ns < 0 ? 0 : ss_deadline_after(timeout_ns);
-    do
-        st = os_poll(NULL, 0, timeout_ns < 0 ? timeout_ns : ss_deadline_left(deadline_ns), &ready, &ignored);
-    while (st != SS_ERROR && (timeout_ns < 0 || ss_deadline_left(deadline_ns) > 0));
+    int64_t left_ns = deadline_ns < 0 ? deadline_ns : ss_deadline_left(deadline_ns);
+    enum ss_status st = os_poll(NULL, 0, left_ns, &ready, &ignored);
+    return st == SS_ERROR || (deadline_ns >= 0 && ss_deadline_left(deadline_ns) == 0);
 }

@@ -4,6 +4,7 @@
 
 #include "core/op.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #pragma GCC visibility push(hidden)
@@ -20,8 +21,9 @@ int64_t ss_deadline_left(int64_t deadline_ns);
  * there is none); negative: no limit. */
 int64_t ss_step_timeout(const struct ss_op *op, int64_t left_ns);
 
-/* Sleeps `timeout_ns` (negative: for ever); signals do not end the sleep, a failing system call does. */
-void ss_pause(int64_t timeout_ns);
+/* Sleeps until `deadline_ns` (negative: for ever). False: a signal may have ended the sleep early. True also when the
+ * system call fails. */
+bool ss_pause(int64_t deadline_ns);
 
 #pragma GCC visibility pop
 

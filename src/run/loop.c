@@ -167,18 +167,28 @@ static struct ss_waiter *other_watcher(const struct ss_loop *loop, int fd)
     return NULL;
 }
 
-/* env->on_release: ends the calls of the socket, and fails other waiters that watch the descriptor (select). */
-static void release_descriptor(struct ss_sock *s, bool closing)
+static void forget_descriptor(struct ss_loop *loop, int fd, bool closing)
 {
-    struct ss_loop *loop = s->env->loop;
     struct ss_waiter *w;
-    int fd = s->io.fd;
-    end_socket_waiters(loop, s);
     if (fd < 0 || (size_t)fd >= loop->watches.nfds)
         return;
     while ((w = other_watcher(loop, fd)) != NULL)
         fail_waiter(loop, w, &ss_not_open);
-    ss_watches_forget(&loop->watches, fd, closing && !s->shared); /* a shared one stays open elsewhere */
+    ss_watches_forget(&loop->watches, fd, closing);
+}
+
+/* env->on_release: ends the calls of the socket, and fails other waiters that watch the descriptor (select). */
+static void release_descriptor(struct ss_sock *s, bool closing)
+{
+    struct ss_loop *loop = s->env->loop;
+    int fd = s->io.fd;
+    end_socket_waiters(loop, s);
+    forget_descriptor(loop, fd, closing && !s->shared); /* a shared one stays open elsewhere */
+}
+
+void ss_loop_forget(struct ss_loop *loop, int fd)
+{
+    forget_descriptor(loop, fd, true);
 }
 
 static struct ss_waiter *waiter_of(const struct ss_loop *loop, const struct ss_op *op, int fd)
@@ -344,7 +354,7 @@ enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_
     expire_timers(loop, moment_ns);
     ss_queue_append(&loop->to_take, &loop->done);
     ss_queue_append(&loop->to_step, &loop->watches.ready);
-    return SS_OK;
+    return st == SS_WANT ? st : SS_OK;
 }
 
 /* Steps a waiter only after the one before was taken: its input has been consumed then, so one block of memory serves all. */

@@ -38,10 +38,14 @@ void ss_loop_end(struct ss_loop *loop, struct ss_waiter *w, enum ss_status statu
 /* Ends the wait for an operation whose memory is about to be freed, while its descriptors are still open. */
 void ss_loop_end_op(struct ss_loop *loop, const struct ss_op *op);
 
+/* Before a descriptor that is no socket's is closed: the waiters that watch it end with SS_ERROR, the text of EBADF. */
+void ss_loop_forget(struct ss_loop *loop, int fd);
+
 /* Removes a waiter from the loop before its memory is freed. */
 void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w);
 
-/* Begins a turn: waits for events or timers, `timeout_ns` at most (negative: without end). SS_OK | SS_ERROR. */
+/* Begins a turn: waits for events or timers, `timeout_ns` at most (negative: without end). SS_OK | SS_WANT: as SS_OK, but
+ * a signal has ended the wait | SS_ERROR. */
 enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_error *err);
 
 /* Returns the next waiter of this turn that has ended, or NULL. Waiters that end or become ready meanwhile belong to the next

@@ -1,5 +1,4 @@
 #include "run/wait.h"
-#include "run/deadline.h"
 
 #include <errno.h>  /* EINVAL */
 #include <stdlib.h> /* qsort, bsearch */
@@ -33,8 +32,8 @@ static void copy_revents(struct pollfd *set, size_t n, const struct pollfd *merg
     }
 }
 
-static enum ss_status poll_once(struct pollfd *set, size_t n, struct pollfd *scratch, int64_t timeout_ns,
-                                struct ss_error *err)
+enum ss_status ss_wait_any(struct pollfd *set, size_t n, struct pollfd *scratch, int64_t timeout_ns,
+                           struct ss_error *err)
 {
     unsigned ready;
     enum ss_status st = os_poll(set, n, timeout_ns, &ready, err);
@@ -47,17 +46,5 @@ static enum ss_status poll_once(struct pollfd *set, size_t n, struct pollfd *scr
     st = os_poll_any(scratch + skipped, nmerged - skipped, timeout_ns, &ready, err);
     if (st == SS_OK)
         copy_revents(set, n, scratch + skipped, nmerged - skipped);
-    return st;
-}
-
-enum ss_status ss_wait_any(struct pollfd *set, size_t n, struct pollfd *scratch, int64_t timeout_ns,
-                           struct ss_error *err)
-{
-    int64_t deadline_ns = timeout_ns > 0 ? ss_deadline_after(timeout_ns) : 0;
-    enum ss_status st;
-    do {
-        int64_t left_ns = timeout_ns > 0 ? ss_deadline_left(deadline_ns) : timeout_ns;
-        st = poll_once(set, n, scratch, left_ns, err);
-    } while (st == SS_WANT);
     return st;
 }

@@ -425,6 +425,43 @@ static int sys_caught(lua_State *L)
     return 1;
 }
 
+/* What `lua`, luajit and luaposix do: the handler sets a hook, and the hook calls the function. */
+static lua_State *hooked;
+static char hook_key;
+
+static void call_hook_function(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    lua_sethook(L, NULL, 0, 0);
+    lua_pushlightuserdata(L, &hook_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    lua_call(L, 0, 0);
+}
+
+static void set_hook(int sig)
+{
+    (void)sig;
+    caught++;
+    lua_sethook(hooked, call_hook_function, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+/* hook(signal, restart, f): the signal has f called by a hook of this coroutine, once. restart: SA_RESTART. */
+static int sys_hook(lua_State *L)
+{
+    int sig = (int)luaL_checkinteger(L, 1);
+    struct sigaction new = { .sa_flags = lua_toboolean(L, 2) ? SA_RESTART : 0 };
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    hooked = L;
+    lua_pushlightuserdata(L, &hook_key);
+    lua_pushvalue(L, 3);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    new.sa_handler = set_hook;
+    if (sigaction(sig, &new, NULL) < 0)
+        return push_errno(L, errno);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* blocked(signal) -> boolean: is it in this thread's mask? */
 static int sys_blocked(lua_State *L)
 {
@@ -566,6 +603,7 @@ static const struct {
 #endif
     { "disposition", sys_disposition },
     { "caught", sys_caught },
+    { "hook", sys_hook },
     { "blocked", sys_blocked },
     { "watchdog", sys_watchdog },
     { "now", sys_now },

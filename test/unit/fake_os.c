@@ -325,6 +325,8 @@ enum ss_status __wrap_os_lookup_start(struct os_resolver **resolver, const struc
                                       struct os_lookup **lookup, int *fd, struct ss_error *err)
 {
     CHECK(!*resolver && strcmp(query->host, "name") == 0 && fake.lookups == 0);
+    if (fake.no_threads)
+        return result(EAGAIN, err);
     fake.lookups++;
     fake.lookup_end_ns = fake.now_ns + fake.lookup_ns;
     *lookup = (struct os_lookup *)&fake;

@@ -56,6 +56,7 @@ struct fake_os {
     int lookup_error;      /* EAI_*; 0: success */
     int64_t lookup_end_ns; /* the end of the running look-up */
     int lookups, lists;    /* running look-ups; lists not freed */
+    bool no_threads;       /* none can be had for look-ups */
     int lost_lookups;      /* the number of next takes that report a look-up of the parent process */
     bool direct;           /* os_ask was called */
 

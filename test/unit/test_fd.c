@@ -31,12 +31,22 @@ static struct ss_op make_op(struct pair *pair, enum ss_status (*step)(struct ss_
     return (struct ss_op){ .step = step, .io = &pair->sock.io, .kernel_timeout = (uint8_t)patience };
 }
 
+/* As the caller does after each wait. */
+static enum ss_status run_to_end(struct ss_op *op, struct pair *pair, double timeout_ms)
+{
+    enum ss_status st;
+    do
+        st = ss_block_run(op, &pair->sock, ns(timeout_ms));
+    while (st == SS_WANT);
+    return st;
+}
+
 static enum ss_status read_with(struct pair *pair, enum ss_status (*step)(struct ss_op *), size_t want,
                                 double timeout_ms, size_t *len)
 {
     struct ss_read op = { .in = &pair->sock.in, .want = want };
     op.op = make_op(pair, step, SS_BY_RCVTIMEO);
-    enum ss_status st = ss_block_run(&op.op, &pair->sock, ns(timeout_ms));
+    enum ss_status st = run_to_end(&op.op, pair, timeout_ms);
     *len = op.len;
     return st;
 }
@@ -45,7 +55,7 @@ static enum ss_status write_to(struct pair *pair, struct iovec *iov, size_t n, d
 {
     struct ss_write op = { .iov = iov, .n = n };
     op.op = make_op(pair, ss_write_step, SS_BY_SNDTIMEO);
-    enum ss_status st = ss_block_run(&op.op, &pair->sock, ns(timeout_ms));
+    enum ss_status st = run_to_end(&op.op, pair, timeout_ms);
     *sent = op.sent;
     CHECK(st != SS_ERROR || op.op.error.code == EPIPE);
     return st;

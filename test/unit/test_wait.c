@@ -54,8 +54,12 @@ static void test_pauses(void)
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
         ticks_start(4, -1);
         double begin = now_ms();
-        ss_pause(ns(times[i]));
+        int64_t deadline_ns = ss_deadline_after(ns(times[i]));
+        unsigned ended_early = 0;
+        while (!ss_pause(deadline_ns))
+            ended_early++;
         check_time(begin, times[i]);
+        CHECK(ended_early > 0 || times[i] < 30);
         CHECK(ticks_stop() > 0 || times[i] < 30);
     }
 }
@@ -102,20 +106,20 @@ static void test_nothing_is_ready(void)
     pair_close(&pair);
 }
 
-static void test_signals_do_not_end_a_wait(void)
+/* Whoever waits is to hear of it, and goes on. */
+static void test_signals_end_a_wait(void)
 {
     struct pair pair;
     struct ss_error err;
+    unsigned ended = 0;
+    enum ss_status st;
     pair_open(&pair);
     struct pollfd set[] = { os_poll_for(pair.sock.io.fd, true, false) };
-    ticks_start(4, -1);
-    double begin = now_ms();
-    CHECK(wait_any(set, 1, 40, &err) == SS_TIMEOUT);
-    check_time(begin, 40);
-    CHECKF(ticks_stop() > 0, "no signals came");
     ticks_start(4, pair.other); /* a byte comes with the third one */
-    CHECK(wait_any(set, 1, -1, &err) == SS_OK && os_poll_found(&set[0]) == OS_CAN_READ);
-    CHECK(ticks_stop() >= 3);
+    while ((st = wait_any(set, 1, -1, &err)) == SS_WANT)
+        ended++;
+    CHECK(st == SS_OK && os_poll_found(&set[0]) == OS_CAN_READ);
+    CHECK(ticks_stop() >= 3 && ended >= 1);
     pair_close(&pair);
 }
 
@@ -156,7 +160,7 @@ int main(void)
     RUN(test_pauses);
     RUN(test_those_that_are_ready);
     RUN(test_nothing_is_ready);
-    RUN(test_signals_do_not_end_a_wait);
+    RUN(test_signals_end_a_wait);
     RUN(test_sets_longer_than_the_limit);
     return check_end();
 }

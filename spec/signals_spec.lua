@@ -1,0 +1,145 @@
+-- socket.signals: signals that the program takes, instead of what they did.
+
+local t = require "support.t"
+local tasks = require "support.tasks"
+
+local socket, sys = t.socket, t.sys
+
+local function raise(number)
+    assert(sys.kill(sys.getpid(), number))
+end
+
+describe("socket.signals", function()
+    tasks.guard()
+
+    it("gives the names of signals that come, in their order, and puts back what was before", function()
+        assert.equal("default", sys.disposition(sys.SIGUSR1))
+        local sig = assert(socket.signals("USR1", "SIGUSR2", "USR1"))
+        assert.equal("handler", sys.disposition(sys.SIGUSR1))
+        raise(sys.SIGUSR2)
+        raise(sys.SIGUSR1)
+        assert.equal("USR2", sig:get())
+        assert.equal("USR1", sig:get(5))
+        t.fails(socket.ERROR_TIMEOUT, nil, sig:get(0))
+        t.takes(0.05, function()
+            t.fails(socket.ERROR_TIMEOUT, nil, sig:get(0.05))
+        end)
+        assert.truthy(tostring(sig):match "^<signals: %d+>$")
+        assert.is_true(sig:close())
+        assert.is_true(sig:close())
+        assert.equal("<signals: -1>", tostring(sig))
+        assert.equal("default", sys.disposition(sys.SIGUSR1))
+        assert.equal("default", sys.disposition(sys.SIGUSR2))
+        t.fails(socket.ERROR_CLOSED, nil, sig:get())
+    end)
+
+    it("loses no kind, however many come before they are asked for", function()
+        local sig = assert(socket.signals("USR1", "USR2"))
+        for _ = 1, 100000 do
+            raise(sys.SIGUSR1)
+        end
+        raise(sys.SIGUSR2)
+        assert.equal("USR1", sig:get(5))
+        assert.equal("USR2", sig:get(5))
+        t.fails(socket.ERROR_TIMEOUT, nil, sig:get(0))
+        raise(sys.SIGUSR1)
+        assert.equal("USR1", sig:get(5))
+        sig:close()
+    end)
+
+    it("wakes a call that waits, with and without a deadline", function()
+        local sig = assert(socket.signals "USR1")
+        for _, timeout in ipairs { -1, 20 } do
+            local p = t.python([[
+                time.sleep(0.05); os.kill(os.getppid(), signal.SIGUSR1)
+            ]])
+            assert.equal("USR1", sig:get(timeout))
+            p:finish()
+        end
+        sig:close()
+    end)
+
+    it("is readable for select", function()
+        local sig = assert(socket.signals "USR1")
+        local none, nor_none, late = socket.select({ sig }, nil, 0)
+        assert.same({ nil, nil, socket.ERROR_TIMEOUT }, { none, nor_none, late })
+        raise(sys.SIGUSR1)
+        assert.equal(sig, socket.select({ sig }, nil, 5)[1])
+        assert.equal("USR1", sig:get(0))
+        sig:close()
+        local readers, writers, err = socket.select({ sig }, nil, 0)
+        assert.same({ nil, nil, t.text "EBADF" }, { readers, writers, err })
+    end)
+
+    it("refuses signals that are taken already, and takes none of the others then", function()
+        local sig = assert(socket.signals "USR1")
+        t.fails(t.text "EBUSY", nil, socket.signals("USR2", "USR1"))
+        assert.equal("default", sys.disposition(sys.SIGUSR2))
+        sig:close()
+        sig = assert(socket.signals("USR2", "USR1"))
+        sig:close()
+    end)
+
+    it("leaves a disposition alone that somebody else has set meanwhile", function()
+        local sig = assert(socket.signals "USR1")
+        sys.disposition(sys.SIGUSR1, "ignore")
+        sig:close()
+        assert.equal("ignore", sys.disposition(sys.SIGUSR1, "default"))
+    end)
+
+    it("is closed by the collector", function()
+        assert(socket.signals "USR1")
+        t.collect()
+        assert.equal("default", sys.disposition(sys.SIGUSR1))
+    end)
+
+    it("takes names of signals that a program can take, and at least one", function()
+        for _, bad in ipairs { "KILL", "SIGSTOP", "SEGV", "", "SIG", "term", "TERM ", 15, true, {} } do
+            local why = t.rejects(socket.signals, bad)
+            assert.truthy(why:find "signal", why)
+            t.rejects(socket.signals, "USR1", bad)
+        end
+        t.rejects(socket.signals)
+        t.rejects(socket.signals, nil)
+        assert.equal("default", sys.disposition(sys.SIGUSR1))
+    end)
+
+    it("is waited for by a task, while others go on", function()
+        local sig = assert(socket.signals "USR1")
+        local task = socket.spawn(function()
+            return sig:get()
+        end)
+        socket.sleep(0.01)
+        assert.equal("waiting", task:status())
+        raise(sys.SIGUSR1)
+        local ended, name = task:wait(10)
+        assert.is_true(ended)
+        assert.equal("USR1", name)
+        sig:close()
+    end)
+
+    it("ends calls that wait when it is closed", function()
+        local sig = assert(socket.signals "USR1")
+        local getting = socket.spawn(function()
+            return sig:get()
+        end)
+        local selecting = socket.spawn(function()
+            return socket.select { sig }
+        end)
+        socket.sleep(0.01)
+        sig:close()
+        local _, value, err = getting:wait(10)
+        t.fails(socket.ERROR_CLOSED, nil, value, err)
+        assert.same({ true, n = 4, [4] = t.text "EBADF" }, t.pack(selecting:wait(10)))
+    end)
+
+    it("is nothing to children: they have what was before, and no descriptor", function()
+        local sig = assert(socket.signals "USR1")
+        local p = t.spawn({ "sh", "-c", "kill -USR1 $$; echo survived" })
+        local how, number = sys.wait(p.pid, 10)
+        p:forget()
+        assert.same({ "signal", sys.SIGUSR1 }, { how, number })
+        t.fails(socket.ERROR_TIMEOUT, nil, sig:get(0))
+        sig:close()
+    end)
+end)
