@@ -1452,7 +1452,8 @@ local tcp = {
 
                 A connection that is not made within the deadline is given up. With a timeout of 0 only a peer on
                 the same machine can be reached, and only by a number or path: a name, `localhost` too, is then
-                never found in time.
+                never found in time. Signals are not noticed while a connect without a deadline waits for a listener of
+                this machine (`127.0.0.1`, `::1`) whose queue is full.
 
                 *On a socket that was [opened](#sock-open)* a connect goes on when its deadline passes or its task
                 is cancelled, and the descriptor stays whatever becomes of it. `select` calls the socket writable when

@@ -102,19 +102,19 @@ local waits = {
         go() a:write(list)
     ]],
     ["write within a time"] = [[ local a, b = socket.pair() a:settimeout(30) go() a:write(much) ]],
-    ["connect"] = [[ local port = full_port() local s = socket.tcp() go() s:connect("127.0.0.1", port) ]],
     ["connect within a time"] = [[
         local port = full_port() local s = socket.tcp() s:settimeout(30) go() s:connect("127.0.0.1", port)
     ]],
     ["connect of a bound socket"] = [[
-        local port = full_port() local s = socket.tcp() s:bind("127.0.0.1", 0) go() s:connect("127.0.0.1", port)
+        local port = full_port() local s = socket.tcp() s:bind("127.0.0.1", 0) s:settimeout(30)
+        go() s:connect("127.0.0.1", port)
     ]],
     ["connect to a Unix socket"] = [[
         local l = socket.tcp() assert(l:bind("unix:@ctrl_c" .. sys.getpid())) l:listen(0)
         local first, s = socket.tcp(), socket.tcp()
         assert(first:connect(l:getsockname())) go() s:connect(l:getsockname())
     ]],
-    ["socket.connect"] = [[ local port = full_port() go() socket.connect("127.0.0.1", port) ]],
+    ["socket.connect"] = [[ local port = full_port() go() socket.connect("127.0.0.1", port, 30) ]],
     ["sleep"] = [[ go() socket.sleep(30) ]],
     ["sleep without end"] = [[ go() socket.sleep(math.huge) ]],
     ["select"] = [[ local a, b = socket.pair() go() socket.select({ a }) ]],
@@ -186,6 +186,11 @@ describe("Ctrl-C", function()
         } do
             check_interrupted(start(code, tools.unpack(here:enter())))
         end
+    end)
+
+    on_linux("ends a connect to another machine, which does not answer", function()
+        local here = space.open() or pending(space.why)
+        check_interrupted(start('go() socket.tcp():connect("2001:db8::2", 80)', tools.unpack(here:enter())))
     end)
 
     on_linux("ends a server with tasks", function()
@@ -321,6 +326,7 @@ describe("a hook that a signal handler sets", function()
                 local port = full_port()
                 local before = #sys.fds()
                 local s = socket.tcp()
+                s:settimeout(30)
                 go()
                 local ok, err = pcall(s.connect, s, "127.0.0.1", port)
                 say(ok, err, #sys.fds() - before)

@@ -8,7 +8,6 @@
  * A wait without a deadline has a kernel timeout too: the kernel continues the call after a signal whose handler was
  * installed with SA_RESTART (signal(7)), and with a timeout it does not. */
 #include "run/block.h"
-#include "os/os_clock.h"
 #include "os/os_net.h"
 #include "os/os_poll.h"
 #include "run/deadline.h"
@@ -86,16 +85,16 @@ static bool is_error_only(const struct pollfd *p)
     return p->revents != 0 && !(p->revents & p->events);
 }
 
-/* A signal has ended the wait for an operation's timer early. What is left of it is rounded down, so that the timer ends
- * however many signals come. A long share is computed anew. */
-static void shorten_timer(struct ss_op *op, int64_t timer_ns, int64_t began_ns)
+/* Waits for an operation's own timer, which is short, or its interests. Signals do not end the wait: the timer would begin again. */
+static enum ss_status wait_for_timer(struct pollfd *set, size_t n, struct pollfd *scratch, int64_t timeout_ns,
+                                     struct ss_error *err)
 {
-    int64_t left_ms = (timer_ns - (os_now_ns() - began_ns)) / 1000000;
-    op->due = left_ms <= 0;
-    if (op->due || left_ms > UINT16_MAX)
-        return;
-    op->after_ms = (uint16_t)left_ms;
-    op->shares = false;
+    int64_t end_ns = ss_deadline_after(timeout_ns);
+    enum ss_status st;
+    do
+        st = ss_wait_any(set, n, scratch, ss_deadline_left(end_ns), err);
+    while (st == SS_WANT);
+    return st;
 }
 
 /* Waits for the operation's interests or timer, `left_ns` at most (negative: no limit). An operation that has used up
@@ -115,12 +114,11 @@ static enum ss_status wait_for_interest(struct ss_op *op, int64_t left_ns, bool 
             set[n++] = os_poll_for(wants[i].fd, wants[i].events & SS_READABLE, wants[i].events & SS_WRITABLE);
     int64_t timer_ns = op->after_ms > 0 ? ss_step_timeout(op, left_ns) : -1;
     int64_t until_ns = shorter_timeout(left_ns, timer_ns);
-    int64_t began_ns = timer_ns > 0 ? os_now_ns() : 0;
-    enum ss_status st = ss_wait_any(set, n, scratch, until_ns, &err);
+    bool has_short_timer = timer_ns > 0 && !op->shares;
+    enum ss_status st = has_short_timer ? wait_for_timer(set, n, scratch, until_ns, &err)
+                                        : ss_wait_any(set, n, scratch, until_ns, &err);
     op->due = st == SS_TIMEOUT && until_ns == timer_ns && timer_ns != left_ns;
     *error_only = st == SS_OK && n == 1 && is_error_only(set);
-    if (st == SS_WANT && timer_ns > 0)
-        shorten_timer(op, timer_ns, began_ns);
     if (st == SS_ERROR)
         op->error = err;
     return st == SS_TIMEOUT ? SS_OK : st;

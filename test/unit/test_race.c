@@ -72,13 +72,19 @@ static void log_winner(const struct race *r)
 }
 
 /* Connects and returns how that ended: 0, an errno or EAI_ number, or TIMED_OUT. */
-static int race_to(struct race *r, const struct ss_target *target, double timeout_ms)
+static enum ss_status run_connect(struct race *r, double timeout_ms)
 {
-    ss_connect_init(&r->op, &r->sock, target);
     enum ss_status st;
     do
         st = ss_block_run(&r->op.lookup.op, &r->sock, fake_ms(timeout_ms));
     while (st == SS_WANT);
+    return st;
+}
+
+static int race_to(struct race *r, const struct ss_target *target, double timeout_ms)
+{
+    ss_connect_init(&r->op, &r->sock, target);
+    enum ss_status st = run_connect(r, timeout_ms);
     int code = st == SS_OK ? 0 : st == SS_TIMEOUT ? TIMED_OUT : r->op.lookup.op.error.code;
     CHECK(st == SS_OK || st == SS_TIMEOUT || st == SS_ERROR);
     if (st == SS_OK)
@@ -497,7 +503,7 @@ static int connect_opened(struct race *r, uint16_t port, double timeout_ms)
     struct ss_target number = { .port = 0 };
     ss_addr_any(&number.addr, AF_INET, port);
     ss_connect_init(&r->op, &r->sock, &number);
-    enum ss_status st = ss_block_run(&r->op.lookup.op, &r->sock, fake_ms(timeout_ms));
+    enum ss_status st = run_connect(r, timeout_ms);
     ss_lookup_fini(&r->op.lookup);
     CHECKF(!fake_fd(r->sock.io.fd)->nonblock, "it is not left in blocking mode");
     return st == SS_OK ? 0 : st == SS_TIMEOUT ? TIMED_OUT : r->op.lookup.op.error.code;
