@@ -284,6 +284,13 @@ function programs.names()
     close(timed(must(listener, "accept")), client, listener)
 end
 
+function programs.signals()
+    local sig = try("signals", socket.signals, "USR1")
+    sys.kill(sys.getpid(), sys.SIGUSR1)
+    expect("USR1", (try("get", sig.get, sig, 5)))
+    sig:close()
+end
+
 function programs.passing()
     local a, b = try("pair", socket.pair)
     timed(a, b)
