@@ -337,6 +337,69 @@ describe("examples/echo_tasks.lua", function()
     end)
 end)
 
+describe("examples/records.lua", function()
+    t.guard()
+
+    local CLIENT = [[
+        s = connect(argv[0]); f = s.makefile("rb")
+        def record(data): return b"%d:%s," % (len(data), data)
+        def answer():
+            n = b""
+            while not n.endswith(b":"):
+                byte = f.read(1)
+                if not byte: return None
+                n += byte
+            return f.read(int(n[:-1]) + 1)[:-1]
+    ]]
+
+    it("answers each record, however it arrives, and who sends slowly delays nobody", function()
+        local s = server("records", "127.0.0.1", 0, 2)
+        local slow = t.python(peer.dedent(CLIENT) .. peer.dedent [[
+            s.sendall(b"5:he"); say("begun"); hear()
+            for byte in b"llo,0:,3:a": s.sendall(bytes([byte]))
+            say(answer(), answer()); s.sendall(b"bc,"); say(answer())
+            s.shutdown(socket.SHUT_WR); say(answer())
+        ]], s.port)
+        assert.equal("begun", slow:line())
+        local quick = t.python(peer.dedent(CLIENT) .. peer.dedent [[
+            big = os.urandom(65536)
+            s.sendall(record(b"one") + record(b"two,2:") + record(big))
+            say(answer(), answer(), answer() == big[::-1])
+        ]], s.port)
+        assert.equal("b'eno' b':2,owt' True\n", quick:finish())
+        slow:say "go on"
+        assert.equal("b'olleh' b''\nb'cba'\nNone\n", slow:finish())
+        assert.equal("", well(s))
+    end)
+
+    it("puts out who sends anything else, or too much, after the answers before it", function()
+        local bad = { "x:", "3:abc;", "65537:", "12345678:", "99999999999", "-1:,", ":," }
+        local s = server("records", "127.0.0.1", 0, #bad)
+        for _, data in ipairs(bad) do
+            local p = t.python(peer.dedent(CLIENT) .. peer.dedent [[
+                s.sendall(record(b"well") + argv[1].encode() + b"x" * 10000)
+                say(answer(), answer())
+            ]], s.port, data)
+            assert.equal("b'llew' None\n", p:finish())
+            assert.truthy(s:line():find "^a client is put out: ")
+        end
+        assert.equal("", well(s))
+    end)
+
+    it("goes on when it is out of descriptors, and does not spin", function()
+        local s = listening(example_within(20, "records"))
+        outlives_want_of_descriptors(s, "records: ", 's.sendall(b"2:hi,"); return take(s, 5) == b"2:ih,"')
+    end)
+
+    it("waits for no client for ever, silent or deaf", function()
+        local s = listening(run(hurried("records", "settimeout(60)", "settimeout(0.3)")))
+        local p = t.python(peer.dedent(CLIENT) .. "\ns.sendall(b'5:h'); say(answer())", s.port)
+        assert.equal("None\n", p:finish())
+        assert.equal("a client is put out: Operation timed out", s:line())
+        s:kill()
+    end)
+end)
+
 -- What every Python client of the web server can use: get a page, over a connection that is kept.
 local HTTP = [[
 import http.client, resource
