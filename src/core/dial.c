@@ -53,7 +53,7 @@ static enum ss_status prepare_dial_on_sock_fd(const struct ss_dial *dial, struct
 {
     bool connected = sock->connected || has_peer(sock->io.fd);
     sock->attempt++;
-    sock->pending_error.code = 0;
+    sock->io.taken_error = 0;
     sock->io.conn_error = 0;
     if (!connected && ss_addr_fit(addr, sock->family))
         return ss_sock_set_nonblock(sock, dial->nonblock, err);
@@ -134,15 +134,15 @@ struct ss_dial ss_dial_resume(const struct ss_sock *sock)
 /* The error of a connect that ended although SO_ERROR has none: another call was told of it. */
 static struct ss_error told_error(const struct ss_sock *sock)
 {
-    if (sock->pending_error.code != 0)
-        return sock->pending_error;
+    if (sock->io.taken_error != 0)
+        return (struct ss_error){ SS_SYSTEM, sock->io.taken_error };
     return (struct ss_error){ SS_SYSTEM, sock->io.conn_error != 0 ? sock->io.conn_error : ECONNABORTED };
 }
 
 /* Other calls may have used the descriptor of a connect that goes on. */
 static bool was_told(const struct ss_dial *dial, const struct ss_sock *sock)
 {
-    return dial->on_sock_fd && (sock->pending_error.code != 0 || (sock->goal && !has_peer(dial->fd)));
+    return dial->on_sock_fd && (sock->io.taken_error != 0 || (sock->goal && !has_peer(dial->fd)));
 }
 
 /* After a failed connect, Linux treats the socket's descriptor as connecting, and other calls fail (listen(2): EINVAL)

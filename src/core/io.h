@@ -38,6 +38,7 @@ struct ss_io {
     bool drained;              /* all input is received and the poller reports more; false if `recheck` */
     bool recheck;              /* the poller may not report more, for example at the end of the stream */
     uint16_t conn_error;       /* errno(3) number of the error that ended the connection, for readers; 0: none */
+    uint16_t taken_error;      /* the same of a connect in progress, whose error getopt has consumed; 0: none */
     int32_t kernel_timeout_ms; /* milliseconds, limit of a wait in modes that may wait */
 };
 

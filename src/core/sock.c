@@ -250,7 +250,7 @@ int ss_sock_release(struct ss_sock *s, bool closing)
     s->family = 0;
     s->attempt++;
     s->opened = s->bound = s->port_chosen = s->nonblock = s->connected = s->shared = false;
-    s->pending_error.code = 0;
+    s->io.taken_error = 0;
     if (s->goal)
         ss_sock_clear_goal(s);
     if (s->passed >= 0)
@@ -433,7 +433,7 @@ static void note_error(struct ss_sock *s, const struct ss_setting *setting, int 
 {
     if (value == 0 || s->type != SOCK_STREAM || !is_error_option(setting))
         return;
-    s->pending_error = (struct ss_error){ SS_SYSTEM, value };
+    s->io.taken_error = (uint16_t)value;
     ss_io_set_conn_error(&s->io, value);
 }
 

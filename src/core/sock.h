@@ -55,16 +55,15 @@ static inline struct ss_sock *ss_env_find(const struct ss_env *env, int fd)
 
 struct ss_sock {
     struct ss_env *env;
-    struct ss_io io;               /* io.fd: the descriptor, or -1 */
-    struct ss_inbuf in;            /* streams: unread bytes; datagrams: memory of one datagram or of the queue */
-    struct ss_optlist opts;        /* survive close */
-    struct ss_waiter *waiters[2];  /* the calls that wait to read and to write, or NULL */
-    struct ss_addr *goal;          /* of a connect under way that goes on when its call ends; owned; NULL: none */
-    struct ss_error pending_error; /* streams: error of a connect in progress that getopt consumed; code 0: none */
-    int passed;                    /* what came with the first unread byte (os/os_passing.h); owned if a descriptor */
-    unsigned passed_epoch;         /* a different in.epoch: that byte is no longer the first */
-    int32_t kernel_ms[2];          /* of the descriptor: SO_RCVTIMEO, SO_SNDTIMEO; 0: none, -1: unknown */
-    uint16_t spin_us;              /* OPT_SPIN: duration of polling before a call sleeps; at most SS_SPIN_MAX_US */
+    struct ss_io io;              /* io.fd: the descriptor, or -1 */
+    struct ss_inbuf in;           /* streams: unread bytes; datagrams: memory of one datagram or of the queue */
+    struct ss_optlist opts;       /* survive close */
+    struct ss_waiter *waiters[2]; /* the calls that wait to read and to write, or NULL */
+    struct ss_addr *goal;         /* of a connect under way that goes on when its call ends; owned; NULL: none */
+    int passed;                   /* what came with the first unread byte (os/os_passing.h); owned if a descriptor */
+    unsigned passed_epoch;        /* a different in.epoch: that byte is no longer the first */
+    int32_t kernel_ms[2];         /* of the descriptor: SO_RCVTIMEO, SO_SNDTIMEO; 0: none, -1: unknown */
+    uint16_t spin_us;             /* OPT_SPIN: duration of polling before a call sleeps; at most SS_SPIN_MAX_US */
     uint16_t attempt; /* changes when a dial starts on the descriptor, and when the descriptor is released */
     uint8_t family;   /* of the descriptor; 0: none */
     uint8_t type;     /* SOCK_STREAM or SOCK_DGRAM */
