@@ -510,6 +510,34 @@ describe("a pool with max", function()
         p:drop("key", sock)
     end)
 
+    it("forgets a key without connections, also where two places came back while one waited", function()
+        tasks.run(function()
+            local s = server()
+            local p = pool.new { max = 2 }
+            local keys, n = setmetatable({}, { __mode = "k" }), 0
+            for _ = 1, 5 do
+                local key = {}
+                keys[key] = true
+                local a, b = get_new(p, key, s.dial), get_new(p, key, s.dial)
+                local third = spawn(function()
+                    p:drop(key, (assert(p:get(key, s.dial))))
+                end)
+                tasks.settle()
+                p:drop(key, a)
+                p:drop(key, b)
+                join(third)
+            end
+            collectgarbage()
+            collectgarbage()
+            for _ in pairs(keys) do
+                n = n + 1
+            end
+            assert.is_true(n <= 1, n) -- the last one may be in a register
+            p:close()
+            s:finish()
+        end)
+    end)
+
     it("gives no place to who waits in a coroutine that is closed", function()
         if not coroutine.close then
             return

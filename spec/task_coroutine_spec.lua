@@ -433,4 +433,16 @@ describe("a coroutine of the program's own that makes a call", function()
         a:close()
         b:close()
     end)
+
+    it("finds the end of the C stack as Lua's own coroutines do", function()
+        if jit then
+            return -- its own find none
+        end
+        local function nest()
+            return socket.coroutine.wrap(nest)()
+        end
+        local ok, err = pcall(nest)
+        assert.is_false(ok)
+        assert.truthy(tostring(err):find("stack overflow", 1, true), err)
+    end)
 end)

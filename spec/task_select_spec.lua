@@ -433,4 +433,29 @@ describe("a select that ends", function()
         ch:get(0)
         join(putter)
     end)
+
+    -- A sanitizer or LuaJIT's allocator tells what is written to freed memory.
+    it("leaves an ended task when its coroutine is closed while a turn is due", function()
+        local end_coroutine = coroutine.close or coroutine.resume
+        for _ = 1, 20 do
+            local co
+            local list = { spawn(function() end) }
+            join(list[1])
+            local task = spawn(function(tasks_of_list)
+                co = coroutine.running()
+                for _ = 1, 64 do
+                    socket.select(tasks_of_list, nil, 0)
+                end
+                socket.select(tasks_of_list) -- lets the others run first
+            end, list)
+            list = nil -- luacheck: ignore 311
+            join(spawn(function()
+                pcall(end_coroutine, co)
+                co = nil
+                collectgarbage()
+                collectgarbage()
+            end))
+            task:wait(10)
+        end
+    end)
 end)

@@ -441,4 +441,33 @@ describe("socket.within and tasks", function()
         task:cancel()
         join(task)
     end)
+
+    it("bounds a coroutine of socket.coroutine that one of Lua's own has resumed", function()
+        t.only_in_main "in a task, coroutines of Lua's own cannot wait"
+        local inner = function()
+            return within(SOON, function()
+                return socket.coroutine.wrap(function()
+                    return socket.sleep(1000)
+                end)()
+            end)
+        end
+        t.fails(socket.ERROR_TIMEOUT, nil, coroutine.wrap(inner)())
+    end)
+
+    it("is over for the sleep of a cancelled task, which is told that it is cancelled", function()
+        tasks.run(function()
+            local task = spawn(function()
+                socket.sleep(1000)
+                return within(0, socket.sleep, 1)
+            end)
+            tasks.settle()
+            task:cancel()
+            assert.same({ nil, socket.ERROR_CANCELLED }, { join(task) })
+        end)
+    end)
+
+    it("shows Lua 5.1 nothing that harms", function()
+        local env = getfenv and getfenv(within) -- luacheck: ignore 113
+        assert.is_true(not env or pcall(env.leave))
+    end)
 end)

@@ -90,9 +90,13 @@ local function check_sock(sock, name)
     end
 end
 
+-- A metatable that is protected may not be seen here; the call will tell. Those of sockets are strings.
 local function is_callable(value)
-    local meta = getmetatable(value)
-    return type(value) == "function" or type(meta) == "table" and meta.__call ~= nil
+    local kind, meta = type(value), getmetatable(value)
+    if kind == "function" or kind ~= "table" and kind ~= "userdata" then
+        return kind == "function"
+    end
+    return type(meta) == "boolean" or type(meta) == "table" and meta.__call ~= nil
 end
 
 local function check_get(dial, timeout)
@@ -161,6 +165,21 @@ local function hand_over(slot)
     return ok and taken
 end
 
+local function take_from_line(line)
+    return line:get(0)
+end
+
+-- Who waited may have been given a place before another one was put in line for it.
+local function free_line(slot)
+    while slot.line and slot.waiting == 0 do
+        local ok, taken = pcall(take_from_line, slot.line)
+        if not (ok and taken) then
+            return
+        end
+        slot.busy = slot.busy - 1
+    end
+end
+
 -- Returns whether somebody else has the place now.
 local function release(state, place)
     if not place.held then
@@ -172,6 +191,7 @@ local function release(state, place)
         return true
     end
     slot.busy = slot.busy - 1
+    free_line(slot)
     forget_if_empty(state, slot)
     return false
 end
@@ -211,6 +231,8 @@ local function take_place(state, key, place)
     else
         local handed, err = wait_in_line(slot)
         if not handed then
+            free_line(slot)
+            forget_if_empty(state, slot)
             return nil, err
         end
     end

@@ -397,10 +397,12 @@ static int channel_get(lua_State *L)
 /* Upvalue 1: the channel. A for loop passes two arguments, which are not ours. */
 static int next_value(lua_State *L)
 {
-    struct channel *ch = lua_touserdata(L, lua_upvalueindex(1));
-    lss_check_open(L, ch->tasks);
     lua_settop(L, 0);
     lua_pushvalue(L, lua_upvalueindex(1));
+    struct channel *ch = lss_test_class(L, 1, CHANNEL); /* the debug library may put anything there */
+    if (!ch)
+        return luaL_error(L, "the iterator of channel:values has lost its channel");
+    lss_check_open(L, ch->tasks);
     return get_value(L, ch, -1);
 }
 

@@ -67,8 +67,10 @@ static inline int lss_may_be_finalizer(lua_State *L)
 #define lss_resume(co, from, n, results) lua_resume(co, from, n, results)
 #elif LUA_VERSION_NUM >= 502
 #define lss_resume(co, from, n, results) lss_resumed(co, lua_resume(co, from, n), results)
-#else
+#elif LSS_JIT
 #define lss_resume(co, from, n, results) lss_resumed(co, lua_resume(co, n), results)
+#else /* C calls count on from those of `from`, and so find their limit */
+#define lss_resume(co, from, n, results) (lua_setlevel(from, co), lss_resumed(co, lua_resume(co, n), results))
 #endif
 
 static inline int lss_resumed(lua_State *co, int status, int *results)

@@ -129,7 +129,7 @@ static bool restart_call(lua_State *L, struct lss_task *t)
 {
     unsigned stream = lss_stream(t->sock);
     struct ss_op *op = t->waiter.op;
-    if (!t->call->restart || op->restarted || !lss_is_suspended(&t->waiter) ||
+    if (!lss_is_suspended(&t->waiter) || !t->call->restart || op->restarted || /* first: the operation may be gone */
         !lss_collect_descriptors(L, t->tasks->loop.env, &op->error))
         return false;
     if (lss_stream(t->sock) != stream)

@@ -9,7 +9,8 @@ struct lss_stand_in *lss_new_stand_ins(const struct ss_mem *mem, struct ss_waite
     for (size_t i = 0; stand_ins && i < n; i++) {
         ss_waiter_init(&stand_ins[i].waiter, false);
         stand_ins[i].of = w;
-        ss_queue_add(sources[i].queue, &stand_ins[i].waiter);
+        if (!sources[i].stays_ready || !sources[i].is_ready(sources[i].object))
+            ss_queue_add(sources[i].queue, &stand_ins[i].waiter);
     }
     return stand_ins;
 }

@@ -11,6 +11,7 @@
 struct lss_source {
     const void *object;
     bool (*is_ready)(const void *object);
+    bool stays_ready;       /* once it is: nobody wakes its stand-ins any more */
     struct ss_queue *queue; /* its stand-ins */
     size_t index;           /* for the select's own use */
 };
@@ -25,7 +26,8 @@ struct lss_stand_in {
     struct ss_waiter *of;
 };
 
-/* Queues a stand-in of `w` with each source. NULL: no memory. The sources' objects may be collected before the stand-ins are freed. */
+/* Queues a stand-in of `w` with each source that may still wake it. NULL: no memory. The sources' objects may be collected before
+ * the stand-ins are freed. */
 struct lss_stand_in *lss_new_stand_ins(const struct ss_mem *mem, struct ss_waiter *w, const struct lss_source *sources,
                                        size_t n);
 void lss_free_stand_ins(const struct ss_mem *mem, struct lss_stand_in *stand_ins, size_t n);

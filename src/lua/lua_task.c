@@ -148,7 +148,7 @@ bool lss_is_task_source(lua_State *L, int index, struct lss_source *source)
     if (!t)
         return false;
     lss_check_open(L, t->tasks);
-    *source = (struct lss_source){ .object = t, .is_ready = has_task_ended, .queue = &t->joiners };
+    *source = (struct lss_source){ .object = t, .is_ready = has_task_ended, .stays_ready = true, .queue = &t->joiners };
     return true;
 }
 

@@ -267,9 +267,9 @@ int lss_sleep_with_tasks(lua_State *L, struct ss_loop *loop, int64_t timeout_ns)
     struct lss_parked parked = { .queue = NULL };
     if (timeout_ns == 0)
         tasks->calls = CALLS; /* a turn is due */
+    timeout_ns = lss_limit_timeout(L, loop->env, timeout_ns, &parked.op.deadline_ns);
     if (tasks->runs && tasks->runs->cancelled)
         timeout_ns = 1; /* so that sleep(0) is cancelled too */
-    timeout_ns = lss_limit_timeout(L, loop->env, timeout_ns, &parked.op.deadline_ns);
     lss_check_open(L, tasks);
     return lss_run_with_tasks(L, loop, NULL, timeout_ns, &parked.op, parked.op.deadline_ns > 0 ? &cut : &whole);
 }

@@ -106,7 +106,7 @@ static int leave(lua_State *L)
     struct limit *limit = test_limit(L, 1, lss_scopes(lss_env(L)));
     if (limit)
         stop_counting(limit);
-    return lua_gettop(L) - 1;
+    return lua_gettop(L) > 0 ? lua_gettop(L) - 1 : 0; /* in Lua 5.1 a program can call it by getfenv */
 }
 
 /* Looking for deadlines */
@@ -152,9 +152,12 @@ static int64_t soonest_deadline(lua_State *L, struct ss_env *env)
     int64_t deadline_ns = deadline_of_stack(L, scopes);
     if (in_task && tasks->ending)
         return deadline_ns;
-    for (const struct lss_step *s = steps; s; s = s->outer)
+    for (const struct lss_step *s = steps; s; s = s->outer) {
         if (s->co != L)
             deadline_ns = sooner_deadline(deadline_ns, deadline_of_stack(s->co, scopes));
+        if (!s->outer || s->outer->co != s->resumer) /* Lua's own library has resumed that one, or nobody has */
+            deadline_ns = sooner_deadline(deadline_ns, deadline_of_stack(s->resumer, scopes));
+    }
     if (outermost && outermost != L)
         deadline_ns = sooner_deadline(deadline_ns, deadline_of_stack(outermost, scopes));
     return deadline_ns;
