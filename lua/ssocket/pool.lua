@@ -124,11 +124,14 @@ end
 local function fault_of(sock)
     if not is_open(sock) then
         return socket.ERROR_CLOSED
-    elseif sock:pending() > 0 or socket.select({ sock }, nil, 0) then
-        return UNREAD
-    elseif not is_open(sock) then
-        return socket.ERROR_CLOSED
     end
+    local data, err = socket.within(0, sock.peek, sock)
+    if not is_open(sock) then
+        return socket.ERROR_CLOSED
+    elseif data or err == socket.ERROR_CLOSED then
+        return UNREAD
+    end
+    return err ~= socket.ERROR_TIMEOUT and err or nil
 end
 
 -- ---- places ----

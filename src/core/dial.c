@@ -96,14 +96,22 @@ static enum ss_status set_dial_timeout(struct ss_dial *dial, struct ss_sock *soc
     return SS_OK;
 }
 
+/* Whether the connect that has failed can be begun now. ECONNABORTED: an earlier one failed before fromfd imported the descriptor,
+ * and on Linux only this one has reset the state. EALREADY: an earlier one is under way, whose call is gone or was a former
+ * owner's. */
+static bool is_free_again(int fd, const struct ss_error *err)
+{
+    struct ss_error ignored;
+    return err->code == ECONNABORTED || (err->code == EALREADY && os_disconnect(fd, &ignored) == SS_OK);
+}
+
 static enum ss_status connect_dial(struct ss_dial *dial, struct ss_sock *sock, const struct ss_addr *addr, bool *retry,
                                    struct ss_error *err)
 {
     enum ss_status st = set_dial_timeout(dial, sock, addr, err);
     if (st == SS_OK)
         st = os_connect(dial->fd, addr, retry, err);
-    /* A connect failed before fromfd imported the descriptor: on Linux only the call above has reset the state. */
-    if (st == SS_ERROR && dial->on_sock_fd && err->code == ECONNABORTED)
+    if (st == SS_ERROR && dial->on_sock_fd && is_free_again(dial->fd, err))
         st = os_connect(dial->fd, addr, retry, err);
     if (st == SS_OK)
         return reject_own_peer(dial, err);

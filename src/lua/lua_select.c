@@ -209,9 +209,10 @@ static enum ss_status poll_lists(struct select_call *sel, int64_t timeout_ns)
 static enum ss_status look(struct select_call *sel)
 {
     bool has_descriptors = sel->nsources == 0 || sel->nsources < sel->n[READERS] + sel->n[WRITERS];
-    enum ss_status st = has_descriptors ? poll_lists(sel, 0) : SS_TIMEOUT;
-    if (st == SS_WANT)
-        st = SS_TIMEOUT; /* a signal: nothing was ready */
+    enum ss_status st;
+    do
+        st = has_descriptors ? poll_lists(sel, 0) : SS_TIMEOUT;
+    while (st == SS_WANT);
     if (sel->nsources == 0 || st == SS_ERROR)
         return st;
     sel->has_ready = st == SS_OK || sel->buffered;

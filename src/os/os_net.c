@@ -229,8 +229,7 @@ enum ss_status os_connect(int fd, const struct ss_addr *addr, bool *later, struc
     int code = errno;
     /* A Unix connect succeeds at once or waits for the listener's queue; it never continues in the background. */
     *later = addr->sa.any.sa_family == AF_UNIX && (would_block(code) || code == EINTR);
-    /* Others continue after EINTR (POSIX, connect()). EALREADY: a second call meanwhile. */
-    if (*later || code == EINPROGRESS || code == EINTR || code == EALREADY)
+    if (*later || code == EINPROGRESS || code == EINTR) /* others continue after EINTR (POSIX, connect()) */
         return SS_WANT;
     return fail_call(err, os_unsent(fd, code));
 }
