@@ -69,7 +69,7 @@ local on_linux = tools.on_linux and it or pending
 
 -- Until the process waits (proc(5)).
 local function await_sleep(pid)
-    local limit, state = sys.now() + LIMIT, nil
+    local limit, state = sys.now() + LIMIT
     repeat
         local file = assert(io.open(("/proc/%d/stat"):format(pid)))
         state = file:read("*a"):match "%) (%a)"
