@@ -56,7 +56,9 @@ static size_t count_whole_buffers(const struct iovec *iov, size_t n, size_t *len
 {
     enum { BUFFERS_PER_CALL = 1024 }; /* IOV_MAX of Linux, so that a call sends all of them or was interrupted */
     size_t i = 0, left = SS_BYTES_PER_CALL;
-    for (; i < n && i < BUFFERS_PER_CALL && iov[i].iov_len <= left; i++)
+    if (n > BUFFERS_PER_CALL)
+        n = BUFFERS_PER_CALL;
+    for (; i < n && iov[i].iov_len <= left; i++)
         left -= iov[i].iov_len;
     *len = SS_BYTES_PER_CALL - left;
     return i;
