@@ -51,17 +51,23 @@ static enum ss_status fd_recv(struct ss_io *io, void *buf, size_t len, bool all,
     return st == SS_EOF ? ss_io_end_stream(io, err) : st;
 }
 
-/* Number of leading buffers that fit into one call, and their length; 0: the first alone is too large. */
-static size_t count_whole_buffers(const struct iovec *iov, size_t n, size_t *len)
+/* Number of leading buffers that fit into one call; 0: the first alone is too large. */
+static size_t count_whole_buffers(const struct iovec *iov, size_t n)
 {
-    enum { BUFFERS_PER_CALL = 1024 }; /* IOV_MAX of Linux, so that a call sends all of them or was interrupted */
-    size_t i = 0, left = SS_BYTES_PER_CALL;
-    if (n > BUFFERS_PER_CALL)
-        n = BUFFERS_PER_CALL;
-    for (; i < n && iov[i].iov_len <= left; i++)
+    size_t i = 0;
+    for (size_t left = SS_BYTES_PER_CALL; i < n && iov[i].iov_len <= left; i++)
         left -= iov[i].iov_len;
-    *len = SS_BYTES_PER_CALL - left;
     return i;
+}
+
+/* The bytes that one call with the buffers sends if nothing interrupts it. */
+static size_t count_bytes_of_call(const struct iovec *iov, size_t n)
+{
+    enum { BUFFERS_PER_CALL = 1024 }; /* IOV_MAX of Linux */
+    size_t bytes = 0;
+    for (size_t i = 0; i < n && i < BUFFERS_PER_CALL; i++)
+        bytes += iov[i].iov_len;
+    return bytes;
 }
 
 static enum ss_status fd_send(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err)
@@ -70,13 +76,13 @@ static enum ss_status fd_send(struct ss_io *io, const struct iovec *iov, size_t 
     enum ss_mode mode = ss_io_take_mode(io);
     if (mode == SS_NO_CALL)
         return SS_WANT;
-    size_t len = iov->iov_len;
-    size_t whole = n == 1 && len <= SS_BYTES_PER_CALL ? 1 : count_whole_buffers(iov, n, &len);
-    enum ss_status st = os_send(io->fd, whole > 0 ? iov : &part, whole > 0 ? whole : 1,
-                                mode == SS_NO_WAIT ? OS_DONTWAIT : 0, sent, err);
+    size_t whole = n == 1 && iov->iov_len <= SS_BYTES_PER_CALL ? 1 : count_whole_buffers(iov, n);
+    const struct iovec *first = whole > 0 ? iov : &part;
+    n = whole > 0 ? whole : 1;
+    enum ss_status st = os_send(io->fd, first, n, mode == SS_NO_WAIT ? OS_DONTWAIT : 0, sent, err);
     if (st == SS_OK)
         ss_io_count_bytes(io, *sent);
-    if (mode == SS_WAIT_ALWAYS && st == SS_OK && *sent < (whole > 0 ? len : SS_BYTES_PER_CALL))
+    if (mode == SS_WAIT_ALWAYS && st == SS_OK && *sent < count_bytes_of_call(first, n))
         ss_io_stop_waits(io);
     if (st == SS_ERROR)
         ss_io_set_conn_error(io, err->code);

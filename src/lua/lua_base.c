@@ -252,7 +252,7 @@ const luaL_Reg lss_socket_metamethods[] = {
 };
 
 /* The userdata at `index` if its metatable is the value at `mt`, or NULL. */
-static void *test_userdata(lua_State *L, int index, int mt)
+static inline void *test_userdata(lua_State *L, int index, int mt)
 {
     void *ud = lua_touserdata(L, index);
     const void *class = lua_topointer(L, mt);
