@@ -455,7 +455,7 @@ describe("look-ups under way", function()
                     for _, timeout in ipairs { -1, 20 } do
                         collectgarbage() -- sockets that are gone do not count
                         collectgarbage()
-                        local before = inside.count "socket:["
+                        local before = inside.questions()
                         local task = socket.spawn(look_up, timeout)
                         socket.sleep(0)
                         inside.equal("waiting", task:status())
@@ -482,7 +482,7 @@ describe("look-ups under way", function()
             end
             for _, cancels in ipairs { true, false } do
                 local began = sys.now()
-                local before = inside.count "socket:["
+                local before = inside.questions()
                 local task = socket.spawn(socket.resolve, "silent.test.", 80, 0.5)
                 inside.await_question(before)
                 local wait = inside.fork(function()
@@ -506,7 +506,7 @@ describe("look-ups under way", function()
         here:nameserver()
         here:lua [[
             local pid
-            local before = inside.count "socket:["
+            local before = inside.questions()
             local forker = socket.spawn(function()
                 inside.await_question(before) -- at the fork no thread holds the C library's locks
                 pid = assert(sys.fork())

@@ -99,27 +99,52 @@ function inside.settle()
     end
 end
 
--- Waits until one look-up more than `before` has a socket, with which it asks a name server: a thread that does not
--- wait for the answer may hold a lock of the C library, and a child process that is made then never gets it.
+-- The UDP sockets with a port, by the names that /proc gives to descriptors.
+local function asking_sockets()
+    local found = {}
+    for _, path in ipairs { "/proc/self/net/udp", "/proc/self/net/udp6" } do
+        for line in io.lines(path) do
+            local inode = line:match "^%s*%d+:%s+%S+%s+%S+%s+%S+%s+%S+%s+%S+%s+%S+%s+%S+%s+%S+%s+(%d+)"
+            if inode then
+                found["socket:[" .. inode .. "]"] = true
+            end
+        end
+    end
+    return found
+end
+
+-- How many questions to a name server are under way. A thread that waits for an answer holds no lock of the C library.
+-- Its earlier sockets, to the name service cache or to the kernel's list of addresses, are no such sign: it has some of
+-- them under a lock, and a child process that is made then never gets it.
+function inside.questions()
+    local asking, n = asking_sockets(), 0
+    for _, fd in ipairs(sys.fds()) do
+        if asking[sys.fdname(fd) or ""] then
+            n = n + 1
+        end
+    end
+    return n
+end
+
+-- Waits until more than `before` questions are under way.
 function inside.await_question(before)
     local limit = sys.now() + 20 * slow
-    while inside.count "socket:[" <= before do
+    while inside.questions() <= before do
         assert(sys.now() < limit, "a look-up does not begin, or ends too soon")
         socket.sleep(0.001)
     end
-    socket.sleep(0.005)
 end
 
 -- So many tasks that look the name up, with their timeout, each of which has asked a name server.
 function inside.crowd(n, host, timeout)
-    local crowd, limit, before = {}, sys.now() + 20 * slow, inside.count "socket:["
+    local crowd, limit, before = {}, sys.now() + 20 * slow, inside.questions()
     for i = 1, n do
         crowd[i] = socket.spawn(socket.resolve, host, 80, timeout)
     end
     repeat
         assert(sys.now() < limit, "look-ups do not begin, or end too soon")
         socket.sleep(0.001)
-    until inside.count "socket:[" >= before + n
+    until inside.questions() >= before + n
     return crowd
 end
 
