@@ -258,6 +258,68 @@ describe("Ctrl-C", function()
         local said = p:finish(LIMIT)
         assert.truthy(said:match "^false\t.*interrupted!\nabcd\nefgh\ntrue\ttrue\t1\n$", said)
     end)
+
+    -- A task makes ready what the main program waits for, and then is interrupted. On LuaJIT the error is the task's.
+    on_linux("takes nothing from a call that was about to end", function()
+        local p = start [[
+            sys.hook(sys.SIGUSR2, true, function() error "interrupted!" end) -- lua takes one SIGINT, and no second
+            local l = socket.listen("127.0.0.1", 0)
+            local from, to, other = socket.udp(), socket.udp(), socket.udp()
+            to:bind("127.0.0.1", 0)
+            other:bind("127.0.0.1", 0)
+            local signals = socket.signals("USR1")
+            local a, b = socket.pair()
+            local function check(name, call, prepare)
+                local task = socket.spawn(function()
+                    prepare()
+                    socket.sleep(0) -- both are ready in the next turn
+                    sys.kill(sys.getpid(), sys.SIGUSR2)
+                    socket.sleep(0)
+                end)
+                local ok, value = pcall(call)
+                local ended, err = task:wait()
+                say(name, ok or value:match "interrupted!" or value, ended or err:match "interrupted!" or err)
+                say(ok and value or call())
+            end
+            local client = socket.tcp()
+            check("accept", function()
+                local s, err = l:accept()
+                return s and s:read(5) or err
+            end, function()
+                client:connect(l:getsockname())
+                client:write "hello"
+            end)
+            check("recvfrom", function()
+                return (to:recvfrom())
+            end, function()
+                from:sendto("datagram", to:getsockname())
+            end)
+            check("recvmany", function()
+                return other:recvmany(1, 100)[1]
+            end, function()
+                from:sendto("other", other:getsockname())
+            end)
+            check("get", function()
+                return (signals:get())
+            end, function()
+                sys.kill(sys.getpid(), sys.SIGUSR1)
+            end)
+            check("read", function()
+                return a:read(5)
+            end, function()
+                b:write "bytes"
+            end)
+        ]]
+        local expected = {}
+        for _, pair in ipairs {
+            "accept hello", "recvfrom datagram", "recvmany other", "get USR1", "read bytes",
+        } do
+            local name, value = pair:match "^(%S+) (%S+)$"
+            expected[#expected + 1] = name .. (jit and "\ttrue\tinterrupted!" or "\tinterrupted!\ttrue")
+            expected[#expected + 1] = value
+        end
+        assert.same(expected, { p:finish(LIMIT):match(("([^\n]*)\n"):rep(#expected)) })
+    end)
 end)
 
 describe("a hook that a signal handler sets", function()

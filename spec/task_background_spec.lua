@@ -171,6 +171,23 @@ describe("a deadlock is told though there are tasks in the background", function
         assert.equal("a turn later", channel:get())
     end)
 
+    it("nor before one for which data has come", function()
+        local a, b = socket.pair()
+        local channel = socket.channel()
+        local reader = spawn(function()
+            while channel:put(a:read(1)) do end
+        end):background()
+        tasks.settle()
+        for byte in ("abc"):gmatch "." do
+            assert.equal(1, b:write(byte))
+            assert.equal(byte, channel:get())
+        end
+        tasks.raises(none, channel.get, channel)
+        reader:cancel()
+        a:close()
+        b:close()
+    end)
+
     it("nor while somebody else has a time or a descriptor", function()
         reaper()
         local channel = socket.channel()

@@ -36,7 +36,8 @@ struct run {
 /* socket.onerror may have run the tasks as well. */
 static bool is_run_done(const struct run *r)
 {
-    return (!r->op && lss_foreground(r->tasks) == 0) || (r->until && r->until->status != SS_WANT);
+    return (!r->op && lss_foreground(r->tasks) == 0) ||
+           (r->until && (r->until->is_ready || r->until->status != SS_WANT));
 }
 
 static bool is_last_turn(const struct run *r)
@@ -58,11 +59,20 @@ static bool is_stuck(struct lss_tasks *tasks)
     return ss_loop_is_stuck(&tasks->loop, tasks->background > 0 ? is_background_wait : NULL);
 }
 
+/* What has come for tasks in the background may be what the others wait for. */
+static void take_what_has_come(struct lss_tasks *tasks)
+{
+    struct ss_error ignored;
+    if (tasks->background > 0)
+        ss_loop_turn(&tasks->loop, 0, &ignored);
+}
+
 static void check_deadlock(lua_State *L, struct run *r)
 {
     if (r->timeout_ns >= 0 || is_run_done(r) || !is_stuck(r->tasks))
         return;
     lss_end_all_lost_waits(L, r->tasks);
+    take_what_has_come(r->tasks);
     if (is_stuck(r->tasks))
         lss_raise_deadlock(L, r->tasks);
 }
@@ -271,11 +281,11 @@ static void prepare_run(lua_State *L, struct run *r)
     lss_push_isolate(L);
 }
 
-/* Pops what prepare_run has pushed. A hook may raise as run_protected returns (an interrupt of the program is such a hook), so
- * `returned` alone does not mean success. */
-static void run_loop(lua_State *L, struct run *r)
+/* A hook may raise as run_protected returns (an interrupt of the program is such a hook), so `returned` alone does not mean
+ * success. */
+static void run_in_isolate(lua_State *L, struct run *r)
 {
-    r->tasks->finalizer_runs += r->in_finalizer;
+    r->returned = false;
     do {
         bool called = lss_call_isolated(L);
         if (called && r->returned)
@@ -283,6 +293,28 @@ static void run_loop(lua_State *L, struct run *r)
         if (called || !fail_unfinished_task(L, r))
             fail_run(L, r, called);
     } while (!is_last_turn(r));
+}
+
+/* The main program's call is stepped where no hook can raise before its results are there: an error would lose what the step has
+ * taken. A hook that a signal handler has set meanwhile runs first. */
+static void step_call_of_main(struct run *r)
+{
+    if (!r->until || !r->until->is_ready)
+        return;
+    if (has_new_hook(r))
+        r->interrupted = true;
+    else
+        ss_loop_step(&r->tasks->loop, r->until);
+}
+
+/* Pops what prepare_run has pushed. */
+static void run_loop(lua_State *L, struct run *r)
+{
+    r->tasks->finalizer_runs += r->in_finalizer;
+    do {
+        run_in_isolate(L, r);
+        step_call_of_main(r);
+    } while (!r->interrupted && !is_last_turn(r));
     finish_run(L, r);
     lua_pop(L, PUSHED);
 }
@@ -340,6 +372,7 @@ enum ss_status lss_wait_in_main(lua_State *L, struct lss_tasks *tasks, struct ss
     r.kept = lua_gettop(L);
     prepare_run(L, &r);
     ss_waiter_init(&w, false);
+    w.owner_steps = true;
     lss_set_waiters(s, call, &w);
     lss_start_waiter(&tasks->loop, &w, op, deadline_ns);
     if (call->start)

@@ -87,6 +87,7 @@ static void begin(struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
     op->deadline_ns = deadline_ns;
     w->expired = false;
     w->error_only = false;
+    w->is_ready = false;
 }
 
 void ss_loop_wait(struct ss_loop *loop, struct ss_waiter *w, struct ss_op *op, int64_t deadline_ns)
@@ -229,7 +230,7 @@ static void take_event(struct ss_loop *loop, const struct os_event *event)
 static void expire(struct ss_loop *loop, struct ss_waiter *w, int64_t now_ns)
 {
     w->expired = !can_step(loop, w) || w->op->deadline_ns <= now_ns;
-    if (w->expired && (w->is_parked || !ss_waiter_is_queued(w))) {
+    if (w->expired && (w->is_parked || !(w->is_ready || ss_waiter_is_queued(w)))) {
         ss_loop_end(loop, w, SS_TIMEOUT);
         return;
     }
@@ -362,13 +363,23 @@ struct ss_waiter *ss_loop_take(struct ss_loop *loop)
 {
     struct ss_waiter *w = ss_queue_take(&loop->to_take);
     while (!w && (w = ss_queue_take(&loop->to_step)) != NULL) {
-        step_waiter(loop, w);
-        if (w->status != SS_WANT)
+        if (w->owner_steps && !w->is_parked)
+            w->is_ready = true;
+        else
+            step_waiter(loop, w);
+        if (w->is_ready || w->status != SS_WANT)
             ss_waiter_unqueue(w);
         else
             w = NULL;
     }
     return w;
+}
+
+void ss_loop_step(struct ss_loop *loop, struct ss_waiter *w)
+{
+    w->is_ready = false;
+    if (w->status == SS_WANT)
+        step_waiter(loop, w);
 }
 
 void ss_loop_untake(struct ss_loop *loop, struct ss_waiter *w)

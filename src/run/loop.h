@@ -48,9 +48,12 @@ void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w);
  * a signal has ended the wait | SS_ERROR. */
 enum ss_status ss_loop_turn(struct ss_loop *loop, int64_t timeout_ns, struct ss_error *err);
 
-/* Returns the next waiter of this turn that has ended, or NULL. Waiters that end or become ready meanwhile belong to the next
- * turn. */
+/* Returns the next waiter of this turn that has ended, or whose owner is to step it, or NULL. Waiters that end or become ready
+ * meanwhile belong to the next turn. */
 struct ss_waiter *ss_loop_take(struct ss_loop *loop);
+
+/* Steps a waiter that is ready, and that its owner steps. It may end, and is then returned by ss_loop_take as others are. */
+void ss_loop_step(struct ss_loop *loop, struct ss_waiter *w);
 
 /* Puts back a waiter that was taken; it is the next that ss_loop_take returns. */
 void ss_loop_untake(struct ss_loop *loop, struct ss_waiter *w);

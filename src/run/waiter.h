@@ -34,8 +34,10 @@ struct ss_waiter {
     unsigned nwatches, room;
     enum ss_status status; /* SS_WANT while it waits; then how it ended */
     bool is_parked;        /* its operation has no step: it waits for its deadline, or for ss_loop_end */
-    bool expired;          /* the deadline has passed: the next step is the last; not with is_parked */
-    bool error_only;       /* the latest event was an error and nothing that the operation wants; not with is_parked */
+    bool expired : 1;      /* the deadline has passed: the next step is the last; not with is_parked */
+    bool error_only : 1;   /* the latest event was an error and nothing that the operation wants; not with is_parked */
+    bool owner_steps : 1;  /* its owner calls ss_loop_step when the waiter is ready */
+    bool is_ready : 1;     /* only with owner_steps: to be stepped */
     bool of_task;          /* its coroutine may be gone: ask loop->is_suspended before its operation is touched */
 };
 

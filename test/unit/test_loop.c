@@ -788,6 +788,38 @@ static void test_taking_and_putting_back(void)
     bench_close(&b);
 }
 
+static void check_ready(struct bench *b, struct call *c)
+{
+    struct ss_error err;
+    CHECK(ss_loop_turn(&b->loop, fake_ms(-1), &err) == SS_OK);
+    CHECK(ss_loop_take(&b->loop) == &c->waiter && !ss_loop_take(&b->loop));
+    CHECK(c->waiter.is_ready && c->waiter.status == SS_WANT);
+}
+
+static void test_stepped_by_the_owner(void)
+{
+    struct bench b;
+    bench_open(&b, "5r3 10r3 15r4");
+    struct call *c = start(&b, "wwo", 3, R, -1);
+    c->waiter.owner_steps = true;
+    check_ready(&b, c);
+    ss_loop_step(&b.loop, &c->waiter);
+    CHECK(!c->waiter.is_ready && c->waiter.status == SS_WANT);
+    check_ready(&b, c);
+    ss_loop_step(&b.loop, &c->waiter);
+    CHECK(!c->waiter.is_ready && c->waiter.status == SS_OK);
+    turn(&b, 0);
+    /* The deadline passes before the owner has stepped it: that step is the last. */
+    struct call *late = start(&b, "ww", 4, R, 20);
+    late->waiter.owner_steps = true;
+    check_ready(&b, late);
+    turn(&b, 50);
+    CHECK(late->waiter.status == SS_WANT && late->waiter.is_ready);
+    ss_loop_step(&b.loop, &late->waiter);
+    CHECK(late->waiter.status == SS_TIMEOUT);
+    bench_close(&b);
+}
+
 /* Forgotten in every state: not begun, waiting in each way, ended, taken. */
 static void test_dropped(void)
 {
@@ -1636,6 +1668,7 @@ int main(void)
     RUN(test_again);
     RUN(test_again_after_the_last_moment);
     RUN(test_taking_and_putting_back);
+    RUN(test_stepped_by_the_owner);
     RUN(test_dropped);
     RUN(test_waking_who_watches_the_loop);
     RUN(test_those_who_are_gone);
