@@ -113,6 +113,22 @@ describe("socket.coroutine has Lua's functions", function()
         end)
     end
 
+    it("whose argument errors name the program's line", function()
+        local own = socket.coroutine
+        local line = "^spec/task_coroutine_spec.lua:%d+: bad argument #1 to "
+        local function misuse()
+            own.resume(5) -- no tail call, which leaves no line
+            return true
+        end
+        local _, err = pcall(misuse)
+        assert.truthy(err:match(line .. "'resume' %(coroutine expected, got number%)$"), err)
+        _, err = pcall(function()
+            own.wrap "f"
+            return true
+        end)
+        assert.truthy(err:match(line .. "'wrap' %(function expected, got string%)$"), err)
+    end)
+
     if lua.close then
         it("that close the variables of a wrapped one that fails", function()
             local code = [[
@@ -248,6 +264,31 @@ describe("a coroutine of the program's own that makes a call", function()
                 return n
             end)
         )
+    end)
+
+    it("gives others their turn by a sleep of no time", function()
+        local order = {}
+        local function note(name)
+            order[#order + 1] = name
+        end
+        local first = socket.spawn(function()
+            local co = socket.coroutine.wrap(function()
+                for i = 1, 3 do
+                    note(i)
+                    socket.sleep(0)
+                end
+            end)
+            co()
+        end)
+        local second = socket.spawn(function()
+            for _ = 1, 3 do
+                note "second"
+                socket.sleep(0)
+            end
+        end)
+        assert(first:wait(10))
+        assert(second:wait(10))
+        assert.same({ 1, "second", 2, "second", 3, "second" }, order)
     end)
 
     it("raises where Lua's own library is on the way, and names the remedy", function()

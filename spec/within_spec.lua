@@ -454,6 +454,27 @@ describe("socket.within and tasks", function()
         t.fails(socket.ERROR_TIMEOUT, nil, coroutine.wrap(inner)())
     end)
 
+    it("lets a sleep of no time give others their turn", function()
+        tasks.run(function()
+            local order = {}
+            local function note(name)
+                order[#order + 1] = name
+            end
+            local first = spawn(function()
+                within(100, function()
+                    note "first"
+                    socket.sleep(0)
+                    note "first again"
+                end)
+                return true
+            end)
+            local second = spawn(note, "second")
+            join(first)
+            join(second)
+            assert.same({ "first", "second", "first again" }, order)
+        end)
+    end)
+
     it("is over for the sleep of a cancelled task, which is told that it is cancelled", function()
         tasks.run(function()
             local task = spawn(function()

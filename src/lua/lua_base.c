@@ -297,6 +297,20 @@ int lss_type_error(lua_State *L, int arg, const char *expected)
     return luaL_argerror(L, arg, lua_pushfstring(L, "%s expected, got %s", expected, type_name(L, arg)));
 }
 
+int lss_raise_misuse_above(lua_State *L, int arg, const char *name, const char *why)
+{
+    luaL_where(L, 2);
+    lua_pushfstring(L, "bad argument #%d to '%s' (%s)", arg, name, why);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
+int lss_raise_type_above(lua_State *L, int arg, const char *name, const char *expected)
+{
+    const char *got = lua_isnone(L, arg) ? "no value" : type_name(L, arg);
+    return lss_raise_misuse_above(L, arg, name, lua_pushfstring(L, "%s expected, got %s", expected, got));
+}
+
 /* A number; raises for other values, with `name` in the message. */
 static lua_Number check_number(lua_State *L, int arg, const char *name)
 {

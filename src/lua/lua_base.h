@@ -95,6 +95,11 @@ void lss_set_string(lua_State *L, const char *name, const char *value);
 /* Raises the argument error "… expected, got …". */
 int lss_type_error(lua_State *L, int arg, const char *expected);
 
+/* Argument errors of `name` for the line that has called the module's own Lua code, which has called this C function. The second one
+ * is "… expected, got …". */
+int lss_raise_misuse_above(lua_State *L, int arg, const char *name, const char *why);
+int lss_raise_type_above(lua_State *L, int arg, const char *name, const char *expected);
+
 /* Argument 1 of a method, a userdata of the method's class; raises for other values. */
 void *lss_self(lua_State *L);
 

@@ -19,7 +19,7 @@ static const char LIBRARY[] = "function resumed(co, ok, ...)\n"
                               "end\n"
                               "function resume_all(co, ...) return resumed(co, resume(co, ...)) end\n"
                               "function wrap(f)\n"
-                              "    local co = create(f)\n"
+                              "    local co = create(check(f))\n"
                               "    return function(...) return called(co, resume(co, ...)) end\n"
                               "end\n";
 
@@ -99,7 +99,7 @@ static lua_State *check_coroutine(lua_State *L)
 {
     lua_State *co = lua_tothread(L, 1);
     if (!co)
-        lss_type_error(L, 1, "coroutine");
+        lss_raise_type_above(L, 1, "resume", "coroutine");
     return co;
 }
 
@@ -149,6 +149,18 @@ static int again(lua_State *L)
 }
 
 /* wrap */
+
+/* Returns the function that is to be wrapped. */
+static int check_wrapped(lua_State *L)
+{
+    bool takes_c_functions = LUA_VERSION_NUM > 501 || LSS_JIT;
+    if (!lua_isfunction(L, 1))
+        lss_raise_type_above(L, 1, "wrap", "function");
+    if (!takes_c_functions && lua_iscfunction(L, 1))
+        lss_raise_misuse_above(L, 1, "wrap", "Lua function expected, not one in C");
+    lua_settop(L, 1);
+    return 1;
+}
 
 /* The error at index 2 of a wrapped coroutine (argument 1), as Lua's own wrap raises it. */
 static int raise_wrapped(lua_State *L)
@@ -207,7 +219,7 @@ static bool copy_library(lua_State *L)
 static void run_library(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "resume", step }, { "again", again }, { "raise", raise_wrapped }, { NULL, NULL }
+        { "check", check_wrapped }, { "resume", step }, { "again", again }, { "raise", raise_wrapped }, { NULL, NULL }
     };
     lua_createtable(L, 0, 8);
     lua_getfield(L, -2, "create");
@@ -216,7 +228,7 @@ static void run_library(lua_State *L)
         lua_pushcfunction(L, f->func);
         lua_setfield(L, -2, f->name);
     }
-    if (luaL_loadbuffer(L, LIBRARY, sizeof LIBRARY - 1, "=socket.coroutine") != 0)
+    if (luaL_loadbuffer(L, LIBRARY, sizeof LIBRARY - 1, LSS_COROUTINE_CHUNK) != 0)
         lua_error(L);
     lua_pushvalue(L, -2);
     lss_set_environment(L, -2);

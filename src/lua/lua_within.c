@@ -2,6 +2,7 @@
  * (LIBRARY: scope), and a call that would wait looks for that function on the stacks that have led to it. So nothing has to be
  * undone when an error leaves the function, or when a coroutine yields out of it or is dropped. */
 #include "lua/lua_task.h"
+#include "lua/lua_yield.h"
 #include "run/deadline.h"
 
 #define LIMIT LSS_PREFIX "limit"
@@ -21,37 +22,22 @@ struct limit {
 
 /* Arguments */
 
-/* Raises an argument error for the line that has called socket.within, not for that in LIBRARY. */
-static int raise_misuse(lua_State *L, int arg, const char *why)
-{
-    luaL_where(L, 2);
-    lua_pushfstring(L, "bad argument #%d to 'within' (%s)", arg, why);
-    lua_concat(L, 2);
-    return lua_error(L);
-}
-
-static int raise_wrong_type(lua_State *L, int arg, const char *expected)
-{
-    const char *got = lua_isnone(L, arg) ? "no value" : luaL_typename(L, arg);
-    return raise_misuse(L, arg, lua_pushfstring(L, "%s expected, got %s", expected, got));
-}
-
 static lua_Number check_limit(lua_State *L)
 {
     if (!lua_isnumber(L, 1))
-        raise_wrong_type(L, 1, "seconds (a number)");
+        lss_raise_type_above(L, 1, "within", "seconds (a number)");
     lua_Number seconds = lua_tonumber(L, 1);
     if (seconds != seconds)
-        raise_misuse(L, 1, "seconds must not be NaN");
+        lss_raise_misuse_above(L, 1, "within", "seconds must not be NaN");
     if (seconds < 0)
-        raise_misuse(L, 1, "seconds must be 0 or more; math.huge: no deadline");
+        lss_raise_misuse_above(L, 1, "within", "seconds must be 0 or more; math.huge: no deadline");
     return seconds;
 }
 
 static void check_callable(lua_State *L)
 {
     if (!lua_isfunction(L, 2) && !luaL_getmetafield(L, 2, "__call"))
-        raise_wrong_type(L, 2, "function");
+        lss_raise_type_above(L, 2, "within", "function");
 }
 
 /* Entering and leaving */
@@ -186,7 +172,7 @@ static void make_within(lua_State *L, struct lss_scopes *scopes)
         lua_pushcfunction(L, f->func);
         lua_setfield(L, -2, f->name);
     }
-    if (luaL_loadbuffer(L, LIBRARY, sizeof LIBRARY - 1, "=socket.within") != 0)
+    if (luaL_loadbuffer(L, LIBRARY, sizeof LIBRARY - 1, LSS_WITHIN_CHUNK) != 0)
         lua_error(L);
     lua_pushvalue(L, -2);
     lss_set_environment(L, -2);

@@ -49,6 +49,11 @@ static bool is_plain_call(const lua_Debug *ar)
     return ar->name && strcmp(ar->namewhat, "metamethod") != 0;
 }
 
+static bool is_of_module(const lua_Debug *ar)
+{
+    return strcmp(ar->source, LSS_COROUTINE_CHUNK) == 0 || strcmp(ar->source, LSS_WITHIN_CHUNK) == 0;
+}
+
 static bool is_iterator(const lua_Debug *ar)
 {
     return ar->name && strcmp(ar->name, "(for generator)") == 0;
@@ -71,7 +76,7 @@ static enum yield_certainty can_stack_yield(lua_State *L)
         if (is_iterator(&ar) || (c && !passes))
             return NO;
         certain = certain && (plain || passes);
-        plain = is_plain_call(&ar);
+        plain = is_plain_call(&ar) || is_of_module(&ar);
     }
     return UNKNOWN;
 }

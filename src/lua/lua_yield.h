@@ -16,6 +16,11 @@ enum { LSS_GUARANTEED_SLOTS = 8 };
  * many values reserves as many slots, filled with nil, before the coroutine is suspended. */
 enum { LSS_RESERVE = LUA_VERSION_NUM < 502 ? 240 : 0 };
 
+/* Names of the module's own Lua code. In Lua 5.1 a function that ends with a call of another is not on the stack: only the name tells
+ * that code with this name is called by Lua alone. */
+#define LSS_COROUTINE_CHUNK "=socket.coroutine"
+#define LSS_WITHIN_CHUNK "=socket.within"
+
 /* Whether lua_yield in the running coroutine may succeed. In Lua 5.1 and 5.2 lua_yield may raise despite true. */
 bool lss_may_yield(lua_State *L);
 
