@@ -109,6 +109,8 @@ describe("socket.listen and socket.connect", function()
             tools.misuse(tools.field, socket, "listen", 2, { "127.0.0.1:0", options })
             tools.misuse(tools.field, socket, "listen", 3, { "127.0.0.1", 0, options })
         end
+        local _, err = pcall(socket.listen, "127.0.0.1:0", { 16 })
+        assert.truthy(err:find("options have names: { backlog = 16 }, not { 16 }", 1, true), err)
         assert.equal(before, t.fds())
     end)
 end)

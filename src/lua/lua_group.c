@@ -187,7 +187,8 @@ static int group_wait(lua_State *L)
     struct lss_group *g = self_group(L);
     int64_t timeout_ns = lss_check_timeout(L, 2);
     struct lss_parked parked = { .queue = g->members ? &g->joiners : NULL };
-    luaL_argcheck(L, !is_own_group(g), 1, "a task cannot wait for its own group");
+    if (is_own_group(g))
+        luaL_error(L, "a task cannot wait for its own group");
     lua_settop(L, 1);
     return lss_park(L, g->tasks, g->members ? timeout_ns : 0, &parked, &call);
 }

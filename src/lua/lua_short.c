@@ -104,7 +104,9 @@ static int check_flag_option(lua_State *L, int arg, const char *name)
 /* Reads the field whose name and value are on top of the stack. */
 static void check_listen_option(lua_State *L, int arg, struct listen_options *options)
 {
-    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+    if (lua_type(L, -2) != LUA_TSTRING)
+        luaL_argerror(L, arg, "options have names: { backlog = 16 }, not { 16 }");
+    const char *name = lua_tostring(L, -2);
     if (strcmp(name, "backlog") == 0) {
         options->backlog = check_backlog_option(L, arg);
         return;

@@ -101,7 +101,8 @@ static int task_wait(lua_State *L)
     int64_t timeout_ns = lss_check_timeout(L, 2);
     lss_check_open(L, t->tasks);
     struct lss_parked parked = { .queue = &t->joiners };
-    luaL_argcheck(L, t != t->tasks->runs, 1, "a task cannot wait for itself");
+    if (t == t->tasks->runs)
+        luaL_error(L, "a task cannot wait for itself");
     lua_settop(L, 1);
     if (t->state >= LSS_DONE) {
         parked.queue = NULL;
