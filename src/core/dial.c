@@ -22,9 +22,8 @@ static bool is_own_peer(const struct ss_dial *dial)
 {
     struct ss_addr local, peer;
     struct ss_error ignored;
-    return dial->own_port != 0 && os_local(dial->fd, &local, &ignored) == SS_OK &&
-           ss_addr_port(&local) == dial->own_port && os_peer(dial->fd, &peer, &ignored) == SS_OK &&
-           ss_addr_equal(&local, &peer);
+    return os_local(dial->fd, &local, &ignored) == SS_OK && ss_addr_port(&local) == dial->own_port &&
+           os_peer(dial->fd, &peer, &ignored) == SS_OK && ss_addr_equal(&local, &peer);
 }
 
 /* A dial that has succeeded. A connection to itself is what nobody wants: the program would answer itself, and hold the
@@ -32,7 +31,7 @@ static bool is_own_peer(const struct ss_dial *dial)
 static enum ss_status reject_own_peer(const struct ss_dial *dial, struct ss_error *err)
 {
     struct ss_error ignored;
-    if (!is_own_peer(dial))
+    if (dial->own_port == 0 || !is_own_peer(dial))
         return SS_OK;
     os_disconnect(dial->fd, &ignored);
     *err = (struct ss_error){ SS_SYSTEM, ECONNREFUSED };

@@ -86,6 +86,13 @@ enum ss_status ss_inbuf_borrow(struct ss_inbuf *in, size_t size, struct ss_error
     return SS_ERROR;
 }
 
+/* Does not keep a large block for a few bytes. On failure the larger block stays. */
+static void drop_room(struct ss_inbuf *in)
+{
+    compact_inbuf(in);
+    resize_block(in, in->block->size / 4);
+}
+
 void ss_inbuf_consume(struct ss_inbuf *in, size_t n)
 {
     struct ss_block *block = in->block;
@@ -97,11 +104,8 @@ void ss_inbuf_consume(struct ss_inbuf *in, size_t n)
         ss_inbuf_clear(in);
         return;
     }
-    /* Do not keep a large block for a few bytes. */
-    if (block->size > 4 * SS_BLOCK && ss_inbuf_len(in) < block->size / 8) {
-        compact_inbuf(in);
-        resize_block(in, block->size / 4); /* on failure the larger block stays */
-    }
+    if (block->size > 4 * SS_BLOCK && ss_inbuf_len(in) < block->size / 8)
+        drop_room(in);
 }
 
 void ss_inbuf_shrink(struct ss_inbuf *in)

@@ -70,23 +70,37 @@ static size_t count_bytes_of_call(const struct iovec *iov, size_t n)
     return bytes;
 }
 
-static enum ss_status fd_send(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err)
+static inline enum ss_status send_in_one_call(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent,
+                                              struct ss_error *err)
 {
-    struct iovec part = { .iov_base = iov->iov_base, .iov_len = SS_BYTES_PER_CALL };
     enum ss_mode mode = ss_io_take_mode(io);
     if (mode == SS_NO_CALL)
         return SS_WANT;
-    size_t whole = n == 1 && iov->iov_len <= SS_BYTES_PER_CALL ? 1 : count_whole_buffers(iov, n);
-    const struct iovec *first = whole > 0 ? iov : &part;
-    n = whole > 0 ? whole : 1;
-    enum ss_status st = os_send(io->fd, first, n, mode == SS_NO_WAIT ? OS_DONTWAIT : 0, sent, err);
-    if (st == SS_OK)
+    enum ss_status st = os_send(io->fd, iov, n, mode == SS_NO_WAIT ? OS_DONTWAIT : 0, sent, err);
+    if (st == SS_OK) {
         ss_io_count_bytes(io, *sent);
-    if (mode == SS_WAIT_ALWAYS && st == SS_OK && *sent < count_bytes_of_call(first, n))
-        ss_io_stop_waits(io);
-    if (st == SS_ERROR)
+        if (io->mode == SS_WAIT_ALWAYS && *sent < (n == 1 ? iov->iov_len : count_bytes_of_call(iov, n)))
+            ss_io_stop_waits(io);
+    } else if (st == SS_ERROR) {
         ss_io_set_conn_error(io, err->code);
+    }
     return st;
+}
+
+/* Inlined, it would make the usual send slower: more registers to save. */
+__attribute__((noinline)) static enum ss_status send_many(struct ss_io *io, const struct iovec *iov, size_t n,
+                                                          size_t *sent, struct ss_error *err)
+{
+    struct iovec part = { .iov_base = iov->iov_base, .iov_len = SS_BYTES_PER_CALL };
+    size_t whole = count_whole_buffers(iov, n);
+    return send_in_one_call(io, whole > 0 ? iov : &part, whole > 0 ? whole : 1, sent, err);
+}
+
+static enum ss_status fd_send(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err)
+{
+    if (n == 1 && iov->iov_len <= SS_BYTES_PER_CALL)
+        return send_in_one_call(io, iov, 1, sent, err);
+    return send_many(io, iov, n, sent, err);
 }
 
 const struct ss_transport ss_fd_transport = { .recv = fd_recv, .send = fd_send };

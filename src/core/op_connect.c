@@ -250,8 +250,7 @@ static enum ss_status resume_dial(struct ss_connect *op)
 static enum ss_status begin_dial(struct ss_connect *op)
 {
     enum ss_status st = ss_sock_set_goal(op->sock, &op->addr, &op->lookup.op.error);
-    op->retry = true; /* that address, and no other */
-    return st == SS_OK ? dial_next(op) : st;
+    return st == SS_OK ? dial_address(op) : st;
 }
 
 static enum ss_status run_dial_that_goes_on(struct ss_connect *op)

@@ -77,8 +77,10 @@ bool ss_until_in_memory(const struct ss_inbuf *in, const struct ss_find *find, s
     *scan = (struct ss_scan){ .seen = 0 };
     if (!ss_find_next(find, scan, ss_inbuf_data(in), search_len(in, find, max), len))
         return false;
+    if (*len <= max)
+        return true;
     *scan = (struct ss_scan){ .seen = 0 };
-    return *len <= max;
+    return false;
 }
 
 enum ss_status ss_until_step(struct ss_op *base)

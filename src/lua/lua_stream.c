@@ -273,7 +273,10 @@ static bool try_push_line(lua_State *L, struct tcpsock *s, const struct line_ite
     size_t line, delimiter = iter->find.len;
     if (ss_try_until(&s->base.sock.in, &iter->find, iter->max, scan, &line) != SS_OK)
         return false;
-    return try_push_input(L, s, iter->inclusive ? line + delimiter : line, iter->inclusive ? 0 : delimiter);
+    if (try_push_input(L, s, iter->inclusive ? line + delimiter : line, iter->inclusive ? 0 : delimiter))
+        return true;
+    *scan = (struct ss_scan){ .seen = 0 }; /* a finalizer has taken bytes, perhaps */
+    return false;
 }
 
 /* For the end of a call in a task: the iterator may be collected by then. */

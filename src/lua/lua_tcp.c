@@ -79,7 +79,7 @@ static inline enum ss_status try_write_string(struct tcpsock *s, const void *dat
     return st;
 }
 
-static int write_string(lua_State *L, struct tcpsock *s, const char *data, size_t len)
+static inline int write_string(lua_State *L, struct tcpsock *s, const char *data, size_t len)
 {
     static const struct lss_call call = { .finish = finish_write,
                                           .size = offsetof(struct stream_write, inline_iov[1]),
@@ -136,30 +136,35 @@ static int write_array(lua_State *L, struct tcpsock *s)
     return lss_run(L, &s->base, &w.op.op, &call);
 }
 
-static int write_whole_array(lua_State *L, struct tcpsock *s)
+static int write_table(lua_State *L, struct tcpsock *s)
 {
-    if (!lua_istable(L, 2))
-        return lss_type_error(L, 2, "string or table of strings");
-    for (int arg = lua_gettop(L); arg > 2; arg--)
-        if (arg <= 4 && !lua_isnil(L, arg))
-            luaL_argerror(L, arg, "a part of a string only: for a part of an array, write an array of that part");
-    return write_array(L, s);
+    return lua_istable(L, 2) ? write_array(L, s) : lss_type_error(L, 2, "string or table of strings");
 }
 
-static int write_part(lua_State *L, struct tcpsock *s, const char *data, size_t len)
+/* With positions, which may be nil. */
+LSS_NOINLINE static int write_part(lua_State *L)
 {
-    size_t offset = lss_check_part(L, 3, &len);
-    return write_string(L, s, data + offset, len);
+    size_t len;
+    const char *data = lua_tolstring(L, 2, &len); /* converts a number, which may run finalizers */
+    struct tcpsock *s = self_tcp(L);
+    if (data) {
+        size_t offset = lss_check_part(L, 3, &len);
+        return write_string(L, s, data + offset, len);
+    }
+    for (int arg = 4; arg > 2 && lua_istable(L, 2); arg--)
+        if (!lua_isnoneornil(L, arg))
+            luaL_argerror(L, arg, "a part of a string only: for a part of an array, write an array of that part");
+    return write_table(L, s);
 }
 
 static int tcp_write(lua_State *L)
 {
     size_t len;
-    const char *data = lua_tolstring(L, 2, &len); /* converts a number, which may run finalizers */
+    if (lua_gettop(L) > 2)
+        return write_part(L);
+    const char *data = lua_tolstring(L, 2, &len);
     struct tcpsock *s = self_tcp(L);
-    if (data && lua_gettop(L) <= 2)
-        return write_string(L, s, data, len);
-    return data ? write_part(L, s, data, len) : write_whole_array(L, s);
+    return data ? write_string(L, s, data, len) : write_table(L, s);
 }
 
 /* Connections */

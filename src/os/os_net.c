@@ -420,10 +420,10 @@ static ssize_t send_gathered(int fd, const struct iovec *iov, size_t n, int flag
 
 enum ss_status os_send(int fd, const struct iovec *iov, size_t n, int flags, size_t *sent, struct ss_error *err)
 {
+    int native = MSG_NOSIGNAL | (flags & OS_DONTWAIT ? MSG_DONTWAIT : 0);
     ssize_t done;
     do
-        done = n == 1 ? send(fd, iov->iov_base, iov->iov_len, native_flags(flags) | MSG_NOSIGNAL)
-                      : send_gathered(fd, iov, n, native_flags(flags) | MSG_NOSIGNAL);
+        done = n == 1 ? send(fd, iov->iov_base, iov->iov_len, native) : send_gathered(fd, iov, n, native);
     while (must_retry(done, flags));
     return transfer_result(done, sent, err);
 }
