@@ -348,6 +348,10 @@ int lss_getopt(lua_State *L);
 int lss_bind(lua_State *L);
 int lss_open(lua_State *L);
 
+/* Methods of udpsock, of multicast groups. */
+int lss_join(lua_State *L);
+int lss_leave(lua_State *L);
+
 /* Registration of the module's parts, and their functions. */
 void lss_open_addr(lua_State *L);
 void lss_open_sock(lua_State *L);

@@ -33,11 +33,15 @@ struct run {
     struct ss_waiter *current; /* ended, taken from the loop, not yet resumed */
 };
 
+static bool has_call_ended(const struct run *r)
+{
+    return r->until && (r->until->is_ready || r->until->status != SS_WANT);
+}
+
 /* socket.onerror may have run the tasks as well. */
 static bool is_run_done(const struct run *r)
 {
-    return (!r->op && lss_foreground(r->tasks) == 0) ||
-           (r->until && (r->until->is_ready || r->until->status != SS_WANT));
+    return (!r->op && lss_foreground(r->tasks) == 0) || has_call_ended(r);
 }
 
 static bool is_last_turn(const struct run *r)

@@ -104,14 +104,6 @@ bool os_has_input(int fd);
 enum ss_status os_local(int fd, struct ss_addr *addr, struct ss_error *err);
 enum ss_status os_peer(int fd, struct ss_addr *addr, struct ss_error *err);
 
-/* Joins or leaves a multicast group, or one source of it (RFC 3678 section 5.1). */
-struct os_membership {
-    struct ss_addr group;
-    struct ss_addr source; /* of the same family; len 0: every source */
-    uint32_t iface;        /* index of an interface; 0: the system's choice */
-};
-enum ss_status os_group(int fd, bool join, const struct os_membership *m, struct ss_error *err);
-
 #pragma GCC visibility pop
 
 #endif
