@@ -9,6 +9,7 @@
 -- Each run says its seed before it begins. A run that hangs ends the program after 30 seconds.
 
 local socket = require "ssocket"
+local pool = require "ssocket.pool"
 local sys = require "testsys"
 
 local unpack = table.unpack or _G.unpack
@@ -28,7 +29,7 @@ local delimiters = { "\n", "\r\n", ";", "ab", "aab", "abaa", "\0", "a;b\n", "xxx
 local nobody = ("b"):rep(64)
 
 -- Of one run at a time
-local pick, failure, links, ends, udps, channels, tasks, wild, datagrams, values, last_id, n_tasks, self
+local pick, failure, links, ends, udps, channels, tasks, wild, datagrams, values, last_id, n_tasks, self, taken, shared
 
 -- Numbers 1..n from one seed (Lehmer), the same on every Lua.
 local function dice(seed)
@@ -652,9 +653,110 @@ local function select_some()
             either[#either + 1] = pick(4) == 1 and one_of(channels) or nil
             either[#either + 1] = pick(4) == 1 and task ~= self[coroutine.running() or 0] and task or nil
         end
+        list[#list + 1] = pick(4) == 1 and taken.signals or nil
     end
     local reads, writes, err = socket.select(list, pick(2) == 1 and other or nil, one_of { 0, 0.001, 0.004 })
     check(reads and #reads <= #list and #writes <= #other or type(err) == "string", "select")
+end
+
+-- ---- signals ----
+
+-- `taken.raised`: one was raised since the last was got. Those that come close together may be one.
+local function raise()
+    taken.raised, taken.any = true, true
+    check(sys.kill(sys.getpid(), sys.SIGUSR1), "kill")
+end
+
+local function get_signal(timeout)
+    local got, err = taken.signals:get(timeout)
+    if got then
+        check(got == "USR1" and taken.any, "no such signal was raised: %s", got)
+        taken.raised = false
+    else
+        one_of_errors(err, TIMEOUT, CANCELLED)
+    end
+    return got
+end
+
+-- ---- a pool ----
+
+local MAX, KEYS = 2, { "a", "b", "a\0b" }
+
+local function new_shared()
+    shared = { pool = pool.new { max = MAX, idle = 1, timeout = one_of { 0.002, 1 } }, peers = {}, known = {}, out = {} }
+end
+
+local function dial()
+    local sock, peer = socket.pair()
+    shared.peers[sock] = assert(peer)
+    return sock
+end
+
+local function count_out(key)
+    local n = 0
+    for _, other in pairs(shared.out) do
+        n = n + (other == key and 1 or 0)
+    end
+    return n
+end
+
+-- Gives a connection back in one of several ways; after some of them nobody may get it.
+local function give_back(key, sock, peer)
+    local how = pick(5)
+    shared.out[sock] = nil
+    if how == 1 then
+        check(shared.pool:drop(key, sock), "drop")
+    elseif how == 2 then
+        peer:settimeout(0)
+        peer:write "unasked"
+    elseif how == 3 then
+        peer:close()
+    end
+    local spoiled = how <= 3
+    local ok, err = shared.pool:put(key, sock)
+    check(ok and not spoiled or not ok and type(err) == "string", "put after %d: %s", how, tostring(ok or err))
+    check(not spoiled or sock:fileno() == -1, "a connection that nobody can use stays open")
+end
+
+-- A connection is one caller's at a time, sound, and of at most MAX.
+local function use_pool()
+    local key = one_of(KEYS)
+    local sock, reused = shared.pool:get(key, dial, one_of { 0, 0.001, 0.004 })
+    if not sock then
+        one_of_errors(reused, TIMEOUT, CANCELLED)
+        return
+    end
+    check(not shared.out[sock], "it is somebody else's")
+    check(reused == (shared.known[sock] or false), "reused is %s", tostring(reused))
+    shared.out[sock], shared.known[sock] = key, true
+    check(count_out(key) <= MAX, "too many are out")
+    local peer = shared.peers[sock]
+    if pick(2) == 1 then
+        socket.sleep(one_of { 0, 0.0005 })
+    end
+    sock:settimeout(0)
+    peer:settimeout(0)
+    local data = ("x"):rep(pick(100))
+    local sent, err = sock:write(data)
+    check(sent == #data or err == CANCELLED, "a connection from the pool: %s", tostring(err))
+    local came, why = peer:read(sent or 0)
+    check(not sent or came == data or why == CANCELLED, "its other end: %s", tostring(why))
+    if came ~= data then -- the bytes stay, and the next would get an answer that is not his
+        shared.out[sock] = nil
+        check(shared.pool:drop(key, sock), "drop")
+        return
+    end
+    give_back(key, sock, peer)
+end
+
+local function leave_pool()
+    shared.pool:close()
+    for sock, peer in pairs(shared.peers) do
+        peer:close()
+        check(sock:fileno() == -1, "the pool has closed, and a connection of it is open")
+    end
+    local sock, err = shared.pool:get("a", dial, 0)
+    check(not sock and err == CLOSED, "a pool that is closed gave %s", tostring(sock or err))
 end
 
 local function name()
@@ -769,7 +871,7 @@ local function misuse()
         { sock.settimeout, sock, 0 / 0 },
         { sock.setopt, sock, "no such", 1 }, { sock.connect, sock, "a" }, { sock.read, ch, 1 }, { ch.get, sock },
         { ch.values, sock }, { ch.put, ch, nil }, { ch.get, ch, {} }, { socket.select, { bad } }, { socket.sleep, {} },
-        { socket.spawn, {} },
+        { socket.spawn, {} }, { socket.signals }, { socket.signals, "USR1", "KILL" }, { taken.signals.get, sock },
         { socket.channel, -1 }, { socket.fromfd, -1 }, { socket.fromfd, 1.5 }, { socket.resolve, "a\0b" },
         { socket.resolve, "a", "" }, { socket.nameinfo, "a" }, { socket.strerror, -1 },
         { socket.errname, bad }, { socket.connect, bad }, { socket.listen, bad, 0 },
@@ -841,6 +943,9 @@ local acts = {
     { 2, function() if tasks[1] then wait(one_of(tasks)) end end },
     { 4, select_some },
     { 3, hurry },
+    { 1, raise },
+    { 2, function() get_signal(one_of { 0, 0.001, 0.004 }) end },
+    { 3, use_pool },
     { 2, gather },
     { 1, name },
     { 6, wild_call },
@@ -891,6 +996,8 @@ end
 local function new_world()
     links, ends, udps, channels, tasks, wild = {}, {}, {}, {}, {}, {}
     datagrams, values, last_id, n_tasks, self = {}, {}, 0, 0, {}
+    taken = { signals = assert(socket.signals "USR1") }
+    new_shared()
     for _ = 1, pick(3) do
         link()
     end
@@ -972,12 +1079,19 @@ local function check_ends()
         while get(ch, 0) do
         end
     end
+    check(not taken.raised or get_signal(1), "a signal is lost")
     for id, value in pairs(values) do
         check(value.state == "got" or value.state == "withdrawn", "value %d is %s", id, value.state)
     end
 end
 
 local function leave()
+    if taken then
+        taken.signals:close()
+    end
+    if shared then
+        leave_pool()
+    end
     for _, l in ipairs(links or {}) do
         if l.peer then
             sys.close(l.peer)
@@ -991,6 +1105,7 @@ local function leave()
         end
     end
     links, ends, udps, channels, tasks, wild, datagrams, values, self = nil, nil, nil, nil, nil, nil, nil, nil, nil
+    taken, shared = nil, nil
     collectgarbage()
     collectgarbage()
     socket.onerror = function() end

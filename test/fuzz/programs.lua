@@ -60,7 +60,7 @@ local fuel = %d
 local function burn() fuel = fuel - 1 return fuel > 0 end
 local turns = 5000
 local function times(n) n = math.min(n, turns) turns = turns - n return n end
-local kept, K, U, C, T, O, hot, M, whole, S = {}, {}, {}, {}, {}, {}
+local kept, K, U, C, T, O, G, hot, M, whole, S = {}, {}, {}, {}, {}, {}, {}
 local function add(list, v) if v then list[#list + 1] = v end return v end
 local function sock(s) if s then s:settimeout(0.0003) add(K, s) end return s end
 local function pair() local a, b = S.pair() sock(a) return sock(a and b) end
@@ -70,6 +70,7 @@ local function bound() local s = S.udp() s:settimeout(0.0003) s:bind("127.0.0.1"
 local function u(i) return at(U, i, bound) end
 local function c(i) return at(C, i, function() return add(C, S.channel(i %% 3)) end) end
 local function t(i) return at(T, i, function() return add(T, S.spawn(S.sleep, 0.0001)) end) end
+local function g(i) return at(G, i, function() return add(G, S.group()) end) end
 local function yielder() while burn() do coroutine.yield(1) end end
 local function o(i) return at(O, i, function() return add(O, coroutine.create(yielder)) end) end
 local function finalizer(f)
@@ -144,11 +145,15 @@ local values = {
     function() return ("t(%d)"):format(index()) end,
     function() return ("t(%d)"):format(index()) end,
     function() return "t(#T - 1)" end,
+    function() return ("g(%d)"):format(index()) end,
     function() return ("o(%d)"):format(index()) end,
     function() return "(coroutine.running())" end,
     function() return "hot" end,
     function() return "M" end,
-    function() return one_of { "S.loop()", "print", "io.stdout", "S.run", "S.sleep", "coroutine.yield" } end,
+    function()
+        return one_of { "S.loop()", "print", "io.stdout", "S.run", "S.sleep", "coroutine.yield", "S.within",
+            "S.coroutine.resume" }
+    end,
     function() return "setmetatable({}, { __index = kept, __tostring = function() error(1) end })" end,
 }
 
@@ -242,6 +247,10 @@ groups.sockets = {
     function() emit("K[#K] = nil") end,
     function() emit("K = {}") end,
     function() emit("sock(S.fromfd(k(%d):detach()))", index()) end,
+    function() emit('k(%d):sendfd("xy", k(%d))', index(), index()) end,
+    function() emit('k(%d):sendfd("xy", k(%d):fileno())', index(), index()) end,
+    function() emit("k(%d):write(xs(3000), %d, %d)", index(), pick(3000), -pick(10)) end,
+    function() emit('k(%d):readuntil("x", false, 9)(%d)', index(), pick(3)) end,
     function() emit("k(%d):setopt(S.OPT_%s)", index(), one_of { "LINGER, 0", "TCP_NODELAY, true", "SPIN, 1" }) end,
     function() emit("k(%d):getopt(S.OPT_%s)", index(), one_of { "LINGER", "TCP_NODELAY", "ERROR" }) end,
 }
@@ -278,6 +287,18 @@ groups.tasks = {
     function() emit("t(%d):cancel()", index()) end,
     function() emit("t(#T - 1):cancel()") end,
     function() emit("local _ = t(%d):status(), tostring(t(%d))", index(), index()) end,
+    function() with_function(("S.within(%s,"):format(short()), more() .. ")") end,
+    function() with_function(("S.within(%s,"):format(short()), ")") end,
+    function() emit("S.within(%s, %s%s)", short(), one_of { "S.run", "S.sleep, 1", "coroutine.yield" }, more()) end,
+    function() with_function(("add(T, g(%d):spawn("):format(index()), more() .. "))") end,
+    function() with_function(("g(%d):spawn("):format(index()), ")") end,
+    function() emit("g(%d):spawn(%s)", index(), one_of { "S.sleep, 0.0001", "error, 1", "S.run", "yielder" }) end,
+    function() emit("g(%d):wait(%s)", index(), one_of { "", "0", "0.0002" }) end,
+    function() emit("g(%d):cancel()", index()) end,
+    function() emit("G = {}") end,
+    function() emit("t(%d):background()", index()) end,
+    function() emit('add(kept, S.signals("USR1"))') end,
+    function() emit('hot = S.signals("USR2") if hot then hot:get(%s) hot:close() end', short()) end,
     function() emit("S.run()") end,
     function() emit("S.run()") end,
     function() emit("S.sleep(%s)", short()) end,
@@ -303,6 +324,8 @@ groups.channels = {
     function() emit("hot = c(%d):get()", index()) end,
     function() emit("c(%d):get(%s)", index(), short()) end,
     function() emit("for _ = 1, times(%d) do c(%d):put(1, 0) c(%d):get(0) end", one_of { 2, 70 }, index(), index()) end,
+    function() emit("for _ in c(%d):values() do if not burn() then break end end", index()) end,
+    function() emit("hot = c(%d):values()", index()) end,
     function() emit("c(%d):close()", index()) end,
     function() emit("C = {}") end,
 }
@@ -315,6 +338,14 @@ groups.coroutines = {
     function() emit("coroutine.resume(o(%d)%s)", index(), more(most_to_resume())) end,
     function() emit("coroutine.resume(o(%d)%s)", index(), more(most_to_resume())) end,
     function() emit("coroutine.resume(o(#O - 1)%s)", more(most_to_resume())) end,
+    function() with_function("add(O, S.coroutine.create(", "))") end,
+    function() with_function("add(O, S.coroutine.create(", "))") end,
+    function() with_function("S.coroutine.wrap(", ")(" .. list(most_to_resume()) .. ")") end,
+    function() with_function("hot = S.coroutine.wrap(", ") hot() hot()") end,
+    function() emit("S.coroutine.resume(o(%d)%s)", index(), more(most_to_resume())) end,
+    function() emit("S.coroutine.resume(o(%d)%s)", index(), more(most_to_resume())) end,
+    function() emit("S.coroutine.resume(o(#O - 1)%s)", more(most_to_resume())) end,
+    function() emit("hot()") end,
     function() emit("coroutine.yield(%s)", list()) end,
     function() emit("coroutine.yield(%s)", list()) end,
     function() emit("coroutine.yield(%s)", value()) end,
@@ -327,6 +358,7 @@ if version >= 5.4 then
     closes[#closes + 1] = function() emit("coroutine.close(o(%d))", index()) end
     closes[#closes + 1] = function() emit("coroutine.close(o(%d))", index()) end
     closes[#closes + 1] = function() emit("coroutine.close(coroutine.running())") end
+    closes[#closes + 1] = function() emit("S.coroutine.close(o(%d))", index()) end
 end
 
 groups.errors = {
