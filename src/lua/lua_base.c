@@ -12,7 +12,7 @@
 #include <string.h> /* strlen */
 
 #define ENV_KEY LSS_PREFIX "env"
-#define SOCKET_SLABS LSS_PREFIX "sockets" /* table of userdata */
+#define LASTING LSS_PREFIX "sockets" /* table of userdata */
 #define MADE_IN_FINALIZERS LSS_PREFIX "made_in_finalizers"
 #define PUSH_TAKEN_OUT LSS_PREFIX "push_taken_out"
 
@@ -25,11 +25,41 @@ struct shared_state {
 };
 const size_t lss_shared_size = sizeof(struct shared_state);
 
+void lss_add_holding(struct ss_env *env, struct lss_holding *holding)
+{
+    struct lss_holding **first = &((struct lss_shared *)env)->holdings;
+    holding->next = *first;
+    holding->link = first;
+    if (*first)
+        (*first)->link = &holding->next;
+    *first = holding;
+}
+
+void lss_remove_holding(struct lss_holding *holding)
+{
+    if (!holding->link)
+        return;
+    *holding->link = holding->next;
+    if (holding->next)
+        holding->next->link = holding->link;
+    holding->link = NULL;
+}
+
+static void release_holdings(struct lss_shared *shared)
+{
+    struct lss_holding *holding;
+    while ((holding = shared->holdings) != NULL) {
+        lss_remove_holding(holding);
+        holding->release(holding);
+    }
+}
+
 /* Closes all sockets: in Lua 5.4, objects that finalizers create while the state closes get no finalizer. */
 static int env_gc(lua_State *L)
 {
     struct ss_env *env = lua_touserdata(L, 1);
     struct ss_loop *loop = env->loop;
+    release_holdings((struct lss_shared *)env);
     ss_env_fini(env);
     if (loop)
         lss_end_tasks(L, loop);
@@ -72,7 +102,7 @@ struct ss_env *lss_env(lua_State *L)
         lua_pushcfunction(L, push_taken_out);
         lua_setfield(L, LUA_REGISTRYINDEX, PUSH_TAKEN_OUT);
         lua_newtable(L);
-        lss_set_registry_once(L, SOCKET_SLABS); /* a finalizer may have loaded the module and created sockets */
+        lss_set_registry_once(L, LASTING); /* a finalizer may have loaded the module and created sockets */
         env = lss_newuserdata(L, sizeof(struct shared_state));
         memset(env, 0, sizeof(struct shared_state));
         lua_createtable(L, 0, 1);
@@ -121,16 +151,23 @@ static void keep_finalizer_socket(lua_State *L, struct shared_state *shared)
     lua_setfield(L, LUA_REGISTRYINDEX, MADE_IN_FINALIZERS);
 }
 
-/* Adds sockets of `size` bytes to the free list. Their memory is a userdata, which Lua frees with the state. */
-static void add_socket_slab(lua_State *L, struct lss_socket **free_list, size_t size)
+/* A userdata in the registry, which Lua frees with the state. */
+void *lss_new_lasting(lua_State *L, size_t size)
 {
-    enum { SLAB_SOCKETS = 16 };
-    char *memory = lss_newuserdata(L, SLAB_SOCKETS * size);
-    memset(memory, 0, SLAB_SOCKETS * size);
-    lua_getfield(L, LUA_REGISTRYINDEX, SOCKET_SLABS);
+    void *memory = lss_newuserdata(L, size);
+    lua_getfield(L, LUA_REGISTRYINDEX, LASTING);
     lua_insert(L, -2);
     lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
     lua_pop(L, 1);
+    return memory;
+}
+
+/* Adds sockets of `size` bytes to the free list. */
+static void add_socket_slab(lua_State *L, struct lss_socket **free_list, size_t size)
+{
+    enum { SLAB_SOCKETS = 16 };
+    char *memory = lss_new_lasting(L, SLAB_SOCKETS * size);
+    memset(memory, 0, SLAB_SOCKETS * size);
     for (int i = 0; i < SLAB_SOCKETS; i++) {
         struct lss_socket *s = (struct lss_socket *)(void *)(memory + (size_t)i * size);
         s->timeout.next_free = *free_list;

@@ -59,11 +59,28 @@ struct lss_scopes {
     struct lss_step *steps;      /* coroutines that run in the main program, as lss_tasks.steps */
 };
 
+/* What an object holds besides sockets is released with the state: objects that finalizers create while the state closes may get no
+ * finalizer. */
+struct lss_holding {
+    struct lss_holding *next, **link; /* link: what points to this one; NULL: in no list */
+    void (*release)(struct lss_holding *holding);
+};
+
 /* The beginning of the shared state. */
 struct lss_shared {
     struct ss_env env; /* first: all that other layers know */
     struct lss_scopes scopes;
+    struct lss_holding *holdings;
+    struct signals *free_signals; /* of lua_signals.c */
 };
+
+void lss_add_holding(struct ss_env *env, struct lss_holding *holding);
+
+/* Memory that lasts as long as the Lua state, also where the program has taken an object's finalizer away. */
+void *lss_new_lasting(lua_State *L, size_t size);
+
+/* A second call is harmless. */
+void lss_remove_holding(struct lss_holding *holding);
 
 static inline struct lss_scopes *lss_scopes(struct ss_env *env)
 {

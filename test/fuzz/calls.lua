@@ -683,7 +683,8 @@ end
 local MAX, KEYS = 2, { "a", "b", "a\0b" }
 
 local function new_shared()
-    shared = { pool = pool.new { max = MAX, idle = 1, timeout = one_of { 0.002, 1 } }, peers = {}, known = {}, out = {} }
+    local options = { max = MAX, idle = 1, timeout = one_of { 0.002, 1 } }
+    shared = { pool = pool.new(options), peers = {}, known = {}, out = {} }
 end
 
 local function dial()
