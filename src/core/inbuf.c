@@ -57,7 +57,8 @@ static bool reserve_inbuf(struct ss_inbuf *in, size_t need)
     return resize_block(in, block->size < SS_BLOCK ? SS_BLOCK : block->size * 2);
 }
 
-enum ss_status ss_inbuf_fill(struct ss_inbuf *in, struct ss_io *io, size_t need, struct ss_error *err)
+enum ss_status ss_inbuf_fill_from(struct ss_inbuf *in, const struct ss_transport *via, struct ss_io *io, size_t need,
+                                  struct ss_error *err)
 {
     if (!reserve_inbuf(in, need)) {
         *err = ss_no_memory;
@@ -68,7 +69,7 @@ enum ss_status ss_inbuf_fill(struct ss_inbuf *in, struct ss_io *io, size_t need,
     size_t room = ss_min_size(room_in(block), SS_BYTES_PER_CALL);
     size_t got = 0;
     enum ss_status st =
-        io->via->recv(io, block->bytes + block->end, large ? ss_min_size(room, need) : room, large, &got, err);
+        via->recv(io, block->bytes + block->end, large ? ss_min_size(room, need) : room, large, &got, err);
     block->end += got;
     if (block->end > block->used)
         block->used = block->end;

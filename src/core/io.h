@@ -28,6 +28,20 @@ struct ss_transport {
     enum ss_status (*recv)(struct ss_io *io, void *buf, size_t len, bool all, size_t *got, struct ss_error *err);
     /* Sends some bytes of `n` >= 1 buffers, in order. SS_OK: *sent is set | SS_WANT | SS_ERROR: *err is set. */
     enum ss_status (*send)(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err);
+    /* Only with a layer over the descriptor, such as TLS, which holds bytes back on both ways; NULL: there is none. Such a transport
+     * is the beginning of the layer's own state. */
+    /* Sends what the layer holds of bytes that `send` has taken. SS_OK: nothing is left | SS_WANT | SS_ERROR. */
+    enum ss_status (*flush)(struct ss_io *io, struct ss_error *err);
+    /* Whether a receive would return bytes, the end or an error without a system call. */
+    bool (*is_ready)(const struct ss_io *io);
+    /* Ends a direction (shutdown(2), SHUT_*), output after a flush. SS_OK: the descriptor's own follows | SS_WANT: to write |
+     * SS_ERROR. */
+    enum ss_status (*end)(struct ss_io *io, int how, struct ss_error *err);
+    /* Before the descriptor is closed by the program: tells the peer, if that needs no waiting. */
+    void (*leave)(struct ss_io *io);
+    /* Before a wait: gives memory back. */
+    void (*settle)(struct ss_io *io);
+    void (*free)(struct ss_io *io);
 };
 
 struct ss_io {
@@ -96,6 +110,11 @@ enum ss_status ss_io_end_stream(struct ss_io *io, struct ss_error *err);
 
 /* The transport of a plain descriptor: recv(2) and send(2). */
 extern const struct ss_transport ss_fd_transport;
+
+static inline bool ss_io_has_layer(const struct ss_io *io)
+{
+    return io->via->flush != NULL;
+}
 
 #pragma GCC visibility pop
 

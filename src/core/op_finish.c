@@ -1,15 +1,17 @@
 #include "core/op_finish.h"
+#include "core/op_shutdown.h"
 #include "os/os_net.h"
 
 #include <sys/socket.h> /* SHUT_WR */
 
 /* Where the connection is broken or was never made this fails, but the receive that follows tells more. */
-static void end_output(struct ss_finish *op)
+static enum ss_status end_output(struct ss_finish *op)
 {
     struct ss_error ignored;
-    if (!op->shut)
-        os_shutdown(op->op.io->fd, SHUT_WR, &ignored);
+    if (!op->shut && ss_shutdown_now(op->op.io, SHUT_WR, &ignored) == SS_WANT)
+        return ss_op_want(&op->op, SS_WRITABLE);
     op->shut = true;
+    return SS_OK;
 }
 
 static enum ss_status drop_received(struct ss_finish *op)
@@ -40,7 +42,8 @@ static enum ss_status wait_for_acknowledgement(struct ss_op *op)
 enum ss_status ss_finish_step(struct ss_op *base)
 {
     struct ss_finish *op = (struct ss_finish *)base;
-    end_output(op);
+    if (end_output(op) == SS_WANT)
+        return SS_WANT;
     for (;;) {
         enum ss_status st = drop_received(op);
         if (st == SS_WANT && op->at_end)

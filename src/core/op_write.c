@@ -14,6 +14,13 @@ void ss_write_advance(struct ss_write *op, size_t sent)
     }
 }
 
+/* What the layer holds back counts as sent: a later write goes on behind it. */
+static enum ss_status flush_layer(struct ss_op *base)
+{
+    enum ss_status st = base->io->via->flush(base->io, &base->error);
+    return st == SS_WANT ? ss_op_want(base, SS_WRITABLE) : st;
+}
+
 enum ss_status ss_write_step(struct ss_op *base)
 {
     struct ss_write *op = (struct ss_write *)base;
@@ -28,5 +35,5 @@ enum ss_status ss_write_step(struct ss_op *base)
             return st;
         ss_write_advance(op, sent);
     }
-    return SS_OK;
+    return ss_io_has_layer(base->io) ? flush_layer(base) : SS_OK;
 }

@@ -237,6 +237,12 @@ void ss_sock_keep_passed(struct ss_sock *s, int passed)
     s->passed_epoch = s->in.epoch;
 }
 
+static void drop_layer(struct ss_sock *s)
+{
+    s->io.via->free(&s->io);
+    s->io.via = &ss_fd_transport;
+}
+
 int ss_sock_release(struct ss_sock *s, bool closing)
 {
     int fd = s->io.fd;
@@ -256,6 +262,8 @@ int ss_sock_release(struct ss_sock *s, bool closing)
     if (s->passed >= 0)
         close_ignoring_error(s->passed);
     s->passed = OS_NOTHING_PASSED;
+    if (ss_io_has_layer(&s->io))
+        drop_layer(s);
     ss_inbuf_restart(&s->in);
     return fd;
 }

@@ -151,10 +151,10 @@ static inline void ss_sock_give_passed(struct ss_sock *s)
     s->passed = -1;
 }
 
-/* Whether unread bytes or datagrams are in memory. */
+/* Whether unread bytes or datagrams are in memory, or what a layer has for the next receive. */
 static inline bool ss_sock_has_input(const struct ss_sock *s)
 {
-    return ss_inbuf_len(&s->in) > 0;
+    return ss_inbuf_len(&s->in) > 0 || (ss_io_has_layer(&s->io) && s->io.via->is_ready(&s->io));
 }
 
 enum { SS_SPIN_MAX_US = 1000 };

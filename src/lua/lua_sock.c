@@ -100,6 +100,8 @@ int lss_close(lua_State *L)
     int seconds = may_block ? 0 : ss_sock_linger_s(&s->sock);
     if (seconds > 0)
         return run_lingering_close(L, s, seconds);
+    if (ss_io_has_layer(&s->sock.io))
+        s->sock.io.via->leave(&s->sock.io);
     enum ss_status st = ss_sock_close(&s->sock, &err);
     return push_close_result(L, st, &err);
 }
@@ -118,12 +120,21 @@ int lss_push_unread(lua_State *L)
     return 2;
 }
 
+static int push_layered(lua_State *L)
+{
+    lua_pushnil(L);
+    lua_pushliteral(L, "TLS is in use");
+    return 2;
+}
+
 int lss_detach(lua_State *L)
 {
     struct lss_socket *s = lss_self_socket(L);
     struct ss_sock *sock = &s->sock;
     if (sock->io.fd < 0)
         return lss_push_closed(L);
+    if (ss_io_has_layer(&sock->io))
+        return push_layered(L);
     if (ss_sock_has_input(sock))
         return lss_push_unread(L);
     ss_sock_restore_settings(sock);

@@ -227,6 +227,22 @@ static int tcp_accept(lua_State *L)
 
 #define SHUTDOWN_HOW "SHUT_RD, SHUT_WR or SHUT_RDWR"
 
+static int finish_shutdown(lua_State *L, struct ss_op *op, enum ss_status st)
+{
+    return lss_push_done(L, st, &op->error);
+}
+
+/* A layer may have to send before the direction ends. */
+static int shut_layer(lua_State *L, struct tcpsock *s, int how)
+{
+    static const struct lss_call call = { .finish = finish_shutdown,
+                                          .size = sizeof(struct ss_shutdown),
+                                          .directions = LSS_WRITING };
+    struct ss_shutdown op = { .how = how };
+    op.op = new_tcp_op(s, ss_shutdown_step, SS_BY_SNDTIMEO);
+    return lss_run(L, &s->base, &op.op, &call);
+}
+
 static int tcp_shutdown(lua_State *L)
 {
     struct tcpsock *s = self_tcp(L);
@@ -237,6 +253,8 @@ static int tcp_shutdown(lua_State *L)
     luaL_argcheck(L, how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR, 2, SHUTDOWN_HOW " expected");
     if (tcp_is_closed(s))
         return lss_push_closed(L);
+    if (ss_io_has_layer(&s->base.sock.io))
+        return shut_layer(L, s, how);
     return lss_push_done(L, os_shutdown(s->base.sock.io.fd, how, &err), &err);
 }
 

@@ -49,8 +49,11 @@ static void set_timer(struct ss_loop *loop, struct ss_waiter *w)
 static void shrink_input(struct ss_loop *loop, const struct ss_waiter *w)
 {
     struct ss_sock *s = w->op->wants ? NULL : ss_env_find(loop->env, w->op->want.fd);
-    if (s && s->type == SOCK_STREAM)
-        ss_inbuf_shrink(&s->in);
+    if (!s || s->type != SOCK_STREAM)
+        return;
+    ss_inbuf_shrink(&s->in);
+    if (ss_io_has_layer(&s->io))
+        s->io.via->settle(&s->io);
 }
 
 /* No event will report new data of an unwatched descriptor, so the next call must try to receive. */

@@ -36,7 +36,9 @@ static inline enum ss_status ss_try_send(struct ss_io *io, const void *data, siz
     struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
     ss_io_set_mode(io, SS_NO_WAIT);
     enum ss_status st = io->via->send(io, &iov, 1, sent, err);
-    return st == SS_OK && *sent < len ? SS_WANT : st;
+    if (st == SS_OK && *sent < len)
+        return SS_WANT;
+    return st == SS_OK && ss_io_has_layer(io) ? io->via->flush(io, err) : st;
 }
 
 /* Steps an operation once. `mode`: SS_NO_WAIT or SS_NO_WAIT_EDGE. */
