@@ -1,6 +1,7 @@
 /* Stream sockets: connecting, writing, and the class tcpsock. Reading: lua_stream.c. */
 #include "core/op_accept.h"
 #include "core/op_connect.h"
+#include "core/op_shutdown.h"
 #include "lua/lua_stream.h"
 #include "os/os_net.h"
 
