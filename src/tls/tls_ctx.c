@@ -1,0 +1,343 @@
+#include "tls/tls_ctx.h"
+#include "tls/tls_bio.h"
+#include "tls/tls_compat.h"
+#include "tls/tls_session.h"
+#include "tls/tls_source.h"
+#include "tls/tls_stream.h"
+
+#include "os/os_net.h"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/x509.h>
+#include <string.h> /* memcpy, memset, strlen */
+
+/* The state */
+
+bool sstls_state_init(struct sstls_state *state, struct ss_env *env)
+{
+    *state = (struct sstls_state){ .env = env };
+    ERR_clear_error();
+    state->method = sstls_bio_method_new();
+    ERR_clear_error();
+    return state->method != NULL;
+}
+
+static void close_tls_sockets(const struct ss_env *env)
+{
+    struct ss_error ignored;
+    for (size_t fd = 0; fd < env->nfds; fd++) {
+        struct ss_sock *s = env->by_fd[fd];
+        if (s && ss_io_has_layer(&s->io))
+            ss_sock_close_quietly(s, &ignored);
+    }
+}
+
+static void free_ctx(struct sstls_ctx *ctx);
+
+void sstls_state_fini(struct sstls_state *state)
+{
+    if (state->ended || !state->env)
+        return;
+    close_tls_sockets(state->env);
+    while (state->all)
+        free_ctx(state->all);
+    SSL_CTX_free(state->hello);
+    X509_STORE_free(state->system);
+    BIO_meth_free(state->method);
+    ERR_clear_error();
+    state->ended = true;
+}
+
+/* Protocols (ALPN) */
+
+static size_t alpn_size(const struct sstls_sources *names)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < names->n; i++)
+        size += 1 + names->items[i].len;
+    return size;
+}
+
+/* Called by OpenSSL: the server's order decides. */
+static int choose_protocol(SSL *ssl, const unsigned char **name, unsigned char *len, const unsigned char *offered,
+                           unsigned offered_len, void *unused)
+{
+    const struct sstls_conn *conn = SSL_get_app_data(ssl);
+    unsigned char *found;
+    (void)unused;
+    if (!conn || SSL_select_next_proto(&found, len, conn->ctx->alpn, (unsigned)conn->ctx->alpn_len, offered,
+                                       offered_len) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *name = found;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static bool set_alpn(struct sstls_ctx *ctx, const struct sstls_sources *names)
+{
+    size_t at = 0, size = alpn_size(names);
+    if (size == 0)
+        return true;
+    ctx->alpn = ss_mem_resize(&ctx->state->env->pool.mem, NULL, 0, size);
+    if (!ctx->alpn)
+        return false;
+    ctx->alpn_len = size;
+    for (size_t i = 0; i < names->n; i++) {
+        ctx->alpn[at++] = (unsigned char)names->items[i].len;
+        memcpy(ctx->alpn + at, names->items[i].text, names->items[i].len);
+        at += names->items[i].len;
+    }
+    SSL_CTX_set_alpn_select_cb(ctx->ssl, choose_protocol, NULL);
+    return SSL_CTX_set_alpn_protos(ctx->ssl, ctx->alpn, (unsigned)size) == 0; /* 0 is its success */
+}
+
+/* Called by OpenSSL. Without it a session would not remember the name. */
+static int accept_server_name(SSL *ssl, int *alert, void *unused)
+{
+    (void)ssl, (void)alert, (void)unused;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* Key log */
+
+static void log_key(const SSL *ssl, const char *line)
+{
+    const struct sstls_conn *conn = SSL_get_app_data(ssl);
+    struct iovec pieces[] = { { (void *)(uintptr_t)line, strlen(line) }, { (void *)(uintptr_t) "\n", 1 } };
+    if (conn && conn->ctx->keylog >= 0)
+        os_append(conn->ctx->keylog, pieces, 2);
+}
+
+static bool set_keylog(struct sstls_ctx *ctx, const char *path, struct sstls_problem *problem)
+{
+    struct ss_error err;
+    if (!path)
+        return true;
+    if (os_append_open(path, &ctx->keylog, &err) != SS_OK)
+        return sstls_say_system(problem, "keylog", path, &err);
+    SSL_CTX_set_keylog_callback(ctx->ssl, log_key);
+    return true;
+}
+
+/* Settings */
+
+static bool run_commands(SSL_CONF_CTX *commands, const struct sstls_options *options, struct sstls_problem *problem)
+{
+    for (size_t i = 0; i < options->nconf; i++) {
+        const struct sstls_setting *setting = &options->conf[i];
+        int result = SSL_CONF_cmd(commands, setting->name, setting->value);
+        if (result == -2)
+            return sstls_say(problem, "conf", setting->name, "no such command (SSL_CONF_cmd(3))");
+        if (result <= 0)
+            return sstls_say(problem, "conf", setting->name, "OpenSSL does not accept this value");
+    }
+    return true;
+}
+
+static bool apply_conf(SSL_CTX *ssl, const struct sstls_options *options, struct sstls_problem *problem)
+{
+    if (options->nconf == 0)
+        return true;
+    SSL_CONF_CTX *commands = SSL_CONF_CTX_new();
+    if (!commands)
+        return sstls_say_system(problem, "conf", NULL, &ss_no_memory);
+    SSL_CONF_CTX_set_flags(commands, SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_CLIENT | SSL_CONF_FLAG_SERVER);
+    SSL_CONF_CTX_set_ssl_ctx(commands, ssl);
+    bool done = run_commands(commands, options, problem);
+    if (done && !SSL_CONF_CTX_finish(commands))
+        done = sstls_say_refused(problem, "conf", NULL);
+    SSL_CONF_CTX_free(commands);
+    ERR_clear_error();
+    return done;
+}
+
+/* Neither the system's configuration nor `conf` gets below TLS 1.2, and `min` only raises. */
+static void raise_version(SSL_CTX *ssl, int least)
+{
+    if (SSL_CTX_get_min_proto_version(ssl) < least) /* 0: the lowest that is supported */
+        SSL_CTX_set_min_proto_version(ssl, least);
+}
+
+/* What has to hold whatever `conf` says. */
+static void apply_settings(SSL_CTX *ssl, bool min13)
+{
+    SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
+    SSL_CTX_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
+    SSL_CTX_set_quiet_shutdown(ssl, 0);
+    SSL_CTX_set_read_ahead(ssl, 0);
+    raise_version(ssl, min13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+    SSL_CTX_set_tlsext_servername_callback(ssl, accept_server_name);
+}
+
+static void apply_defaults(SSL_CTX *ssl)
+{
+    SSL_CTX_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_set_dh_auto(ssl, 1);
+    raise_version(ssl, TLS1_2_VERSION);
+}
+
+static void set_verify_flags(SSL_CTX *ssl, bool has_crl)
+{
+    unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST;
+    if (has_crl)
+        flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
+    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl), flags);
+}
+
+/* Trust */
+
+static bool set_client_ca(struct sstls_ctx *ctx, const struct sstls_options *options, struct sstls_problem *problem)
+{
+    if (options->client_ca.n == 0)
+        return true;
+    STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+    if (!names)
+        return sstls_say_system(problem, "client_ca", NULL, &ss_no_memory);
+    ctx->client_store = sstls_store_new(ctx->state, "client_ca", &options->client_ca, &options->crl, names, problem);
+    if (ctx->client_store)
+        SSL_CTX_set_client_CA_list(ctx->ssl, names); /* which owns them now */
+    else
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+    return ctx->client_store != NULL;
+}
+
+static bool set_ca(struct sstls_ctx *ctx, const struct sstls_options *options, struct sstls_problem *problem)
+{
+    X509_STORE *store = sstls_store_new(ctx->state, "ca", &options->ca, &options->crl, NULL, problem);
+    if (!store)
+        return false;
+    SSL_CTX_set1_cert_store(ctx->ssl, store);
+    X509_STORE_free(store);
+    return true;
+}
+
+/* The session id context: sessions of one context are not resumed in another one that trusts others. With given ticket keys it
+ * is a digest of what both depend on, so that several processes agree. */
+
+static bool add_sources(EVP_MD_CTX *digest, const struct sstls_sources *sources)
+{
+    bool done = EVP_DigestUpdate(digest, &sources->n, sizeof sources->n) == 1;
+    for (size_t i = 0; i < sources->n && done; i++)
+        done = EVP_DigestUpdate(digest, &sources->items[i].len, sizeof sources->items[i].len) == 1 &&
+               EVP_DigestUpdate(digest, sources->items[i].text, sources->items[i].len) == 1;
+    return done;
+}
+
+static bool digest_trust(const struct sstls_options *options, unsigned char id[EVP_MAX_MD_SIZE])
+{
+    const unsigned char flags[] = { options->client_optional, options->min13 };
+    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    bool done = digest && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 &&
+                EVP_DigestUpdate(digest, flags, sizeof flags) == 1 && add_sources(digest, &options->ticket_keys) &&
+                add_sources(digest, &options->client_ca) && add_sources(digest, &options->crl) &&
+                EVP_DigestFinal_ex(digest, id, NULL) == 1;
+    EVP_MD_CTX_free(digest);
+    return done;
+}
+
+static bool set_session_context(SSL_CTX *ssl, const struct sstls_options *options)
+{
+    enum { SIZE = 32 };
+    unsigned char id[EVP_MAX_MD_SIZE];
+    bool done = options->ticket_keys.n > 0 ? digest_trust(options, id) : RAND_bytes(id, SIZE) == 1;
+    return done && SSL_CTX_set_session_id_context(ssl, id, SIZE) == 1;
+}
+
+/* Contexts */
+
+static bool set_up_ctx(struct sstls_ctx *ctx, const struct sstls_options *options, struct sstls_problem *problem)
+{
+    SSL_CTX *ssl = ctx->ssl;
+    apply_defaults(ssl);
+    if (!apply_conf(ssl, options, problem))
+        return false;
+    apply_settings(ssl, options->min13);
+    set_verify_flags(ssl, options->crl.n > 0);
+    if (!sstls_use_certificates(ctx->state, ssl, options, problem) || !set_ca(ctx, options, problem) ||
+        !set_client_ca(ctx, options, problem) || !set_keylog(ctx, options->keylog, problem))
+        return false;
+    if (!set_alpn(ctx, &options->alpn) || !set_session_context(ssl, options) || !sstls_sessions_set_up(ctx, options))
+        return sstls_say_refused(problem, "context", NULL);
+    return true;
+}
+
+static void link_ctx(struct sstls_ctx *ctx, struct sstls_state *state)
+{
+    ctx->state = state;
+    ctx->next = state->all;
+    ctx->link = &state->all;
+    if (ctx->next)
+        ctx->next->link = &ctx->next;
+    state->all = ctx;
+}
+
+static struct sstls_ctx *allocate_ctx(struct sstls_state *state, const struct sstls_options *options)
+{
+    struct sstls_ctx *ctx = ss_mem_resize(&state->env->pool.mem, NULL, 0, sizeof *ctx);
+    if (!ctx)
+        return NULL;
+    memset(ctx, 0, sizeof *ctx);
+    link_ctx(ctx, state);
+    ctx->users = 1;
+    ctx->keylog = -1;
+    ctx->verify = options->verify;
+    ctx->client_optional = options->client_optional;
+    ctx->has_cert = options->cert.n > 0;
+    return ctx;
+}
+
+struct sstls_ctx *sstls_ctx_new(struct sstls_state *state, const struct sstls_options *options,
+                                struct sstls_problem *problem)
+{
+    struct sstls_ctx *ctx = allocate_ctx(state, options);
+    ERR_clear_error();
+    if (ctx)
+        ctx->ssl = SSL_CTX_new(TLS_method());
+    bool made = ctx && ctx->ssl ? set_up_ctx(ctx, options, problem) : sstls_say_system(problem, "context", NULL, &ss_no_memory);
+    ERR_clear_error();
+    if (made)
+        return ctx;
+    if (ctx)
+        free_ctx(ctx);
+    return NULL;
+}
+
+struct sstls_ctx *sstls_ctx_standard(struct sstls_state *state, struct sstls_problem *problem)
+{
+    static const struct sstls_source system = { "system", 6 };
+    const struct sstls_options options = { .ca = { &system, 1 }, .verify = true, .sessions = 64 };
+    if (!state->standard)
+        state->standard = sstls_ctx_new(state, &options, problem);
+    return state->standard;
+}
+
+struct sstls_ctx *sstls_ctx_use(struct sstls_ctx *ctx)
+{
+    ctx->users++;
+    return ctx;
+}
+
+static void free_ctx(struct sstls_ctx *ctx)
+{
+    const struct ss_mem *mem = &ctx->state->env->pool.mem;
+    struct ss_error ignored;
+    *ctx->link = ctx->next;
+    if (ctx->next)
+        ctx->next->link = ctx->link;
+    sstls_sessions_free(ctx);
+    SSL_CTX_free(ctx->ssl);
+    X509_STORE_free(ctx->client_store);
+    if (ctx->keylog >= 0)
+        os_close(ctx->keylog, &ignored);
+    ss_mem_free(mem, ctx->alpn, ctx->alpn_len);
+    ss_mem_free(mem, ctx, sizeof *ctx);
+    ERR_clear_error();
+}
+
+void sstls_ctx_drop(struct sstls_ctx *ctx)
+{
+    if (--ctx->users == 0)
+        free_ctx(ctx);
+}

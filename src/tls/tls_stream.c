@@ -1,0 +1,494 @@
+#include "tls/tls_stream.h"
+#include "tls/tls_bio.h"
+#include "tls/tls_compat.h"
+#include "tls/tls_failure.h"
+
+#include <errno.h> /* EPIPE, EBUSY, ENOMEM, ENOBUFS */
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+#include <string.h>     /* memcpy */
+#include <sys/socket.h> /* SHUT_RD, SHUT_WR */
+
+enum {
+    MAX_PLAIN = 16384,       /* bytes of a record (RFC 8446 section 5.1) */
+    IDLE_MAX = 32,           /* records in a row without data, such as KeyUpdates */
+    RECORDS_PER_KEY = 1 << 24 /* RFC 8446 section 5.5 permits 2^24.5 with AES-GCM */
+};
+
+static struct sstls_conn *conn_of(const struct ss_io *io)
+{
+    return (struct sstls_conn *)(uintptr_t)io->via;
+}
+
+bool sstls_is_foreign(const struct sstls_conn *conn)
+{
+    ss_env_forked(conn->sock->env);
+    return conn->forks != conn->sock->env->forks;
+}
+
+static enum ss_status fail_with(struct ss_error *err, enum ss_space space, int code)
+{
+    *err = (struct ss_error){ space, code };
+    return SS_ERROR;
+}
+
+/* Two processes with one key would use sequence numbers twice. Before the end of the handshake only a finalizer or a hook gets here. */
+static enum ss_status check_usable(const struct sstls_conn *conn, struct ss_error *err)
+{
+    if (sstls_is_foreign(conn))
+        return fail_with(err, SS_TLS, SS_TLS_PROTOCOL);
+    if (!conn->established)
+        return fail_with(err, SS_SYSTEM, EBUSY);
+    return SS_OK;
+}
+
+static enum ss_status check_not_failed(const struct sstls_conn *conn, struct ss_error *err)
+{
+    if (conn->has_failed)
+        *err = conn->failure;
+    return conn->has_failed ? SS_ERROR : SS_OK;
+}
+
+/* Sending what is encrypted */
+
+enum ss_status sstls_flush(struct sstls_conn *conn, struct ss_error *err)
+{
+    enum ss_status st = SS_OK;
+    while (st == SS_OK && ss_inbuf_len(&conn->out) > 0)
+        st = sstls_push(conn, err);
+    return st;
+}
+
+enum ss_status sstls_flush_at_once(struct sstls_conn *conn, struct ss_error *err)
+{
+    struct ss_io *io = &conn->sock->io;
+    const uint8_t mode = io->mode, calls_left = io->calls_left;
+    if (mode == SS_NO_CALL)
+        return ss_inbuf_len(&conn->out) > 0 ? SS_WANT : SS_OK;
+    ss_io_set_mode(io, SS_NO_WAIT);
+    enum ss_status st = sstls_flush(conn, err);
+    io->mode = mode;
+    io->calls_left = calls_left;
+    return st;
+}
+
+/* Receiving */
+
+/* A lack of memory may pass; other errors of a receive end the connection. */
+static enum ss_status fail_by_receive(struct sstls_conn *conn, struct ss_error *err)
+{
+    const struct ss_error *cause = &conn->received_error;
+    *err = *cause;
+    if (cause->space == SS_SYSTEM && (cause->code == ENOMEM || cause->code == ENOBUFS))
+        return SS_ERROR;
+    return sstls_fail_system(conn, cause, err);
+}
+
+enum ss_status sstls_starved(struct sstls_conn *conn, struct ss_error *err)
+{
+    if (conn->received == SS_ERROR)
+        return fail_by_receive(conn, err);
+    if (conn->reading_ended)
+        return SS_EOF;
+    if (conn->received == SS_EOF)
+        return sstls_fail(conn, SS_TLS_EOF, "the connection has ended without close_notify", err);
+    return SS_WANT;
+}
+
+static enum ss_status count_idle_record(struct sstls_conn *conn, struct ss_error *err)
+{
+    if (++conn->idle <= IDLE_MAX)
+        return SS_OK;
+    return sstls_fail(conn, SS_TLS_PROTOCOL, "too many messages without data", err);
+}
+
+/* The outcome of an SSL_read_ex that gave nothing. SS_OK: another one may. */
+static enum ss_status judge_read(struct sstls_conn *conn, struct ss_error *err)
+{
+    switch (SSL_get_error(conn->ssl, 0)) {
+    case SSL_ERROR_ZERO_RETURN:
+        conn->input_ended = true;
+        return SS_EOF;
+    case SSL_ERROR_WANT_READ:
+        return conn->starved ? sstls_starved(conn, err) : count_idle_record(conn, err);
+    default:
+        return sstls_fail_by_queue(conn, err);
+    }
+}
+
+typedef int read_function(SSL *ssl, void *data, size_t len, size_t *got);
+
+static enum ss_status read_record(struct sstls_conn *conn, read_function *read, void *data, size_t len, size_t *got,
+                                  struct ss_error *err)
+{
+    enum ss_status st = SS_OK;
+    bool done = false;
+    while (st == SS_OK && !done) {
+        conn->starved = false;
+        ERR_clear_error();
+        done = read(conn->ssl, data, len, got) == 1;
+        st = done ? SS_OK : judge_read(conn, err);
+    }
+    ERR_clear_error();
+    if (done)
+        conn->idle = 0;
+    return st;
+}
+
+/* As many records as are in memory after one receive. What ends the stream behind them is found by the next call. */
+static enum ss_status read_records(struct sstls_conn *conn, char *data, size_t len, size_t *got, struct ss_error *err)
+{
+    enum ss_status st = SS_OK;
+    conn->held = conn->reading_ended;
+    while (st == SS_OK && *got < len) {
+        size_t n = 0;
+        st = read_record(conn, SSL_read_ex, data + *got, len - *got, &n, err);
+        *got += n;
+        conn->held = true;
+    }
+    conn->held = false;
+    return *got > 0 ? SS_OK : st;
+}
+
+static enum ss_status check_readable(const struct sstls_conn *conn, struct ss_error *err)
+{
+    enum ss_status st = check_usable(conn, err);
+    if (st == SS_OK && conn->input_ended)
+        return SS_EOF;
+    return st == SS_OK ? check_not_failed(conn, err) : st;
+}
+
+static enum ss_status tls_recv(struct ss_io *io, void *buf, size_t len, bool all, size_t *got, struct ss_error *err)
+{
+    struct sstls_conn *conn = conn_of(io);
+    const size_t unsent = ss_inbuf_len(&conn->out);
+    struct ss_error ignored;
+    (void)all;
+    *got = 0;
+    enum ss_status st = check_readable(conn, err);
+    if (st != SS_OK)
+        return st;
+    st = read_records(conn, buf, len, got, err);
+    if (ss_inbuf_len(&conn->out) > unsent)
+        sstls_flush_at_once(conn, &ignored); /* an answer or an alert; what does not go now goes with the next write */
+    return st;
+}
+
+static bool tls_is_ready(const struct ss_io *io)
+{
+    struct sstls_conn *conn = conn_of(io);
+    struct ss_error ignored;
+    char byte;
+    size_t got;
+    enum ss_status st = check_readable(conn, &ignored);
+    if (st != SS_OK)
+        return conn->established;
+    if (ss_inbuf_len(&conn->raw) == 0 && SSL_pending(conn->ssl) == 0)
+        return conn->reading_ended;
+    conn->held = true;
+    st = read_record(conn, SSL_peek_ex, &byte, 1, &got, &ignored);
+    conn->held = false;
+    return st != SS_WANT;
+}
+
+/* Sending */
+
+/* What is left of the buffers of a call. */
+struct unsent {
+    const struct iovec *iov;
+    size_t n;
+    size_t skip; /* bytes of the first that are gone */
+};
+
+static void skip_bytes(struct unsent *left, size_t bytes)
+{
+    left->skip += bytes;
+    while (left->n > 0 && left->skip >= left->iov->iov_len) {
+        left->skip -= left->iov->iov_len;
+        left->iov++;
+        left->n--;
+    }
+}
+
+/* Where the next record's bytes are, and their number in *n. Small buffers are gathered in `plain`, MAX_PLAIN bytes. */
+static const char *next_plain(const struct unsent *left, char *plain, size_t *n)
+{
+    const char *first = (const char *)left->iov->iov_base + left->skip;
+    *n = ss_min_size(left->iov->iov_len - left->skip, MAX_PLAIN);
+    if (*n == MAX_PLAIN || left->n == 1)
+        return first;
+    memcpy(plain, first, *n);
+    for (size_t i = 1; i < left->n && *n < MAX_PLAIN; i++) {
+        size_t more = ss_min_size(left->iov[i].iov_len, MAX_PLAIN - *n);
+        memcpy(plain + *n, left->iov[i].iov_base, more);
+        *n += more;
+    }
+    return plain;
+}
+
+/* Messages that go before data. */
+static void prepare_record(struct sstls_conn *conn)
+{
+    if (conn->ticket_due)
+        sstls_promise_ticket(conn->ssl);
+    conn->ticket_due = false;
+    if (++conn->records < RECORDS_PER_KEY)
+        return;
+    conn->records = 0;
+    if (SSL_version(conn->ssl) == TLS1_3_VERSION)
+        SSL_key_update(conn->ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+}
+
+static enum ss_status encrypt_record(struct sstls_conn *conn, const char *plain, size_t n, size_t *taken,
+                                     struct ss_error *err)
+{
+    ERR_clear_error();
+    prepare_record(conn);
+    enum ss_status st = SS_OK;
+    if (!SSL_write_ex(conn->ssl, plain, n, taken))
+        st = sstls_fail_by_queue(conn, err);
+    ERR_clear_error();
+    return st;
+}
+
+/* Sends until there is room for a record. */
+static enum ss_status make_room(struct sstls_conn *conn, struct ss_error *err)
+{
+    enum ss_status st = SS_OK;
+    while (st == SS_OK && !sstls_has_room(conn))
+        st = sstls_push(conn, err);
+    return st;
+}
+
+static enum ss_status check_writable(const struct sstls_conn *conn, struct ss_error *err)
+{
+    enum ss_status st = check_usable(conn, err);
+    if (st == SS_OK)
+        st = check_not_failed(conn, err);
+    if (st == SS_OK && conn->output_ended)
+        return fail_with(err, SS_SYSTEM, EPIPE);
+    return st;
+}
+
+static enum ss_status tls_send(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err)
+{
+    struct sstls_conn *conn = conn_of(io);
+    struct unsent left = { .iov = iov, .n = n };
+    char gathered[MAX_PLAIN];
+    *sent = 0;
+    enum ss_status st = check_writable(conn, err);
+    skip_bytes(&left, 0);
+    while (st == SS_OK && left.n > 0) {
+        size_t len, taken = 0;
+        const char *plain = next_plain(&left, gathered, &len);
+        st = make_room(conn, err);
+        if (st == SS_OK)
+            st = encrypt_record(conn, plain, len, &taken, err);
+        skip_bytes(&left, taken);
+        *sent += taken;
+    }
+    return *sent > 0 ? SS_OK : st;
+}
+
+static enum ss_status tls_flush(struct ss_io *io, struct ss_error *err)
+{
+    struct sstls_conn *conn = conn_of(io);
+    if (ss_inbuf_len(&conn->out) == 0)
+        return SS_OK;
+    return sstls_is_foreign(conn) ? fail_with(err, SS_TLS, SS_TLS_PROTOCOL) : sstls_flush(conn, err);
+}
+
+/* Ending */
+
+/* The block has room for it in any case. */
+static void say_close_notify(struct sstls_conn *conn)
+{
+    if (conn->output_ended)
+        return;
+    conn->output_ended = true;
+    ERR_clear_error();
+    SSL_shutdown(conn->ssl);
+    ERR_clear_error();
+}
+
+static enum ss_status tls_end(struct ss_io *io, int how, struct ss_error *err)
+{
+    struct sstls_conn *conn = conn_of(io);
+    enum ss_status st = check_usable(conn, err);
+    if (st == SS_OK)
+        st = check_not_failed(conn, err);
+    if (st != SS_OK)
+        return st;
+    if (how != SHUT_WR)
+        conn->reading_ended = true;
+    if (how == SHUT_RD)
+        return SS_OK;
+    say_close_notify(conn);
+    return sstls_flush(conn, err);
+}
+
+/* The kernel resets a connection that is closed with unread bytes, and the peer may lose what it has not read yet. */
+static void drop_what_has_come(struct sstls_conn *conn)
+{
+    struct ss_error ignored;
+    ss_inbuf_clear(&conn->raw);
+    ss_io_set_mode(&conn->sock->io, SS_NO_WAIT);
+    ss_inbuf_fill_from(&conn->raw, &ss_fd_transport, &conn->sock->io, 1, &ignored);
+    ss_inbuf_clear(&conn->raw);
+}
+
+static void tls_leave(struct ss_io *io)
+{
+    struct sstls_conn *conn = conn_of(io);
+    struct ss_error ignored;
+    if (sstls_is_foreign(conn))
+        return;
+    ss_io_set_mode(io, SS_NO_WAIT);
+    enum ss_status st = sstls_flush(conn, &ignored);
+    if (st == SS_OK && conn->established && !conn->has_failed) {
+        say_close_notify(conn);
+        sstls_flush(conn, &ignored);
+    }
+    drop_what_has_come(conn);
+}
+
+static void tls_settle(struct ss_io *io)
+{
+    struct sstls_conn *conn = conn_of(io);
+    ss_inbuf_shrink(&conn->raw);
+    ss_inbuf_shrink(&conn->out);
+}
+
+static void tls_free(struct ss_io *io)
+{
+    sstls_conn_free(conn_of(io));
+}
+
+/* Life */
+
+/* Keeps for the reason what OpenSSL has only in this callback. */
+static int note_verification(int ok, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct sstls_conn *conn = ssl ? SSL_get_app_data(ssl) : NULL;
+    if (!ok && conn && conn->verify_error == 0) {
+        conn->verify_error = X509_STORE_CTX_get_error(store);
+        conn->verify_depth = X509_STORE_CTX_get_error_depth(store);
+    }
+    return ok;
+}
+
+static void set_verification(struct sstls_conn *conn)
+{
+    const struct sstls_ctx *ctx = conn->ctx;
+    int mode = SSL_VERIFY_PEER;
+    conn->verifies = conn->server ? ctx->client_store != NULL : ctx->verify;
+    if (conn->server && conn->verifies && !ctx->client_optional)
+        mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    SSL_set_verify(conn->ssl, conn->verifies ? mode : SSL_VERIFY_NONE, note_verification);
+}
+
+static bool set_role(struct sstls_conn *conn)
+{
+    if (!conn->server) {
+        SSL_set_connect_state(conn->ssl);
+        return true;
+    }
+    SSL_set_accept_state(conn->ssl);
+    return !conn->ctx->client_store || SSL_set1_verify_cert_store(conn->ssl, conn->ctx->client_store);
+}
+
+static bool set_up_ssl(struct sstls_conn *conn)
+{
+    conn->ssl = SSL_new(conn->ctx->ssl);
+    BIO *bio = conn->ssl ? sstls_bio_new(conn->ctx->state->method, conn) : NULL;
+    if (!bio)
+        return false;
+    SSL_set_bio(conn->ssl, bio, bio); /* which owns it now */
+    if (!SSL_set_app_data(conn->ssl, conn) || !set_role(conn))
+        return false;
+    set_verification(conn);
+    return true;
+}
+
+static const struct ss_transport calls_of_tls = { .recv = tls_recv,
+                                                  .send = tls_send,
+                                                  .flush = tls_flush,
+                                                  .is_ready = tls_is_ready,
+                                                  .end = tls_end,
+                                                  .leave = tls_leave,
+                                                  .settle = tls_settle,
+                                                  .free = tls_free };
+
+struct sstls_conn *sstls_conn_new(struct ss_sock *sock, struct sstls_ctx *ctx, bool server)
+{
+    struct ss_env *env = sock->env;
+    struct sstls_conn *conn = ss_mem_resize(&env->pool.mem, NULL, 0, sizeof *conn);
+    if (!conn)
+        return NULL;
+    ss_env_forked(env);
+    memset(conn, 0, sizeof *conn);
+    conn->calls = calls_of_tls;
+    conn->sock = sock;
+    conn->ctx = sstls_ctx_use(ctx);
+    conn->raw.pool = conn->out.pool = &env->pool;
+    conn->forks = env->forks;
+    conn->received = SS_WANT;
+    conn->server = server;
+    ERR_clear_error();
+    bool made = set_up_ssl(conn);
+    ERR_clear_error();
+    if (made)
+        return conn;
+    sstls_conn_free(conn);
+    return NULL;
+}
+
+static bool set_name_to_verify(struct sstls_conn *conn)
+{
+    X509_VERIFY_PARAM *param = SSL_get0_param(conn->ssl);
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    if (conn->is_address)
+        return X509_VERIFY_PARAM_set1_ip_asc(param, conn->name) == 1;
+    return X509_VERIFY_PARAM_set1_host(param, conn->name, 0) == 1 && SSL_set_tlsext_host_name(conn->ssl, conn->name) == 1;
+}
+
+bool sstls_conn_set_name(struct sstls_conn *conn, const char *name, bool is_address)
+{
+    size_t len = strlen(name);
+    if (len >= sizeof conn->name)
+        return false;
+    memcpy(conn->name, name, len + 1);
+    conn->is_address = is_address;
+    ERR_clear_error();
+    bool done = set_name_to_verify(conn);
+    ERR_clear_error();
+    return done;
+}
+
+void sstls_conn_install(struct sstls_conn *conn)
+{
+    struct ss_sock *sock = conn->sock;
+    ss_inbuf_take_out(&sock->in, &conn->raw);
+    sock->io.via = &conn->calls;
+}
+
+/* A session may be resumed although the connection has not ended well, unless that failed. */
+void sstls_conn_free(struct sstls_conn *conn)
+{
+    const struct ss_mem *mem = &conn->sock->env->pool.mem;
+    ERR_clear_error();
+    if (conn->ssl && conn->established && !conn->has_failed)
+        SSL_set_shutdown(conn->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_free(conn->ssl);
+    ERR_clear_error();
+    ss_inbuf_clear(&conn->raw);
+    ss_inbuf_clear(&conn->out);
+    sstls_ctx_drop(conn->ctx);
+    ss_mem_free(mem, conn, sizeof *conn);
+}
+
+struct sstls_conn *sstls_conn_of(const struct ss_sock *sock)
+{
+    return ss_io_has_layer(&sock->io) ? conn_of(&sock->io) : NULL;
+}
