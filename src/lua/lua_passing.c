@@ -4,9 +4,10 @@
 #include "lua/lua_base.h"
 #include "os/os_passing.h"
 
+/* Beside the bytes of a layer nothing can be passed. */
 static bool passes_descriptors(const struct lss_socket *s)
 {
-    return s->sock.family == AF_UNIX;
+    return s->sock.family == AF_UNIX && !ss_io_has_layer(&s->sock.io);
 }
 
 /* Sending */
@@ -26,9 +27,10 @@ static int finish_sendfd(lua_State *L, struct ss_op *base, enum ss_status st)
     return push_unsent(L, unread ? lss_push_unread(L) : lss_push_failure(L, 1, st, &base->error), op->write.sent);
 }
 
+/* What a layer holds no other process could go on with. */
 static bool has_unread_input(struct ss_sock *s)
 {
-    return ss_sock_has_input(s);
+    return ss_io_has_layer(&s->io) || ss_sock_has_input(s);
 }
 
 /* Reads argument 3, a number or a socket other than `carrier`; raises for other values. */

@@ -1,6 +1,7 @@
 /* The module table. */
 #include "core/codes.h"
 #include "lua/lua_base.h"
+#include "lua/lua_build.h"
 #include "lua/lua_failure.h"
 #include "lua/lua_interrupt.h"
 #include "lua/lua_wait.h"
@@ -10,10 +11,6 @@
 #include "os/os_opt.h"
 #include "run/block.h"
 #include "run/deadline.h"
-
-#include <stddef.h> /* offsetof */
-
-#define LAYOUT LSS_PREFIX "layout" /* in the registry: checksum of the shared structs */
 
 LSS_EXPORT int luaopen_ssocket(lua_State *L);
 
@@ -136,38 +133,16 @@ static void set_constants(lua_State *L)
 /* Copies of the same build share the registry's state; a copy with other struct sizes must not. */
 static void check_build(lua_State *L)
 {
-    const size_t sizes[] = { sizeof(struct ss_env),
-                             sizeof(struct lss_socket),
-                             sizeof(struct lss_socket_handle),
-                             sizeof(struct lss_tasks),
-                             sizeof(struct lss_task),
-                             sizeof(struct lss_member),
-                             sizeof(struct lss_group),
-                             offsetof(struct ss_env, by_fd),
-                             lss_shared_size,
-                             lss_tcp_size,
-                             lss_udp_size };
-    uint64_t sum = 0;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        sum = (sum * 1021 + sizes[i]) % ((uint64_t)1 << 50);
-    const lua_Number layout = (lua_Number)sum;
-    lua_getfield(L, LUA_REGISTRYINDEX, LAYOUT);
-    bool other = lua_isnumber(L, -1) && lua_tonumber(L, -1) != layout;
-    lua_pop(L, 1);
-    if (other)
+    if (lss_loaded_build(L) == LSS_OTHER_BUILD)
         luaL_error(L, "another build of ssocket " LSS_VERSION
                       " is loaded in this Lua state; see package.cpath and load one of them only");
-    lua_pushnumber(L, layout);
-    lua_setfield(L, LUA_REGISTRYINDEX, LAYOUT);
+    lss_register_build(L);
 }
 
 /* Raises if a finalizer loads the module first: while Lua 5.4 closes the state, new objects get no finalizer. */
 static void check_not_in_finalizer(lua_State *L)
 {
-    lua_getfield(L, LUA_REGISTRYINDEX, LAYOUT);
-    bool first = lua_isnil(L, -1);
-    lua_pop(L, 1);
-    if (LSS_HAS_CLOSE && first && lua_gc(L, LUA_GCCOUNT, 0) < 0)
+    if (LSS_HAS_CLOSE && lss_loaded_build(L) == LSS_NO_BUILD && lua_gc(L, LUA_GCCOUNT, 0) < 0)
         luaL_error(L, "ssocket cannot be loaded in a finalizer");
 }
 

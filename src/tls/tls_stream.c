@@ -3,7 +3,7 @@
 #include "tls/tls_compat.h"
 #include "tls/tls_failure.h"
 
-#include <errno.h> /* EPIPE, EBUSY, ENOMEM, ENOBUFS */
+#include <errno.h> /* EPIPE, EBUSY, EISCONN, ENOMEM, ENOBUFS */
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 #include <string.h>     /* memcpy */
@@ -14,6 +14,8 @@ enum {
     IDLE_MAX = 32,           /* records in a row without data, such as KeyUpdates */
     RECORDS_PER_KEY = 1 << 24 /* RFC 8446 section 5.5 permits 2^24.5 with AES-GCM */
 };
+
+const struct ss_error sstls_already = { SS_SYSTEM, EISCONN };
 
 static struct sstls_conn *conn_of(const struct ss_io *io)
 {

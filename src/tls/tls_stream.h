@@ -13,6 +13,9 @@
 
 #pragma GCC visibility push(hidden)
 
+/* The socket is a TLS connection already. */
+extern const struct ss_error sstls_already;
+
 enum { SSTLS_REASON = 160 };
 
 struct sstls_conn {
