@@ -1,6 +1,6 @@
 # GNU make. `make help` lists what one needs daily.
 #
-# make                  builds for the Lua that is there and leaves ssocket.so here as well
+# make                  builds for the Lua that is there and leaves ssocket.so and ssocket/tls.so here as well
 # make LUA=lua5.3       builds build/lua5.3/ssocket.so   (lua5.1 luajit lua5.2 lua5.3 lua5.4 ...)
 # make LUA=lua5.4-api   builds build/lua5.4-api/ssocket.so for a Lua that script/luas has built
 # make LUA=lua5.4 SANITIZE=1      build/asan-lua5.4/ssocket.so with AddressSanitizer and UBSan
@@ -67,6 +67,7 @@ MODULE_LDFLAGS := -bundle -undefined dynamic_lookup
 else
 MODULE_LDFLAGS := -shared
 EXPORT_LDFLAGS := -Wl,--version-script=src/exports.map
+TLS_EXPORT_LDFLAGS := -Wl,--version-script=src/tls/exports.map
 HELPER_LDFLAGS := -Wl,-z,nodelete # since Lua 5.5 an allocator is called as long as there are strings made with it
 HOST_LDFLAGS := -Wl,-E # a module finds Lua in the program that loads it
 endif
@@ -83,8 +84,23 @@ LINK = $(CC) $(CFLAGS) -pthread $(1) $(LDFLAGS) -o $@ $(filter %.o,$^) $(2) $(LD
 DIR := $(BUILD)/$(VARIANT)$(LUA_NAME)
 MODULE := $(DIR)/ssocket.so
 LUA_MODULES := $(notdir $(wildcard lua/ssocket/*.lua))
-SOURCES := $(wildcard src/*/*.c)
+SOURCES := $(filter-out src/tls/% src/lua/lua_tls%,$(wildcard src/*/*.c))
 OBJECTS := $(SOURCES:src/%.c=$(DIR)/obj/%.o)
+
+# TLS is a shared object of its own, so that ssocket.so needs libc alone. It has what it needs of the other objects in itself.
+TLS_SOURCES := $(wildcard src/tls/*.c src/lua/lua_tls*.c)
+TLS_OBJECTS := $(TLS_SOURCES:src/%.c=$(DIR)/obj/%.o)
+ifneq ($(filter %-m32 %-musl,$(LUA_NAME)),) # OpenSSL is there for the machine's kind alone
+else ifneq ($(shell $(PKG_CONFIG) --exists 'openssl >= 1.1.1' 2>/dev/null && echo yes),)
+TLS_MODULE := $(DIR)/ssocket/tls.so
+TLS_CPPFLAGS := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags openssl))
+TLS_LDLIBS := $(shell $(PKG_CONFIG) --libs openssl)
+ifdef ROOT_COPY
+ROOT_COPY += ssocket/tls.so
+endif
+else
+ALL_NOTES := without-tls
+endif
 
 # Helper modules of the specs, and programs that hold a Lua and are cruel to the module in it.
 HELPERS := $(patsubst test/support/%.c,$(DIR)/%.so,$(wildcard test/support/*.c))
@@ -149,7 +165,7 @@ FUZZERS := $(FUZZ_NAMES:%=$(FUZZ_DIR)/fuzz_%)
 REPLAYS := $(FUZZ_NAMES:%=$(UNIT_DIR)/replay_%)
 UNIT_TESTS += $(REPLAYS)
 
-all: $(MODULE) $(ROOT_COPY) ## build the module
+all: $(MODULE) $(TLS_MODULE) $(ROOT_COPY) $(ALL_NOTES) ## build the module
 helpers: $(HELPERS)
 unit-programs: $(UNIT_TESTS)
 hosts: $(HOSTS) # build the host programs of the specs
@@ -158,9 +174,21 @@ $(MODULE): $(OBJECTS) src/exports.map
 	$(call LINK,$(MODULE_LDFLAGS) $(EXPORT_LDFLAGS) $(SAN),$(LDLIBS_DL))
 $(DIR)/obj/%.o: src/%.c Makefile | need-lua
 	@mkdir -p $(@D)
-	$(call COMPILE,$(LUA_CPPFLAGS),$(SAN))
+	$(call COMPILE,$(LUA_CPPFLAGS) $(TLS_CPPFLAGS),$(SAN))
 ssocket.so: $(MODULE)
 	$(INSTALL) -m 755 $< $@
+
+$(DIR)/ssocket/tls.so: $(TLS_OBJECTS) $(DIR)/ssocket.a src/tls/exports.map
+	@mkdir -p $(@D)
+	$(call LINK,$(MODULE_LDFLAGS) $(TLS_EXPORT_LDFLAGS) $(SAN),$(DIR)/ssocket.a $(TLS_LDLIBS) $(LDLIBS_DL))
+$(DIR)/ssocket.a: $(OBJECTS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+ssocket/tls.so: $(TLS_MODULE)
+	@mkdir -p $(@D)
+	$(INSTALL) -m 755 $< $@
+without-tls:
+	@echo 'make: ssocket.tls is left out, since OpenSSL 1.1.1 or newer was not found (Debian: libssl-dev)'
 
 $(HELPERS): $(DIR)/%.so: $(DIR)/obj/support/%.o
 	$(call LINK,$(MODULE_LDFLAGS) $(HELPER_LDFLAGS) $(SAN))
@@ -232,15 +260,19 @@ need-lua:
 
 # --- install ---------------------------------------------------------------------------------------
 
-install: $(MODULE) ## install it where that Lua looks; PREFIX, DESTDIR, LUA_CMOD and LUA_LMOD as usual
+install: $(MODULE) $(TLS_MODULE) ## install it where that Lua looks; PREFIX, DESTDIR, LUA_CMOD and LUA_LMOD as usual
 	$(INSTALL) -d '$(DESTDIR)$(LUA_CMOD)'
 	$(INSTALL) -m 755 $(MODULE) '$(DESTDIR)$(LUA_CMOD)/ssocket.so'
+ifdef TLS_MODULE
+	$(INSTALL) -d '$(DESTDIR)$(LUA_CMOD)/ssocket'
+	$(INSTALL) -m 755 $(TLS_MODULE) '$(DESTDIR)$(LUA_CMOD)/ssocket/tls.so'
+endif
 	$(INSTALL) -d '$(DESTDIR)$(LUA_LMOD)/ssocket'
 	$(INSTALL) -m 644 $(LUA_MODULES:%=lua/ssocket/%) '$(DESTDIR)$(LUA_LMOD)/ssocket'
 
 uninstall: # remove what install laid there
-	rm -f '$(DESTDIR)$(LUA_CMOD)/ssocket.so' $(LUA_MODULES:%='$(DESTDIR)$(LUA_LMOD)/ssocket/%')
-	rmdir '$(DESTDIR)$(LUA_LMOD)/ssocket' 2>/dev/null || : # gone already, or somebody else has a file in it
+	rm -f '$(DESTDIR)$(LUA_CMOD)/ssocket.so' '$(DESTDIR)$(LUA_CMOD)/ssocket/tls.so' $(LUA_MODULES:%='$(DESTDIR)$(LUA_LMOD)/ssocket/%')
+	rmdir '$(DESTDIR)$(LUA_CMOD)/ssocket' '$(DESTDIR)$(LUA_LMOD)/ssocket' 2>/dev/null || : # gone already, or somebody else has a file in it
 
 # --- tests -----------------------------------------------------------------------------------------
 
@@ -256,7 +288,7 @@ run-demo: all
 	@LUA_CPATH='$(CURDIR)/$(DIR)/?.so;;' $(LUA) examples/demo.lua $(TO)
 unit: $(UNIT_TESTS) ## C tests of the layers below Lua
 	@script/unit $(UNIT_TESTS)
-spec: $(MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua: LUA=lua5.3 SPECS='spec/udp_spec.lua' WORLD=task SANITIZE=1
+spec: $(MODULE) $(TLS_MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua: LUA=lua5.3 SPECS='spec/udp_spec.lua' WORLD=task SANITIZE=1
 	@SSOCKET_WORLD=$(WORLD) script/spec $(LUA) $(DIR) $(SPECS)
 fuzzers: $(FUZZERS)
 soak: $(MODULE) # ten minutes among hostile clients; SHORT=1 one
@@ -294,10 +326,11 @@ docs: ## write docs/reference.md and types/ssocket.lua from docs/api.lua
 format: ## lay out the C files
 	clang-format -i $(C_FILES)
 clean: # remove what was built
-	rm -rf $(BUILD) ssocket.so
+	rm -rf $(BUILD) ssocket.so ssocket/tls.so
+	@rmdir ssocket 2>/dev/null || :
 help:
 	@sed -n 's/^\([a-z]*\):[^#]*## /make \1|/p' Makefile | awk -F'|' '{ printf "  %-14s %s\n", $$1, $$2 }'
 	@echo '  More, and the scripts: CONTRIBUTING.md. All that CI does: .ci/run'
 
-.PHONY: all helpers hosts weather fuzzers unit-programs need-lua install uninstall check test demo run-demo unit spec \
+.PHONY: all without-tls helpers hosts weather fuzzers unit-programs need-lua install uninstall check test demo run-demo unit spec \
 	soak long-run torture bench bench-counts lint lint-layers lint-sources lint-docs lint-format lint-lua lint-sh docs format clean help

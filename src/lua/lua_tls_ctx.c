@@ -1,5 +1,6 @@
 /* tls.context: the options, and the object. */
 #include "lua/lua_tls.h"
+#include "tls/tls_source.h"
 
 #include <math.h>   /* floor */
 #include <string.h> /* memchr, strcmp, strlen */
@@ -124,18 +125,13 @@ static struct sstls_sources check_sources(lua_State *L, const char *name)
     return sources;
 }
 
-static bool is_pem(const struct sstls_source *source)
-{
-    return strstr(source->text, "-----BEGIN") != NULL;
-}
-
 /* The same of texts and paths. */
 static struct sstls_sources check_files(lua_State *L, const char *name)
 {
     struct sstls_sources files = check_sources(L, name);
     for (size_t i = 0; i < files.n; i++) {
         const struct sstls_source *file = &files.items[i];
-        if (!is_pem(file) && (file->len == 0 || memchr(file->text, '\0', file->len)))
+        if (!sstls_is_text(file) && (file->len == 0 || memchr(file->text, '\0', file->len)))
             raise_option(L, name, "a path must not be empty, and must not contain a NUL byte");
     }
     return files;

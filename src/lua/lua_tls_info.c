@@ -105,8 +105,11 @@ static void push_info(lua_State *L, const struct sstls_info *info)
     lua_createtable(L, 0, 12);
     set_text(L, "version", info->version);
     set_text(L, "cipher", info->cipher);
-    set_text(L, "group", info->group);
-    set_text(L, "alpn", *info->alpn ? info->alpn : NULL);
+    set_text(L, "group", *info->group ? info->group : NULL);
+    if (info->alpn_len > 0) {
+        lua_pushlstring(L, info->alpn, info->alpn_len);
+        lua_setfield(L, -2, "alpn");
+    }
     set_text(L, "name", *info->name ? info->name : NULL);
     set_text(L, "reason", *info->reason ? info->reason : NULL);
     set_boolean(L, "server", info->server);

@@ -204,17 +204,19 @@ static void describe_protocol(struct sstls_info *info, const struct sstls_conn *
     const unsigned char *alpn;
     unsigned len;
     SSL_get0_alpn_selected(conn->ssl, &alpn, &len);
-    if (len > 0 && len < sizeof info->alpn)
+    info->alpn_len = len < sizeof info->alpn ? len : 0;
+    if (info->alpn_len > 0)
         memcpy(info->alpn, alpn, len);
 }
 
 bool sstls_info_init(struct sstls_info *info, struct sstls_conn *conn)
 {
+    const char *group = sstls_group(conn->ssl);
     memset(info, 0, sizeof *info);
     ERR_clear_error();
     info->version = SSL_get_version(conn->ssl);
     info->cipher = name_of_cipher(conn->ssl);
-    info->group = sstls_group(conn->ssl);
+    snprintf(info->group, sizeof info->group, "%s", group ? group : "");
     info->server = conn->server;
     info->resumed = SSL_session_reused(conn->ssl) == 1;
     memcpy(info->reason, conn->reason, sizeof info->reason);

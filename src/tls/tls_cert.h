@@ -23,9 +23,10 @@ void sstls_cert_fini(struct sstls_cert *cert);
 
 struct sstls_info {
     const char *version, *cipher; /* static texts */
-    const char *group;            /* the same; NULL: none */
+    char group[64];               /* "": none */
     char name[SS_HOST_MAX + 1];   /* SNI; "": none */
-    char alpn[256];               /* "": none */
+    char alpn[256];
+    size_t alpn_len; /* 0: none */
     char reason[SSTLS_REASON];    /* "": the connection has not failed */
     bool server, resumed, verified;
     bool has_peer;

@@ -7,6 +7,7 @@
 
 #include "core/codes.h"
 #include "core/sock.h"
+#include "core/tls_codes.h"
 #include "tls/tls_ctx.h"
 
 #include <openssl/ssl.h>
