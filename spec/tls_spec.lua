@@ -1,0 +1,845 @@
+-- ssocket.tls: handshakes, verification, reading and writing, ends, and what may go wrong, with itself and with other programs.
+
+local t = require "support.t"
+local tasks = require "support.tasks"
+local support = require "support.tls"
+
+local socket = t.socket
+
+if not support.is_built() then
+    pending "ssocket.tls is not built: OpenSSL is missing"
+    return
+end
+
+local tls = require "ssocket.tls"
+
+local function is_closed(s)
+    assert.equal(-1, s:fileno())
+end
+
+-- The results of a failed handshake; the socket is closed, and never plain again.
+local function is_refused(err, reason, s, results)
+    assert.is_nil(results[1])
+    assert.equal(err, results[2])
+    if reason then
+        assert.is_string(results[3])
+        assert.is_truthy(results[3]:find(reason, 1, true), results[3])
+    end
+    is_closed(s)
+    t.fails(socket.ERROR_CLOSED, 0, s:write "plain")
+end
+
+describe("ssocket.tls", function()
+    tasks.guard()
+    support.certificates()
+
+    it("has eight functions, four errors and a version", function()
+        for _, name in ipairs { "binding", "client", "connect", "context", "export", "hello", "info", "server" } do
+            assert.is_function(tls[name], name)
+        end
+        assert.equal("Certificate verify failed", tls.ERROR_CERTIFICATE)
+        assert.equal("TLS alert received", tls.ERROR_ALERT)
+        assert.equal("TLS protocol error", tls.ERROR_PROTOCOL)
+        assert.equal("TLS stream truncated", tls.ERROR_EOF)
+        assert.is_truthy(tls._OPENSSL:find "^OpenSSL %d")
+    end)
+
+    describe("a client", function()
+        local function server_of(cert)
+            return support.with_python(
+                [[
+                c = server_context(argv[0])
+                try:
+                    s = c.wrap_socket(s, server_side=True)
+                    s.sendall(b"hello")
+                    say(s.recv(100).decode())
+                except (ssl.SSLError, OSError) as e:
+                    say("failed", getattr(e, "reason", None))
+            ]],
+                support.path(cert)
+            )
+        end
+
+        it("verifies chain and name, and then reads and writes", function()
+            local s, p = server_of "a.pem"
+            assert.is_true(tls.client(s, "a.test", support.context { ca = "ca.pem" }))
+            assert.equal("hello", s:read(5))
+            assert.equal(3, s:write "bye")
+            assert.equal("bye", p:line())
+            assert.equal(1, s:close())
+            p:finish()
+        end)
+
+        it("matches wildcards and addresses", function()
+            for _, name in ipairs { "x.wild.test", "A.Test", "a.test.", "127.0.0.1", "::1" } do
+                local s, p = server_of "a.pem"
+                local ok, err, reason = tls.client(s, name, support.context { ca = "ca.pem" })
+                assert.is_true(ok, name .. ": " .. tostring(err) .. " " .. tostring(reason))
+                assert.equal("hello", s:read(5))
+                s:close()
+                p:finish()
+            end
+        end)
+
+        local function refuses(cert, name, options, reason)
+            local s, p = server_of(cert)
+            local results = t.pack(tls.client(s, name, support.context(options)))
+            is_refused(tls.ERROR_CERTIFICATE, reason, s, results)
+            assert.is_truthy(p:line():find "^failed")
+            p:finish()
+        end
+
+        it("refuses another name", function()
+            refuses("a.pem", "b.test", { ca = "ca.pem" }, "hostname mismatch (depth 0)")
+            refuses("a.pem", "x.y.wild.test", { ca = "ca.pem" }, "hostname mismatch (depth 0)")
+            refuses("a.pem", "127.0.0.2", { ca = "ca.pem" }, "IP address mismatch (depth 0)")
+        end)
+
+        it("refuses a certificate that nobody has signed, or another authority", function()
+            refuses("self.pem", "a.test", { ca = "ca.pem" }, "self-signed certificate (depth 0)")
+            refuses("a.pem", "a.test", { ca = "other.pem" }, "(depth 0)")
+            refuses("a.pem", "a.test", {}, "(depth 0)")
+        end)
+
+        it("refuses an expired certificate", function()
+            refuses("expired.pem", "a.test", { ca = "ca.pem" }, "certificate has expired (depth 0)")
+        end)
+
+        it("without a context trusts the system's authorities alone", function()
+            local s, p = server_of "self.pem"
+            local results = t.pack(tls.client(s, "a.test"))
+            is_refused(tls.ERROR_CERTIFICATE, "self-signed certificate", s, results)
+            p:finish()
+        end)
+
+        it("trusts a certificate that is given as authority, or any where asked to", function()
+            for _, options in ipairs { { ca = "self.crt" }, { verify = false } } do
+                local s, p = server_of "self.pem"
+                assert.is_true(tls.client(s, "a.test", support.context(options)))
+                assert.equal(options.verify == nil, tls.info(s).verified)
+                assert.equal("hello", s:read(5))
+                s:close()
+                p:finish()
+            end
+        end)
+
+        it("ends at its timeout with a silent server, and closes the socket", function()
+            local s, p = support.with_python "s.recv(100000); hear()"
+            s:settimeout(0.3)
+            local results = t.pack(t.takes(0.3, tls.client, s, "a.test", support.context { ca = "ca.pem" }))
+            is_refused(socket.ERROR_TIMEOUT, nil, s, results)
+            p:say ""
+            p:finish()
+        end)
+
+        it("ends with a server that speaks something else, or goes away", function()
+            local s, p = support.with_python 's.sendall(b"220 mail.test ready\\r\\n"); s.recv(1000)'
+            local results = t.pack(tls.client(s, "a.test", support.context { ca = "ca.pem" }))
+            is_refused(tls.ERROR_PROTOCOL, "wrong version number", s, results)
+            p:finish()
+            s, p = support.with_python "s.recv(1000); s.close()"
+            results = t.pack(tls.client(s, "a.test", support.context { ca = "ca.pem" }))
+            is_refused(tls.ERROR_EOF, "close_notify", s, results)
+            p:finish()
+        end)
+    end)
+
+    describe("tls.connect", function()
+        it("connects, shakes hands and returns the socket", function()
+            local p = support.python(
+                [[
+                s = server_context(argv[0]).wrap_socket(accept(), server_side=True)
+                s.sendall(b"x" * 10); s.unwrap()
+            ]],
+                support.path "a.pem"
+            )
+            local s = assert(tls.connect("127.0.0.1", p:number(), support.context { ca = "ca.pem" }, 10))
+            assert.equal(10, s:gettimeout())
+            assert.equal(("x"):rep(10), s:readall())
+            s:close()
+            p:finish()
+        end)
+
+        it("has one timeout for all", function()
+            local listener, address = t.listener()
+            local ctx = support.context { ca = "ca.pem" }
+            t.fails(socket.ERROR_TIMEOUT, nil, t.takes(0.3, tls.connect, "127.0.0.1", address[2], ctx, 0.3))
+            listener:close()
+            local s, err = tls.connect("127.0.0.1", address[2], ctx, 5)
+            assert.is_nil(s)
+            assert.equal(socket.ERROR_REFUSED, err)
+        end)
+
+        it("names a wrong argument", function()
+            assert.is_truthy(t.rejects(tls.connect, "", 1):find "'connect'")
+            t.rejects(tls.connect, "a\0b", 1)
+            t.rejects(tls.connect, "a", {})
+            t.rejects(tls.connect, "a", 65536)
+            t.rejects(tls.connect, "a", 1, {})
+            t.rejects(tls.connect, "a", 1, nil, "soon")
+        end)
+    end)
+
+    describe("a server", function()
+        it("serves Python and openssl s_client", function()
+            local listener, address = t.listener()
+            local p = support.python(
+                [[
+                c = client_context(argv[1])
+                s = c.wrap_socket(connect(argv[0]), server_hostname="a.test")
+                s.sendall(b"ping"); say(take(s, 4).decode(), s.version())
+            ]],
+                address[2],
+                support.path "ca.pem"
+            )
+            local s = assert(listener:accept())
+            s:settimeout(10)
+            assert.is_true(tls.server(s, support.context { cert = "a.pem" }))
+            assert.equal("ping", s:read(4))
+            s:write "pong"
+            assert.equal("pong TLSv1.3", p:line())
+            s:close()
+            p:finish()
+            p = t.spawn({
+                "openssl",
+                "s_client",
+                "-connect",
+                "127.0.0.1:" .. address[2],
+                "-CAfile",
+                support.path "ca.pem",
+                "-verify_return_error",
+                "-quiet",
+                "-tls1_2",
+                "-servername",
+                "a.test",
+            }, true)
+            s = assert(listener:accept())
+            s:settimeout(10)
+            assert.is_true(tls.server(s, support.context { cert = "a.pem" }))
+            assert.equal("TLSv1.2", tls.info(s).version)
+            assert.equal("a.test", tls.info(s).name)
+            p:say "a line"
+            assert.equal("a line\n", s:read(7))
+            s:write "an answer\n"
+            p:await "an answer"
+            s:close()
+            p:kill()
+            listener:close()
+        end)
+
+        it("is told by the client that it is not trusted", function()
+            local listener, address = t.listener()
+            local p = support.python(
+                [[
+                try: client_context(argv[1]).wrap_socket(connect(argv[0]), server_hostname="a.test")
+                except ssl.SSLError as e: say(e.reason)
+            ]],
+                address[2],
+                support.path "other.pem"
+            )
+            local s = assert(listener:accept())
+            s:settimeout(10)
+            local results = t.pack(tls.server(s, support.context { cert = "a.pem" }))
+            is_refused(tls.ERROR_ALERT, "unknown_ca", s, results)
+            p:finish()
+            listener:close()
+        end)
+
+        it("ends at its timeout with a silent client", function()
+            local a, b = assert(socket.pair())
+            a:settimeout(0.2)
+            local results = t.pack(t.takes(0.2, tls.server, a, support.context { cert = "a.pem" }))
+            is_refused(socket.ERROR_TIMEOUT, nil, a, results)
+            b:settimeout(5)
+            assert.equal("", b:readall())
+            b:close()
+        end)
+
+        it("needs a context with a certificate", function()
+            local a, b = assert(socket.pair())
+            assert.is_truthy(t.rejects(tls.server, a, support.context()):find "certificate")
+            t.rejects(tls.server, a)
+            t.rejects(tls.server, a, {})
+            a:write "still plain"
+            b:settimeout(5)
+            assert.equal("still plain", b:read(11))
+            a:close()
+            b:close()
+        end)
+
+        local function with_clients(client_options, server_options)
+            local a, b = assert(socket.pair())
+            local client, server =
+                support.shake(a, b, support.context(client_options), support.context(server_options))
+            return a, b, client, server
+        end
+
+        it("asks for a certificate of the client, and refuses those without", function()
+            local wants = { cert = "a.pem", client_ca = "ca.pem" }
+            local a, b, client, server = with_clients({ ca = "ca.pem", cert = "client.pem" }, wants)
+            assert.is_true(client[1])
+            assert.is_true(server[1])
+            assert.is_true(tls.info(b).verified)
+            assert.equal("CN=client", tls.info(b).peer.subject)
+            a:close()
+            b:close()
+            a, b, client, server = with_clients({ ca = "ca.pem" }, wants)
+            is_refused(tls.ERROR_CERTIFICATE, "no certificate", b, server)
+            assert.is_true(client[1]) -- in TLS 1.3 it learns of that with its first read
+            t.fails(tls.ERROR_ALERT, "", a:read(1))
+            assert.equal("certificate_required", tls.info(a).reason)
+            t.fails(tls.ERROR_ALERT, 0, a:write "x")
+            a:close()
+            a, b, client, server = with_clients({ ca = "ca.pem", cert = "self.pem" }, wants)
+            is_refused(tls.ERROR_CERTIFICATE, "self-signed", b, server)
+            assert.is_true(client[1])
+            t.fails(tls.ERROR_ALERT, "", a:read(1))
+            a:close()
+        end)
+
+        it("lets those without a certificate in where it is optional", function()
+            local wants = { cert = "a.pem", client_ca = "ca.pem", client_optional = true }
+            local a, b, client, server = with_clients({ ca = "ca.pem" }, wants)
+            assert.is_true(client[1])
+            assert.is_true(server[1])
+            assert.is_false(tls.info(b).verified)
+            assert.is_nil(tls.info(b).peer)
+            a:close()
+            b:close()
+            a, b, client, server = with_clients({ ca = "ca.pem", cert = "self.pem" }, wants)
+            is_refused(tls.ERROR_CERTIFICATE, nil, b, server)
+            assert.is_true(client[1])
+            a:close()
+        end)
+
+        it("chooses a protocol, or refuses", function()
+            local a, b = support.pair(
+                { ca = "ca.pem", alpn = { "http/1.1", "h2" } },
+                { cert = "a.pem", alpn = { "h2", "http/1.1" } }
+            )
+            assert.equal("h2", tls.info(a).alpn)
+            assert.equal("h2", tls.info(b).alpn)
+            a:close()
+            b:close()
+            a, b = support.pair({ ca = "ca.pem" }, { cert = "a.pem", alpn = { "h2" } })
+            assert.is_nil(tls.info(a).alpn)
+            a:close()
+            b:close()
+            local client, server
+            a, b, client, server = with_clients({ ca = "ca.pem", alpn = { "x" } }, { cert = "a.pem", alpn = { "y" } })
+            is_refused(tls.ERROR_ALERT, "no_application_protocol", a, client)
+            is_refused(tls.ERROR_PROTOCOL, nil, b, server)
+        end)
+    end)
+
+    describe("a connection", function()
+        it("carries much in both directions at once, in tasks", function()
+            local a, b = support.pair()
+            local n = math.floor(8 * 1024 * 1024 / t.slow)
+            local data = t.random(n)
+            local function sender(s)
+                return function()
+                    assert(s:write(data) == n)
+                    return true
+                end
+            end
+            local function receiver(s)
+                return function()
+                    return s:read(n) == data
+                end
+            end
+            local all = {}
+            for _, f in ipairs { sender(a), receiver(a), sender(b), receiver(b) } do
+                all[#all + 1] = tasks.spawn(f)
+            end
+            for _, task in ipairs(all) do
+                local ok, same = task:wait(30 * t.slow)
+                assert.is_true(ok and same)
+            end
+            a:close()
+            b:close()
+        end)
+
+        it("reads lines, arrays of strings, and nothing", function()
+            local a, b = support.pair()
+            assert.equal(0, a:write "")
+            assert.equal(12, a:write { "one\n", "", "two", "\n", "end\n" })
+            local lines = {}
+            for line in b:readuntil "\n" do
+                lines[#lines + 1] = line
+                if #lines == 3 then
+                    break
+                end
+            end
+            assert.same({ "one", "two", "end" }, lines)
+            a:close()
+            b:close()
+        end)
+
+        it("is ready in select when decrypted bytes are in memory", function()
+            local a, b = support.pair()
+            a:write "one"
+            a:write "two"
+            a:write "three"
+            assert.equal("o", b:read(1))
+            for _, rest in ipairs { "ne", "two", "three" } do
+                assert.equal(1, #socket.select({ b }, nil, 0))
+                assert.equal(rest, b:read(#rest))
+            end
+            assert.equal(0, #(socket.select({ b }, nil, 0) or {}))
+            a:close()
+            b:close()
+        end)
+
+        it("tells the peer's closure from a truncation", function()
+            local a, b = support.pair()
+            a:write "body"
+            a:close()
+            assert.equal("body", b:readall())
+            t.fails(socket.ERROR_CLOSED, "", b:read(1))
+            b:close()
+            a, b = support.pair()
+            a:write "bo"
+            a = nil -- luacheck: ignore
+            t.collect()
+            t.fails(tls.ERROR_EOF, "bo", b:readall())
+            t.fails(tls.ERROR_EOF, "", b:read(1))
+            t.fails(tls.ERROR_EOF, 0, b:write "x")
+            assert.is_string(tls.info(b).reason)
+            b:close()
+        end)
+
+        it("ends one direction", function()
+            local a, b = support.pair()
+            a:write "question"
+            assert.is_true(a:shutdown(socket.SHUT_WR))
+            t.fails(socket.ERROR_CLOSED, 0, a:write "more")
+            assert.equal("question", b:readall())
+            b:write "answer"
+            b:close()
+            assert.equal("answer", a:readall())
+            a:close()
+        end)
+
+        it("goes on after a write that timed out", function()
+            local client, accepted, listener = t.narrow()
+            listener:close()
+            local a, b = support.pair(nil, nil, client, accepted)
+            a:settimeout(0.2)
+            local _, err, sent = a:write(t.much)
+            assert.equal(socket.ERROR_TIMEOUT, err)
+            assert.is_true(sent > 0 and sent < #t.much)
+            a:settimeout(20)
+            local writer = tasks.spawn(function()
+                return a:write "and the rest"
+            end)
+            assert.equal(t.much:sub(1, sent) .. "and the rest", b:read(sent + 12))
+            local _, n = writer:wait(10)
+            assert.equal(12, n)
+            a:close()
+            b:close()
+        end)
+
+        it("does not lose what was written when it is closed at once", function()
+            local client, accepted = t.connected()
+            local a, b = support.pair(nil, nil, client, accepted)
+            a:write(("x"):rep(20000))
+            b:write "nobody reads this"
+            a:close()
+            assert.equal(20000, #assert(b:readall()))
+            b:close()
+        end)
+
+        it("refuses detach, a second handshake, and descriptors beside its bytes", function()
+            local a, b = support.pair()
+            local fd, err = a:detach()
+            assert.is_nil(fd)
+            assert.equal("TLS is in use", err)
+            t.fails(t.text "EISCONN", nil, tls.client(a, "a.test", support.context { ca = "ca.pem" }))
+            t.fails(t.text "EISCONN", nil, tls.hello(b))
+            t.fails(t.text "EOPNOTSUPP", 0, a:sendfd("x", 0))
+            a:write "still there"
+            assert.equal("still there", b:read(11))
+            a:close()
+            b:close()
+        end)
+
+        it("is of the process that made it", function()
+            local a, b = support.pair()
+            local p = t.sys.fork and t.sys.fork()
+            if p == nil then
+                a:close()
+                b:close()
+                return
+            end
+            if p == 0 then
+                local _, err = a:write "x"
+                t.sys._exit(err == tls.ERROR_PROTOCOL and 0 or 1)
+            end
+            t.sys.wait(p, 10)
+            a:write "unharmed"
+            assert.equal("unharmed", b:read(8))
+            a:close()
+            b:close()
+        end)
+
+        it("of which the handshake waits is busy", function()
+            local a, b = assert(socket.pair())
+            local server = tasks.spawn(tls.server, a, support.context { cert = "a.pem" })
+            tasks.settle()
+            t.fails(socket.ERROR_BUSY, 0, a:write "x")
+            t.fails(socket.ERROR_BUSY, nil, tls.server(a, support.context { cert = "a.pem" }))
+            server:cancel()
+            local _, ok, err = server:wait(5)
+            assert.is_nil(ok)
+            assert.equal(socket.ERROR_CANCELLED, err)
+            is_closed(a)
+            b:close()
+        end)
+
+        it("is closed by another task in its handshake", function()
+            local a, b = assert(socket.pair())
+            local client = tasks.spawn(tls.client, a, "a.test", support.context { ca = "ca.pem" })
+            tasks.settle()
+            a:close()
+            local _, ok, err = client:wait(5)
+            assert.is_nil(ok)
+            assert.equal(socket.ERROR_CLOSED, err)
+            b:close()
+        end)
+    end)
+
+    describe("an upgrade", function()
+        it("takes what is in the buffer for the peer's first bytes", function()
+            local s, p = support.with_python(
+                [[
+                c = client_context(argv[0])
+                i, o = ssl.MemoryBIO(), ssl.MemoryBIO()
+                tls = c.wrap_bio(i, o, server_hostname="a.test")
+                def shake():
+                    try: tls.do_handshake(); return True
+                    except ssl.SSLWantReadError: return False
+                shake()
+                s.sendall(b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + o.read())
+                while not shake(): i.write(s.recv(65536))
+                s.sendall(o.read())
+                tls.write(b"after\n"); s.sendall(o.read())
+                say("done"); hear()
+            ]],
+                support.path "ca.pem"
+            )
+            local lines = s:readuntil "\n"
+            assert.is_truthy(lines():find "^PROXY")
+            assert.is_true(tls.server(s, support.context { cert = "a.pem" }))
+            assert.equal("after", lines())
+            p:say ""
+            s:close()
+            p:finish()
+        end)
+
+        it("never takes plain bytes behind STARTTLS for data", function()
+            local s, p = support.with_python [[
+                s.sendall(b"STARTTLS\r\nNOOP\r\n" + b"x" * 100)
+                s.recv(1000); hear()
+            ]]
+            assert.equal("STARTTLS\r", s:readuntil "\n"())
+            local results = t.pack(tls.server(s, support.context { cert = "a.pem" }))
+            is_refused(tls.ERROR_PROTOCOL, nil, s, results)
+            p:say ""
+            p:finish()
+        end)
+    end)
+
+    describe("tls.hello", function()
+        it("tells of the ClientHello and takes nothing", function()
+            local a, b = assert(socket.pair())
+            a:settimeout(10)
+            b:settimeout(10)
+            local client = tasks.spawn(
+                tls.client,
+                a,
+                "A.test",
+                support.context { ca = "ca.pem", alpn = { "h2", "x" } }
+            )
+            for _ = 1, 2 do
+                local hello = assert(tls.hello(b))
+                assert.equal("a.test", hello.name)
+                assert.same({ "h2", "x" }, hello.alpn)
+                table.sort(hello.versions)
+                assert.same({ "TLSv1.2", "TLSv1.3" }, hello.versions)
+            end
+            assert.is_true(tls.server(b, support.context { cert = "a.pem" }))
+            local _, ok = client:wait(10)
+            assert.is_true(ok)
+            a:write "x"
+            assert.equal("x", b:read(1))
+            a:close()
+            b:close()
+        end)
+
+        it("leaves a plain client plain", function()
+            local a, b = assert(socket.pair())
+            a:write "GET / HTTP/1.0\r\n\r\n"
+            b:settimeout(5)
+            t.fails(tls.ERROR_PROTOCOL, nil, tls.hello(b))
+            assert.equal("GET / HTTP/1.0\r\n\r\n", b:read(18))
+            b:settimeout(0.1)
+            t.fails(socket.ERROR_TIMEOUT, nil, tls.hello(b))
+            a:close()
+            b:close()
+        end)
+
+        it("sees a ClientHello that comes in pieces", function()
+            local a, b = assert(socket.pair())
+            local c, d = assert(socket.pair())
+            c:settimeout(0.1)
+            tls.client(c, "a.test", support.context { ca = "ca.pem" })
+            d:settimeout(5)
+            local bytes = assert(d:readall())
+            assert.is_true(#bytes > 100)
+            b:settimeout(10)
+            local task = tasks.spawn(tls.hello, b)
+            for i = 1, #bytes do
+                a:write(bytes:sub(i, i))
+                tasks.settle()
+            end
+            local _, hello = task:wait(10)
+            assert.equal("a.test", hello.name)
+            assert.equal(bytes, b:read(#bytes))
+            for _, s in ipairs { a, b, d } do
+                s:close()
+            end
+        end)
+    end)
+
+    describe("resumption", function()
+        for _, version in ipairs { "TLSv1.2", "TLSv1.3" } do
+            it("of " .. version .. " is automatic for the same name, context and port", function()
+                local client = support.context { ca = "ca.pem", conf = { MaxProtocol = version } }
+                local server = support.context { cert = "a.pem", conf = { MinProtocol = version } }
+                local resumed = {}
+                for i = 1, 3 do
+                    local a, b = assert(socket.pair())
+                    local one, other = support.shake(a, b, client, server, i == 3 and "x.wild.test" or nil)
+                    assert.is_true(one[1] and other[1])
+                    assert.equal(version, tls.info(a).version)
+                    b:write "x"
+                    assert.equal("x", a:read(1))
+                    resumed[i] = tls.info(a).resumed
+                    assert.equal(resumed[i], tls.info(b).resumed)
+                    assert.is_true(tls.info(a).verified)
+                    assert.equal("CN=a", tls.info(a).peer.subject)
+                    a:close()
+                    b:close()
+                end
+                assert.same({ false, true, false }, resumed)
+            end)
+        end
+
+        it("is not of another server context's, nor where it is off", function()
+            local client = support.context { ca = "ca.pem", cert = "client.pem" }
+            for _, options in ipairs {
+                { cert = "a.pem" },
+                { cert = "a.pem", client_ca = "ca.pem" },
+                { cert = "a.pem", sessions = 0 },
+            } do
+                local a, b = assert(socket.pair())
+                local one, other = support.shake(a, b, client, support.context(options))
+                assert.is_true(one[1] and other[1])
+                b:write "x"
+                assert.equal("x", a:read(1))
+                assert.is_false(tls.info(a).resumed)
+                a:close()
+                b:close()
+            end
+        end)
+
+        it("works with shared ticket keys", function()
+            local keys = { t.random(80), t.random(80, 2) }
+            local client = support.context { ca = "ca.pem" }
+            for i = 1, 3 do
+                local a, b = assert(socket.pair())
+                local server = support.context { cert = "a.pem", ticket_keys = keys }
+                local one, other = support.shake(a, b, client, server)
+                assert.is_true(one[1] and other[1])
+                b:write "x"
+                assert.equal("x", a:read(1))
+                assert.equal(i > 1, tls.info(b).resumed)
+                a:close()
+                b:close()
+            end
+        end)
+    end)
+
+    describe("tls.info", function()
+        it("describes the connection and the peer's certificate", function()
+            local a, b = support.pair()
+            local info, other = tls.info(a), tls.info(b)
+            assert.equal("TLSv1.3", info.version)
+            assert.is_truthy(info.cipher:find "^TLS_")
+            assert.is_string(info.group)
+            assert.equal("a.test", info.name)
+            assert.equal("a.test", other.name)
+            assert.is_false(info.server)
+            assert.is_true(other.server)
+            assert.is_true(info.verified)
+            assert.is_nil(info.reason)
+            assert.is_nil(other.peer)
+            local peer = info.peer
+            assert.equal("CN=a", peer.subject)
+            assert.equal("CN=ca of the specs", peer.issuer)
+            assert.same({ "a.test", "*.wild.test", "127.0.0.1", "::1" }, peer.names)
+            assert.is_true(peer.notbefore <= os.time() and peer.notafter > os.time() + 3000 * 86400)
+            assert.equal(64, #peer.sha256:match "^[0-9a-f]+$")
+            assert.is_truthy(peer.serial:find "^[0-9a-f]+$")
+            assert.is_truthy(support.text("a.crt"):find(peer.pem, 1, true))
+            assert.same({ peer.pem }, info.chain)
+            a:close()
+            assert.is_nil(tls.info(a))
+            b:close()
+        end)
+
+        it("is nil for a plain socket", function()
+            local a, b = assert(socket.pair())
+            assert.is_nil(tls.info(a))
+            a:close()
+            b:close()
+            t.rejects(tls.info, socket.udp())
+            t.rejects(tls.info, "x")
+        end)
+    end)
+
+    describe("keys of a connection", function()
+        it("are the same on both sides", function()
+            local a, b = support.pair()
+            for _, kind in ipairs { "tls-exporter", "tls-server-end-point" } do
+                assert.equal(32, #assert(tls.binding(a, kind)))
+                assert.equal(tls.binding(a, kind), tls.binding(b, kind))
+            end
+            t.fails(t.text "EOPNOTSUPP", nil, tls.binding(a, "tls-unique"))
+            t.rejects(tls.binding, a, "tls")
+            assert.equal(tls.export(a, "EXPERIMENTAL", 50), tls.export(b, "EXPERIMENTAL", 50))
+            assert.equal(tls.export(a, "EXPERIMENTAL", 9, "c"), tls.export(b, "EXPERIMENTAL", 9, "c"))
+            assert.is_true(tls.export(a, "EXPERIMENTAL", 9, "c") ~= tls.export(a, "EXPERIMENTAL", 9))
+            a:close()
+            b:close()
+            t.fails(socket.ERROR_CLOSED, nil, tls.export(a, "EXPERIMENTAL", 50))
+            a, b = support.pair(nil, { cert = "a.pem", conf = { MaxProtocol = "TLSv1.2" } })
+            for _, kind in ipairs { "tls-exporter", "tls-server-end-point", "tls-unique" } do
+                assert.is_string(tls.binding(a, kind))
+                assert.equal(tls.binding(a, kind), tls.binding(b, kind))
+            end
+            a:close()
+            b:close()
+        end)
+    end)
+
+    describe("tls.context", function()
+        local function fails(pattern, options)
+            local ctx, err = tls.context(options)
+            assert.is_nil(ctx)
+            assert.is_truthy(err:find(pattern), err)
+        end
+
+        it("names the option and the file of a failure", function()
+            local path = support.path
+            fails("^cert: /nowhere: No such file", { cert = "/nowhere" })
+            fails("^ca: /nowhere: No such file", { ca = "/nowhere" })
+            fails("^cert: .*no certificate", { cert = path "a.key" })
+            fails("^cert: .*no private key", { cert = path "a.crt" })
+            fails("^cert: .*a.der: ", { cert = path "a.der" })
+            fails("^key: .*does not fit", { cert = path "a.crt", key = path "b.key" })
+            fails("^key: ", { key = path "a.key" })
+            fails("^ca: .*no hashed certificates", { ca = support.dir })
+            fails("^cert: .*no password", { cert = path "locked.pem" })
+            fails("^cert: .*password", { cert = path "locked.pem", password = "wrong" })
+            fails("^conf: Nonsense: ", { conf = { Nonsense = "1" } })
+            fails("^conf: Groups: ", { conf = { Groups = "no such group" } })
+            fails("^keylog: /nowhere/log: ", { keylog = "/nowhere/log" })
+            os.execute("mkfifo '" .. path "fifo" .. "'")
+            fails("^ca: .*fifo: ", { ca = path "fifo" })
+            assert.is_truthy(tls.context { cert = path "locked.pem", password = "secret" })
+        end)
+
+        it("takes texts as well as files", function()
+            local ctx = assert(tls.context {
+                cert = support.text "a.crt",
+                key = support.text "a.key",
+                ca = { "system", support.text "ca.pem", support.path "other.pem" },
+            })
+            local a, b = assert(socket.pair())
+            local one, other = support.shake(a, b, ctx, ctx)
+            assert.is_true(one[1] and other[1])
+            a:close()
+            b:close()
+        end)
+
+        it("raises for misuse", function()
+            for _, options in ipairs {
+                { verfiy = false },
+                { "x" },
+                { verify = 1 },
+                { ca = 1 },
+                { ca = {} },
+                { ca = "" },
+                { ca = "a\0b" },
+                { alpn = { "" } },
+                { alpn = { ("x"):rep(256) } },
+                { min = "1.1" },
+                { sessions = -1 },
+                { sessions = 1.5 },
+                { ticket_keys = { "short" } },
+                { conf = { 1 } },
+                { client_optional = true },
+            } do
+                t.rejects(tls.context, options)
+            end
+            t.rejects(tls.context, "x")
+            local a, b = assert(socket.pair())
+            for _, name in ipairs { "", ".", "a..b", ".a", "a b", "ä.test", "a\0" } do
+                t.rejects(tls.client, a, name)
+            end
+            t.rejects(tls.client, a)
+            t.rejects(tls.client, a, "a.test", {})
+            a:close()
+            b:close()
+            t.fails(socket.ERROR_CLOSED, nil, tls.client(a, "a.test"))
+        end)
+
+        it("writes a key log only where asked to", function()
+            local log = support.path "keys.log"
+            local a, b = support.pair { ca = "ca.pem", keylog = log }
+            assert.is_truthy(support.text("keys.log"):find "^CLIENT_HANDSHAKE_TRAFFIC_SECRET %x+ %x+\n")
+            a:close()
+            b:close()
+        end)
+
+        it("allows TLS 1.3 alone", function()
+            local a, b = assert(socket.pair())
+            local client, server = support.shake(
+                a,
+                b,
+                support.context { ca = "ca.pem", conf = { MaxProtocol = "TLSv1.2" } },
+                support.context { cert = "a.pem", min = "1.3" }
+            )
+            is_refused(tls.ERROR_ALERT, "protocol_version", a, client)
+            is_refused(tls.ERROR_PROTOCOL, nil, b, server)
+        end)
+    end)
+
+    it("ends with the Lua state, connections and all", function()
+        tasks.alone_fine(
+            ([[
+            local tls = require "ssocket.tls"
+            local ctx = assert(tls.context { cert = %q, ca = %q })
+            local a, b = socket.pair()
+            spawn(function() assert(tls.server(b, ctx)) end)
+            assert(tls.client(a, "a.test", ctx))
+            a:write "x"
+            assert(b:read(1) == "x")
+            _G.kept = { a, b, ctx }
+        ]]):format(support.path "a.pem", support.path "ca.pem"),
+            20
+        )
+    end)
+end)
