@@ -72,8 +72,11 @@ static void end_failed_shake(struct shake *shake, bool begun)
     op->conn = NULL;
     if (owns)
         sstls_conn_free(conn);
-    if (begun && same && op->sock->io.fd >= 0)
-        ss_sock_close_quietly(op->sock, &ignored);
+    if (!begun || !same || op->sock->io.fd < 0)
+        return;
+    if (ss_io_has_layer(&op->sock->io))
+        op->sock->io.via->leave(&op->sock->io); /* or unread bytes would have the kernel drop the alert */
+    ss_sock_close_quietly(op->sock, &ignored);
 }
 
 static void drop_shake(lua_State *L, int kept, struct ss_op *op)
@@ -209,7 +212,7 @@ static int tls_server(lua_State *L)
     struct sstls_state *state = lss_tls_state(L);
     struct lss_socket *s = lss_check_stream(L, state);
     struct sstls_ctx *ctx = lss_check_context(L, 2);
-    luaL_argcheck(L, ctx->has_cert, 2, "a server needs a context with a certificate: tls.context{ cert = … }");
+    luaL_argcheck(L, ctx->has_cert, 2, "a server needs a context with a certificate: tls.context{ cert = path }");
     lua_settop(L, 2);
     int unfit = push_unfit(L, s);
     return unfit > 0 ? unfit : run_handshake(L, state, s, ctx, NULL);

@@ -50,7 +50,7 @@ const char *lss_read_server_name(struct lss_server_name *name, const char *text,
     if (len >= sizeof name->text - 1)
         return "name is too long";
     if (len == 0 || !is_host_name(text, len))
-        return "name must be a host name in ASCII or an address; an international name has the form xn--…";
+        return "name must be a host name in ASCII or an address; an international name has the form xn--...";
     for (size_t i = 0; i < len; i++)
         name->text[i] = lower_case(text[i]);
     name->text[len] = '\0';

@@ -112,7 +112,7 @@ static enum ss_status fail_shake(struct sstls_conn *conn)
 /* A further call after the end of OpenSSL's part, which waits for room, does nothing there. */
 static enum ss_status run_shake(struct sstls_conn *conn, struct ss_op *op)
 {
-    for (;;) {
+    for (;;) { /* advance_shake sends before it receives, and leaves here what was written last */
         enum ss_status st = advance_shake(conn, &op->error);
         if (st == SS_ERROR)
             return fail_shake(conn);

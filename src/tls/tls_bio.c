@@ -5,10 +5,24 @@
 
 /* Receiving */
 
+/* In a handshake the peer answers what OpenSSL has just written. If that cannot be sent, the peer may have told why. */
+static bool has_sent_flight(struct sstls_conn *conn)
+{
+    struct ss_error ignored;
+    if (conn->established || ss_inbuf_len(&conn->out) == 0)
+        return true;
+    enum ss_status st = sstls_flush_at_once(conn, &ignored);
+    if (st == SS_ERROR)
+        ss_inbuf_clear(&conn->out);
+    return st != SS_WANT;
+}
+
 static enum ss_status fill_raw(struct sstls_conn *conn)
 {
-    if (conn->held || conn->received == SS_EOF)
-        return conn->received == SS_EOF ? SS_EOF : SS_WANT;
+    if (conn->received == SS_EOF)
+        return SS_EOF;
+    if (conn->held || !has_sent_flight(conn))
+        return SS_WANT;
     return ss_inbuf_fill_from(&conn->raw, &ss_fd_transport, &conn->sock->io, 1, &conn->received_error);
 }
 
@@ -59,6 +73,11 @@ static bool reserve_output(struct ss_inbuf *out, size_t len)
     if (block)
         out->block = block;
     return block != NULL;
+}
+
+bool sstls_reserve(struct sstls_conn *conn)
+{
+    return reserve_output(&conn->out, SSTLS_RECORD + SSTLS_ANSWERS / 2);
 }
 
 static void append_output(struct ss_inbuf *out, const char *data, size_t len)

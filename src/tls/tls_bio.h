@@ -22,6 +22,9 @@ BIO *sstls_bio_new(const BIO_METHOD *method, struct sstls_conn *conn);
 /* Whether another record with data may be made. */
 bool sstls_has_room(const struct sstls_conn *conn);
 
+/* Provides the memory for it and for a ticket before it. False: there is none. */
+bool sstls_reserve(struct sstls_conn *conn);
+
 /* Sends once, in the mode of the socket's io. SS_OK, also when nothing is left | SS_WANT | SS_ERROR. */
 enum ss_status sstls_push(struct sstls_conn *conn, struct ss_error *err);
 

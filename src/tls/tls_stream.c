@@ -253,13 +253,16 @@ static enum ss_status encrypt_record(struct sstls_conn *conn, const char *plain,
     return st;
 }
 
-/* Sends until there is room for a record. */
+/* Sends until there is room for a record. A lack of memory is found before OpenSSL makes one. */
 static enum ss_status make_room(struct sstls_conn *conn, struct ss_error *err)
 {
     enum ss_status st = SS_OK;
     while (st == SS_OK && !sstls_has_room(conn))
         st = sstls_push(conn, err);
-    return st;
+    if (st != SS_OK || sstls_reserve(conn))
+        return st;
+    *err = ss_no_memory;
+    return SS_ERROR;
 }
 
 static enum ss_status check_writable(const struct sstls_conn *conn, struct ss_error *err)
