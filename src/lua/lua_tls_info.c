@@ -47,7 +47,7 @@ static void set_bio(lua_State *L, const char *name, BIO *bio)
     lua_setfield(L, -2, name);
 }
 
-static void set_boolean(lua_State *L, const char *name, bool value)
+static void set_flag_field(lua_State *L, const char *name, bool value)
 {
     lua_pushboolean(L, value);
     lua_setfield(L, -2, name);
@@ -74,7 +74,7 @@ static void set_names(lua_State *L, BIO *names)
     lua_setfield(L, -2, "names");
 }
 
-static void set_peer(lua_State *L, const struct sstls_cert *cert)
+static void set_peer_table(lua_State *L, const struct sstls_cert *cert)
 {
     lua_createtable(L, 0, 8);
     set_bio(L, "pem", cert->pem);
@@ -112,12 +112,12 @@ static void push_info(lua_State *L, const struct sstls_info *info)
     }
     set_text(L, "name", *info->name ? info->name : NULL);
     set_text(L, "reason", *info->reason ? info->reason : NULL);
-    set_boolean(L, "server", info->server);
-    set_boolean(L, "resumed", info->resumed);
-    set_boolean(L, "verified", info->verified);
+    set_flag_field(L, "server", info->server);
+    set_flag_field(L, "resumed", info->resumed);
+    set_flag_field(L, "verified", info->verified);
     if (!info->has_peer)
         return;
-    set_peer(L, &info->peer);
+    set_peer_table(L, &info->peer);
     set_chain(L, info);
 }
 
