@@ -443,14 +443,16 @@ static void require_ssocket(lua_State *L)
     lua_pushliteral(L, "ssocket");
     lua_call(L, 1, 1);
     if (lss_loaded_build(L) != LSS_SAME_BUILD)
-        luaL_error(L, "ssocket.tls " LSS_VERSION " is of another build than the ssocket that is loaded; install both from "
-                      "one build, and see package.cpath");
+        luaL_error(L,
+                   "ssocket.tls " LSS_VERSION " is of another build than the ssocket that is loaded; install both from "
+                   "one build, and see package.cpath");
 }
 
 /* The library that is loaded must be of the version whose headers this was built with. */
 static void check_openssl(lua_State *L)
 {
-    if (OpenSSL_version_num() >> 28 != (unsigned long)OPENSSL_VERSION_NUMBER >> 28 || OpenSSL_version_num() < 0x1010100fUL)
+    if (OpenSSL_version_num() >> 28 != (unsigned long)OPENSSL_VERSION_NUMBER >> 28 ||
+        OpenSSL_version_num() < 0x1010100fUL)
         luaL_error(L, "ssocket.tls was built with %s, but the library that is loaded is %s; build it again",
                    OPENSSL_VERSION_TEXT, OpenSSL_version(OPENSSL_VERSION));
 }

@@ -258,8 +258,9 @@ static void check_conf(lua_State *L, struct sstls_options *options)
 
 static void check_names_of_options(lua_State *L)
 {
-    static const char *const names[] = { "alpn", "ca",     "cert", "client_ca", "client_optional", "conf",        "crl",
-                                         "key",  "keylog", "min",  "password",  "sessions",        "ticket_keys", "verify" };
+    static const char *const names[] = { "alpn",     "ca",       "cert",        "client_ca", "client_optional",
+                                         "conf",     "crl",      "key",         "keylog",    "min",
+                                         "password", "sessions", "ticket_keys", "verify" };
     lua_pushnil(L);
     for (; lua_next(L, OPTIONS); lua_pop(L, 1)) {
         size_t i = 0, n = sizeof names / sizeof *names;

@@ -136,7 +136,8 @@ enum ss_status sstls_shake_step(struct ss_op *base)
         sstls_conn_install(conn);
     op->installed = true;
     if (sstls_is_foreign(conn))
-        return sstls_fail(conn, SS_TLS_PROTOCOL, "the connection belongs to the process that has made it", &base->error);
+        return sstls_fail(conn, SS_TLS_PROTOCOL, "the connection belongs to the process that has made it",
+                          &base->error);
     enum ss_status st = run_shake(conn, base);
     if (st != SS_OK)
         return st;

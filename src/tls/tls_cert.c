@@ -281,7 +281,8 @@ static bool bind_unique(const struct sstls_conn *conn, unsigned char *bytes, siz
     return *len > 0;
 }
 
-bool sstls_binding(struct sstls_conn *conn, enum sstls_binding kind, unsigned char bytes[SSTLS_BINDING_MAX], size_t *len)
+bool sstls_binding(struct sstls_conn *conn, enum sstls_binding kind, unsigned char bytes[SSTLS_BINDING_MAX],
+                   size_t *len)
 {
     bool done = false;
     ERR_clear_error();
@@ -304,7 +305,8 @@ bool sstls_export(struct sstls_conn *conn, const char *label, size_t label_len, 
                   size_t context_len, unsigned char *bytes, size_t len)
 {
     ERR_clear_error();
-    int done = SSL_export_keying_material(conn->ssl, bytes, len, label, label_len, context, context_len, context != NULL);
+    int done =
+        SSL_export_keying_material(conn->ssl, bytes, len, label, label_len, context, context_len, context != NULL);
     ERR_clear_error();
     return done == 1;
 }

@@ -26,8 +26,8 @@ struct sstls_info {
     char group[64];               /* "": none */
     char name[SS_HOST_MAX + 1];   /* SNI; "": none */
     char alpn[256];
-    size_t alpn_len; /* 0: none */
-    char reason[SSTLS_REASON];    /* "": the connection has not failed */
+    size_t alpn_len;           /* 0: none */
+    char reason[SSTLS_REASON]; /* "": the connection has not failed */
     bool server, resumed, verified;
     bool has_peer;
     struct sstls_cert peer;
@@ -46,7 +46,8 @@ enum sstls_binding { SSTLS_EXPORTER, SSTLS_SERVER_END_POINT, SSTLS_UNIQUE };
 enum { SSTLS_BINDING_MAX = 64 }; /* bytes: EVP_MAX_MD_SIZE */
 
 /* Channel binding (RFC 9266, RFC 5929). False: the kind does not apply to this connection. */
-bool sstls_binding(struct sstls_conn *conn, enum sstls_binding kind, unsigned char bytes[SSTLS_BINDING_MAX], size_t *len);
+bool sstls_binding(struct sstls_conn *conn, enum sstls_binding kind, unsigned char bytes[SSTLS_BINDING_MAX],
+                   size_t *len);
 
 /* Exported keying material (RFC 8446 section 7.5, RFC 5705). `context`: NULL: none. False: refused, for its length or label. */
 bool sstls_export(struct sstls_conn *conn, const char *label, size_t label_len, const unsigned char *context,

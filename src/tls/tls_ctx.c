@@ -295,7 +295,8 @@ struct sstls_ctx *sstls_ctx_new(struct sstls_state *state, const struct sstls_op
     ERR_clear_error();
     if (ctx)
         ctx->ssl = SSL_CTX_new(TLS_method());
-    bool made = ctx && ctx->ssl ? set_up_ctx(ctx, options, problem) : sstls_say_system(problem, "context", NULL, &ss_no_memory);
+    bool made =
+        ctx && ctx->ssl ? set_up_ctx(ctx, options, problem) : sstls_say_system(problem, "context", NULL, &ss_no_memory);
     ERR_clear_error();
     if (made)
         return ctx;

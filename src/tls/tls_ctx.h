@@ -56,7 +56,7 @@ struct sstls_ctx {
     size_t nsessions, max_sessions, room_sessions;
     struct sstls_ticket_key *keys; /* owned; the first one seals */
     size_t nkeys;
-    bool rotates;                  /* the keys are our own */
+    bool rotates;                    /* the keys are our own */
     int64_t born_ns[SSTLS_OWN_KEYS]; /* of our own keys, by os_now_ns */
     int keylog;                      /* a descriptor, or -1 */
 };

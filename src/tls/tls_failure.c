@@ -2,7 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
-#include <stdio.h>  /* snprintf */
+#include <stdio.h> /* snprintf */
 
 static void set_reason(struct sstls_conn *conn, const char *reason)
 {

@@ -44,8 +44,8 @@ static bool reserve_session(struct sstls_ctx *ctx)
     const size_t room = ctx->room_sessions, more = room == 0 ? 4 : 2 * room;
     if (ctx->nsessions < room)
         return true;
-    struct sstls_session *grown = ss_mem_resize(&ctx->state->env->pool.mem, ctx->sessions,
-                                                room * sizeof *grown, more * sizeof *grown);
+    struct sstls_session *grown =
+        ss_mem_resize(&ctx->state->env->pool.mem, ctx->sessions, room * sizeof *grown, more * sizeof *grown);
     if (!grown)
         return false;
     ctx->sessions = grown;

@@ -1,4 +1,5 @@
 #include "tls/tls_source.h"
+#include "core/codes.h"
 #include "os/os_text.h"
 #include "tls/tls_compat.h"
 
@@ -92,7 +93,7 @@ static int give_password(char *buf, int size, int writing, void *data)
 
 /* Stores of trusted certificates */
 
-static bool add_trusted(X509_STORE *store, X509 *cert, STACK_OF(X509_NAME) *names)
+static bool add_trusted(X509_STORE *store, X509 *cert, STACK_OF(X509_NAME) * names)
 {
     if (!X509_STORE_add_cert(store, cert))
         return false;
@@ -106,7 +107,7 @@ static bool add_trusted(X509_STORE *store, X509 *cert, STACK_OF(X509_NAME) *name
 }
 
 /* Reads all certificates; there must be one. */
-static bool trust_all_of(struct sstls_reader *reader, X509_STORE *store, STACK_OF(X509_NAME) *names,
+static bool trust_all_of(struct sstls_reader *reader, X509_STORE *store, STACK_OF(X509_NAME) * names,
                          struct sstls_problem *problem)
 {
     X509 *cert;
@@ -131,7 +132,7 @@ static bool trust_directory(X509_STORE *store, const char *option, const char *p
 }
 
 static bool trust_source(const struct ss_mem *mem, X509_STORE *store, const char *option,
-                         const struct sstls_source *source, STACK_OF(X509_NAME) *names, struct sstls_problem *problem)
+                         const struct sstls_source *source, STACK_OF(X509_NAME) * names, struct sstls_problem *problem)
 {
     struct sstls_reader reader;
     if (!sstls_is_text(source) && os_is_directory(source->text))
@@ -240,7 +241,7 @@ static bool is_system(const struct sstls_source *source)
 
 static bool fill_store(struct sstls_state *state, X509_STORE *store, const char *option,
                        const struct sstls_sources *sources, const struct sstls_sources *crl,
-                       STACK_OF(X509_NAME) *names, struct sstls_problem *problem)
+                       STACK_OF(X509_NAME) * names, struct sstls_problem *problem)
 {
     const struct ss_mem *mem = &state->env->pool.mem;
     for (size_t i = 0; i < sources->n; i++) {
@@ -254,8 +255,7 @@ static bool fill_store(struct sstls_state *state, X509_STORE *store, const char 
 }
 
 X509_STORE *sstls_store_new(struct sstls_state *state, const char *option, const struct sstls_sources *sources,
-                            const struct sstls_sources *crl, STACK_OF(X509_NAME) *names,
-                            struct sstls_problem *problem)
+                            const struct sstls_sources *crl, STACK_OF(X509_NAME) * names, struct sstls_problem *problem)
 {
     bool shared = !names && sources->n == 1 && is_system(&sources->items[0]) && crl->n == 0;
     X509_STORE *store = shared ? system_store(state) : X509_STORE_new();
@@ -355,8 +355,8 @@ static bool use_pair(const struct ss_mem *mem, SSL_CTX *ssl, const struct sstls_
     X509 *leaf = NULL;
     bool apart = i < options->key.n;
     bool done = use_certificate(mem, ssl, &options->cert.items[i], &leaf, problem) &&
-                use_key(mem, ssl, leaf, apart ? "key" : "cert", apart ? &options->key.items[i] : &options->cert.items[i],
-                        options->password, problem);
+                use_key(mem, ssl, leaf, apart ? "key" : "cert",
+                        apart ? &options->key.items[i] : &options->cert.items[i], options->password, problem);
     X509_free(leaf);
     return done;
 }

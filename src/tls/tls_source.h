@@ -34,7 +34,7 @@ bool sstls_is_text(const struct sstls_source *source);
 /* The trusted certificates of these sources, all of which must have some; `crl`: revocation lists for them. A store of its own, or
  * the system's alone; counted. `names`: adds the certificates' subjects, NULL: not wanted. NULL: *problem is set. */
 X509_STORE *sstls_store_new(struct sstls_state *state, const char *option, const struct sstls_sources *sources,
-                            const struct sstls_sources *crl, STACK_OF(X509_NAME) *names,
+                            const struct sstls_sources *crl, STACK_OF(X509_NAME) * names,
                             struct sstls_problem *problem);
 
 /* Gives `ssl` chains of certificates and their keys. */

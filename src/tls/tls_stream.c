@@ -10,8 +10,8 @@
 #include <sys/socket.h> /* SHUT_RD, SHUT_WR */
 
 enum {
-    MAX_PLAIN = 16384,       /* bytes of a record (RFC 8446 section 5.1) */
-    IDLE_MAX = 32,           /* records in a row without data, such as KeyUpdates */
+    MAX_PLAIN = 16384,        /* bytes of a record (RFC 8446 section 5.1) */
+    IDLE_MAX = 32,            /* records in a row without data, such as KeyUpdates */
     RECORDS_PER_KEY = 1 << 24 /* RFC 8446 section 5.5 permits 2^24.5 with AES-GCM */
 };
 
@@ -455,7 +455,8 @@ static bool set_name_to_verify(struct sstls_conn *conn)
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     if (conn->is_address)
         return X509_VERIFY_PARAM_set1_ip_asc(param, conn->name) == 1;
-    return X509_VERIFY_PARAM_set1_host(param, conn->name, 0) == 1 && SSL_set_tlsext_host_name(conn->ssl, conn->name) == 1;
+    return X509_VERIFY_PARAM_set1_host(param, conn->name, 0) == 1 &&
+           SSL_set_tlsext_host_name(conn->ssl, conn->name) == 1;
 }
 
 bool sstls_conn_set_name(struct sstls_conn *conn, const char *name, bool is_address)

@@ -31,24 +31,24 @@ struct sstls_conn {
     /* The last receive of the BIO that brought nothing: */
     enum ss_status received; /* SS_WANT, SS_EOF or SS_ERROR */
     struct ss_error received_error;
-    struct ss_error failure;                /* each later call has it; valid with `has_failed` */
-    int verify_error, verify_depth;         /* of the certificate that was refused; 0: none */
-    uint16_t port;                          /* the peer's; 0: none */
-    uint8_t idle;                           /* records in a row that brought no data */
+    struct ss_error failure;        /* each later call has it; valid with `has_failed` */
+    int verify_error, verify_depth; /* of the certificate that was refused; 0: none */
+    uint16_t port;                  /* the peer's; 0: none */
+    uint8_t idle;                   /* records in a row that brought no data */
     bool server : 1, verifies : 1;
-    bool is_address : 1;    /* `name` is an address */
-    bool established : 1;   /* the handshake is over */
-    bool has_failed : 1;    /* `failure` ends the connection */
-    bool starved : 1;       /* set by the BIO: there is no input for now */
-    bool held : 1;          /* the BIO takes what is in memory and receives nothing */
-    bool overflowed : 1;    /* an answer had no room */
-    bool lacks_memory : 1;  /* for the block of bytes to be sent */
-    bool input_ended : 1;   /* by the peer's close_notify */
-    bool reading_ended : 1; /* by the program */
-    bool output_ended : 1;  /* close_notify is sent, or about to be */
-    bool ticket_due : 1;    /* goes before the first data */
-    char name[SS_HOST_MAX + 1];  /* client: the peer's, in lower case; "": none */
-    char reason[SSTLS_REASON];   /* of the failure, for people; "": none */
+    bool is_address : 1;        /* `name` is an address */
+    bool established : 1;       /* the handshake is over */
+    bool has_failed : 1;        /* `failure` ends the connection */
+    bool starved : 1;           /* set by the BIO: there is no input for now */
+    bool held : 1;              /* the BIO takes what is in memory and receives nothing */
+    bool overflowed : 1;        /* an answer had no room */
+    bool lacks_memory : 1;      /* for the block of bytes to be sent */
+    bool input_ended : 1;       /* by the peer's close_notify */
+    bool reading_ended : 1;     /* by the program */
+    bool output_ended : 1;      /* close_notify is sent, or about to be */
+    bool ticket_due : 1;        /* goes before the first data */
+    char name[SS_HOST_MAX + 1]; /* client: the peer's, in lower case; "": none */
+    char reason[SSTLS_REASON];  /* of the failure, for people; "": none */
 };
 
 /* A connection of `sock` that is not its transport yet. NULL: no memory. */
