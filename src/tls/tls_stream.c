@@ -4,6 +4,7 @@
 #include "tls/tls_failure.h"
 
 #include <errno.h> /* EPIPE, EBUSY, EISCONN, ENOMEM, ENOBUFS */
+#include <openssl/x509v3.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 #include <string.h>     /* memcpy */
