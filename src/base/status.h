@@ -17,8 +17,9 @@ enum ss_status {
 
 /* The origin of an error code. */
 enum ss_space {
-    SS_SYSTEM,  /* errno(3) */
-    SS_RESOLVER /* getaddrinfo(3), EAI_* */
+    SS_SYSTEM,   /* errno(3) */
+    SS_RESOLVER, /* getaddrinfo(3), EAI_* */
+    SS_TLS       /* core/tls_codes.h */
 };
 
 struct ss_error {

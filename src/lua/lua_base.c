@@ -1,5 +1,6 @@
 #include "lua/lua_base.h"
 #include "core/codes.h"
+#include "core/tls_codes.h"
 #include "lua/lua_interrupt.h"
 #include "lua/lua_sched.h"
 #include "lua/lua_wait.h"
@@ -282,7 +283,7 @@ void lss_register_class(lua_State *L, const char *class_name, const luaL_Reg *me
 }
 
 const luaL_Reg lss_socket_metamethods[] = {
-    { "__close", lss_close },
+    { "__close", lss_close_variable },
     { "__gc", socket_gc },
     { "__tostring", socket_tostring },
     { NULL, NULL },
@@ -465,7 +466,10 @@ int lss_push_failure(lua_State *L, int nils, enum ss_status st, const struct ss_
     enum ss_code code = ss_code_of(st, err);
     for (int i = 0; i < nils; i++)
         lua_pushnil(L);
-    lua_pushstring(L, code < SS_CODES ? ss_codes[code].text : os_error_text(err, text, sizeof text));
+    if (st == SS_ERROR && err->space == SS_TLS)
+        lua_pushstring(L, ss_tls_codes[err->code].text);
+    else
+        lua_pushstring(L, code < SS_CODES ? ss_codes[code].text : os_error_text(err, text, sizeof text));
     return nils + 1;
 }
 
