@@ -233,8 +233,8 @@ static int finish_shutdown(lua_State *L, struct ss_op *op, enum ss_status st)
     return lss_push_done(L, st, &op->error);
 }
 
-/* A layer may have to send before the direction ends. */
-static int shut_layer(lua_State *L, struct tcpsock *s, int how)
+/* A layer has to send before the output ends. */
+static int run_shutdown(lua_State *L, struct tcpsock *s, int how)
 {
     static const struct lss_call call = { .finish = finish_shutdown,
                                           .size = sizeof(struct ss_shutdown),
@@ -254,9 +254,9 @@ static int tcp_shutdown(lua_State *L)
     luaL_argcheck(L, how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR, 2, SHUTDOWN_HOW " expected");
     if (tcp_is_closed(s))
         return lss_push_closed(L);
-    if (ss_io_has_layer(&s->base.sock.io))
-        return shut_layer(L, s, how);
-    return lss_push_done(L, os_shutdown(s->base.sock.io.fd, how, &err), &err);
+    if (ss_io_has_layer(&s->base.sock.io) && how != SHUT_RD)
+        return run_shutdown(L, s, how);
+    return lss_push_done(L, ss_shutdown_now(&s->base.sock.io, how, &err), &err);
 }
 
 static const luaL_Reg tcp_methods[] = {

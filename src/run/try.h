@@ -29,7 +29,8 @@ static inline bool ss_try_send_pays(size_t len)
     return len <= MAX_BYTES;
 }
 
-/* Sends once. SS_OK: all sent | SS_WANT: *sent bytes, and no room for the rest | SS_ERROR. */
+/* Sends once. SS_OK: all sent | SS_WANT: *sent bytes, and no room for the rest, or for all that a layer holds |
+ * SS_ERROR. */
 static inline enum ss_status ss_try_send(struct ss_io *io, const void *data, size_t len, size_t *sent,
                                          struct ss_error *err)
 {
