@@ -116,7 +116,8 @@ enum ss_status ss_sock_set_nonblock(struct ss_sock *s, bool nonblock, struct ss_
  * caller's; -1: none. `closing`: the caller closes the descriptor next. */
 int ss_sock_release(struct ss_sock *s, bool closing);
 
-/* Releases and closes the descriptor; a layer tells the peer only after ss_sock_leave. SS_OK, also without a descriptor | SS_ERROR: close(2), but closed. */
+/* Releases and closes the descriptor; a layer has told the peer only after ss_sock_leave. SS_OK, also without a
+ * descriptor | SS_ERROR: close(2), but closed. */
 enum ss_status ss_sock_close(struct ss_sock *s, struct ss_error *err);
 
 /* The same without OPT_LINGER's wait or reset, unless others share the descriptor. */
