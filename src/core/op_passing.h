@@ -17,7 +17,7 @@ struct ss_sendfd {
     struct ss_sock *handed;
     unsigned stream;                       /* handed->in.stream at the start */
     bool (*has_unread)(struct ss_sock *s); /* whether `handed` holds what its new owner could not read */
-    bool refused; /* valid with SS_ERROR: has_unread was true, or `layered`; nothing is sent */
+    bool refused;                          /* valid with SS_ERROR: has_unread was true, or `layered`; nothing is sent */
     bool layered; /* valid with `refused`: `handed` has a layer, whose state its new owner would not have */
 };
 

@@ -10,7 +10,7 @@
 #pragma GCC visibility push(hidden)
 
 enum {
-    SS_BLOCK = 65536,                         /* bytes; the usual block, one receive */
+    SS_BLOCK = 65536,                          /* bytes; the usual block, one receive */
     SS_POOL_KEEP = 2 * 1024 * 1024 + SS_BLOCK, /* bytes; larger idle blocks are freed */
     SS_POOL_SPARES = 2
 };
@@ -24,11 +24,11 @@ struct ss_block {
 
 struct ss_pool {
     struct ss_mem mem;
-    struct ss_block *idle; /* kept for the next borrower, or NULL */
-    unsigned small_uses;   /* consecutive uses of at most a quarter of a large block */
-    size_t grown;          /* bytes allocated since the last report to the collector */
-    bool has_ended;        /* returned blocks are freed at once */
-    bool keeps_spares;     /* ss_pool_keep_spares was called: */
+    struct ss_block *idle;                   /* kept for the next borrower, or NULL */
+    unsigned small_uses;                     /* consecutive uses of at most a quarter of a large block */
+    size_t grown;                            /* bytes allocated since the last report to the collector */
+    bool has_ended;                          /* returned blocks are freed at once */
+    bool keeps_spares;                       /* ss_pool_keep_spares was called: */
     struct ss_block *spares[SS_POOL_SPARES]; /* blocks smaller than `idle`, or NULL */
 };
 

@@ -23,9 +23,9 @@ struct layer {
     struct ss_env *env; /* NULL: forks are not looked for */
     unsigned forks;
     struct layer_calls *calls;
-    struct ss_inbuf raw; /* received, not unmasked */
-    size_t open;         /* bytes of the first frame in `raw` that are still to be returned */
-    size_t received, sent;                                      /* positions in the streams */
+    struct ss_inbuf raw;   /* received, not unmasked */
+    size_t open;           /* bytes of the first frame in `raw` that are still to be returned */
+    size_t received, sent; /* positions in the streams */
     unsigned char out[LAYER_FRAMES * LAYER_FRAME + LAYER_HEAD]; /* always has room for the end */
     size_t first, last;                                         /* [first, last) of `out` is to be sent */
     bool has_ended, peer_has_ended;

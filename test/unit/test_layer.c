@@ -100,9 +100,7 @@ static void check_until(struct world *w)
     size_t border[2];
     struct ss_find find = { .pattern = (const unsigned char *)"\r\n", .len = 2, .border = border };
     ss_find_init(&find);
-    struct ss_until op = {
-        .op = { .step = ss_until_step }, .in = &w->rig.in, .find = &find, .max = SIZE_MAX
-    };
+    struct ss_until op = { .op = { .step = ss_until_step }, .in = &w->rig.in, .find = &find, .max = SIZE_MAX };
     CHECK(run(w, &op.op, SS_READABLE) == SS_OK && op.len == 14);
     check_next(w, whole_text, 14, 2, "until");
 }
@@ -131,7 +129,7 @@ static void check_peek(struct world *w, size_t at)
 }
 
 /* As often as one asks. */
-static void check_end(struct world *w)
+static void check_peer_end(struct world *w)
 {
     for (int i = 0; i < 3; i++) {
         struct ss_read op = { .op = { .step = ss_readsome_step }, .in = &w->rig.in, .want = 4 };
@@ -152,7 +150,7 @@ static void check_reading(struct world *w)
     at = check_read(w, ss_readsome_step, 4, at);
     at = check_read(w, ss_readall_step, 1000, at);
     CHECK(at == strlen(whole_text));
-    check_end(w);
+    check_peer_end(w);
 }
 
 static void test_reads_of_all_splits(void)
@@ -186,7 +184,8 @@ static enum ss_status read_rest(struct world *w, size_t expected, struct ss_erro
     struct ss_read op = { .op = { .step = ss_readall_step }, .in = &w->rig.in, .want = 1000 };
     enum ss_status st = run(w, &op.op, SS_READABLE);
     size_t len = ss_inbuf_len(&w->rig.in);
-    CHECKF(len == expected && memcmp(ss_inbuf_data(&w->rig.in), whole_text, len) == 0, "%zu bytes, not %zu", len, expected);
+    CHECKF(len == expected && memcmp(ss_inbuf_data(&w->rig.in), whole_text, len) == 0, "%zu bytes, not %zu", len,
+           expected);
     *err = op.op.error;
     return st;
 }
@@ -309,7 +308,9 @@ static void test_what_is_ready(void)
             bool ready = w.layer->via.is_ready(&w.rig.peer.io);
             CHECKF(ready == (cut >= whole), "with %zu of %zu bytes", cut, whole);
             ss_io_set_mode(&w.rig.peer.io, SS_NO_CALL);
-            struct ss_read op = { .op = { .step = ss_readsome_step, .io = &w.rig.peer.io }, .in = &w.rig.in, .want = 1 };
+            struct ss_read op = { .op = { .step = ss_readsome_step, .io = &w.rig.peer.io },
+                                  .in = &w.rig.in,
+                                  .want = 1 };
             enum ss_status expected = !ready ? SS_WANT : i == 0 ? SS_OK : SS_EOF;
             CHECK(op.op.step(&op.op) == expected && w.rig.peer.calls == calls);
             remove_layer(&w);
@@ -530,10 +531,9 @@ static void open_finish(struct world *w, struct ss_finish *op, const struct feed
     noting.send = noting_send;
     w->layer->below = &noting;
     w->rig.peer.stop_at = 0;
-    *op = (struct ss_finish){ .op = { .step = ss_finish_step, .io = &w->rig.peer.io },
-                              .in = &w->rig.in,
-                              .left = RAW,
-                              .local = true };
+    *op = (struct ss_finish){
+        .op = { .step = ss_finish_step, .io = &w->rig.peer.io }, .in = &w->rig.in, .left = RAW, .local = true
+    };
 }
 
 /* Only a receive may wait: SO_RCVTIMEO bounds the waits, and not that of a send. */
