@@ -193,6 +193,7 @@ without-tls:
 $(HELPERS): $(DIR)/%.so: $(DIR)/obj/support/%.o
 	$(call LINK,$(MODULE_LDFLAGS) $(HELPER_LDFLAGS) $(SAN))
 $(DIR)/host_oom: $(OBJECTS)
+$(DIR)/host_layers: $(OBJECTS) $(DIR)/obj/unit/layer.o
 $(HOSTS): $(DIR)/host_%: $(DIR)/obj/host/%.o
 	$(call LINK,$(HOST_LDFLAGS) $(WRAP_$(@F)) $(SAN),$(LUA_LDLIBS) -lm $(LDLIBS_DL))
 $(DIR)/obj/support/%.o: test/support/%.c Makefile | need-lua
@@ -201,6 +202,10 @@ $(DIR)/obj/support/%.o: test/support/%.c Makefile | need-lua
 $(DIR)/obj/host/%.o: test/host/%.c Makefile | need-lua
 	@mkdir -p $(@D)
 	$(call COMPILE,$(LUA_CPPFLAGS),$(SAN))
+
+$(DIR)/obj/unit/%.o: test/unit/%.c Makefile | need-lua
+	@mkdir -p $(@D)
+	$(call COMPILE,,$(SAN))
 
 comma := ,
 

@@ -58,7 +58,6 @@ function roles.master(path, host, port, limit)
     print("listening on " .. tostring(listener:getsockname()))
 
     local function attend(worker)
-        workers[worker] = true
         while worker:read(1) do
             asking:put(worker)
         end
@@ -78,6 +77,7 @@ function roles.master(path, host, port, limit)
     end
 
     socket.spawn(accept_all, entrance, nil, function(worker)
+        workers[worker] = true -- now, and not when its task begins: the master may end before
         socket.spawn(attend, worker)
     end)
     accept_all(listener, tonumber(limit), hand_over)

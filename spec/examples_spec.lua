@@ -1302,6 +1302,36 @@ describe("examples/prefork.sh", function()
         assert.equal("", well(s))
     end)
 
+    -- Both come while the master is stopped, the worker first.
+    it("tells the end to a worker that comes as the last client does", function()
+        local dir = t.tmpdir()
+        local s = server("prefork", "master", dir .. "/s", "127.0.0.1", 0, 1)
+        local p = t.python(
+            [[
+            import fcntl, termios
+            def join():
+                s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect(argv[0]); return s
+            def unread(s):
+                return struct.unpack("i", fcntl.ioctl(s, termios.TIOCOUTQ, b"1234"))[0]
+            first = join(); first.sendall(b"?")
+            limit = time.monotonic() + 20
+            while unread(first): assert time.monotonic() < limit, "nobody takes it"
+            os.kill(int(argv[2]), signal.SIGSTOP)
+            second = join(); client = connect(argv[1])
+            os.kill(int(argv[2]), signal.SIGCONT)
+            data, fds, flags, address = socket.recv_fds(first, 1, 1)
+            say(data.decode(), len(fds)); say(first.recv(1), second.recv(1))
+            ]],
+            dir .. "/s",
+            s.port,
+            s.pid
+        )
+        assert.equal("c 1", p:line(LIMIT))
+        assert.equal("b'' b''", p:line(LIMIT))
+        p:finish()
+        assert.equal("", well(s))
+    end)
+
     it("goes on when a worker is killed", function()
         local dir = t.tmpdir()
         local s = server("prefork", "master", dir .. "/s", "127.0.0.1", 0, 4)

@@ -391,12 +391,14 @@ describe("a select that ends", function()
     end)
 
     it("keeps what it waits for alive, though the list does not", function()
-        local list = { socket.channel(), spawn(socket.sleep, 0.005) }
+        local gate = socket.channel()
+        local list = { socket.channel(), spawn(gate.get, gate) }
         local chosen, weak = begin(list), setmetatable({ list[1], list[2] }, { __mode = "v" })
         list[1], list[2] = nil, nil
         t.collect()
         assert.is_not_nil(weak[1])
         assert.is_not_nil(weak[2])
+        assert.is_true(gate:put(true))
         local reads = join(chosen)
         assert.same({}, reads) -- the lists should have stayed as they were
         t.collect()

@@ -14,7 +14,8 @@
 The address 192.0.2.7 has the name ptr.test; the answer to 192.0.2.8 never comes, that to 192.0.2.9 after 200
 milliseconds; others have no name.
 
-To "count" on standard input it says how many questions it got; it ends with standard input.
+To "count" on standard input it says how many questions it got, to "shared" how many came from the socket of a question
+for held.test that is still held; it ends with standard input.
 """
 import select
 import socket
@@ -63,6 +64,7 @@ class Server:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # for hundreds of questions at once
         self.socket.bind(("127.0.0.1", 53))
         self.count = 0
+        self.shared = 0
         self.held = []
         self.holds = True
         self.late = []  # (when, answer, whom)
@@ -74,6 +76,8 @@ class Server:
         if qtype == TYPE_PTR:
             label = POINTERS.get(label, "nxdomain")
         reply = answer(query, label, qtype, end)
+        if label != "held" and self.holds and any(asker == sender for _, asker in self.held):
+            self.shared += 1
         if label == "held" and self.holds:
             self.held.append((reply, sender))
         elif label.startswith("late-"):
@@ -84,6 +88,8 @@ class Server:
     def obey(self, line):
         if line == "count":
             print(self.count, flush=True)
+        if line == "shared":
+            print(self.shared, flush=True)
         if line == "go":
             self.holds = False
             for reply, sender in self.held:

@@ -63,6 +63,19 @@ static enum ss_code resolver_code(int code)
     return code == EAI_NONAME || code == OS_NO_ADDRESS ? SS_CODE_NOTFOUND : SS_CODES;
 }
 
+static enum ss_code error_code(const struct ss_error *err)
+{
+    switch (err->space) {
+    case SS_SYSTEM:
+        return system_code(err->code);
+    case SS_RESOLVER:
+        return resolver_code(err->code);
+    case SS_TLS:
+        break;
+    }
+    return SS_CODES;
+}
+
 enum ss_code ss_code_of(enum ss_status status, const struct ss_error *err)
 {
     switch (status) {
@@ -80,7 +93,7 @@ enum ss_code ss_code_of(enum ss_status status, const struct ss_error *err)
     case SS_CANCELLED:
         return SS_CODE_CANCELLED;
     case SS_ERROR:
-        return err->space == SS_RESOLVER ? resolver_code(err->code) : system_code(err->code);
+        return error_code(err);
     case SS_OK:
     case SS_WANT:
         break; /* not failures */

@@ -23,7 +23,7 @@ enum ss_code {
     SS_CODE_LIMIT,
     SS_CODE_BUSY,
     SS_CODE_CANCELLED,
-    SS_CODES /* the number of codes; as a result: any other error, with the system's text */
+    SS_CODES /* the number of codes; as a result: any other error, with the system's text or TLS's */
 };
 
 struct ss_code_text {

@@ -26,9 +26,9 @@ static inline const unsigned char *ss_inbuf_data(const struct ss_inbuf *in)
     return in->block ? in->block->bytes + in->block->start : (const unsigned char *)"";
 }
 
-/* Appends the bytes of one receive from `via`, a transport of `io`: a layer over the descriptor fills a buffer of its own from the
- * descriptor's. `need`: how many more bytes the caller must have (1: unknown). Memory grows with the bytes received, never with
- * `need` alone. The transport's outcomes, and SS_ERROR: no memory. */
+/* Appends the bytes of one receive. `need`: how many more bytes the caller must have (1: unknown). Memory grows with
+ * the bytes received, never with `need` alone. The transport's outcomes, and SS_ERROR: no memory. `via`: the transport;
+ * a layer fills a buffer of its own from the descriptor's. */
 enum ss_status ss_inbuf_fill_from(struct ss_inbuf *in, const struct ss_transport *via, struct ss_io *io, size_t need,
                                   struct ss_error *err);
 static inline enum ss_status ss_inbuf_fill(struct ss_inbuf *in, struct ss_io *io, size_t need, struct ss_error *err)

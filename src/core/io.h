@@ -28,19 +28,24 @@ struct ss_transport {
     enum ss_status (*recv)(struct ss_io *io, void *buf, size_t len, bool all, size_t *got, struct ss_error *err);
     /* Sends some bytes of `n` >= 1 buffers, in order. SS_OK: *sent is set | SS_WANT | SS_ERROR: *err is set. */
     enum ss_status (*send)(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err);
-    /* Only with a layer over the descriptor, such as TLS, which holds bytes back on both ways; NULL: there is none. Such a transport
-     * is the beginning of the layer's own state. */
-    /* Sends what the layer holds of bytes that `send` has taken. SS_OK: nothing is left | SS_WANT | SS_ERROR. */
+
+    /* The rest only of a layer over the descriptor, such as TLS, which holds bytes back in both directions; else NULL.
+     * Such a transport is the beginning of the layer's own state. A receive of a layer waits for nothing but input, a
+     * send or flush for nothing but room; what else they have to send or receive must not wait. SS_WANT means that
+     * nothing more can be done from memory. After a fork(2), the layer's calls fail in the child and touch nothing. */
+
+    /* Sends what is held of the bytes that `send` has taken. SS_OK: nothing is left | SS_WANT | SS_ERROR. */
     enum ss_status (*flush)(struct ss_io *io, struct ss_error *err);
     /* Whether a receive would return bytes, the end or an error without a system call. */
     bool (*is_ready)(const struct ss_io *io);
-    /* Ends a direction (shutdown(2), SHUT_*), output after a flush. SS_OK: the descriptor's own follows | SS_WANT: to write |
-     * SS_ERROR. */
+    /* Ends a direction (SHUT_*, shutdown(2)), the output after a flush; again after that: SS_OK. SS_OK: the caller
+     * shuts the descriptor down next | SS_WANT: for room, not with SHUT_RD | SS_ERROR: it must not be shut down. */
     enum ss_status (*end)(struct ss_io *io, int how, struct ss_error *err);
-    /* Before the descriptor is closed by the program: tells the peer, if that needs no waiting. */
+    /* The program is about to close the socket: tells the peer, if that needs no waiting. Mode: SS_NO_WAIT. */
     void (*leave)(struct ss_io *io);
-    /* Before a wait: gives memory back. */
+    /* A call is about to wait, or has not got what it wanted: gives back memory that is not in use. */
     void (*settle)(struct ss_io *io);
+    /* Frees the layer. The descriptor is not the socket's any more. */
     void (*free)(struct ss_io *io);
 };
 

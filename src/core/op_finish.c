@@ -1,17 +1,54 @@
 #include "core/op_finish.h"
-#include "core/op_shutdown.h"
 #include "os/os_net.h"
 
 #include <sys/socket.h> /* SHUT_WR */
+
+/* The operation's calls are bounded by SO_RCVTIMEO, so only a receive may wait. */
+static enum ss_status end_layer_output(struct ss_finish *op)
+{
+    struct ss_io *io = op->op.io;
+    uint8_t mode = io->mode;
+    if (mode != SS_NO_CALL)
+        ss_io_stop_waits(io);
+    enum ss_status st = io->via->end(io, SHUT_WR, &op->op.error);
+    op->failed = st == SS_ERROR;
+    if (!op->failed)
+        io->mode = mode;
+    return st;
+}
 
 /* Where the connection is broken or was never made this fails, but the receive that follows tells more. */
 static enum ss_status end_output(struct ss_finish *op)
 {
     struct ss_error ignored;
-    if (!op->shut && ss_shutdown_now(op->op.io, SHUT_WR, &ignored) == SS_WANT)
+    if (op->shut)
+        return SS_OK;
+    enum ss_status st = ss_io_has_layer(op->op.io) ? end_layer_output(op) : SS_OK;
+    if (st == SS_WANT)
         return ss_op_want(&op->op, SS_WRITABLE);
+    if (st == SS_OK)
+        os_shutdown(op->op.io->fd, SHUT_WR, &ignored);
     op->shut = true;
     return SS_OK;
+}
+
+/* After the end of a layer's stream the descriptor may tell of a reset, and may have bytes that nobody wants. SS_EOF: of
+ * the end, or of neither. */
+static enum ss_status receive_behind_layer(struct ss_finish *op)
+{
+    struct ss_io *io = op->op.io;
+    if (io->mode != SS_NO_CALL)
+        ss_io_stop_waits(io);
+    enum ss_status st = ss_inbuf_fill_from(op->in, &ss_fd_transport, io, 1, &op->op.error);
+    bool has_looked = io->mode != SS_NO_CALL && !ss_io_is_spent(io);
+    return st == SS_WANT && has_looked ? SS_EOF : st;
+}
+
+static enum ss_status receive_unwanted(struct ss_finish *op)
+{
+    if (op->at_end && ss_io_has_layer(op->op.io))
+        return receive_behind_layer(op);
+    return ss_inbuf_fill(op->in, op->op.io, 1, &op->op.error);
 }
 
 static enum ss_status drop_received(struct ss_finish *op)
@@ -22,7 +59,7 @@ static enum ss_status drop_received(struct ss_finish *op)
         if (n > op->left)
             return SS_LIMIT;
         op->left -= n;
-        enum ss_status st = ss_inbuf_fill(op->in, op->op.io, 1, &op->op.error);
+        enum ss_status st = receive_unwanted(op);
         if (st != SS_OK)
             return st == SS_WANT ? ss_op_want(&op->op, SS_READABLE) : st;
     }
@@ -46,6 +83,8 @@ enum ss_status ss_finish_step(struct ss_op *base)
         return SS_WANT;
     for (;;) {
         enum ss_status st = drop_received(op);
+        if (op->failed && (st == SS_WANT || st == SS_EOF))
+            return SS_ERROR; /* the peer may wait for the end that it has not been told */
         if (st == SS_WANT && op->at_end)
             return wait_for_acknowledgement(base); /* the step has used up its calls */
         if (st != SS_EOF)

@@ -12,13 +12,14 @@ struct ss_finish {
     struct ss_inbuf *in;
     size_t left;      /* number of bytes that may still be dropped */
     bool local;       /* the peer is on this machine (unix(7)): what was written is there */
-    bool shut : 1;    /* the output has ended */
+    bool shut : 1;    /* the output has ended, or could not be ended: */
+    bool failed : 1;  /* by a layer, with the error in op.error */
     bool at_end : 1;  /* so has the input */
     bool arrived : 1; /* the peer has acknowledged everything, or the connection is broken */
 };
 
 /* Ends the output, drops input until the peer has ended too, then waits until everything is acknowledged.
- * SS_OK | SS_LIMIT: more than `left` bytes came | SS_WANT | SS_ERROR. */
+ * SS_OK | SS_LIMIT: more than `left` bytes came | SS_WANT: to read, or to write where a layer ends its output | SS_ERROR. */
 enum ss_status ss_finish_step(struct ss_op *op);
 
 #pragma GCC visibility pop

@@ -14,7 +14,8 @@ static bool prepare_handover(struct ss_sendfd *op)
     op->write.op.error = ss_not_open;
     if (op->handed->in.stream != op->stream)
         return false;
-    op->refused = op->has_unread(op->handed);
+    op->layered = ss_io_has_layer(&op->handed->io);
+    op->refused = op->layered || op->has_unread(op->handed);
     if (!op->refused)
         ss_sock_restore_settings(op->handed);
     return !op->refused;
@@ -31,10 +32,19 @@ static void finish_handover(const struct ss_sendfd *op)
         owner->shared = true;
 }
 
+/* A descriptor goes with bytes of the descriptor's stream, not with those of a layer. */
+static enum ss_status refuse_layer(struct ss_op *op)
+{
+    op->error = ss_not_supported;
+    return SS_ERROR;
+}
+
 static enum ss_status send_with_descriptor(struct ss_sendfd *op)
 {
     struct ss_op *base = &op->write.op;
     size_t sent, len = op->iov.iov_len < SS_BYTES_PER_CALL ? op->iov.iov_len : SS_BYTES_PER_CALL;
+    if (ss_io_has_layer(base->io))
+        return refuse_layer(base);
     if (op->handed && !prepare_handover(op))
         return SS_ERROR;
     enum ss_mode mode = ss_io_take_mode(base->io);
@@ -101,6 +111,8 @@ enum ss_status ss_recvfd_step(struct ss_op *base)
     static const struct ss_transport via = { .recv = recv_with_descriptor };
     struct ss_recvfd *op = (struct ss_recvfd *)base;
     struct fd_receiver r = { .io = { .via = &via }, .stream = base->io, .max = op->max, .passed = OS_NOTHING_PASSED };
+    if (ss_io_has_layer(base->io))
+        return refuse_layer(base);
     if (ss_sock_has_input(op->sock))
         return SS_OK;
     enum ss_status st = ss_inbuf_fill(&op->sock->in, &r.io, 1, &base->error);

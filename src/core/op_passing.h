@@ -17,10 +17,11 @@ struct ss_sendfd {
     struct ss_sock *handed;
     unsigned stream;                       /* handed->in.stream at the start */
     bool (*has_unread)(struct ss_sock *s); /* whether `handed` holds what its new owner could not read */
-    bool refused;                          /* valid with SS_ERROR: has_unread was true, nothing is sent */
+    bool refused;                          /* valid with SS_ERROR: has_unread was true, or `layered`; nothing is sent */
+    bool layered; /* valid with `refused`: `handed` has a layer, whose state its new owner would not have */
 };
 
-/* SS_OK: all sent | SS_WANT | SS_ERROR, also EBADF: `handed` has been closed meanwhile. */
+/* SS_OK: all sent | SS_WANT | SS_ERROR, also EBADF: `handed` has been closed meanwhile, and EOPNOTSUPP: there is a layer. */
 enum ss_status ss_sendfd_step(struct ss_op *op);
 
 /* Corrects the pointer into a copy of the operation. */
@@ -34,7 +35,7 @@ struct ss_recvfd {
     size_t max; /* in bytes */
 };
 
-/* SS_OK | SS_EOF | SS_WANT | SS_ERROR. */
+/* SS_OK | SS_EOF | SS_WANT | SS_ERROR, also EOPNOTSUPP: there is a layer. */
 enum ss_status ss_recvfd_step(struct ss_op *op);
 
 #pragma GCC visibility pop

@@ -11,7 +11,8 @@ struct ss_shutdown {
     int how; /* SHUT_RD, SHUT_WR or SHUT_RDWR */
 };
 
-/* The layer's end of the direction, then shutdown(2). SS_OK | SS_WANT: to write, only with a layer | SS_ERROR. */
+/* Has a layer end the direction, then shuts down the descriptor (shutdown(2)). SS_OK | SS_WANT: only with a layer, and
+ * not with SHUT_RD: to write | SS_ERROR. */
 enum ss_status ss_shutdown_now(struct ss_io *io, int how, struct ss_error *err);
 enum ss_status ss_shutdown_step(struct ss_op *op);
 

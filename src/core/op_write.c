@@ -14,7 +14,6 @@ void ss_write_advance(struct ss_write *op, size_t sent)
     }
 }
 
-/* What the layer holds back counts as sent: a later write goes on behind it. */
 static enum ss_status flush_layer(struct ss_op *base)
 {
     enum ss_status st = base->io->via->flush(base->io, &base->error);

@@ -13,7 +13,8 @@ struct ss_write {
     size_t sent; /* in bytes */
 };
 
-/* SS_OK: all sent | SS_WANT | SS_ERROR. `sent` is valid after each outcome. */
+/* SS_OK: all sent, and a layer holds nothing back | SS_WANT | SS_ERROR. `sent` is valid after each outcome; it counts what
+ * a layer holds back, behind which a later write goes on. */
 enum ss_status ss_write_step(struct ss_op *op);
 
 /* Skips `sent` bytes, and empty buffers after them. */

@@ -24,6 +24,10 @@ static void free_idle(struct ss_pool *pool)
 void ss_pool_fini(struct ss_pool *pool)
 {
     free_idle(pool);
+    for (int i = 0; i < SS_POOL_SPARES; i++) {
+        free_block(pool, pool->spares[i]);
+        pool->spares[i] = NULL;
+    }
     pool->has_ended = true;
 }
 
@@ -49,13 +53,26 @@ struct ss_block *ss_pool_make(struct ss_pool *pool, size_t size)
     return block;
 }
 
+static struct ss_block *borrow_spare(struct ss_pool *pool, size_t size)
+{
+    for (int i = 0; i < SS_POOL_SPARES; i++) {
+        struct ss_block *block = pool->spares[i];
+        if (!block || block->size < size)
+            continue;
+        pool->spares[i] = NULL;
+        block->start = block->end = block->used = 0;
+        return block;
+    }
+    return ss_pool_make(pool, size);
+}
+
 struct ss_block *ss_pool_borrow(struct ss_pool *pool, size_t size)
 {
     struct ss_block *block = pool->idle;
     if (size < SS_BLOCK)
         size = SS_BLOCK;
     if (!block || block->size < size)
-        return ss_pool_make(pool, size);
+        return pool->keeps_spares ? borrow_spare(pool, size) : ss_pool_make(pool, size);
     pool->idle = NULL;
     block->start = block->end = block->used = 0;
     return block;
@@ -75,14 +92,27 @@ static struct ss_block *shrink_idle_block(struct ss_pool *pool, struct ss_block 
     return smaller ? smaller : block;
 }
 
+/* Keeps a block that is not to be the idle one as a spare, or frees it. */
+static void set_block_aside(struct ss_pool *pool, struct ss_block *block)
+{
+    bool is_usual = block->size >= SS_BLOCK && block->size < 2 * SS_BLOCK;
+    for (int i = 0; i < SS_POOL_SPARES && pool->keeps_spares && is_usual; i++)
+        if (!pool->spares[i]) {
+            pool->spares[i] = block;
+            return;
+        }
+    free_block(pool, block);
+}
+
 void ss_pool_return(struct ss_pool *pool, struct ss_block *block)
 {
     if (block->size > SS_POOL_KEEP || block->size < SS_BLOCK || (pool->idle && pool->idle->size >= block->size)) {
-        free_block(pool, block);
+        set_block_aside(pool, block);
         return;
     }
     block = shrink_idle_block(pool, block);
-    free_idle(pool); /* of two blocks the larger stays */
+    if (pool->idle)
+        set_block_aside(pool, pool->idle); /* of two blocks the larger stays */
     pool->idle = block;
     if (pool->has_ended)
         free_idle(pool);

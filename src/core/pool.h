@@ -10,8 +10,9 @@
 #pragma GCC visibility push(hidden)
 
 enum {
-    SS_BLOCK = 65536,                         /* bytes; the usual block, one receive */
-    SS_POOL_KEEP = 2 * 1024 * 1024 + SS_BLOCK /* bytes; larger idle blocks are freed */
+    SS_BLOCK = 65536,                          /* bytes; the usual block, one receive */
+    SS_POOL_KEEP = 2 * 1024 * 1024 + SS_BLOCK, /* bytes; larger idle blocks are freed */
+    SS_POOL_SPARES = 2
 };
 
 struct ss_block {
@@ -23,14 +24,22 @@ struct ss_block {
 
 struct ss_pool {
     struct ss_mem mem;
-    struct ss_block *idle; /* kept for the next borrower, or NULL */
-    unsigned small_uses;   /* consecutive uses of at most a quarter of a large block */
-    size_t grown;          /* bytes allocated since the last report to the collector */
-    bool has_ended;        /* returned blocks are freed at once */
+    struct ss_block *idle;                   /* kept for the next borrower, or NULL */
+    unsigned small_uses;                     /* consecutive uses of at most a quarter of a large block */
+    size_t grown;                            /* bytes allocated since the last report to the collector */
+    bool has_ended;                          /* returned blocks are freed at once */
+    bool keeps_spares;                       /* ss_pool_keep_spares was called: */
+    struct ss_block *spares[SS_POOL_SPARES]; /* blocks smaller than `idle`, or NULL */
 };
 
 void ss_pool_init(struct ss_pool *pool, struct ss_mem mem);
 void ss_pool_fini(struct ss_pool *pool); /* borrowed blocks may still be returned */
+
+/* From now on two more blocks of about the usual size are kept: a call through a layer has up to three at once. */
+static inline void ss_pool_keep_spares(struct ss_pool *pool)
+{
+    pool->keeps_spares = true;
+}
 
 /* Borrows an empty block of at least `size` bytes. NULL: no memory. */
 struct ss_block *ss_pool_borrow(struct ss_pool *pool, size_t size);

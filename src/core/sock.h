@@ -112,11 +112,12 @@ void ss_sock_clear_goal(struct ss_sock *s);
 /* Sets O_NONBLOCK unless already as requested. SS_OK | SS_ERROR: os_nonblock. */
 enum ss_status ss_sock_set_nonblock(struct ss_sock *s, bool nonblock, struct ss_error *err);
 
-/* Resets the socket except its options, and ends its waiting calls. Returns the descriptor, now the caller's; -1: none.
- * `closing`: the caller closes the descriptor next. */
+/* Resets the socket except its options, ends its waiting calls, and frees its layer. Returns the descriptor, now the
+ * caller's; -1: none. `closing`: the caller closes the descriptor next. */
 int ss_sock_release(struct ss_sock *s, bool closing);
 
-/* Releases and closes the descriptor. SS_OK, also without a descriptor | SS_ERROR: close(2), but closed. */
+/* Releases and closes the descriptor; a layer has told the peer only after ss_sock_leave. SS_OK, also without a
+ * descriptor | SS_ERROR: close(2), but closed. */
 enum ss_status ss_sock_close(struct ss_sock *s, struct ss_error *err);
 
 /* The same without OPT_LINGER's wait or reset, unless others share the descriptor. */
@@ -151,10 +152,32 @@ static inline void ss_sock_give_passed(struct ss_sock *s)
     s->passed = -1;
 }
 
-/* Whether unread bytes or datagrams are in memory, or what a layer has for the next receive. */
+/* Whether unread bytes or datagrams are in memory. */
 static inline bool ss_sock_has_input(const struct ss_sock *s)
 {
-    return ss_inbuf_len(&s->in) > 0 || (ss_io_has_layer(&s->io) && s->io.via->is_ready(&s->io));
+    return ss_inbuf_len(&s->in) > 0;
+}
+
+/* Whether a reading call may end without a system call: with unread input, or with what a layer has. */
+static inline bool ss_sock_is_ready(const struct ss_sock *s)
+{
+    return ss_sock_has_input(s) || (ss_io_has_layer(&s->io) && s->io.via->is_ready(&s->io));
+}
+
+/* Has a layer tell the peer, before the program closes the socket. */
+static inline void ss_sock_leave(struct ss_sock *s)
+{
+    if (!ss_io_has_layer(&s->io))
+        return;
+    ss_io_set_mode(&s->io, SS_NO_WAIT);
+    s->io.via->leave(&s->io);
+}
+
+/* Has a layer give memory back. */
+static inline void ss_sock_settle(struct ss_sock *s)
+{
+    if (ss_io_has_layer(&s->io))
+        s->io.via->settle(&s->io);
 }
 
 enum { SS_SPIN_MAX_US = 1000 };

@@ -283,7 +283,7 @@ void lss_register_class(lua_State *L, const char *class_name, const luaL_Reg *me
 }
 
 const luaL_Reg lss_socket_metamethods[] = {
-    { "__close", lss_close },
+    { "__close", lss_close_variable },
     { "__gc", socket_gc },
     { "__tostring", socket_tostring },
     { NULL, NULL },

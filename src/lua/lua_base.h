@@ -202,8 +202,9 @@ static inline int lss_push_closed(lua_State *L)
     return lss_push_failure(L, 1, SS_CLOSED, NULL);
 }
 
-/* The failure of detach while received data is unread. */
+/* The failures of detach while received data is unread, and where a layer is. */
 int lss_push_unread(lua_State *L);
+int lss_push_layered(lua_State *L);
 
 /* `true`, or the failure. */
 int lss_push_done(lua_State *L, enum ss_status st, const struct ss_error *err);
@@ -354,6 +355,7 @@ int lss_recvfd(lua_State *L);
 
 /* Methods of both classes, defined in lua_sock.c and lua_opt.c. */
 int lss_close(lua_State *L);
+int lss_close_variable(lua_State *L);
 int lss_fileno(lua_State *L);
 int lss_detach(lua_State *L);
 int lss_settimeout(lua_State *L);

@@ -23,8 +23,12 @@ static int finish_sendfd(lua_State *L, struct ss_op *base, enum ss_status st)
     struct ss_sendfd *op = (struct ss_sendfd *)base;
     if (st == SS_OK)
         return lss_push_done(L, st, NULL);
-    bool unread = st == SS_ERROR && op->refused;
-    return push_unsent(L, unread ? lss_push_unread(L) : lss_push_failure(L, 1, st, &base->error), op->write.sent);
+    int results;
+    if (st == SS_ERROR && op->refused)
+        results = op->layered ? lss_push_layered(L) : lss_push_unread(L);
+    else
+        results = lss_push_failure(L, 1, st, &base->error);
+    return push_unsent(L, results, op->write.sent);
 }
 
 /* What a layer holds no other process could go on with. */

@@ -300,14 +300,10 @@ static void run_in_isolate(lua_State *L, struct run *r)
 }
 
 /* The main program's call is stepped where no hook can raise before its results are there: an error would lose what the step has
- * taken. A hook that a signal handler has set meanwhile runs first. */
-static void step_call_of_main(struct run *r)
+ * taken. */
+static void step_call_of_main(const struct run *r)
 {
-    if (!r->until || !r->until->is_ready)
-        return;
-    if (has_new_hook(r))
-        r->interrupted = true;
-    else
+    if (r->until && r->until->is_ready)
         ss_loop_step(&r->tasks->loop, r->until);
 }
 

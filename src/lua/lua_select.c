@@ -42,9 +42,9 @@ static int check_descriptor(lua_State *L, int list, int i)
     return (int)n;
 }
 
-static bool has_input(const struct ss_sock *sock)
+static bool is_sock_ready(const struct ss_sock *sock)
 {
-    return sock && ss_sock_has_input(sock);
+    return sock && ss_sock_is_ready(sock);
 }
 
 static struct pollfd *entry_of(const struct select_call *sel, int list, size_t i)
@@ -109,7 +109,7 @@ static void check_list(lua_State *L, int list, struct select_call *sel)
         pollfds[i] = entry;
         pollfds[i].fd = check_element(L, sel, list, (int)i + 1, &sock);
         nwithout += pollfds[i].fd < 0;
-        if (list == READERS && has_input(sock))
+        if (list == READERS && is_sock_ready(sock))
             sel->buffered = true;
     }
     sel->nwithout += nwithout;
@@ -237,7 +237,7 @@ static enum ss_status select_step(struct ss_op *base)
 static int ready_events(const struct select_call *sel, int list, const struct pollfd *p)
 {
     int found = os_poll_found(p);
-    if (sel->buffered && list == READERS && has_input(ss_env_find(sel->env, p->fd)))
+    if (sel->buffered && list == READERS && is_sock_ready(ss_env_find(sel->env, p->fd)))
         found |= OS_CAN_READ;
     return found & ((list == READERS ? OS_CAN_READ : OS_CAN_WRITE) | OS_TROUBLE | OS_NOT_OPEN);
 }
@@ -321,7 +321,7 @@ static enum ss_status check_lists_again(lua_State *L, struct ss_op *base)
         lua_rawgeti(L, reading ? writers - 1 : writers, (int)(reading ? i : i - sel->n[READERS]) + 1);
         const struct lss_socket *s = lss_test_socket(L, -1, sel->env);
         bool is_same = s ? s->sock.io.fd == fd : !lss_test_signals(L, -1, &fd) || fd == sel->pollfds[i].fd;
-        sel->buffered = sel->buffered || (reading && s && ss_sock_has_input(&s->sock));
+        sel->buffered = sel->buffered || (reading && s && ss_sock_is_ready(&s->sock));
         lua_pop(L, 1);
         base->error = ss_not_open;
         if (!is_same)

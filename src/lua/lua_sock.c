@@ -81,29 +81,43 @@ static struct lingering *new_lingering(lua_State *L)
     return l;
 }
 
-static int run_lingering_close(lua_State *L, struct lss_socket *s, int seconds)
+static int run_lingering_close(lua_State *L, struct lss_socket *s, int seconds, bool leaves)
 {
     static const struct lss_call call = { .finish = finish_lingering, .drop = drop_lingering };
     struct ss_env *env = s->sock.env;
     struct lingering *l = new_lingering(L);
+    if (leaves)
+        ss_sock_leave(&s->sock);
     l->fd = ss_sock_detach_lingering(&s->sock);
     if (!lss_may_wait(L, env))
         return finish_lingering(L, &l->op, SS_OK);
     return lss_run_for(L, env, NULL, (int64_t)seconds * 1000000000, &l->op, &call);
 }
 
-int lss_close(lua_State *L)
+/* `leaves`: a layer tells the peer. */
+static int close_socket(lua_State *L, bool leaves)
 {
     struct lss_socket *s = lss_self_socket(L);
     struct ss_error err;
     bool may_block = !s->sock.env->loop && lss_scopes(s->sock.env)->n == 0;
     int seconds = may_block ? 0 : ss_sock_linger_s(&s->sock);
     if (seconds > 0)
-        return run_lingering_close(L, s, seconds);
-    if (ss_io_has_layer(&s->sock.io))
-        s->sock.io.via->leave(&s->sock.io);
+        return run_lingering_close(L, s, seconds, leaves);
+    if (leaves)
+        ss_sock_leave(&s->sock);
     enum ss_status st = ss_sock_close(&s->sock, &err);
     return push_close_result(L, st, &err);
+}
+
+int lss_close(lua_State *L)
+{
+    return close_socket(L, true);
+}
+
+/* Argument 2 is the error that has left the block, or nil: what an error has ended was not finished. */
+int lss_close_variable(lua_State *L)
+{
+    return close_socket(L, lua_isnoneornil(L, 2));
 }
 
 int lss_fileno(lua_State *L)
@@ -120,7 +134,7 @@ int lss_push_unread(lua_State *L)
     return 2;
 }
 
-static int push_layered(lua_State *L)
+int lss_push_layered(lua_State *L)
 {
     lua_pushnil(L);
     lua_pushliteral(L, "TLS is in use");
@@ -134,7 +148,7 @@ int lss_detach(lua_State *L)
     if (sock->io.fd < 0)
         return lss_push_closed(L);
     if (ss_io_has_layer(&sock->io))
-        return push_layered(L);
+        return lss_push_layered(L);
     if (ss_sock_has_input(sock))
         return lss_push_unread(L);
     ss_sock_restore_settings(sock);

@@ -67,17 +67,27 @@ struct write_try {
     struct ss_error err;
 };
 
-static inline enum ss_status try_write_string(struct tcpsock *s, const void *data, size_t len,
-                                              struct write_try *attempt)
+/* `len`: the sum of the buffers' lengths, or more than is tried. */
+static inline enum ss_status try_write(struct tcpsock *s, const struct iovec *iov, size_t n, size_t len,
+                                       struct write_try *attempt)
 {
     struct ss_sock *sock = &s->base.sock;
     attempt->tried = len > 0 && ss_try_send_pays(len) && !tcp_is_closed(s) && lss_may_try(sock, LSS_WRITING);
     if (!attempt->tried)
         return SS_WANT;
-    enum ss_status st = ss_try_send(&sock->io, data, len, &attempt->sent, &attempt->err);
+    enum ss_status st = ss_try_send(&sock->io, iov, n, len, &attempt->sent, &attempt->err);
     if (st != SS_WANT)
         lss_count_call(sock);
     return st;
+}
+
+/* Continues a write of which try_write has sent a part or nothing. */
+static inline int continue_write(lua_State *L, struct tcpsock *s, struct stream_write *w, enum ss_status st,
+                                 const struct write_try *attempt, const struct lss_call *call)
+{
+    w->op.op.tried = attempt->tried;
+    w->op.op.error = attempt->err;
+    return st == SS_WANT ? run_stream_write(L, s, w, call) : finish_write(L, &w->op.op, st);
 }
 
 static inline int write_string(lua_State *L, struct tcpsock *s, const char *data, size_t len)
@@ -87,17 +97,16 @@ static inline int write_string(lua_State *L, struct tcpsock *s, const char *data
                                           .relocate = relocate_stream_write,
                                           .directions = LSS_WRITING };
     struct write_try attempt = { .sent = 0 };
-    enum ss_status st = try_write_string(s, data, len, &attempt);
+    struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
+    enum ss_status st = try_write(s, &iov, 1, len, &attempt);
     if (st == SS_OK) {
         lss_push_size(L, len);
         return 1;
     }
     struct stream_write w;
-    w.inline_iov[0] = (struct iovec){ .iov_base = (void *)data, .iov_len = len };
+    w.inline_iov[0] = iov;
     init_stream_write(&w, s, w.inline_iov, 1, attempt.sent);
-    w.op.op.tried = attempt.tried;
-    w.op.op.error = attempt.err;
-    return st == SS_WANT ? run_stream_write(L, s, &w, &call) : finish_write(L, &w.op.op, st);
+    return continue_write(L, s, &w, st, &attempt, &call);
 }
 
 /* Pushes the elements of the array at index 2, so that they cannot change. Returns the sum of their lengths, or a part
@@ -129,12 +138,15 @@ static int write_array(lua_State *L, struct tcpsock *s)
     size_t n = lss_check_length(L, 2);
     size_t sum = n <= INLINE_IOV ? push_array_strings(L, n, w.inline_iov) : SIZE_MAX;
     struct iovec *iov = sum == SIZE_MAX ? lss_check_strings(L, 2, &n) : w.inline_iov;
-    init_stream_write(&w, s, iov, n, 0);
-    if (tcp_is_closed(s) || lss_stream(&s->base.sock) != stream)
-        return finish_write(L, &w.op.op, SS_CLOSED);
-    if (ss_try_send_pays(sum))
-        return lss_try_then_run(L, &s->base, &w.op.op, &call);
-    return lss_run(L, &s->base, &w.op.op, &call);
+    struct write_try attempt = { .sent = 0 };
+    bool same = lss_stream(&s->base.sock) == stream;
+    enum ss_status st = same ? try_write(s, iov, n, sum, &attempt) : SS_CLOSED;
+    if (st == SS_OK) {
+        lss_push_size(L, sum);
+        return 1;
+    }
+    init_stream_write(&w, s, iov, n, attempt.sent);
+    return continue_write(L, s, &w, st, &attempt, &call);
 }
 
 static int write_table(lua_State *L, struct tcpsock *s)
@@ -233,8 +245,8 @@ static int finish_shutdown(lua_State *L, struct ss_op *op, enum ss_status st)
     return lss_push_done(L, st, &op->error);
 }
 
-/* A layer may have to send before the direction ends. */
-static int shut_layer(lua_State *L, struct tcpsock *s, int how)
+/* A layer has to send before the output ends. */
+static int run_shutdown(lua_State *L, struct tcpsock *s, int how)
 {
     static const struct lss_call call = { .finish = finish_shutdown,
                                           .size = sizeof(struct ss_shutdown),
@@ -254,9 +266,9 @@ static int tcp_shutdown(lua_State *L)
     luaL_argcheck(L, how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR, 2, SHUTDOWN_HOW " expected");
     if (tcp_is_closed(s))
         return lss_push_closed(L);
-    if (ss_io_has_layer(&s->base.sock.io))
-        return shut_layer(L, s, how);
-    return lss_push_done(L, os_shutdown(s->base.sock.io.fd, how, &err), &err);
+    if (ss_io_has_layer(&s->base.sock.io) && how != SHUT_RD)
+        return run_shutdown(L, s, how);
+    return lss_push_done(L, ss_shutdown_now(&s->base.sock.io, how, &err), &err);
 }
 
 static const luaL_Reg tcp_methods[] = {

@@ -260,6 +260,7 @@ static void run_queued(struct os_resolver *r)
 static void *run_worker(void *arg)
 {
     struct os_resolver *r = arg;
+    os_begin_names();
     lock_resolver(r);
     r->starting--;
     run_queued(r);
@@ -350,6 +351,7 @@ static void classify_queued(struct os_resolver *r)
 static void *run_classifier(void *arg)
 {
     struct os_resolver *r = arg;
+    os_begin_names();
     lock_resolver(r);
     while (r->queues[UNCLASSIFIED].first)
         classify_queued(r);

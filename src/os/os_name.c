@@ -6,6 +6,23 @@
 #include <string.h> /* memcpy */
 #include <unistd.h> /* gethostname */
 
+#ifdef __GLIBC__
+#include <arpa/nameser.h>
+#include <resolv.h> /* _res, res_nclose */
+#endif
+
+/* After fork(2) glibc gives a new thread the stack of one of the parent's, and with it that one's resolver state. Its socket is the
+ * parent's too, so that each would receive the other's answers. A new thread's own state is not initialized yet. */
+void os_begin_names(void)
+{
+#ifdef __GLIBC__
+    if (!(_res.options & RES_INIT))
+        return;
+    res_nclose(&_res);
+    memset(&_res, 0, sizeof _res);
+#endif
+}
+
 /* Some services have no port for streams. */
 static int ask_either_kind(const struct os_query *query, struct addrinfo *hints, struct addrinfo **list)
 {

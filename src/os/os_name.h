@@ -20,6 +20,9 @@
 #define OS_NO_ADDRESS (-30000)
 #endif
 
+/* For a new thread, before its first look-up. */
+void os_begin_names(void);
+
 struct os_query {
     const char *host;    /* NULL: only the port of `service` is asked for */
     const char *service; /* NULL: no port */

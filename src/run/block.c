@@ -124,12 +124,19 @@ static enum ss_status wait_for_interest(struct ss_op *op, int64_t left_ns, bool 
     return st == SS_TIMEOUT ? SS_OK : st;
 }
 
+static enum ss_status end_with_timeout(struct ss_sock *s)
+{
+    if (s)
+        ss_sock_settle(s);
+    return SS_TIMEOUT;
+}
+
 /* Waits once, and steps unless a signal has ended the wait. */
-static enum ss_status wait_and_step(struct ss_op *op, const struct ss_sock *s, int64_t left_ns)
+static enum ss_status wait_and_step(struct ss_op *op, struct ss_sock *s, int64_t left_ns)
 {
     bool error_only;
     if (left_ns == 0)
-        return SS_TIMEOUT;
+        return end_with_timeout(s);
     enum ss_status st = wait_for_interest(op, left_ns, &error_only);
     if (st == SS_OK)
         st = try_spinning(op, spin_of(s));
@@ -138,23 +145,23 @@ static enum ss_status wait_and_step(struct ss_op *op, const struct ss_sock *s, i
     return st;
 }
 
-/* Without the clock: completes the operation from buffered input, or SS_WANT. */
+/* Without the clock: completes the operation from what is in memory, or SS_WANT. */
 static enum ss_status step_from_memory(struct ss_op *op, const struct ss_sock *s)
 {
-    if (op->kernel_timeout == SS_BY_OP_SNDTIMEO || !s || !ss_sock_has_input(s))
+    if (op->kernel_timeout == SS_BY_OP_SNDTIMEO || !s || !ss_sock_is_ready(s))
         return SS_WANT;
     ss_io_set_mode(op->io, SS_NO_CALL);
     return op->step(op);
 }
 
 /* Timeout 0: steps until the operation would wait. The number of steps is bounded, in case a peer floods. */
-static enum ss_status run_at_once(struct ss_op *op)
+static enum ss_status run_at_once(struct ss_op *op, struct ss_sock *s)
 {
     enum { STEPS = 16 }; /* of SS_CALLS_PER_STEP receives of a block: 16 MiB, more than a socket's queue holds */
     enum ss_status st = try_once(op);
     for (int i = 1; i < STEPS && st == SS_WANT && ss_io_is_spent(op->io); i++)
         st = try_once(op);
-    return st == SS_WANT ? SS_TIMEOUT : st;
+    return st == SS_WANT ? end_with_timeout(s) : st;
 }
 
 /* Steps until the operation would wait, or lets its next call wait in the kernel, within `timeout_ns`. SS_WANT: *waited
@@ -176,7 +183,7 @@ enum ss_status ss_block_run(struct ss_op *op, struct ss_sock *s, int64_t timeout
     if (s)
         ss_env_forked(s->env);
     if (timeout_ns == 0)
-        return op->tried ? SS_TIMEOUT : run_at_once(op);
+        return op->tried ? SS_TIMEOUT : run_at_once(op, s);
     if (timeout_ns > 0 && op->deadline_ns == 0) {
         enum ss_status st = step_from_memory(op, s);
         if (st != SS_WANT)

@@ -52,8 +52,7 @@ static void shrink_input(struct ss_loop *loop, const struct ss_waiter *w)
     if (!s || s->type != SOCK_STREAM)
         return;
     ss_inbuf_shrink(&s->in);
-    if (ss_io_has_layer(&s->io))
-        s->io.via->settle(&s->io);
+    ss_sock_settle(s);
 }
 
 /* No event will report new data of an unwatched descriptor, so the next call must try to receive. */

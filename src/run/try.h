@@ -29,16 +29,17 @@ static inline bool ss_try_send_pays(size_t len)
     return len <= MAX_BYTES;
 }
 
-/* Sends once. SS_OK: all sent | SS_WANT: *sent bytes, and no room for the rest | SS_ERROR. */
-static inline enum ss_status ss_try_send(struct ss_io *io, const void *data, size_t len, size_t *sent,
+/* Sends buffers of `len` bytes in all, once. SS_OK: all sent | SS_WANT: *sent bytes, and no room for the rest, or for all
+ * that a layer holds | SS_ERROR. */
+static inline enum ss_status ss_try_send(struct ss_io *io, const struct iovec *iov, size_t n, size_t len, size_t *sent,
                                          struct ss_error *err)
 {
-    struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
     ss_io_set_mode(io, SS_NO_WAIT);
-    enum ss_status st = io->via->send(io, &iov, 1, sent, err);
+    const struct ss_transport *via = io->via;
+    enum ss_status st = via->send(io, iov, n, sent, err);
     if (st == SS_OK && *sent < len)
         return SS_WANT;
-    return st == SS_OK && ss_io_has_layer(io) ? io->via->flush(io, err) : st;
+    return st == SS_OK && via->flush ? via->flush(io, err) : st;
 }
 
 /* Steps an operation once. `mode`: SS_NO_WAIT or SS_NO_WAIT_EDGE. */

@@ -2,13 +2,13 @@
  * oom: calls the function that a Lua script returns with its n-th allocation failing, for n = 1, 2, ... until it
  * needs fewer than n. The script itself gets all the memory it wants.
  *
- *     oom SCRIPT MODULE FAILS [N]
+ *     oom SCRIPT MODULE FAILS [N [STEP]]
  *
  * MODULE is the shared object that `require "ssocket"` gives; "-" is the module linked into this program, of which calls of
  * malloc(3) count as well: name look-up has memory that is not the state's. FAILS is how many allocations in a row fail:
  * 1 leaves it to an emergency collection (Lua 5.2 and later) to save the day, 2 makes the call fail, 0 means
  * that from the n-th on none succeeds; of a negative number, the state may not have more bytes than that in all. With N
- * only that one run is made.
+ * other than 0 only that one run is made; STEP is how far n goes on after each run.
  *
  * The function may succeed, or fail with a memory error. Either way no byte of the state's memory and no
  * descriptor may be left after lua_close. Exit status 0 if all runs were so, and "N allocations, M given up".
@@ -180,7 +180,8 @@ int main(int argc, char **argv)
     if (argc < 4)
         return 2;
     long only = argc > 4 ? atol(argv[4]) : 0;
-    long n = only ? only - 1 : 0;
+    long step = argc > 5 ? atol(argv[5]) : 1;
+    long n = only ? only - step : 1 - step;
     long given_up = 0;
     int before = count_descriptors();
     int done = 0;
@@ -192,7 +193,8 @@ int main(int argc, char **argv)
             printf("no allocator of our own here\n");
             return 3;
         }
-        done = run(L, &heap, ++n, before, &given_up);
+        n += step;
+        done = run(L, &heap, n, before, &given_up);
         if (only)
             return done < 0;
     }

@@ -1,6 +1,7 @@
 /* The causes that programs branch on: which outcome is which, and their texts, which never change. */
 #include "check.h"
 #include "core/codes.h"
+#include "core/tls_codes.h"
 
 #include <errno.h>
 #include <netdb.h> /* EAI_* */
@@ -96,6 +97,23 @@ static void test_causes_of_the_resolver(void)
     check_causes(SS_RESOLVER, causes, sizeof causes / sizeof *causes);
 }
 
+/* They have texts, and no code: their constants are another module's. */
+static void test_causes_of_tls(void)
+{
+    static const struct ss_tls_code_text expected[SS_TLS_CODES] = {
+        { "ERROR_CERTIFICATE", "Certificate verify failed" },
+        { "ERROR_ALERT", "TLS alert received" },
+        { "ERROR_PROTOCOL", "TLS protocol error" },
+        { "ERROR_EOF", "TLS stream truncated" },
+    };
+    for (int code = 0; code < SS_TLS_CODES; code++) {
+        check_causes(SS_TLS, &(struct cause){ code, SS_CODES }, 1);
+        CHECKF(same_text(ss_tls_codes[code].name, expected[code].name), "%d is %s", code, ss_tls_codes[code].name);
+        CHECKF(same_text(ss_tls_codes[code].text, expected[code].text), "%d is '%s'", code, ss_tls_codes[code].text);
+    }
+    check_causes(SS_TLS, &(struct cause){ ECONNRESET, SS_CODES }, 1);
+}
+
 static void test_no_failure_has_no_code(void)
 {
     CHECK(ss_code_of(SS_OK, &ss_not_open) == SS_CODES && ss_code_of(SS_WANT, &ss_not_open) == SS_CODES);
@@ -123,6 +141,7 @@ int main(void)
     RUN(test_outcomes_without_a_cause);
     RUN(test_causes_of_the_system);
     RUN(test_causes_of_the_resolver);
+    RUN(test_causes_of_tls);
     RUN(test_no_failure_has_no_code);
     RUN(test_errors_made_here);
     return check_end();

@@ -438,6 +438,44 @@ static void test_the_pool(void)
     rig_close(&rig);
 }
 
+/* Through a layer a call has several blocks at once. */
+static void test_spare_blocks(void)
+{
+    struct rig rig;
+    struct ss_block *blocks[4];
+    rig_open(&rig);
+    ss_pool_keep_spares(&rig.pool);
+    for (int round = 0; round < 5; round++) {
+        for (int i = 0; i < 4; i++)
+            blocks[i] = ss_pool_borrow(&rig.pool, i == 3 ? SS_BLOCK + 100 : 1);
+        for (int i = 0; i < 4; i++) {
+            CHECK(blocks[i]->start == 0 && blocks[i]->end == 0 && blocks[i]->used == 0);
+            blocks[i]->used = SS_BLOCK;
+        }
+        for (int i = 0; i < 4; i++)
+            ss_pool_return(&rig.pool, blocks[(i + round) % 4]);
+        CHECKF(rig.heap.blocks == 1 + SS_POOL_SPARES, "%zu blocks are kept", rig.heap.blocks);
+        CHECKF(size_of(rig.pool.idle) == SS_BLOCK + 100, "%zu bytes", size_of(rig.pool.idle));
+    }
+    CHECKF(rig.heap.requests <= 4 + 4, "%zu allocations", rig.heap.requests);
+    rig_close(&rig);
+}
+
+/* What is larger or smaller is no spare. */
+static void test_blocks_of_other_sizes_are_no_spares(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    ss_pool_keep_spares(&rig.pool);
+    struct ss_block *a = ss_pool_borrow(&rig.pool, 4 * SS_BLOCK), *b = ss_pool_borrow(&rig.pool, 3 * SS_BLOCK);
+    a->used = b->used = 3 * SS_BLOCK;
+    ss_pool_return(&rig.pool, a);
+    ss_pool_return(&rig.pool, b);
+    ss_pool_return(&rig.pool, ss_pool_make(&rig.pool, SS_BLOCK - 1));
+    CHECK(rig.heap.blocks == 1 && rig.pool.idle == a);
+    rig_close(&rig);
+}
+
 static void test_the_pool_keeps_nothing_after_its_end(void)
 {
     struct rig rig;
@@ -661,6 +699,8 @@ int main(void)
     RUN(test_settling);
     RUN(test_settling_is_not_for_full_blocks);
     RUN(test_the_pool);
+    RUN(test_spare_blocks);
+    RUN(test_blocks_of_other_sizes_are_no_spares);
     RUN(test_the_pool_keeps_nothing_after_its_end);
     RUN(test_the_epoch_changes_when_bytes_leave);
     RUN(test_two_buffers_share_a_block);
