@@ -42,7 +42,10 @@ static int push_unfit(lua_State *L, const struct lss_socket *s)
 {
     if (s->sock.io.fd < 0)
         return lss_push_closed(L);
-    return ss_io_has_layer(&s->sock.io) ? lss_push_failure(L, 1, SS_ERROR, &sstls_already) : 0;
+    const struct sstls_conn *conn = sstls_conn_of(&s->sock);
+    if (!conn)
+        return 0;
+    return lss_push_failure(L, 1, conn->established ? SS_ERROR : SS_BUSY, &sstls_already);
 }
 
 /* A connection's memory is OpenSSL's: the collector is told of as much, or a loop that drops connections would grow without bound. */

@@ -80,11 +80,19 @@ static bool is_at_end(void)
     return error == 0 || (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE);
 }
 
-/* A password callback, which never asks anybody. */
+struct password {
+    const struct sstls_source *text; /* NULL: none */
+    bool asked_for;
+};
+
+/* A password callback, which never asks anybody. `data`: a struct password, or NULL. */
 static int give_password(char *buf, int size, int writing, void *data)
 {
-    const struct sstls_source *password = data;
+    struct password *asked = data;
+    const struct sstls_source *password = asked ? asked->text : NULL;
     (void)writing;
+    if (asked)
+        asked->asked_for = true;
     if (!password || password->len > (size_t)size)
         return -1;
     memcpy(buf, password->text, password->len);
@@ -310,24 +318,23 @@ static bool use_certificate(const struct ss_mem *mem, SSL_CTX *ssl, const struct
     return done;
 }
 
-static bool say_no_key(struct sstls_reader *reader, const struct sstls_source *password, struct sstls_problem *problem)
+/* Which errors OpenSSL leaves behind depends on its version; whether it has asked for a password does not. */
+static bool say_no_key(struct sstls_reader *reader, const struct password *password, struct sstls_problem *problem)
 {
-    unsigned long error = ERR_peek_error();
-    int reason = ERR_GET_REASON(error);
-    bool asked = ERR_GET_LIB(error) == ERR_LIB_PEM && reason == PEM_R_BAD_PASSWORD_READ;
-    if (is_at_end() && !asked)
-        return sstls_say(problem, reader->option, reader->path, "no private key (PEM) in it");
-    if (!password)
-        return sstls_say(problem, reader->option, reader->path, "the key is encrypted, and there is no password");
-    return sstls_say(problem, reader->option, reader->path, "the key cannot be decrypted with this password");
+    const char *what = "no private key (PEM) in it that OpenSSL can read";
+    if (password->asked_for)
+        what = password->text ? "the key cannot be decrypted with this password"
+                              : "the key is encrypted, and there is no password";
+    return sstls_say(problem, reader->option, reader->path, what);
 }
 
-static bool use_key_of(struct sstls_reader *reader, SSL_CTX *ssl, X509 *leaf, const struct sstls_source *password,
+static bool use_key_of(struct sstls_reader *reader, SSL_CTX *ssl, X509 *leaf, const struct sstls_source *text,
                        struct sstls_problem *problem)
 {
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(reader->bio, NULL, give_password, (void *)(uintptr_t)password);
+    struct password password = { text, false };
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(reader->bio, NULL, give_password, &password);
     if (!key)
-        return say_no_key(reader, password, problem);
+        return say_no_key(reader, &password, problem);
     bool fits = X509_check_private_key(leaf, key) == 1;
     bool used = fits && SSL_CTX_use_PrivateKey(ssl, key) == 1;
     EVP_PKEY_free(key);

@@ -477,6 +477,7 @@ void sstls_conn_install(struct sstls_conn *conn)
 {
     struct ss_sock *sock = conn->sock;
     ss_inbuf_take_out(&sock->in, &conn->raw);
+    ss_pool_keep_spares(&sock->env->pool);
     sock->io.via = &conn->calls;
 }
 
