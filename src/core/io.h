@@ -26,7 +26,8 @@ struct ss_transport {
     /* Receives 1 to `len` bytes; `all`: a call that may wait should wait for `len` bytes (recv(2), MSG_WAITALL).
      * SS_OK: *got is set | SS_EOF | SS_WANT | SS_ERROR: *err is set. */
     enum ss_status (*recv)(struct ss_io *io, void *buf, size_t len, bool all, size_t *got, struct ss_error *err);
-    /* Sends some bytes of `n` >= 1 buffers, in order. SS_OK: *sent is set | SS_WANT | SS_ERROR: *err is set. */
+    /* Sends some bytes of `n` >= 1 buffers, in order. SS_OK: *sent is set | SS_WANT | SS_ERROR: *err is set. Only a layer
+     * sets *sent in the latter two cases too: to the bytes that it has taken, and may hold. */
     enum ss_status (*send)(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent, struct ss_error *err);
 
     /* The rest only of a layer over the descriptor, such as TLS, which holds bytes back in both directions; else NULL.
@@ -34,7 +35,8 @@ struct ss_transport {
      * send or flush for nothing but room; what else they have to send or receive must not wait. SS_WANT means that
      * nothing more can be done from memory. After a fork(2), the layer's calls fail in the child and touch nothing. */
 
-    /* Sends what is held of the bytes that `send` has taken. SS_OK: nothing is left | SS_WANT | SS_ERROR. */
+    /* Sends what is held of the bytes that `send` has taken, which has tried the same. SS_OK: nothing is left | SS_WANT |
+     * SS_ERROR. */
     enum ss_status (*flush)(struct ss_io *io, struct ss_error *err);
     /* Whether a receive would return bytes, the end or an error without a system call. */
     bool (*is_ready)(const struct ss_io *io);

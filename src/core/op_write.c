@@ -14,8 +14,11 @@ void ss_write_advance(struct ss_write *op, size_t sent)
     }
 }
 
+/* All bytes are taken. */
 static enum ss_status flush_layer(struct ss_op *base)
 {
+    if (!ss_io_has_layer(base->io))
+        return SS_OK;
     enum ss_status st = base->io->via->flush(base->io, &base->error);
     return st == SS_WANT ? ss_op_want(base, SS_WRITABLE) : st;
 }
@@ -23,16 +26,16 @@ static enum ss_status flush_layer(struct ss_op *base)
 enum ss_status ss_write_step(struct ss_op *base)
 {
     struct ss_write *op = (struct ss_write *)base;
+    enum ss_status st = SS_OK;
     if (op->n > 0 && op->iov->iov_len == 0)
         ss_write_advance(op, 0);
-    while (op->n > 0) {
+    if (op->n == 0)
+        return flush_layer(base);
+    while (op->n > 0 && st == SS_OK) {
         size_t sent = 0;
-        enum ss_status st = base->io->via->send(base->io, op->iov, op->n, &sent, &base->error);
-        if (st == SS_WANT)
-            return ss_op_want(base, SS_WRITABLE);
-        if (st != SS_OK)
-            return st;
-        ss_write_advance(op, sent);
+        st = base->io->via->send(base->io, op->iov, op->n, &sent, &base->error);
+        if (sent > 0)
+            ss_write_advance(op, sent);
     }
-    return ss_io_has_layer(base->io) ? flush_layer(base) : SS_OK;
+    return st == SS_WANT ? ss_op_want(base, SS_WRITABLE) : st;
 }

@@ -35,11 +35,8 @@ static inline enum ss_status ss_try_send(struct ss_io *io, const struct iovec *i
                                          struct ss_error *err)
 {
     ss_io_set_mode(io, SS_NO_WAIT);
-    const struct ss_transport *via = io->via;
-    enum ss_status st = via->send(io, iov, n, sent, err);
-    if (st == SS_OK && *sent < len)
-        return SS_WANT;
-    return st == SS_OK && via->flush ? via->flush(io, err) : st;
+    enum ss_status st = io->via->send(io, iov, n, sent, err);
+    return st == SS_OK && *sent < len ? SS_WANT : st;
 }
 
 /* Steps an operation once. `mode`: SS_NO_WAIT or SS_NO_WAIT_EDGE. */

@@ -293,7 +293,7 @@ static enum ss_status tls_send(struct ss_io *io, const struct iovec *iov, size_t
         skip_bytes(&left, taken);
         *sent += taken;
     }
-    return *sent > 0 ? SS_OK : st;
+    return *sent > 0 && st == SS_OK ? sstls_flush(conn, err) : st;
 }
 
 static enum ss_status tls_flush(struct ss_io *io, struct ss_error *err)

@@ -135,6 +135,14 @@ static bool has_room(const struct layer *l)
     return l->last + LAYER_FRAME + LAYER_HEAD <= sizeof l->out;
 }
 
+static bool are_taken(const struct iovec *iov, size_t n, size_t sent)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++)
+        len += iov[i].iov_len;
+    return sent == len;
+}
+
 static size_t gather(unsigned char *bytes, const struct iovec *iov, size_t n)
 {
     size_t len = 0;
@@ -164,7 +172,7 @@ static enum ss_status layer_send(struct ss_io *io, const struct iovec *iov, size
     *sent = gather(bytes, iov, n);
     l->last += put_frame(l->out + l->last, l->sent, bytes, *sent);
     l->sent += *sent;
-    return SS_OK;
+    return are_taken(iov, n, *sent) ? send_held(l, io, err) : SS_OK;
 }
 
 static enum ss_status layer_flush(struct ss_io *io, struct ss_error *err)
