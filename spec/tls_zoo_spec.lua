@@ -282,6 +282,16 @@ describe("certificates", function()
             assert.equal(("%s: %s: %s"):format(option, path(name), why), err)
         end
 
+        -- The system's text for what reading this file comes to.
+        local function why_not(file)
+            local f, err = io.open(file, "rb")
+            if f then
+                _, err = f:read(1)
+                f:close()
+            end
+            return (assert(err):gsub("^.*: ", ""))
+        end
+
         local function with_cert(password)
             return { cert = path "good.crt", password = password }
         end
@@ -295,7 +305,7 @@ describe("certificates", function()
         it("an encrypted key needs its password", function()
             for _, name in ipairs { "locked.key", "locked-old.key" } do
                 fails(LOCKED, "key", name, with_cert())
-                for _, password in ipairs { "wrong", "", "secret\0", ("x"):rep(100000) } do
+                for _, password in ipairs { "wrong", "", "Secret", ("x"):rep(100000) } do
                     fails(WRONG, "key", name, with_cert(password))
                 end
                 works({ ca = "root.crt" }, { cert = "good.crt", key = name, password = "secret" })
@@ -349,7 +359,7 @@ describe("certificates", function()
             fails(NO_HASHES, "ca", "directory")
             fails(NO_HASHES, "client_ca", "directory")
             for _, option in ipairs { "cert", "key", "crl" } do
-                fails(t.text "EISDIR", option, "directory", option == "key" and with_cert() or nil)
+                fails(why_not(path "directory"), option, "directory", option == "key" and with_cert() or nil)
             end
             works({ ca = "hashed" }, GOOD)
             works(
@@ -360,34 +370,34 @@ describe("certificates", function()
 
         local all = { "cert", "key", "ca", "client_ca", "crl" }
 
-        it("a FIFO is not waited for", function()
+        it("a FIFO, a device and a socket are not read", function()
+            local listener = assert(socket.tcp())
+            assert(listener:bind("unix:" .. path "socket"))
+            listener:close()
             for _, option in ipairs(all) do
-                local ctx, err = t.deadline(5, tls.context, { [option] = path "fifo", cert = path "one.pem" })
-                if option ~= "cert" then
+                local others = option == "key" and path "good.crt" or nil
+                for _, name in ipairs { path "fifo", path "socket", "/dev/null", "/dev/zero" } do
+                    local ctx, err = t.deadline(5, tls.context, { cert = others, [option] = name })
                     assert.is_nil(ctx)
-                    assert.is_truthy(err:find(("%s: %s: "):format(option, path "fifo"), 1, true), err)
+                    assert.is_truthy(err:find(("%s: %s: "):format(option, name), 1, true), err)
+                    assert.is_nil(err:find("PEM", 1, true), err)
                 end
             end
-            local ctx, err = t.deadline(5, tls.context, { cert = path "fifo" })
-            assert.is_nil(ctx)
-            assert.is_truthy(err:find(("cert: %s: "):format(path "fifo"), 1, true), err)
         end)
 
         it("one that is absent or cannot be read is named with the system's text", function()
-            local readable = io.open(path "unreadable", "rb") -- by root
+            local root_reads_it = io.open(path "unreadable", "rb")
+            if root_reads_it then
+                root_reads_it:close()
+            end
             for _, option in ipairs(all) do
                 local others = option == "key" and with_cert() or nil
-                fails(t.text "ENOENT", option, "absent", others)
-                fails(t.text "ENOTDIR", option, "good.crt/x", others)
-                local ctx, err = tls.context { [option] = "/proc/self/mem", cert = path "one.pem" }
-                assert.is_nil(option ~= "cert" and ctx or nil)
-                assert.is_truthy(option == "cert" or err == option .. ": /proc/self/mem: " .. t.text "EIO", err)
-                if not readable then
-                    fails(t.text "EACCES", option, "unreadable", others)
+                for _, name in ipairs { "absent", "good.crt/x" } do
+                    fails(why_not(path(name)), option, name, others)
                 end
-            end
-            if readable then
-                readable:close()
+                if not root_reads_it then
+                    fails(why_not(path "unreadable"), option, "unreadable", others)
+                end
             end
         end)
 
