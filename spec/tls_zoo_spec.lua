@@ -241,7 +241,8 @@ describe("certificates", function()
             local conf = { MaxProtocol = version }
 
             it("are the client's of the first one, " .. version, function()
-                local client = support.context { ca = "root.crt", cert = "client-use.crt", key = "leaf.key", conf = conf }
+                local has = { ca = "root.crt", cert = "client-use.crt", key = "leaf.key", conf = conf }
+                local client = support.context(has)
                 local server = support.context { cert = "good.crt", key = "leaf.key", client_ca = "root.crt" }
                 for i = 1, 3 do
                     local mine, its = connect(client, server)
@@ -286,7 +287,7 @@ describe("certificates", function()
         local function why_not(file)
             local f, err = io.open(file, "rb")
             if f then
-                _, err = f:read(1)
+                err = select(2, f:read(1))
                 f:close()
             end
             return (assert(err):gsub("^.*: ", ""))
@@ -404,7 +405,8 @@ describe("certificates", function()
         it("damaged certificates are refused, in a chain and among authorities, too", function()
             for _, option in ipairs { "ca", "client_ca", "cert" } do
                 for _, name in ipairs { "cut.crt", "damaged.crt", "damaged-chain.pem", "damaged-roots.crt" } do
-                    local ctx, err = tls.context { [option] = path(name), key = option == "cert" and path "leaf.key" or nil }
+                    local key = option == "cert" and path "leaf.key" or nil
+                    local ctx, err = tls.context { [option] = path(name), key = key }
                     assert.is_nil(ctx)
                     assert.is_truthy(err:find(("%s: %s: "):format(option, path(name)), 1, true), err)
                 end

@@ -1,8 +1,9 @@
 -- The certificates of spec/support/certificate_zoo.sh, and what becomes of them: two arrays of cases.
 --
--- A case: the file of the chain, the server's name, what becomes of it, further fields (`ca`, `key`, `crl`, as the options).
--- `true` is success; a text is the reason of ERROR_CERTIFICATE, or of the error in `err`. `python` is what Python's ssl may say
--- where that is something else; the comment then names the sentence of the documentation that decides.
+-- A case: the file of the chain, the server's name, what becomes of it, further fields (`ca`, `key`, `crl`, as the
+-- options). `true` is success; a text is the reason of ERROR_CERTIFICATE, or of the error in `err`. `python` is what
+-- Python's ssl may say where that is something else; the comment then names the sentence of the documentation that
+-- decides.
 
 local tls = require "ssocket.tls"
 

@@ -2,9 +2,9 @@
 
     certificate_judge.py DIR
 
-A line is KIND, CERT, KEY, CA, NAME, CRLS, which tabs separate: files in DIR, KIND is "server" or "client" (whose certificate is
-judged), CRLS may be several, apart by commas, and CERT is empty where a client has none. The answer is "ok", or "certificate"
-with the verification error, or "error" with the reason. Both ends are here, over memory.
+A line is KIND, CERT, KEY, CA, NAME, CRLS, which tabs separate: files in DIR, KIND is "server" or "client" (whose
+certificate is judged), CRLS may be several, apart by commas, and CERT is empty where a client has none. The answer is
+"ok", or "certificate" with the verification error, or "error" with the reason. Both ends are here, over memory.
 """
 
 import os

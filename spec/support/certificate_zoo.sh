@@ -3,8 +3,8 @@
 #
 #   spec/support/certificate_zoo.sh DIR
 #
-# All dates are given, so that no clock decides. NAME.crt is one certificate, NAME.key a key (leaf.key, unless the spec says
-# another), NAME.pem a chain with the leaf first, NAME.crl a revocation list.
+# All dates are given, so that no clock decides. NAME.crt is one certificate, NAME.key a key (leaf.key is that of most),
+# NAME.pem a chain with the leaf first, NAME.crl a revocation list.
 set -eu
 cd "$1"
 
@@ -237,8 +237,8 @@ files() {
     chmod 0 unreadable
 }
 
-trap 'status=$?; [ $status -eq 0 ] || cat log >&3; exit $status' EXIT
 exec 3>&2 >log 2>&1
+trap '[ $? -eq 0 ] || cat log >&3' EXIT # the exit status stays
 keys
 authorities
 dates

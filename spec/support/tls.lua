@@ -18,8 +18,8 @@ function support.is_built()
     return file ~= nil
 end
 
--- In a describe block: makes the certificates before its tests, with spec/support/certificates.sh or another script there. They
--- are in support.dir then.
+-- In a describe block: makes the certificates before its tests, with certificates.sh of spec/support or another script
+-- there. They are in support.dir then.
 function support.certificates(script)
     local sys = t.sys
     busted.lazy_setup(function()
