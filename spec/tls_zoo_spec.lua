@@ -169,6 +169,21 @@ describe("certificates", function()
 
     describe("of a server:", function()
         judges(cases.server, judge_server)
+
+        it("is taken, whatever it is, by a client that does not verify, which says so", function()
+            local client = support.context { verify = false, sessions = 0 }
+            for _, case in ipairs(cases.server) do
+                if case[3] ~= true and not case.err then
+                    local a, b = assert(socket.pair())
+                    local result = support.shake(a, b, client, support.context(judged_options(case)), case[2])
+                    assert.is_true(result[1], result[3])
+                    local info = tls.info(a)
+                    assert.is_false(info.verified)
+                    assert.is_truthy(support.text(case[1]):find(info.peer.pem, 1, true))
+                    close_all(a, b)
+                end
+            end
+        end)
     end)
 
     describe("of a client:", function()
@@ -400,6 +415,21 @@ describe("certificates", function()
                     fails(why_not(path "unreadable"), option, "unreadable", others)
                 end
             end
+        end)
+
+        it("the wrong one of an array is named, and a text by its option alone", function()
+            for option, good in pairs { ca = "root.crt", client_ca = "root.crt", crl = "root.crl" } do
+                local ctx, err = tls.context { [option] = paths { good, "absent", "other.crt" } }
+                assert.is_nil(ctx)
+                assert.equal(("%s: %s: %s"):format(option, path "absent", why_not(path "absent")), err)
+            end
+            local cert, key = support.text "good.crt", support.text "other.key"
+            local ctx, err = tls.context { cert = cert, key = key }
+            assert.is_nil(ctx)
+            assert.equal("key: the key does not fit the certificate", err)
+            ctx, err = tls.context { ca = support.text "leaf.key" }
+            assert.is_nil(ctx)
+            assert.equal("ca: " .. NO_CERT, err)
         end)
 
         it("damaged certificates are refused, in a chain and among authorities, too", function()
