@@ -30,22 +30,19 @@ authority() { # NAME
         -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign,cRLSign'
 }
 
-{
-    authority ca
-    cp ca.crt ca.pem
-    authority other
-    cp other.crt other.pem
-    sign a 'DNS:a.test,DNS:*.wild.test,IP:127.0.0.1,IP:::1' 3650
-    sign b 'DNS:b.test' 3650
-    sign expired 'DNS:a.test' -1
-    sign client 'DNS:client.test' 3650 'extendedKeyUsage=clientAuth'
-    key self
-    openssl req -x509 -new -key self.key -subj /CN=self -addext 'subjectAltName=DNS:a.test' -days 3650 -out self.crt
-    cat self.crt self.key >self.pem
-    openssl pkcs8 -topk8 -in a.key -passout pass:secret -out locked.key
-    cat a.crt locked.key >locked.pem
-    openssl x509 -in a.crt -outform DER -out a.der
-} >log 2>&1 || {
-    cat log >&2
-    exit 1
-}
+exec 3>&2 >log 2>&1
+trap '[ $? -eq 0 ] || cat log >&3' EXIT # the exit status stays
+authority ca
+cp ca.crt ca.pem
+authority other
+cp other.crt other.pem
+sign a 'DNS:a.test,DNS:*.wild.test,IP:127.0.0.1,IP:::1' 3650
+sign b 'DNS:b.test' 3650
+sign expired 'DNS:a.test' -1
+sign client 'DNS:client.test' 3650 'extendedKeyUsage=clientAuth'
+key self
+openssl req -x509 -new -key self.key -subj /CN=self -addext 'subjectAltName=DNS:a.test' -days 3650 -out self.crt
+cat self.crt self.key >self.pem
+openssl pkcs8 -topk8 -in a.key -passout pass:secret -out locked.key
+cat a.crt locked.key >locked.pem
+openssl x509 -in a.crt -outform DER -out a.der

@@ -18,12 +18,13 @@ function support.is_built()
     return file ~= nil
 end
 
--- In a describe block: makes the certificates before its tests. They are in support.dir then.
-function support.certificates()
+-- In a describe block: makes the certificates before its tests, with certificates.sh of spec/support or another script
+-- there. They are in support.dir then.
+function support.certificates(script)
     local sys = t.sys
     busted.lazy_setup(function()
         support.dir = assert(sys.mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/ssocket-certs-XXXXXX"))
-        local status = os.execute("spec/support/certificates.sh '" .. support.dir .. "'")
+        local status = os.execute(("spec/support/%s '%s'"):format(script or "certificates.sh", support.dir))
         assert(status == true or status == 0, "no certificates")
     end)
     busted.lazy_teardown(function()
