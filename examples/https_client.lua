@@ -119,10 +119,12 @@ local function copy_chunks(s, take)
     end
     while true do
         local text = line()
-        local size = tonumber(text:match "^(%x+)[ \t]*$" or text:match "^(%x+)[ \t]*;", 16)
-        if not size or #text:match "^0*(%x*)" > 12 then
+        local digits = text:match "^(%x+)[ \t]*$" or text:match "^(%x+)[ \t]*;"
+        if not digits or #digits > 12 then
             fail "a chunk without a size"
-        elseif size == 0 then
+        end
+        local size = tonumber(digits, 16)
+        if size == 0 then
             break
         end
         copy(s, size, take)
@@ -239,6 +241,7 @@ local ok, err = pcall(function()
     end
 end)
 if not ok then
+    io.stdout:flush() -- what has come stands before the reason
     io.stderr:write("https_client: ", tostring(err), "\n")
 end
 os.exit(ok and 0 or 1)
