@@ -52,6 +52,25 @@ local function read_file(path)
     return data
 end
 
+-- A copy of a program in which these strings are replaced, each of which is in it once: the path.
+local function with_changes(code, changes)
+    local path = t.tmpdir() .. "/program.lua"
+    for from, to in pairs(changes) do
+        local first, last = code:find(from, 1, true)
+        assert(first and not code:find(from, last + 1, true), from)
+        code = code:sub(1, first - 1) .. to .. code:sub(last + 1)
+    end
+    local file = assert(io.open(path, "wb"))
+    file:write(code)
+    file:close()
+    return path
+end
+
+-- The program below a heading.
+local function program(document, title, changes)
+    return with_changes(read_file(document):match("\n## " .. title .. "\n.-```lua\n(.-\n)```"), changes)
+end
+
 local function write_file(path, data)
     local file = assert(io.open(path, "wb"))
     file:write(data)
@@ -105,6 +124,30 @@ end
 
 local function get(p, path, ...)
     return example("https_client", "--ca", support.path "ca.pem", ("https://127.0.0.1:%d%s"):format(p.port, path), ...)
+end
+
+-- A mail server in Python. `behind`: what it says in one segment with its answer to STARTTLS.
+local function mail(offer, behind, code)
+    local p = support.python(
+        [[
+        s = accept(); c = server_context(argv[0])
+        f = s.makefile("rb")
+        s.sendall(b"220 mail.test ready\r\n")
+        say(f.readline()[:5])
+        s.sendall(b"250-mail.test\r\n250-SIZE 1000\r\n250 ]] .. offer .. [[\r\n")
+        said = f.readline(); say(said)
+        if said == b"STARTTLS\r\n":
+            s.sendall(b"]] .. (code or "220") .. [[ go on\r\n]] .. (behind or "") .. [[")
+            try: s = c.wrap_socket(s, server_side=True)
+            except (ssl.SSLError, OSError) as e: say("no TLS"); sys.exit()
+            f = s.makefile("rb")
+            say(f.readline()[:5]); s.sendall(b"250-mail.test\r\n250 AUTH PLAIN\r\n")
+            say(f.readline()); s.sendall(b"221 bye\r\n"); s.unwrap()
+        ]],
+        support.path "a.pem"
+    )
+    p.port = p:number()
+    return p
 end
 
 describe("examples/https_client.lua", function()
@@ -346,30 +389,6 @@ describe("examples/starttls.lua", function()
     t.guard()
     support.certificates()
 
-    -- A mail server in Python. `behind`: what it says in one segment with its answer to STARTTLS.
-    local function mail(offer, behind, code)
-        local p = support.python(
-            [[
-            s = accept(); c = server_context(argv[0])
-            f = s.makefile("rb")
-            s.sendall(b"220 mail.test ready\r\n")
-            say(f.readline()[:5])
-            s.sendall(b"250-mail.test\r\n250-SIZE 1000\r\n250 ]] .. offer .. [[\r\n")
-            said = f.readline(); say(said)
-            if said == b"STARTTLS\r\n":
-                s.sendall(b"]] .. (code or "220") .. [[ go on\r\n]] .. (behind or "") .. [[")
-                try: s = c.wrap_socket(s, server_side=True)
-                except (ssl.SSLError, OSError) as e: say("no TLS"); sys.exit()
-                f = s.makefile("rb")
-                say(f.readline()[:5]); s.sendall(b"250-mail.test\r\n250 AUTH PLAIN\r\n")
-                say(f.readline()); s.sendall(b"221 bye\r\n"); s.unwrap()
-            ]],
-            support.path "a.pem"
-        )
-        p.port = p:number()
-        return p
-    end
-
     local function ask(p, ...)
         return example("starttls", "--ca", support.path "ca.pem", "127.0.0.1", p.port, ...)
     end
@@ -409,5 +428,163 @@ describe("examples/starttls.lua", function()
         assert.equal("starttls: this is not SMTP\n", ends(1, example("starttls", "127.0.0.1", p:number())))
         p:finish()
         ends(2, example "starttls")
+    end)
+end)
+
+-- Programs of the text, with names of hosts and files of this place. They listen on a free port, and say on which.
+local LISTEN = 'assert(socket.listen("127.0.0.1", 7777))'
+local LISTEN_HERE = [[(function()
+    io.stdout:setvbuf "line"
+    local l = assert(socket.listen("127.0.0.1", 0))
+    print("listening on", l:getsockname())
+    return l
+end)()]]
+
+local ASK = [[
+    c = client_context(argv[1])
+    def ask(name):
+        s = c.wrap_socket(connect(argv[0]), server_hostname=name)
+        say(s.getpeercert()["subject"][0][0][1], drain(s).decode().strip())
+]]
+
+local function ask_server(s, code)
+    local p = support.python(require("support.peer").dedent(ASK) .. code, s.port, support.path "ca.pem")
+    return p:finish(LIMIT)
+end
+
+for document, title in pairs { ["docs/tls.md"] = "A client", ["README.md"] = "TLS" } do
+    describe(document, function()
+        t.guard()
+        support.certificates()
+
+        it("has a client that fetches a page", function()
+            local s = answering "[b'HTTP/1.0 200 OK\\r\\n\\r\\nwelcome']"
+            local ctx = ("require('ssocket.tls').context { ca = %q }"):format(support.path "ca.pem")
+            local here = ('"127.0.0.1", %d, %s, 10'):format(s.port, ctx)
+            local path = program(document, title, { ['"example.com", 443, nil, 10'] = here })
+            assert.equal("HTTP/1.0 200 OK\r\n\r\nwelcome\n", ends(0, run(path)))
+            s:finish()
+        end)
+    end)
+end
+
+describe("README.md", function()
+    t.guard()
+    support.certificates()
+
+    it("has a server with TLS", function()
+        local code = read_file("README.md"):match "\n## TLS\n.-```lua.-```.-```lua\n(.-\n)```"
+        local path = with_changes(code, {
+            ['"server.pem"'] = ("%q"):format(support.path "a.pem"),
+            [LISTEN] = LISTEN_HERE,
+        })
+        local s = listening(run(path))
+        assert.equal("a hello\n", ask_server(s, 'ask("a.test")'))
+        s:kill()
+    end)
+end)
+
+describe("docs/tls.md", function()
+    t.guard()
+    support.certificates()
+
+    local function started(title, changes)
+        changes[LISTEN] = LISTEN_HERE
+        return listening(run(program("docs/tls.md", title, changes)))
+    end
+
+    local function quoted(name)
+        return ("%q"):format(support.path(name))
+    end
+
+    it("has a server, which goes on when a client is silent or speaks no TLS", function()
+        local s = started("A server", { ['"server.pem"'] = quoted "a.pem" })
+        local said = ask_server(s, 'x, y = connect(argv[0]), connect(argv[0]); y.sendall(b"hi\\n" * 9); ask("a.test")')
+        assert.equal("a hello\n", said)
+        s:await "TLS protocol error"
+        s:kill()
+    end)
+
+    it("has a server with two names", function()
+        local s = started("Two names on one port", {
+            ['["a.example"]'] = '["a.test"]',
+            ['["b.example"]'] = '["b.test"]',
+            ['"a.pem"'] = quoted "a.pem",
+            ['"b.pem"'] = quoted "b.pem",
+        })
+        assert.equal("a this is a.test\nb this is b.test\n", ask_server(s, 'ask("a.test"); ask("b.test")'))
+        s:kill()
+    end)
+
+    it("has a server that asks for certificates", function()
+        local changes = { ['"server.pem"'] = quoted "a.pem", ['"clients-ca.pem"'] = quoted "ca.pem" }
+        local s = started("Client certificates", changes)
+        local p = support.python(
+            [[
+            c = client_context(argv[1], argv[2])
+            say(drain(c.wrap_socket(connect(argv[0]), server_hostname="a.test")).decode().strip())
+            ]],
+            s.port,
+            support.path "ca.pem",
+            support.path "client.pem"
+        )
+        assert.equal("welcome\n", p:finish(LIMIT))
+        assert.equal("CN=client\n", ends(0, s))
+    end)
+
+    it("has a client with an authority of its own", function()
+        local s = web {}
+        local where = ('"127.0.0.1", %d'):format(s.port)
+        local changes = { ['"company-ca.pem"'] = quoted "ca.pem", ['"intranet.example", 443'] = where }
+        assert.equal("TLSv1.3\n", ends(0, run(program("docs/tls.md", "An authority of your own", changes))))
+        s:kill()
+    end)
+
+    it("has a client of STARTTLS", function()
+        for offer, expected in pairs { STARTTLS = "encrypted\n", HELP = "no STARTTLS" } do
+            local p = mail(offer)
+            local path = program("docs/tls.md", "STARTTLS", {
+                ['"mail.example.com"'] = '"127.0.0.1"',
+                ["587"] = p.port,
+                ["tls.client(s, host)"] = ("tls.client(s, host, tls.context { ca = %s })"):format(quoted "ca.pem"),
+            })
+            local said = ends(offer == "STARTTLS" and 0 or 1, run(path))
+            assert.is_truthy(said:find(expected, 1, true), said)
+            p:kill()
+        end
+    end)
+
+    it("has a server that reads its certificate again", function()
+        local dir = t.tmpdir()
+        local function install(name)
+            write_file(dir .. "/fullchain.pem", support.text(name .. ".crt"))
+            write_file(dir .. "/privkey.pem", support.text(name .. ".key"))
+        end
+        install "a"
+        local s = started("Certificates that are renewed", {
+            ['"/etc/letsencrypt/live/example.com"'] = ("%q"):format(dir),
+        })
+        assert.equal("a hello\n", ask_server(s, 'ask("a.test")'))
+        write_file(dir .. "/privkey.pem", "half")
+        sys.kill(s.pid, 1)
+        s:await "key: "
+        assert.equal("a hello\n", ask_server(s, 'ask("a.test")'))
+        install "b"
+        sys.kill(s.pid, 1)
+        s:await "certificate read again"
+        assert.equal("b hello\n", ask_server(s, 'ask("b.test")'))
+        s:kill()
+    end)
+
+    it("names the errors, options and functions that there are", function()
+        local tls, text = require "ssocket.tls", read_file "docs/tls.md"
+        local seen = 0
+        for name in text:gmatch "tls%.([%a_]+)" do
+            if name ~= "md" then
+                assert.is_truthy(tls[name], name)
+                seen = seen + 1
+            end
+        end
+        assert.is_true(seen > 20)
     end)
 end)
