@@ -252,6 +252,42 @@ describe("examples/https_client.lua", function()
     end)
 end)
 
+describe("examples/demo.lua", function()
+    t.guard()
+    support.certificates()
+
+    it("shows a connection that is verified, and one that is refused", function()
+        local text = ends(0, example "demo")
+        for _, line in ipairs {
+            'tls.client(sock, "demo.test", ctx)         -> true',
+            'sock:read(5)                               -> "hello"',
+            '-> nil, "Certificate verify failed", "',
+            'sock:write("secret")                       -> nil, "Connection closed", 0',
+        } do
+            assert.truthy(text:find(line, 1, true), line .. "\nin:\n" .. text)
+        end
+        assert.is_nil(text:find "[^\n -~]") -- plain ASCII
+    end)
+
+    it("says so where there is no openssl program", function()
+        local code = read_file "examples/demo.lua"
+        local text = ends(0, run(with_changes(code, { ['"openssl req '] = '"openssl-is-not-here req ' })))
+        assert.truthy(text:find("the program openssl is needed for a certificate", 1, true), text)
+    end)
+
+    it("fails when a wrong name is taken", function()
+        local path = with_changes(read_file "examples/demo.lua", { ['"other.test"'] = '"demo.test"' })
+        assert.truthy(ends(1, run(path)):find 'demo: tls.client%(.-%) gave true')
+    end)
+
+    it("fetches a page over TLS, with the other example", function()
+        local s = web { ["index.html"] = "welcome" }
+        local said = ends(1, example("demo", ("https://127.0.0.1:%d/"):format(s.port)))
+        assert.truthy(said:find "^https_client: Certificate verify failed: ", said)
+        s:kill()
+    end)
+end)
+
 describe("examples/https_server.lua", function()
     t.guard()
     support.certificates()
@@ -579,7 +615,7 @@ describe("docs/tls.md", function()
     it("names the errors, options and functions that there are", function()
         local tls, text = require "ssocket.tls", read_file "docs/tls.md"
         local seen = 0
-        for name in text:gmatch "tls%.([%a_]+)" do
+        for name in text:gmatch "%f[%w]tls%.([%a_]+)" do
             if name ~= "md" then
                 assert.is_truthy(tls[name], name)
                 seen = seen + 1
