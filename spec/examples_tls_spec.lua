@@ -191,7 +191,10 @@ describe("examples/https_client.lua", function()
     end
 
     for name, case in pairs {
-        ["a length that is not reached"] = { "Content-Length: 9\\r\\n\\r\\nhello", "cut short: Connection closed: 4 bytes" },
+        ["a length that is not reached"] = {
+            "Content-Length: 9\\r\\n\\r\\nhello",
+            "cut short: Connection closed: 4 bytes",
+        },
         ["a chunk that is cut"] = { CHUNKED .. "9\\r\\nhello", "cut short: Connection closed: 4 b" },
         ["no last chunk"] = { CHUNKED .. "5\\r\\nhello\\r\\n", "cut short: Connection closed" },
         ["a chunk of another size"] = { CHUNKED .. "4\\r\\nhello\\r\\n", "without an end" },
