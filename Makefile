@@ -284,13 +284,13 @@ uninstall: # remove what install laid there
 # These two may install packages (script/setup) and thereby change which Lua there is, hence the second make.
 check: ## install what is missing, then all tests on every Lua installed
 	@MAKE="$(MAKE)" script/check
-demo: ## install what is missing, then show the module at work; TO=host:port fetches a page from there
+demo: ## install what is missing, then show the module at work; TO=host:port or TO=https://host/path fetches a page from there
 	@script/setup demo
 	@$(MAKE) -s run-demo
 test: check
 
 run-demo: all
-	@LUA_CPATH='$(CURDIR)/$(DIR)/?.so;;' $(LUA) examples/demo.lua $(TO)
+	@LUA_CPATH='$(CURDIR)/$(DIR)/?.so;;' $(LUA) examples/demo.lua $(if $(TO),'$(TO)')
 unit: $(UNIT_TESTS) ## C tests of the layers below Lua
 	@script/unit $(UNIT_TESTS)
 spec: $(MODULE) $(TLS_MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua: LUA=lua5.3 SPECS='spec/udp_spec.lua' WORLD=task SANITIZE=1

@@ -2,6 +2,7 @@
 --
 --   lua examples/demo.lua              against a server that it starts itself
 --   lua examples/demo.lua host:port    fetches a page from a web server
+--   lua examples/demo.lua https://host/path    the same over TLS, with https_client.lua
 --
 -- Ends with status 1 when something did not behave as described in docs/reference.md.
 
@@ -175,6 +176,65 @@ local function exchange_datagrams(port)
     sock:close()
 end
 
+-- A certificate for demo.test and its key, in two files; nil where there is no openssl program.
+local function make_certificate(cert, key)
+    local command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=demo "
+        .. "-addext subjectAltName=DNS:demo.test -keyout '%s' -out '%s' 2>/dev/null"
+    local status = os.execute(command:format(key, cert))
+    return status == true or status == 0
+end
+
+-- A socket whose peer answers a handshake with that certificate, in a task.
+local function beside_tls_server(tls, ctx)
+    local sock, peer = assert(socket.pair())
+    sock:settimeout(5)
+    peer:settimeout(5)
+    socket.spawn(function()
+        if tls.server(peer, ctx) then
+            peer:write "hello"
+        end
+        peer:close()
+    end)
+    return sock
+end
+
+local function shake_hands(tls, cert, key)
+    local server_ctx = assert(tls.context { cert = cert, key = key })
+    local ctx = assert(tls.context { ca = cert })
+    step(("ctx = tls.context { ca = %q }"):format(cert), "")
+    local sock = beside_tls_server(tls, server_ctx)
+    step('tls.client(sock, "demo.test", ctx)', "true", tls.client(sock, "demo.test", ctx))
+    local info = tls.info(sock)
+    step("tls.info(sock).version, .cipher", nil, info.version, info.cipher)
+    step("sock:read(5)", '"hello"', sock:read(5))
+    sock:close()
+    sock = beside_tls_server(tls, server_ctx)
+    local ok, err, reason = tls.client(sock, "other.test", ctx)
+    step('tls.client(sock, "other.test", ctx)', list(nil, tls.ERROR_CERTIFICATE, reason), ok, err, reason)
+    step('sock:write("secret")', 'nil, "Connection closed", 0', sock:write "secret")
+end
+
+local function use_tls()
+    title "TLS"
+    local built, tls = pcall(require, "ssocket.tls")
+    if not built then
+        return print "  ssocket.tls is not there: it is built where OpenSSL is (Debian: libssl-dev)"
+    end
+    local cert, key = os.tmpname(), os.tmpname()
+    local ok, err = true, nil
+    if make_certificate(cert, key) then
+        ok, err = pcall(shake_hands, tls, cert, key)
+    else
+        print "  the program openssl is needed for a certificate"
+    end
+    os.remove(cert)
+    os.remove(key)
+    if not ok then
+        error(err, 0)
+    end
+    socket.run()
+end
+
 local function use_server(tcp_port, udp_port, path)
     local lua = rawget(_G, "jit") and jit.version or _VERSION
     print(("%s on %s, and a server on 127.0.0.1:%d and %s"):format(socket._VERSION, lua, tcp_port, path))
@@ -183,6 +243,7 @@ local function use_server(tcp_port, udp_port, path)
     use_unix(path)
     be_refused()
     exchange_datagrams(udp_port)
+    use_tls()
 end
 
 -- ---- both together ----
@@ -274,9 +335,12 @@ local function main(what, path)
     elseif not what then
         return demo()
     end
+    if what:lower():find "^https://" then
+        return dofile((arg[0]:match "^.*/" or "") .. "https_client.lua") -- with the same arguments
+    end
     local host, port = what:match "^(.+):(%d+)$"
     if not host then
-        error("host:port expected, got " .. what, 0)
+        error("host:port or https://host/path expected, got " .. what, 0)
     end
     fetch(host, port)
 end
