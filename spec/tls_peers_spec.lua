@@ -141,10 +141,12 @@ function acts.echo(s)
     for _, n in ipairs(SIZES) do
         local data = pattern(n)
         assert.equal(n, s:write(data))
-        assert.is_true(data == s:read(n), "another echo of " .. n .. " bytes")
+        local got, err = s:read(n)
+        assert(data == got, ("another echo of %d bytes: %s"):format(n, tostring(err)))
     end
     assert.is_true(s:shutdown(socket.SHUT_WR))
-    assert.is_true(pattern(100000) == s:readall(), "another answer after the half-close")
+    local got, err = s:readall()
+    assert(pattern(100000) == got, "another answer after the half-close: " .. tostring(err))
     t.fails(socket.ERROR_CLOSED, "", s:read(1))
 end
 
