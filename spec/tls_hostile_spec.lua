@@ -70,7 +70,7 @@ describe("a handshake", function()
         it("ends at its timeout wherever the server stops, " .. version, function()
             local p = support.python(
                 PRELUDE .. peer.dedent [[
-                version = ssl.TLSVersion[argv[1]]
+                version = getattr(ssl.TLSVersion, argv[1])
                 def flight(t): # what it answers to what has come
                     try: t.tls.do_handshake()
                     except ssl.SSLWantReadError: pass
@@ -236,7 +236,7 @@ describe("a read over TLS", function()
         local cost, results = cost_of(t.takes, 0.5, s.read, s, 1)
         t.fails(socket.ERROR_TIMEOUT, "", results[1], results[2], results[3])
         assert(cost < 0.1 * t.slow, cost .. " s of processor time")
-        assert.is_nil(socket.select({ s }, nil, 0)[1]) -- from memory nothing can be given
+        assert.equal(0, #(socket.select({ s }, nil, 0) or {})) -- from memory nothing can be given
         p:say ""
         s:settimeout(10)
         assert.equal(("x"):rep(1000), s:read(1000))
@@ -291,8 +291,9 @@ describe("a read over TLS", function()
     it("after a bad record fails for ever, as a write does, and gives none of its bytes", function()
         local s, p = client_of [[
             t = served(s, argv[0]); t.shake(); t.flush()
+            good = t.pack(b"good")
             bad = bytearray(t.pack(b"forged")); bad[-1] ^= 1
-            s.sendall(t.pack(b"good") + bytes(bad) + t.pack(b"later")); say(len(drain(s)) > 0)
+            s.sendall(good + bytes(bad) + t.pack(b"later")); say(len(drain(s)) > 0)
         ]]
         t.fails(tls.ERROR_PROTOCOL, "good", s:read(100))
         for _ = 1, 2 do
@@ -383,7 +384,7 @@ describe("a write over TLS", function()
         local a, b = narrow_pair()
         local expected, timeouts = {}, 0
         a:settimeout(0)
-        for i = 1, 2000 do
+        for i = 1, 1000 do
             local data = ("%08d"):format(i):rep(2048)
             local n, err, sent = a:write(data)
             timeouts = timeouts + (n and 0 or 1)
@@ -394,7 +395,7 @@ describe("a write over TLS", function()
             end
             if timeouts > 0 then
                 b:settimeout(0)
-                local got, _, partial = b:read(30000)
+                local got, _, partial = b:read(10000)
                 expected.got = (expected.got or "") .. (got or partial)
             end
         end
@@ -417,7 +418,7 @@ describe("a write over TLS", function()
                 assert t.update_key(1)
                 t.write(b"data")
             hear()
-            n = int(argv[1]) if len(argv) > 1 else 16 << 20
+            n = 16 << 20
             while n > 0:
                 got = len(t.read(min(n, 65536)))
                 assert got > 0
@@ -518,9 +519,7 @@ describe("the end of a TLS connection", function()
             t = Tls(s, c, server_hostname="a.test"); t.shake(); t.flush()
             s.sendall(t.pack(b"nobody reads this" * 100)); say("sent"); hear()
             say(len(t.take(100000)))
-            try: say(len(t.tls.read(1)))
-            except ssl.SSLWantReadError: t.into.write(s.recv(65536)); say(len(t.tls.read(1)))
-            except ssl.SSLZeroReturnError: say(0)
+            t.into.write(drain(s)); say(len(t.tls.read(1))) # 0: the closure
         ]]
         assert.equal("sent", p:line())
         assert.equal(s, socket.select({ s }, nil, 10)[1])
@@ -528,7 +527,8 @@ describe("the end of a TLS connection", function()
         s:close()
         p:say ""
         assert.equal("100000", p:line())
-        p:kill()
+        assert.equal("0", p:line())
+        p:finish()
     end)
 
     it("in a child process sends nothing, and the parent's connection goes on", function()

@@ -59,7 +59,8 @@ class OpenSSL: # a client that verifies nothing, for calls that Python does not 
     def write(self, data): return self.lib.SSL_write(self.ssl, data, len(data))
     def read(self, n):
         buffer = ctypes.create_string_buffer(n)
-        return buffer.raw[:max(0, self.lib.SSL_read(self.ssl, buffer, n))]
+        got = self.lib.SSL_read(self.ssl, buffer, n)
+        return buffer.raw[:max(0, got)]
 
 TLS12, TLS13 = 0x0303, 0x0304
 signal.signal(signal.SIGPIPE, signal.SIG_IGN)
