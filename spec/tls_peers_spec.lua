@@ -263,3 +263,246 @@ for _, program in ipairs { "python3", "node" } do
         end)
     end
 end
+
+-- ---- programs that take no orders ----
+
+local function connect_to(port, ctx)
+    local s = socket.tcp()
+    s:settimeout(10)
+    assert(s:connect("127.0.0.1", port))
+    local ok, err, reason = tls.client(s, "a.test", ctx)
+    assert(ok, tostring(err) .. " " .. tostring(reason))
+    return s
+end
+
+-- Twice in each version, so that the second connection is resumed: f(version, number, ctx).
+local function twice(options, f)
+    for _, version in ipairs { "TLSv1.2", "TLSv1.3" } do
+        options.conf = { MinProtocol = version, MaxProtocol = version }
+        local ctx = support.context(options)
+        for i = 1, 2 do
+            f(version, i, ctx)
+        end
+    end
+end
+
+local function check_info(s, version, resumed)
+    assert.equal(version, tls.info(s).version)
+    assert.equal(resumed, tls.info(s).resumed)
+end
+
+-- Serves one HTTP request of a program; returns what the program put out, and tls.info.
+local function serve_program(listener, ctx, argv, answer)
+    local p = peer.spawn(argv)
+    local s = assert(listener:accept())
+    s:settimeout(10)
+    local ok, err, reason = tls.server(s, ctx)
+    assert(ok, tostring(err) .. " " .. tostring(reason))
+    local line = s:readuntil "\r\n"
+    repeat
+        local text = assert(line())
+    until text == ""
+    local info = tls.info(s)
+    s:write { "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ", tostring(#answer), "\r\n\r\n", answer }
+    s:close()
+    return p:finish(), info
+end
+
+local function argv_of(program, port)
+    if program == "curl" then
+        return {
+            "curl",
+            "-qsS",
+            "--noproxy",
+            "*",
+            "--resolve",
+            "a.test:" .. port .. ":127.0.0.1",
+            "--cacert",
+            support.path "ca.pem",
+            "--cert",
+            support.path "client.crt",
+            "--key",
+            support.path "client.key",
+            "https://a.test:" .. port .. "/",
+        }
+    end
+    return {
+        "wget",
+        "--no-config",
+        "--no-proxy",
+        "--no-hsts",
+        "-qO-",
+        "--ca-certificate=" .. support.path "ca.pem",
+        "--certificate=" .. support.path "client.crt",
+        "--private-key=" .. support.path "client.key",
+        "https://127.0.0.1:" .. port .. "/",
+    }
+end
+
+describe("a server of other programs", function()
+    tasks.guard()
+    support.certificates()
+
+    for _, program in ipairs { "curl", "wget" } do
+        for _, key in ipairs { "rsa", "a", "ed25519" } do
+            it_with(program, ("answers %s with %s"):format(program, CLASSES[key]), function()
+                local listener, address = t.listener()
+                listener:settimeout(10)
+                for _, version in ipairs { "TLSv1.2", "TLSv1.3" } do
+                    local ctx = support.context {
+                        cert = key .. ".pem",
+                        client_ca = "ca.pem",
+                        alpn = { "http/1.1" },
+                        conf = { MinProtocol = version, MaxProtocol = version },
+                    }
+                    for _, n in ipairs { 0, 1, 16384, 1024 * 1024 } do
+                        local answer = pattern(n)
+                        local got, info = serve_program(listener, ctx, argv_of(program, address[2]), answer)
+                        assert(got == answer, ("another answer of %d bytes"):format(n))
+                        assert.equal(version, info.version)
+                        assert.equal("CN=client", info.peer.subject)
+                        assert.equal(program == "curl" and "http/1.1" or nil, info.alpn)
+                    end
+                end
+                listener:close()
+            end)
+        end
+    end
+
+    it_with("openssl", "resumes sessions of openssl s_client", function()
+        local listener, address = t.listener()
+        listener:settimeout(10)
+        twice({ cert = "rsa.pem", client_ca = "ca.pem" }, function(version, i, ctx)
+            local p = peer.spawn {
+                "openssl",
+                "s_client",
+                "-quiet",
+                "-verify_quiet",
+                "-servername",
+                "a.test",
+                "-connect",
+                "127.0.0.1:" .. address[2],
+                "-CAfile",
+                support.path "ca.pem",
+                "-verify_return_error",
+                "-cert",
+                support.path "client.pem",
+                i == 1 and "-sess_out" or "-sess_in",
+                support.path(version .. ".session"),
+            }
+            local s = assert(listener:accept())
+            s:settimeout(10)
+            local ok, err, reason = tls.server(s, ctx)
+            assert(ok, tostring(err) .. " " .. tostring(reason))
+            check_info(s, version, i == 2)
+            for _, n in ipairs { 1, 16383, 16384, 16385 } do
+                local data = pattern(n)
+                p:send(data)
+                assert.is_true(data == s:read(n))
+                assert.equal(n, s:write(data))
+                assert.is_true(data == p:take(n))
+            end
+            s:close()
+            p:finish()
+        end)
+        listener:close()
+    end)
+end)
+
+describe("a client of other programs", function()
+    tasks.guard()
+    support.certificates()
+
+    it_with("openssl", "resumes sessions of openssl s_server", function()
+        for _, key in ipairs { "rsa", "a", "ed25519" } do
+            local p = peer.spawn({
+                "openssl",
+                "s_server",
+                "-rev",
+                "-accept",
+                "127.0.0.1:0",
+                "-cert",
+                support.path(key .. ".crt"),
+                "-key",
+                support.path(key .. ".key"),
+                "-CAfile",
+                support.path "ca.pem",
+                "-Verify",
+                "1",
+                "-verify_return_error",
+                "-alpn",
+                "x",
+            }, true)
+            local port = tonumber(p:await("ACCEPT"):match ":(%d+)$")
+            twice({ ca = "ca.pem", cert = "client.pem", alpn = { "x" } }, function(version, i, ctx)
+                local s = connect_to(port, ctx)
+                check_info(s, version, i == 2)
+                assert.equal("x", tls.info(s).alpn)
+                for _, n in ipairs { 1, 1000, 16000 } do
+                    local text = ("<"):rep(n - 1) .. ">"
+                    s:write { text, "\n" }
+                    assert.equal(text:reverse() .. "\n", s:read(n + 1))
+                end
+                s:close()
+            end)
+            p:kill()
+        end
+    end)
+
+    it_with("socat", "echoes through socat", function()
+        local p = t.socat_server(
+            ("OPENSSL-LISTEN:0,bind=127.0.0.1,cert=%s,cafile=%s,verify=1"):format(
+                support.path "rsa.pem",
+                support.path "ca.pem"
+            ),
+            "PIPE"
+        )
+        local s = connect_to(p.port, support.context { ca = "ca.pem", cert = "client.pem" })
+        for _, n in ipairs { 1, 16383, 16384, 16385 } do
+            local data = pattern(n)
+            assert.equal(n, s:write(data))
+            assert.is_true(data == s:read(n))
+        end
+        s:close()
+        p:kill()
+    end)
+
+    it_with("nginx", "resumes sessions of nginx", function()
+        local dir = support.dir
+        local conf = assert(io.open(dir .. "/nginx.conf", "w"))
+        conf:write((([[
+            daemon off; master_process off; pid DIR/nginx.pid; error_log stderr notice;
+            events { worker_connections 64; }
+            http {
+                access_log off; client_body_temp_path DIR; proxy_temp_path DIR; fastcgi_temp_path DIR;
+                uwsgi_temp_path DIR; scgi_temp_path DIR; ssl_session_cache builtin; ssl_protocols TLSv1.2 TLSv1.3;
+                ssl_client_certificate DIR/ca.pem; ssl_verify_client on;
+                server {
+                    listen unix:DIR/nginx.sock ssl; server_name a.test; root DIR;
+                    ssl_certificate DIR/rsa.crt; ssl_certificate_key DIR/rsa.key;
+                    ssl_certificate DIR/a.crt; ssl_certificate_key DIR/a.key;
+                    location /hello { return 200 "$ssl_protocol $ssl_session_reused $ssl_server_name $ssl_client_s_dn"; }
+                }
+            }
+        ]]):gsub("DIR", dir)))
+        conf:close()
+        local p = peer.spawn({ "nginx", "-p", dir, "-c", dir .. "/nginx.conf", "-e", "stderr" }, true)
+        p:await 'using the "'
+        twice({ ca = "ca.pem", cert = "client.pem", alpn = { "http/1.1" } }, function(version, i, ctx)
+            local s = socket.tcp()
+            s:settimeout(10)
+            assert(s:connect("unix:" .. dir .. "/nginx.sock"))
+            local ok, err, reason = tls.client(s, "a.test", ctx)
+            assert(ok, tostring(err) .. " " .. tostring(reason))
+            check_info(s, version, i == 2)
+            assert.equal("http/1.1", tls.info(s).alpn)
+            s:write "GET /hello HTTP/1.0\r\n\r\n"
+            local answer = assert(s:readall())
+            local expected = ("\r\n\r\n%s %s a.test CN=client"):format(version, i == 2 and "r" or ".")
+            assert.equal(expected, answer:sub(-#expected))
+            s:close()
+        end)
+        t.sys.kill(p.pid, t.sys.SIGTERM)
+        p:kill()
+    end)
+end)
