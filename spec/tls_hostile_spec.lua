@@ -556,3 +556,106 @@ describe("the end of a TLS connection", function()
         b:close()
     end)
 end)
+
+describe("OpenSSL's queue of errors", function()
+    tasks.guard()
+    support.certificates()
+    local sys = t.sys
+
+    -- f(...), with an error of somebody else in the queue.
+    local function amid_errors(f, ...)
+        assert.is_true(sys.openssl_fail())
+        assert.is_true(sys.openssl_error() ~= 0)
+        return f(...)
+    end
+
+    it("may hold errors of others before any call", function()
+        for _, version in ipairs { "TLSv1.2", "TLSv1.3" } do
+            local ctx = amid_errors(support.context, { cert = "a.pem", ca = "ca.pem", conf = { MaxProtocol = version } })
+            local a, b = assert(socket.pair())
+            local client, server = amid_errors(support.shake, a, b, ctx, ctx)
+            assert.is_true(client[1])
+            assert.is_true(server[1])
+            for _, ends in ipairs { { a, b }, { b, a } } do
+                assert.equal(5, amid_errors(ends[1].write, ends[1], "hello"))
+                assert.equal(1, #amid_errors(socket.select, { ends[2] }, nil, 10))
+                assert.equal("hello", amid_errors(ends[2].read, ends[2], 5))
+                ends[2]:settimeout(0)
+                t.fails(socket.ERROR_TIMEOUT, "", amid_errors(ends[2].read, ends[2], 1))
+                ends[2]:settimeout(10)
+            end
+            assert.equal("a.test", amid_errors(tls.info, a).name)
+            assert.is_string(amid_errors(tls.export, a, "EXPERIMENTAL", 9))
+            assert.is_string(amid_errors(tls.binding, a, "tls-server-end-point"))
+            assert.is_true(amid_errors(a.shutdown, a, socket.SHUT_WR))
+            assert.equal("", amid_errors(b.readall, b))
+            assert.equal(1, amid_errors(b.close, b))
+            assert.equal("", amid_errors(a.readall, a))
+            a:close()
+        end
+    end)
+
+    it("is empty after each call, also one that fails", function()
+        local function is_empty(...)
+            assert.equal(0, sys.openssl_error())
+            return ...
+        end
+        amid_errors(support.context)
+        is_empty()
+        is_empty(tls.context { cert = "/nowhere" })
+        is_empty(tls.context { cert = support.path "a.crt" })
+        is_empty(tls.context { cert = support.path "locked.pem" })
+        is_empty(tls.context { conf = { Nonsense = "x" } })
+        local a, b = support.pair()
+        is_empty()
+        is_empty(a:write "x")
+        is_empty(b:read(1))
+        is_empty(tls.info(a))
+        is_empty(tls.binding(a, "tls-unique"))
+        is_empty(a:close())
+        is_empty(b:readall())
+        is_empty(b:write "x")
+        is_empty(b:close())
+        for _, name in ipairs { "a.test", "b.test" } do
+            a, b = assert(socket.pair())
+            is_empty(support.shake(a, b, support.context { ca = "other.pem" }, support.context { cert = "a.pem" }, name))
+            a:close()
+            b:close()
+        end
+        a, b = assert(socket.pair())
+        b:write "GET / HTTP/1.0\r\n\r\n"
+        is_empty(tls.hello(a))
+        is_empty(tls.server(a, support.context { cert = "a.pem" }))
+        b:close()
+    end)
+end)
+
+describe("a key with a password", function()
+    t.guard()
+    support.certificates()
+
+    it("that is not given is refused at once and asks nobody on the terminal", function()
+        local p = t.python(
+            [[
+            import pty
+            pid, terminal = pty.fork()
+            if pid == 0: os.execv("/bin/sh", ["sh", "-c", 'exec ' + argv[0] + ' -e "$0"', argv[1] ])
+            said = b""
+            while True:
+                if not select.select([terminal], [], [], 10)[0]: said += b"(waits)"; break
+                try: piece = os.read(terminal, 1000)
+                except OSError: break # Linux: all who had it open are gone
+                if not piece: break
+                said += piece
+            os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0)
+            say(repr(said.decode()))
+        ]],
+            os.getenv "SSOCKET_LUA",
+            ('io.write((require "ssocket.tls".context { cert = %q }) and "taken" or "refused")'):format(
+                support.path "locked.pem"
+            )
+        )
+        assert.equal("'refused'", p:line(20))
+        p:finish()
+    end)
+end)
