@@ -1,9 +1,10 @@
 -- ssocket.tls and peers that are slow, silent, hostile or merely unusual: faults that other bindings to TLS have had.
 --
--- Of those some are tested in tls_spec (a silent peer, bytes in the buffer at the handshake, ALPN, names, busy sockets), and some
--- cannot occur: no call tells the program to wait for "read" or "write", so none can wait for the wrong one; lengths are size_t
--- and a record has at most 16384 bytes, so no length is cut to an int; kernel TLS is not used, so it sends no freed memory; and
--- tls.client returns after its handshake only, so that nothing can ask for a certificate before.
+-- Of those some are tested in tls_spec (a silent peer, bytes in the buffer at the handshake, ALPN, names, busy sockets),
+-- and some cannot occur: no call tells the program to wait for "read" or "write", so none can wait for the wrong one;
+-- lengths are size_t and a record has at most 16384 bytes, so no length is cut to an int; kernel TLS is not used, so it
+-- sends no freed memory; and tls.client returns after its handshake only, so that nothing can ask for a certificate
+-- before.
 
 local t = require "support.t"
 local peer = require "support.peer"
@@ -571,7 +572,8 @@ describe("OpenSSL's queue of errors", function()
 
     it("may hold errors of others before any call", function()
         for _, version in ipairs { "TLSv1.2", "TLSv1.3" } do
-            local ctx = amid_errors(support.context, { cert = "a.pem", ca = "ca.pem", conf = { MaxProtocol = version } })
+            local options = { cert = "a.pem", ca = "ca.pem", conf = { MaxProtocol = version } }
+            local ctx = amid_errors(support.context, options)
             local a, b = assert(socket.pair())
             local client, server = amid_errors(support.shake, a, b, ctx, ctx)
             assert.is_true(client[1])
@@ -618,7 +620,8 @@ describe("OpenSSL's queue of errors", function()
         is_empty(b:close())
         for _, name in ipairs { "a.test", "b.test" } do
             a, b = assert(socket.pair())
-            is_empty(support.shake(a, b, support.context { ca = "other.pem" }, support.context { cert = "a.pem" }, name))
+            local client, server = support.context { ca = "other.pem" }, support.context { cert = "a.pem" }
+            is_empty(support.shake(a, b, client, server, name))
             a:close()
             b:close()
         end

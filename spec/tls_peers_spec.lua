@@ -1,5 +1,5 @@
--- TLS with other programs, as client and as server: Python and Node in each combination of version, key, resumption, client
--- certificate and ALPN; openssl, socat, nginx, curl and wget (which has GnuTLS) as far as they go.
+-- TLS with other programs, as client and as server: Python and Node in each combination of version, key, resumption,
+-- client certificate and ALPN; openssl, socat, nginx, curl and wget (which has GnuTLS) as far as they go.
 
 local t = require "support.t"
 local peer = require "support.peer"
@@ -481,7 +481,9 @@ describe("a client of other programs", function()
                     listen unix:DIR/nginx.sock ssl; server_name a.test; root DIR;
                     ssl_certificate DIR/rsa.crt; ssl_certificate_key DIR/rsa.key;
                     ssl_certificate DIR/a.crt; ssl_certificate_key DIR/a.key;
-                    location /hello { return 200 "$ssl_protocol $ssl_session_reused $ssl_server_name $ssl_client_s_dn"; }
+                    location /hello {
+                        return 200 "$ssl_protocol $ssl_session_reused $ssl_server_name $ssl_client_s_dn";
+                    }
                 }
             }
         ]]):gsub("DIR", dir)))

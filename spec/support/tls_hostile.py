@@ -1,4 +1,4 @@
-# What the peers of spec/tls_hostile_spec.lua have: a TLS whose bytes go when and as they are told to, and OpenSSL itself.
+# What the peers of spec/tls_hostile_spec.lua have: a TLS whose bytes go when they are told to, and OpenSSL itself.
 import ssl, ctypes
 
 class Tls: # over memory: what it has to send is in `out`
@@ -48,7 +48,8 @@ class OpenSSL: # a client that verifies nothing, for calls that Python does not 
             f = getattr(self.lib, name)
             f.restype, f.argtypes = result, arguments
         context = self.lib.SSL_CTX_new(self.lib.TLS_client_method())
-        for command in 123, 124: self.lib.SSL_CTX_ctrl(context, command, version, None) # SET_MIN_ and SET_MAX_PROTO_VERSION
+        for command in 123, 124: # SSL_CTRL_SET_MIN_PROTO_VERSION, SSL_CTRL_SET_MAX_PROTO_VERSION
+            self.lib.SSL_CTX_ctrl(context, command, version, None)
         self.ssl = self.lib.SSL_new(context)
         self.lib.SSL_set_fd(self.ssl, s.fileno())
         assert self.lib.SSL_connect(self.ssl) == 1

@@ -14,14 +14,14 @@ function optionsOf(version, key, certificate, alpn) {
     if (role === "server") Object.assign(o, { cert: file(key + ".crt"), key: file(key + ".key"), ticketKeys });
     else o.servername = "a.test";
     if (certificate !== "-" && role === "server") Object.assign(o, { requestCert: true, rejectUnauthorized: true });
-    if (certificate !== "-" && role === "client") Object.assign(o, { cert: file("client.crt"), key: file("client.key") });
+    if (certificate !== "-" && role === "client")
+        Object.assign(o, { cert: file("client.crt"), key: file("client.key") });
     if (alpn !== "-") o.ALPNProtocols = ["other", alpn];
     return o;
 }
 
 function pattern(n) {
-    const data = Buffer.alloc(n);
-    for (let i = 0; i < n; i++) data[i] = i % 251;
+    const data = Buffer.alloc(n, Buffer.from(Array.from({ length: 251 }, (_, i) => i)));
     return data;
 }
 
@@ -74,7 +74,8 @@ async function serve(text, secure) {
 }
 
 async function asClient(kind, options, resumed) {
-    const s = tls.connect({ ...options, host: "127.0.0.1", port: Number(port), session: resumed ? sessions[kind] : undefined });
+    const session = resumed ? sessions[kind] : undefined;
+    const s = tls.connect({ ...options, host: "127.0.0.1", port: Number(port), session });
     s.on("session", (session) => { sessions[kind] = session; });
     await once(s, "secureConnect");
     return s;
@@ -82,7 +83,10 @@ async function asClient(kind, options, resumed) {
 
 const waiting = [];
 let arrived = () => {};
-const listener = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (s) => { waiting.push(s); arrived(); });
+const listener = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (s) => {
+    waiting.push(s);
+    arrived();
+});
 
 async function accept() {
     while (waiting.length === 0) await new Promise((resolve) => { arrived = resolve; });

@@ -1,6 +1,6 @@
 # A TLS peer for spec/tls_peers_spec.lua: server or client of one connection for each case, in their order.
 #
-#   argv: "server" or "client", the directory of the certificates, the port of a client (a server tells its own), CASE...
+#   argv: "server" or "client", the directory of the certificates, the port (of a client; a server tells its own), CASE
 #   CASE: VERSION/KEY/CLIENT-CERTIFICATE/ALPN/RESUMED/ACT, "-" for what is not
 #
 # After a handshake it says: version, whether resumed, protocol or "-", name of the peer's certificate or "-".
