@@ -1,6 +1,6 @@
 -- ssocket.tls and peers that are slow, silent, hostile or merely unusual: faults that other bindings to TLS have had.
 --
--- Of those some are tested in tls_spec (a silent peer, bytes in the buffer at the handshake, ALPN, names, busy sockets),
+-- Of those some are tested in tls_spec (a silent peer, bytes in the buffer at the handshake, ALPN, names, busy ones),
 -- and some cannot occur: no call tells the program to wait for "read" or "write", so none can wait for the wrong one;
 -- lengths are size_t and a record has at most 16384 bytes, so no length is cut to an int; kernel TLS is not used, so it
 -- sends no freed memory; and tls.client returns after its handshake only, so that nothing can ask for a certificate
