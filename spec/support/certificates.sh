@@ -17,7 +17,7 @@ sign() { # NAME SUBJECT-ALTERNATIVE-NAMES DAYS [EXTENSION...]
     printf 'subjectAltName=%s\nbasicConstraints=critical,CA:FALSE\n' "$2" >"$name.ext"
     shift 3
     [ $# -eq 0 ] || printf '%s\n' "$@" >>"$name.ext"
-    key "$name"
+    [ -e "$name.key" ] || key "$name"
     openssl req -new -key "$name.key" -subj "/CN=$name" -out "$name.csr"
     openssl x509 -req -in "$name.csr" -CA ca.crt -CAkey ca.key -set_serial "0x$(openssl rand -hex 8)" -days "$days" \
         -extfile "$name.ext" -out "$name.crt"
@@ -38,6 +38,10 @@ authority other
 cp other.crt other.pem
 sign a 'DNS:a.test,DNS:*.wild.test,IP:127.0.0.1,IP:::1' 3650
 sign b 'DNS:b.test' 3650
+openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa.key
+sign rsa 'DNS:a.test,IP:127.0.0.1' 3650
+openssl genpkey -algorithm ED25519 -out ed25519.key
+sign ed25519 'DNS:a.test,IP:127.0.0.1' 3650
 sign expired 'DNS:a.test' -1
 sign client 'DNS:client.test' 3650 'extendedKeyUsage=clientAuth'
 key self

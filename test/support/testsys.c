@@ -6,6 +6,7 @@
 #define _GNU_SOURCE /* pipe2, environ */
 #endif
 #include <dirent.h>  /* opendir */
+#include <dlfcn.h>   /* dlopen, dlsym */
 #include <errno.h>   /* errno, E... */
 #include <fcntl.h>   /* O_CLOEXEC, fcntl */
 #include <libintl.h> /* bindtextdomain */
@@ -575,6 +576,39 @@ static int sys_messages(lua_State *L)
     return push_result(L, bindtextdomain("libc", luaL_checkstring(L, 1)) == NULL ? -1 : 0);
 }
 
+/* A function of the libcrypto that this process has loaded already; NULL: it has none. */
+static void *crypto_function(const char *name)
+{
+    static const char *const libraries[] = { "libcrypto.so.3", "libcrypto.so.1.1", "libcrypto.dylib" };
+    void *library = NULL;
+    for (size_t i = 0; i < sizeof libraries / sizeof *libraries && !library; i++)
+        library = dlopen(libraries[i], RTLD_LAZY | RTLD_NOLOAD);
+    void *function = library ? dlsym(library, name) : NULL;
+    if (library)
+        dlclose(library);
+    return function;
+}
+
+/* openssl_error(): the oldest error in the queue of OpenSSL, 0 when there is none; nothing without OpenSSL. */
+static int sys_openssl_error(lua_State *L)
+{
+    unsigned long (*peek)(void);
+    *(void **)&peek = crypto_function("ERR_peek_error");
+    if (!peek)
+        return 0;
+    lua_pushnumber(L, (lua_Number)peek());
+    return 1;
+}
+
+/* openssl_fail(): leaves an error in that queue, as a careless program does. */
+static int sys_openssl_fail(lua_State *L)
+{
+    void *(*open_file)(const char *path, const char *mode);
+    *(void **)&open_file = crypto_function("BIO_new_file");
+    lua_pushboolean(L, open_file && !open_file("/nowhere/at all", "r"));
+    return 1;
+}
+
 static const struct {
     const char *name;
     lua_CFunction function;
@@ -613,6 +647,8 @@ static const struct {
     { "mkdtemp", sys_mkdtemp },
     { "setenv", sys_setenv },
     { "messages", sys_messages },
+    { "openssl_error", sys_openssl_error },
+    { "openssl_fail", sys_openssl_fail },
 };
 
 #define CONSTANT(name) \
