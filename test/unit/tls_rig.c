@@ -390,9 +390,9 @@ enum ss_status tls_rig_drive(struct tls_rig *rig, struct ss_op *op, enum ss_mode
         ss_io_set_mode(op->io, mode);
         enum ss_status st = op->step(op);
         CHECK(ERR_peek_error() == 0);
+        tls_rig_run_peer(rig);
         if (st != SS_WANT)
             return st;
-        tls_rig_run_peer(rig);
         still = w->in_at + w->in_len + w->out_len == moved ? still + 1 : 0;
     }
     return SS_TIMEOUT;
