@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 
 static struct tls_rig *wired;
+bool tls_rig_runs_ours;
 
 /* The descriptor */
 
@@ -388,7 +389,9 @@ enum ss_status tls_rig_drive(struct tls_rig *rig, struct ss_op *op, enum ss_mode
     for (int still = 0; still < 3;) {
         const size_t moved = w->in_at + w->in_len + w->out_len;
         ss_io_set_mode(op->io, mode);
+        tls_rig_runs_ours = true;
         enum ss_status st = op->step(op);
+        tls_rig_runs_ours = false;
         CHECK(ERR_peek_error() == 0);
         tls_rig_run_peer(rig);
         if (st != SS_WANT)

@@ -60,6 +60,9 @@ struct tls_rig {
     unsigned long sequence;   /* of the next record that is forged */
 };
 
+/* Whether a step of ours runs, rather than the peer. */
+extern bool tls_rig_runs_ours;
+
 void tls_rig_open(struct tls_rig *rig, const struct tls_kind *kind);
 
 /* Checks that no memory is left. */
