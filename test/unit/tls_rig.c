@@ -87,8 +87,11 @@ static void take_sent(struct tls_rig *rig, const void *bytes, size_t n)
         abort();
     memcpy(w->out + w->out_len, bytes, n);
     w->out_len += n;
+    const bool ours = tls_rig_runs_ours;
+    tls_rig_runs_ours = false; /* the peer's memory */
     if (BIO_write(rig->to_peer, bytes, (int)n) != (int)n)
         abort();
+    tls_rig_runs_ours = ours;
 }
 
 enum ss_status __wrap_os_send(int fd, const struct iovec *iov, size_t n, int flags, size_t *sent, struct ss_error *err);
