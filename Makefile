@@ -116,8 +116,16 @@ UNIT_CPPFLAGS := -DSO_NOSIGPIPE=32766 # which other systems have: test_refused l
 endif
 UNIT_TESTS := $(patsubst test/unit/%.c,$(UNIT_DIR)/%,$(filter-out %/test_poller.c,$(wildcard test/unit/test_*.c)))
 UNIT_SOURCES := $(wildcard src/core/*.c src/os/*.c src/run/*.c) \
-	$(filter-out test/unit/test_%,$(wildcard test/unit/*.c))
+	$(filter-out test/unit/test_% test/unit/tls_%,$(wildcard test/unit/*.c))
 UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(UNIT_DIR)/obj/%.o)
+
+# Those of TLS have src/tls and tls_*.c as well, and run on a descriptor of test/unit/tls_rig.c.
+UNIT_TLS_TESTS := $(filter $(UNIT_DIR)/test_tls_%,$(UNIT_TESTS))
+UNIT_TLS_SOURCES := $(wildcard src/tls/*.c test/unit/tls_*.c)
+UNIT_TLS_OBJECTS := $(filter-out %/fake_os.o %/fake_poller.o,$(UNIT_OBJECTS)) $(UNIT_TLS_SOURCES:%.c=$(UNIT_DIR)/obj/%.o)
+ifndef TLS_MODULE
+UNIT_TESTS := $(filter-out $(UNIT_TLS_TESTS),$(UNIT_TESTS))
+endif
 
 # Calls that the linker sends to __wrap_... in these tests: the first runs on test/unit/fake_os.c.
 FAKED_test_race := $(addprefix os_,answer_free ask close connect connected disconnect kernel_timeout lookup_drop lookup_start \
@@ -217,12 +225,16 @@ $(DIR)/obj/weather/%.o: test/weather/%.c Makefile | need-lua
 	@mkdir -p $(@D)
 	$(call COMPILE,$(LUA_CPPFLAGS))
 
-LINK_UNIT = $(call LINK,$(UNIT_SAN) $(FAKED_$(@F):%=-Wl,--wrap=%),$(LDLIBS_DL))
-$(filter-out $(POLLER_TESTS) $(REPLAYS),$(UNIT_TESTS)): $(UNIT_DIR)/%: $(UNIT_DIR)/obj/test/unit/%.o $(UNIT_OBJECTS)
+LINK_UNIT = $(call LINK,$(UNIT_SAN) $(patsubst %,-Wl$(comma)--wrap=%,$(FAKED_$(@F)) $(FAKED_TLS)),$(UNIT_LDLIBS) $(LDLIBS_DL))
+$(filter-out $(POLLER_TESTS) $(REPLAYS) $(UNIT_TLS_TESTS),$(UNIT_TESTS)): $(UNIT_DIR)/%: $(UNIT_DIR)/obj/test/unit/%.o $(UNIT_OBJECTS)
+	$(LINK_UNIT)
+$(UNIT_TLS_TESTS): UNIT_LDLIBS := $(TLS_LDLIBS)
+$(UNIT_TLS_TESTS): FAKED_TLS := os_recv os_send
+$(UNIT_TLS_TESTS): $(UNIT_DIR)/%: $(UNIT_DIR)/obj/test/unit/%.o $(UNIT_TLS_OBJECTS)
 	$(LINK_UNIT)
 $(UNIT_DIR)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(call COMPILE,-Itest/unit $(UNIT_CPPFLAGS),$(UNIT_SAN))
+	$(call COMPILE,-Itest/unit $(UNIT_CPPFLAGS) $(TLS_CPPFLAGS),$(UNIT_SAN))
 
 # These have that poller in the place of the one that the module would have here.
 $(POLLER_TESTS): $(UNIT_DIR)/test_poller_%: $(UNIT_DIR)/obj/poller/%/test.o $(UNIT_DIR)/obj/poller/%/os.o \

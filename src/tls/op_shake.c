@@ -255,7 +255,7 @@ static int look_at_hello(SSL *ssl, int *alert, void *unused)
     (void)alert, (void)unused;
     if (op && !op->found) {
         op->found = true;
-        op->malformed = !take_extensions(op, ssl);
+        op->malformed = SSL_client_hello_isv2(ssl) || !take_extensions(op, ssl); /* RFC 8446 D.5: of SSLv2 */
     }
     return SSL_CLIENT_HELLO_RETRY;
 }

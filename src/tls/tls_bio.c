@@ -39,6 +39,7 @@ static int read_from_raw(BIO *bio, char *data, size_t len, size_t *got)
     }
     *got = ss_min_size(len, ss_inbuf_len(&conn->raw));
     memcpy(data, ss_inbuf_data(&conn->raw), *got);
+    conn->fed = true;
     ss_inbuf_consume(&conn->raw, *got);
     return 1;
 }

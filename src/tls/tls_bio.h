@@ -10,8 +10,9 @@
 
 struct sstls_conn;
 
-/* Bytes to be sent: four whole records of TLS 1.3 with 16,384 bytes each, and room kept for answers, such as that of KeyUpdate. */
-enum { SSTLS_RECORD = 16406, SSTLS_OUT = 4 * SSTLS_RECORD, SSTLS_ANSWERS = 4096 };
+/* Bytes to be sent: four whole records with 16,384 bytes each, the longest of AES-GCM, which are those of TLS 1.2, and room kept for
+ * answers, such as that of KeyUpdate. */
+enum { SSTLS_RECORD = 16413, SSTLS_OUT = 4 * SSTLS_RECORD, SSTLS_ANSWERS = 4096 };
 
 /* NULL: no memory. */
 BIO_METHOD *sstls_bio_method_new(void);

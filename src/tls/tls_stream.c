@@ -98,9 +98,11 @@ enum ss_status sstls_starved(struct sstls_conn *conn, struct ss_error *err)
     return SS_WANT;
 }
 
+/* A call that has taken no input has written the answer to a record that is counted. */
 static enum ss_status count_idle_record(struct sstls_conn *conn, struct ss_error *err)
 {
-    if (++conn->idle <= IDLE_MAX)
+    conn->idle = (uint8_t)(conn->idle + conn->fed);
+    if (conn->idle <= IDLE_MAX)
         return SS_OK;
     return sstls_fail(conn, SS_TLS_PROTOCOL, "too many messages without data", err);
 }
@@ -127,7 +129,7 @@ static enum ss_status read_record(struct sstls_conn *conn, read_function *read, 
     enum ss_status st = SS_OK;
     bool done = false;
     while (st == SS_OK && !done) {
-        conn->starved = false;
+        conn->starved = conn->fed = false;
         ERR_clear_error();
         done = read(conn->ssl, data, len, got) == 1;
         st = done ? SS_OK : judge_read(conn, err);

@@ -40,6 +40,7 @@ struct sstls_conn {
     bool established : 1;       /* the handshake is over */
     bool has_failed : 1;        /* `failure` ends the connection */
     bool starved : 1;           /* set by the BIO: there is no input for now */
+    bool fed : 1;               /* set by the BIO: it has given input */
     bool held : 1;              /* the BIO takes what is in memory and receives nothing */
     bool overflowed : 1;        /* an answer had no room */
     bool lacks_memory : 1;      /* for the block of bytes to be sent */
