@@ -84,7 +84,7 @@ local function wire(socket)
     local s, other = assert(socket.fromfd(near)), assert(socket.fromfd(far))
     shake(socket, s, other)
     other:settimeout(LIMIT)
-    local self = setmetatable({ sock = other, closed = socket.ERROR_CLOSED }, Wire)
+    local self = setmetatable({ sock = other, fd = far, closed = socket.ERROR_CLOSED }, Wire)
     wires[self] = true
     return s, self
 end
@@ -110,7 +110,7 @@ class Layer:
         data = self.out.read()
         if data: self.raw.sendall(data)
     def fill(self):
-        data = self.raw.recv(65536)
+        data = self.raw.recv(16384) # the rest stays in the kernel, as without TLS
         if data: self.into.write(data)
         else: self.into.write_eof()
     def run(self, f, *args):
@@ -142,7 +142,12 @@ class Layer:
         if self.raw.fileno() < 0: return
         try: self.notify()
         except OSError: pass
+        self.drop()
         self.raw.close()
+    def drop(self): # a close_notify that nobody has read would make the system reset the connection
+        self.raw.setblocking(False)
+        try: self.raw.recv(64)
+        except OSError: pass
 def reset(s):
     s = getattr(s, "raw", s)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); s.close()
