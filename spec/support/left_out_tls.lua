@@ -17,6 +17,7 @@ left_out.tests = {
     { "select", "writable again when the peer has read", "what is encrypted waits in the socket after a time-out" },
     { "finish", "drops at most what it is told", GONE },
     { "finish", "content with a peer that has ended", GONE },
+    { "finish", "is told of a reset by a peer that is gone", GONE },
     { "finish", "leaves a socket alone that another task uses", GONE },
     { "finish", "waits for the confirmation of a peer", "what is encrypted waits in the socket after a time-out" },
     { "close", "closes a socket that nobody holds", "a collected socket says no close_notify" },
