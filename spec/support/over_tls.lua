@@ -131,8 +131,10 @@ class Layer:
     def send(self, data):
         self.sendall(data); return len(data)
     def notify(self):
+        unread = self.into.read() # unwrap looks for the peer's close_notify, and fails where data come first
         try: self.tls.unwrap()
-        except ssl.SSLError: pass # the peer's is not there yet
+        except ssl.SSLError: pass
+        if unread: self.into.write(unread)
         self.flush()
     def shutdown(self, how):
         if how != socket.SHUT_RD: self.notify()
