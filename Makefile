@@ -305,7 +305,7 @@ run-demo: all
 	@LUA_CPATH='$(CURDIR)/$(DIR)/?.so;;' $(LUA) examples/demo.lua $(if $(TO),'$(TO)')
 unit: $(UNIT_TESTS) ## C tests of the layers below Lua
 	@script/unit $(UNIT_TESTS)
-spec: $(MODULE) $(TLS_MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua: LUA=lua5.3 SPECS='spec/udp_spec.lua' WORLD=task SANITIZE=1
+spec: $(MODULE) $(TLS_MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua: LUA=lua5.3 SPECS='spec/udp_spec.lua' WORLD=task (tls, tls-task) SANITIZE=1
 	@SSOCKET_WORLD=$(WORLD) script/spec $(LUA) $(DIR) $(SPECS)
 fuzzers: $(FUZZERS)
 soak: $(MODULE) # ten minutes among hostile clients; SHORT=1 one

@@ -74,7 +74,7 @@ return function(options)
     end
 
     weather.enter(busted, handler.getFullName)
-    world.enter(busted)
+    world.enter(busted, handler.getFullName)
     busted.subscribe({ "test", "start" }, handler.started)
     busted.subscribe({ "test", "end" }, handler.ended)
     busted.subscribe({ "failure" }, handler.went_wrong)

@@ -23,6 +23,10 @@ local t = {
     only_in_main = world.only_in_main,
 }
 
+if world.in_tls then
+    require("support.over_tls").install(streams, socket)
+end
+
 for _, more in ipairs { streams, pieces } do
     for name, value in pairs(more) do
         t[name] = value

@@ -1,7 +1,11 @@
--- The two worlds in which the same specs run: the main program, and with SSOCKET_WORLD=task a task. There the body of
+-- The worlds in which the same specs run: the main program, and with SSOCKET_WORLD=task a task. There the body of
 -- each test is spawned, and what surrounds it (guards, before_each, after_each) stays in the main program, which waits.
+-- With SSOCKET_WORLD=tls and SSOCKET_WORLD=tls-task the same two, and the streams that specs get speak TLS
+-- (support.over_tls).
 
-local world = { in_tasks = os.getenv "SSOCKET_WORLD" == "task" }
+local name = os.getenv "SSOCKET_WORLD" or ""
+local world = { in_tasks = name == "task" or name == "tls-task", in_tls = name == "tls" or name == "tls-task" }
+assert(world.in_tasks or world.in_tls or name == "", "there is no such world: " .. name)
 
 -- Ends a test that makes no sense in a task. The reason is shown with it.
 function world.only_in_main(reason)
@@ -84,11 +88,34 @@ local function open_poller()
     package.loaded.ssocket = nil
 end
 
+local function file_of(busted, element)
+    while element.descriptor ~= "file" do
+        element = busted.parent(element)
+    end
+    return "/" .. element.name
+end
+
+-- Tests that make no sense over TLS are shown as pending, with the reason.
+local function leave_out(busted, full_name)
+    return function(element)
+        local reason = require("support.left_out_tls").reason(file_of(busted, element), full_name(element))
+        if reason then
+            function element.run()
+                element.env.pending(reason)
+            end
+        end
+        return nil, true
+    end
+end
+
 -- To be called by the output handler, before it subscribes itself.
-function world.enter(busted)
+function world.enter(busted, full_name)
     if every then
         open_poller() -- the module has its way to the allocator from now on
         busted.subscribe({ "test", "start" }, collect_in_body)
+    end
+    if world.in_tls then
+        open_poller() -- handshakes with both ends here need a task
     end
     if world.in_tasks then
         open_poller()
@@ -97,6 +124,9 @@ function world.enter(busted)
         busted.subscribe({ "error" }, show_task)
     else
         busted.subscribe({ "test", "start" }, call_body_above)
+    end
+    if world.in_tls then
+        busted.subscribe({ "test", "start" }, leave_out(busted, full_name))
     end
 end
 

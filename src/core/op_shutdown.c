@@ -1,10 +1,23 @@
 #include "core/op_shutdown.h"
 #include "os/os_net.h"
 
+#include <errno.h>      /* ENOTCONN */
+#include <sys/socket.h> /* SHUT_RD */
+
+/* A peer that has closed already resets the connection when a layer tells it of the end. */
+static enum ss_status end_layered(struct ss_io *io, int how, struct ss_error *err)
+{
+    enum ss_status st = io->via->end(io, how, err);
+    if (st != SS_OK)
+        return st;
+    st = os_shutdown(io->fd, how, err);
+    bool is_over = st == SS_ERROR && err->space == SS_SYSTEM && err->code == ENOTCONN;
+    return is_over && how != SHUT_RD ? SS_OK : st;
+}
+
 enum ss_status ss_shutdown_now(struct ss_io *io, int how, struct ss_error *err)
 {
-    enum ss_status st = ss_io_has_layer(io) ? io->via->end(io, how, err) : SS_OK;
-    return st == SS_OK ? os_shutdown(io->fd, how, err) : st;
+    return ss_io_has_layer(io) ? end_layered(io, how, err) : os_shutdown(io->fd, how, err);
 }
 
 enum ss_status ss_shutdown_step(struct ss_op *base)
