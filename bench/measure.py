@@ -79,7 +79,8 @@ def command(who, function):
 def environment(who, counting):
     lua = PROGRAMS[who][0] if PROGRAMS[who] else ""
     steady = {"LD_PRELOAD": os.path.join(BUILD, "steady_seed.so"), "BENCH_COUNTING": "1"} if counting else {}
-    return dict(os.environ, LUA_PATH=os.path.join(HERE, "lua", "?.lua;;"),
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SSL_CERT_")}
+    return dict(inherited, LUA_PATH=os.path.join(HERE, "lua", "?.lua;;"),
                 LUA_CPATH=os.path.join(BUILD, lua, "?.so;;"), BENCH_CERTIFICATES=CERTIFICATES, **steady)
 
 

@@ -246,9 +246,9 @@ def tls_streams():
 
 
 def tls_costs():
-    yield Workload("tls-context", "TLS, the first use of the default context", "context", "tls-hold", {SS: "tls_context"},
+    yield Workload("tls-context", "TLS, the first use of the default context", "context", "accept", {SS: "tls_context"},
                    "tls.client up to the wait for an answer.", start=1, most=1, counted=False)
-    yield Workload("tls-context-again", "TLS, further uses of the default context", "use", "tls-hold",
+    yield Workload("tls-context-again", "TLS, further uses of the default context", "use", "accept",
                    {SS: "tls_context_again"}, "tls.client up to the wait for an answer.", start=100, counted=False)
     yield Workload("tls-memory", "TLS, memory of an idle connection with its task", "connection", "tls-hold",
                    {SS: "tls_idle", SSJ: "tls_idle"}, "All is the growth of the resident memory of the process.", size=1000,

@@ -141,13 +141,17 @@ end
 
 -- tls.client without a context, on a connection whose peer is silent: the handshake begins, and the time is over.
 local function begin_client()
-    local s = assert(socket.pair())
+    local s, peer = assert(socket.pair())
     s:settimeout(0)
-    assert(select(2, tls.client(s, "a.test")) == socket.ERROR_TIMEOUT)
+    local _, err, reason = tls.client(s, "a.test")
+    if err ~= socket.ERROR_TIMEOUT then error(reason or err) end
     s:close()
+    peer:close()
 end
 
+-- OpenSSL itself has begun before.
 function work.tls_context()
+    client_context(0)
     meter.start()
     begin_client()
     meter.stop(1)
@@ -167,7 +171,7 @@ function work.tls_idle(host, port, _, size)
     local ctx = client_context(0)
     contest.weigh(size, function(list, i)
         local s = dial(host, port, ctx)
-        s:settimeout(nil)
+        s:settimeout(socket.FOREVER or math.huge)
         list[i] = s
         socket.spawn(function()
             s:readsome(PIECE)
