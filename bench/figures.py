@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Optional
 
-from workloads import CQ, LOOP, LS, LSJ, LUV, NGINX, PEERS, RAW, RAW_BUFFERED, SS, SS_EACH, SS_SPINNING, SSJ
+from workloads import CQ, LOOP, LS, LSJ, LUV, NGINX, PEERS, PY, RAW, RAW_BUFFERED, RAW_FD, SS, SS_EACH, SS_SPINNING, SSJ
 
 RATE, COST, CALLS, BYTES = "rate", "processor time", "system calls", "bytes in Lua's accounts"
 
@@ -50,6 +50,19 @@ def servers():
                 yield Figure(name, COST, "≤", bound, (other,), who)
 
 
+def over_tls():
+    for side in ("client", "server"):
+        for kind in ("full", "resumed"):
+            yield Figure(f"tls-{side}-{kind}", COST, "≤", 1.05, (RAW,))
+    yield Figure("tls-pingpong", CALLS, "=", 2)
+    yield Figure("tls-pingpong", COST, "≤", 1.05, (RAW,))
+    yield Figure("tls-write-1m", COST, "≤", 1.1, (RAW,))
+    for name in ("tls-read-1m", "tls-readsome"):
+        yield Figure(name, COST, "≤", 1.15, (RAW,))
+        yield Figure(name, COST, "≤", 0.9, (PY,))
+    yield Figure("tls-read-1k", COST, "≤", 0.8, (RAW_FD,))
+
+
 def all_figures():
     yield from pingpong("tcp-pingpong", SS, PEERS)
     yield from pingpong("tcp-pingpong", SSJ, PEERS)
@@ -91,6 +104,7 @@ def all_figures():
     yield Figure("memory", BYTES, "≤", 400, who=SSJ)
     yield Figure("idle-echo", BYTES, "≤", 1536)
     yield Figure("idle-echo", BYTES, "≤", 900, who=SSJ)
+    yield from over_tls()
 
 
 FIGURES = list(all_figures())

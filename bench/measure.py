@@ -10,10 +10,11 @@ import tempfile
 from collections import Counter
 from typing import NamedTuple
 
-from workloads import PROGRAMS
+from workloads import PROGRAMS, PYTHON
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.join(HERE, "..", "build", "bench")
+CERTIFICATES = os.path.join(BUILD, "certificates")  # of the workloads over TLS
 SKIPPED_STATUS = 77
 LIMIT = 120  # seconds until a run is given up
 
@@ -67,18 +68,20 @@ def next_host(numbers=itertools.count()):
 
 
 def command(who, function):
-    program = PROGRAMS[who]
+    program, over_tls = PROGRAMS[who], function.startswith("tls_")
     if program is None:
-        return [os.path.join(BUILD, "raw"), function]
-    lua, library = program
-    return [lua, os.path.join(HERE, "lua", library + ".lua"), function]
+        return [os.path.join(BUILD, "tls_raw" if over_tls else "raw"), function]
+    interpreter, library = program
+    folder, ending = ("python", ".py") if interpreter == PYTHON else ("lua", ".lua")
+    return [interpreter, os.path.join(HERE, folder, ("tls_" if over_tls else "") + library + ending), function]
 
 
 def environment(who, counting):
     lua = PROGRAMS[who][0] if PROGRAMS[who] else ""
     steady = {"LD_PRELOAD": os.path.join(BUILD, "steady_seed.so"), "BENCH_COUNTING": "1"} if counting else {}
-    return dict(os.environ, LUA_PATH=os.path.join(HERE, "lua", "?.lua;;"),
-                LUA_CPATH=os.path.join(BUILD, lua, "?.so;;"), **steady)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SSL_CERT_")}
+    return dict(inherited, LUA_PATH=os.path.join(HERE, "lua", "?.lua;;"),
+                LUA_CPATH=os.path.join(BUILD, lua, "?.so;;"), BENCH_CERTIFICATES=CERTIFICATES, **steady)
 
 
 class Run:
@@ -103,8 +106,10 @@ class Run:
         w = self.workload
         mode = w.count_peer if self.wrap and w.count_peer else (w.peers or {}).get(self.who, w.peer)
         args = [mode, self.host, str(port), str(self.ahead), str(self.size), w.delimiter, w.fill]
-        return subprocess.Popen(["taskset", "-c", str(self.peer_cpu), os.path.join(BUILD, "peer"), *args],
-                                stdin=listener, stdout=go, stderr=subprocess.PIPE)
+        peer = os.path.join(BUILD, "tls_peer" if mode.startswith("tls-") else "peer")
+        return subprocess.Popen(["taskset", "-c", str(self.peer_cpu), peer, *args],
+                                stdin=listener, stdout=go, stderr=subprocess.PIPE,
+                                env=dict(os.environ, BENCH_CERTIFICATES=CERTIFICATES))
 
     def start_both(self, wait_go, say_go):
         if self.workload.serves:
@@ -212,8 +217,8 @@ def system_calls(workload, who, n, ahead=0):
     return twice(traced, n)
 
 
-# The C library copies with other instructions on other processors.
-NOT_INSTRUCTED = ("libc.so", "libc-", "ld-linux", "ld-", "libm.so", "vgpreload")
+# The C library copies with other instructions on other processors, and OpenSSL encrypts so.
+NOT_INSTRUCTED = ("libcrypto", "libssl", "libc.so", "libc-", "ld-linux", "ld-", "libm.so", "vgpreload")
 
 
 def counted_instructions(report):

@@ -1,6 +1,7 @@
 """What is measured: a table of workloads, and for each the contestants that do it.
 
-The measured programs are bench/c/raw.c and bench/lua/*.lua; the other side is always bench/c/peer.c. Of servers for
+The measured programs are bench/c/raw.c and bench/lua/*.lua; the other side is always bench/c/peer.c. Over TLS they are
+bench/c/tls_raw.c, bench/lua/tls_*.lua and bench/python/tls_*.py, and bench/c/tls_peer.c. Of servers for
 many connections they are bench/c/server.c, bench/lua/*.lua and nginx, and the other side is bench/c/client.c.
 """
 
@@ -17,12 +18,14 @@ CQ = "cqueues"
 LUV = "luv"
 COPAS = "copas, LuaJIT"
 NGINX = "nginx"
+PY = "Python"
 PEERS = (LS, CQ, LUV)
 
 RAW_BUFFERED = "raw C, 64 KiB buffer"
 RAW_SPINNING = "raw C, spinning"
 RAW_EACH = "raw C, 16 writes"
 RAW_BATCHES = "raw C, without offload"
+RAW_FD = "raw C, SSL_set_fd"
 SS_SPINNING = "ssocket, OPT_SPIN"
 SSJ_SPINNING = "ssocket, OPT_SPIN, LuaJIT"
 SS_EACH = "ssocket, one by one"
@@ -31,15 +34,16 @@ LOOP = "C loop in Lua"
 LOOP_CALLED = "C function called by Lua"
 MEMMEM = "memmem in memory"
 
-LUA, JIT = "lua5.4", "luajit"
+LUA, JIT, PYTHON = "lua5.4", "luajit", "python3"
 
 # The program of each: an interpreter and a file of bench/lua, or none and raw.
 PROGRAMS = {
-    RAW: None, RAW_BUFFERED: None, RAW_SPINNING: None, RAW_EACH: None, RAW_BATCHES: None, MEMMEM: None,
+    RAW: None, RAW_BUFFERED: None, RAW_SPINNING: None, RAW_EACH: None, RAW_BATCHES: None, RAW_FD: None, MEMMEM: None,
     SS: (LUA, "with_ssocket"), SS_SPINNING: (LUA, "with_ssocket"), SS_EACH: (LUA, "with_ssocket"),
     SSJ: (JIT, "with_ssocket"), SSJ_SPINNING: (JIT, "with_ssocket"), SSJ_EACH: (JIT, "with_ssocket"),
     LS: (LUA, "with_luasocket"), LSJ: (JIT, "with_luasocket"), CQ: (LUA, "with_cqueues"), LUV: (LUA, "with_luv"),
     COPAS: (JIT, "with_copas"), LOOP: (LUA, "bare_lines"), LOOP_CALLED: (LUA, "bare_lines"), NGINX: None,
+    PY: (PYTHON, "with_python"),
 }
 
 
@@ -210,6 +214,47 @@ def memory():
                        size=10000, clients=True, idle=True, counted=False)
 
 
+def tls_handshakes():
+    for name, title, function, peer in (("full", "a full handshake", "", ""),
+                                        ("resumed", "a resumed handshake", "_resumed", "-resumed")):
+        note = "TLS 1.3. A connection, the handshake with verification, 64 bytes and as many back, and the end."
+        yield Workload(f"tls-client-{name}", f"TLS client, {title}", "connection", f"tls-accept{peer}",
+                       {who: f"tls_connect{function}" for who in (RAW, SS, SSJ)}, note, start=50, count=50, most=2000,
+                       instructions=50)
+        yield Workload(f"tls-server-{name}", f"TLS server, {title}", "connection", f"tls-call{peer}",
+                       {who: f"tls_serve{function}" for who in (RAW, SS, SSJ)}, note, serves=True, start=50, count=50,
+                       most=2000, instructions=50)
+
+
+def tls_streams():
+    with_python = (RAW, SS, SSJ, PY)
+    yield Workload("tls-pingpong", "TLS ping-pong, 64 bytes, one processor, timeout set", "round trip", "tls-answer",
+                   {who: "tls_pingpong" for who in with_python}, one_cpu=True)
+    yield Workload("tls-write-1m", "TLS write of 1 MiB", "write", "tls-sink", {who: "tls_write" for who in with_python},
+                   "raw C has a buffer of 64 KiB below OpenSSL.", size=1 << 20, start=50, count=50, instructions=50)
+    yield Workload("tls-read-1m", "TLS exact read of 1 MiB", "read", "tls-feed", {who: "tls_read" for who in with_python},
+                   "raw C has a buffer of 64 KiB below OpenSSL, and reads into the same memory always.", size=1 << 20,
+                   start=50, counted=False)
+    yield Workload("tls-readsome", "TLS readsome(65536)", "MiB", "tls-feed", {who: "tls_readsome" for who in with_python},
+                   "raw C has a buffer of 64 KiB below OpenSSL.", size=1 << 20, start=50, counted=False)
+    yield Workload("tls-read-1k", "TLS exact read of 1 KiB, records of that size", "read", "tls-feed-small",
+                   {RAW_FD: "tls_read_by_fd", RAW: "tls_read", SS: "tls_read", SSJ: "tls_read", PY: "tls_read"},
+                   size=1024, start=5000, count=28, ahead=1024, chance=0, instructions=0)
+    yield Workload("tls-lines-100", "TLS lines of 100 bytes, LF", "line", "tls-feed",
+                   {who: "tls_lines" for who in (RAW, SS, SSJ)}, size=100, delimiter="\n", start=50000, count=277,
+                   ahead=101, chance=0, instructions=0)
+
+
+def tls_costs():
+    yield Workload("tls-context", "TLS, the first use of the default context", "context", "accept", {SS: "tls_context"},
+                   "tls.client up to the wait for an answer.", start=1, most=1, counted=False)
+    yield Workload("tls-context-again", "TLS, further uses of the default context", "use", "accept",
+                   {SS: "tls_context_again"}, "tls.client up to the wait for an answer.", start=100, counted=False)
+    yield Workload("tls-memory", "TLS, memory of an idle connection with its task", "connection", "tls-hold",
+                   {SS: "tls_idle", SSJ: "tls_idle"}, "All is the growth of the resident memory of the process.", size=1000,
+                   counted=False)
+
+
 def bytes_text(size):
     if size >= 1 << 20:
         return f"{size >> 20} MiB"
@@ -217,5 +262,5 @@ def bytes_text(size):
 
 
 WORKLOADS = [workload for part in (ping_pongs, writes, reads, line_reads, delimiters, datagrams, connections, servers,
-                                      memory)
+                                      memory, tls_handshakes, tls_streams, tls_costs)
              for workload in part()]

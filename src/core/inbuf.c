@@ -20,8 +20,24 @@ static void compact_inbuf(struct ss_inbuf *in)
     in->epoch++;
 }
 
+/* Moves the bytes to another block of the pool's, which has room for them. */
+static void change_block(struct ss_inbuf *in, struct ss_block *block)
+{
+    size_t len = ss_inbuf_len(in);
+    memcpy(block->bytes, ss_inbuf_data(in), len);
+    block->end = block->used = len;
+    ss_pool_return(in->pool, in->block);
+    in->block = block;
+    in->epoch++;
+}
+
+/* A large block that the pool keeps has its pages already. */
 static bool resize_block(struct ss_inbuf *in, size_t size)
 {
+    if (size > in->block->size && in->pool->idle && in->pool->idle->size >= size) {
+        change_block(in, ss_pool_borrow(in->pool, size));
+        return true;
+    }
     struct ss_block *block = ss_pool_resize(in->pool, in->block, size);
     if (!block)
         return false;
@@ -87,9 +103,16 @@ enum ss_status ss_inbuf_borrow(struct ss_inbuf *in, size_t size, struct ss_error
     return SS_ERROR;
 }
 
-/* Does not keep a large block for a few bytes. On failure the larger block stays. */
+/* Does not keep a large block for a few bytes: the pool may, for the next large read. On failure the larger block stays. */
 static void drop_room(struct ss_inbuf *in)
 {
+    const struct ss_block *idle = in->pool->idle;
+    bool fits = ss_inbuf_len(in) <= SS_BLOCK && in->block->size <= SS_POOL_KEEP;
+    struct ss_block *small = fits && (!idle || idle->size < 2 * SS_BLOCK) ? ss_pool_borrow(in->pool, SS_BLOCK) : NULL;
+    if (small) {
+        change_block(in, small);
+        return;
+    }
     compact_inbuf(in);
     resize_block(in, in->block->size / 4);
 }

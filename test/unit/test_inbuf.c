@@ -367,6 +367,26 @@ static void test_a_large_block_stays_while_it_is_used(void)
     rig_close(&rig);
 }
 
+/* A large read that has received more than it wanted gives the block to the next one, which allocates nothing. */
+static void test_a_large_block_is_used_again_after_a_rest(void)
+{
+    struct rig rig;
+    size_t requests = 0;
+    rig_open(&rig);
+    ss_pool_keep_spares(&rig.pool);
+    play_endless(&rig, 50000);
+    for (int round = 0; round < 100; round++) {
+        fill_up_to(&rig, MIB + 1, MIB + 1);
+        check_ends(&rig);
+        ss_inbuf_consume(&rig.in, MIB);
+        CHECKF(rig.in.block->size < 2 * SS_BLOCK, "%zu bytes for a rest", rig.in.block->size);
+        if (round == 10)
+            requests = rig.heap.requests;
+    }
+    CHECKF(rig.heap.requests == requests, "%zu allocations", rig.heap.requests - requests);
+    rig_close(&rig);
+}
+
 static void check_settling(size_t len)
 {
     struct rig rig;
@@ -592,6 +612,12 @@ static unsigned read_a_stretch(struct rig *rig)
         ss_inbuf_consume(&rig->in, ss_inbuf_len(&rig->in));
         check_shape(rig);
     }
+    rig->peer.feed.piece = 50000;
+    while (ss_inbuf_len(&rig->in) < 4 * MIB) { /* more than the pool keeps */
+        failed += fill(rig, SIZE_MAX) == SS_ERROR;
+        check_shape(rig);
+    }
+    check_bytes(rig);
     return failed;
 }
 
@@ -696,6 +722,7 @@ int main(void)
     RUN(test_memory_shrinks_with_what_waits);
     RUN(test_a_burst_leaves_no_memory_behind);
     RUN(test_a_large_block_stays_while_it_is_used);
+    RUN(test_a_large_block_is_used_again_after_a_rest);
     RUN(test_settling);
     RUN(test_settling_is_not_for_full_blocks);
     RUN(test_the_pool);
