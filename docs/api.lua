@@ -1234,7 +1234,7 @@ local both = {
                 peer what was written and it had not read yet. [`finish`](#tcpsock-finish) ends a stream without that]],
             waits = [[
                 never, unless `OPT_LINGER` is set to more than 0: then until the peer has confirmed what was written,
-                or so many seconds, whatever the timeout. While there are tasks the others run meanwhile. The
+                or so many seconds, or the timeout. While there are tasks the others run meanwhile. The
                 collector does not wait, nor does a call where nothing can wait, nor one in a cancelled task: the rest
                 is sent in the background. Of a descriptor that others may have as well (from
                 [`fromfd`](#socket-fromfd), or from before a fork) the system alone decides: it waits only with the

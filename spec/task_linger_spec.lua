@@ -28,6 +28,7 @@ local function fill(near)
         local n, _, part = near:write(t.much)
         sent = sent + (n or part or 0)
     until not n
+    near:settimeout(-1)
     return sent
 end
 
@@ -97,6 +98,34 @@ describe("close with OPT_LINGER", function()
             far:close()
         end)
     end
+
+    tasks.everywhere("waits no longer than the timeout", function()
+        for _, seconds in ipairs { 0, 0.05 } do
+            local near, far = unread(30)
+            local fd = near:fileno()
+            near:settimeout(seconds)
+            assert.equal(1, t.takes(seconds, near.close, near))
+            assert.is_false(is_open(fd))
+            far:close()
+        end
+    end)
+
+    it("waits no longer than the timeout in a program without tasks", function()
+        tasks.alone_fine(
+            [[
+            local listener, near = socket.tcp(), socket.tcp()
+            assert(listener:bind("127.0.0.1", 0) and listener:listen())
+            assert(near:connect(listener:getsockname()))
+            local far = assert(listener:accept())
+            assert(near:setopt(socket.OPT_LINGER, 30))
+            near:settimeout(0)
+            repeat until not near:write(("x"):rep(1000000))
+            near:settimeout(0.05)
+            assert(near:close() == 1 and near:fileno() == -1)
+        ]],
+            20
+        )
+    end)
 
     it("of an accepted socket is that of the listener, as long as nobody changes it", function()
         local listener = listening()

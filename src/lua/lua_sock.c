@@ -6,8 +6,8 @@
 
 #include <string.h> /* memcmp, memset, strlen */
 
-/* Close with OPT_LINGER while there are tasks, or inside of socket.within: close(2) would block all tasks, and know no deadline.
- * So an operation waits for the peer. */
+/* Close with OPT_LINGER while there are tasks, or where the time is shorter than the option's: close(2) would block all tasks,
+ * and knows no deadline. So an operation waits for the peer. */
 
 #define LINGERING LSS_PREFIX "lingering"
 
@@ -81,7 +81,7 @@ static struct lingering *new_lingering(lua_State *L)
     return l;
 }
 
-static int run_lingering_close(lua_State *L, struct lss_socket *s, int seconds, bool leaves)
+static int run_lingering_close(lua_State *L, struct lss_socket *s, int64_t limit_ns, bool leaves)
 {
     static const struct lss_call call = { .finish = finish_lingering, .drop = drop_lingering };
     struct ss_env *env = s->sock.env;
@@ -91,7 +91,7 @@ static int run_lingering_close(lua_State *L, struct lss_socket *s, int seconds, 
     l->fd = ss_sock_detach_lingering(&s->sock);
     if (!lss_may_wait(L, env))
         return finish_lingering(L, &l->op, SS_OK);
-    return lss_run_for(L, env, NULL, (int64_t)seconds * 1000000000, &l->op, &call);
+    return lss_run_for(L, env, NULL, limit_ns, &l->op, &call);
 }
 
 /* `leaves`: a layer tells the peer. */
@@ -99,10 +99,11 @@ static int close_socket(lua_State *L, bool leaves)
 {
     struct lss_socket *s = lss_self_socket(L);
     struct ss_error err;
-    bool may_block = !s->sock.env->loop && lss_scopes(s->sock.env)->n == 0;
-    int seconds = may_block ? 0 : ss_sock_linger_s(&s->sock);
-    if (seconds > 0)
-        return run_lingering_close(L, s, seconds, leaves);
+    int64_t linger_ns = (int64_t)ss_sock_linger_s(&s->sock) * 1000000000;
+    bool is_shorter = s->timeout_ns >= 0 && s->timeout_ns < linger_ns;
+    bool may_block = !s->sock.env->loop && lss_scopes(s->sock.env)->n == 0 && !is_shorter;
+    if (linger_ns > 0 && !may_block)
+        return run_lingering_close(L, s, is_shorter ? s->timeout_ns : linger_ns, leaves);
     if (leaves)
         ss_sock_leave(&s->sock);
     enum ss_status st = ss_sock_close(&s->sock, &err);
