@@ -386,7 +386,7 @@ enum ss_status ss_sock_bind_any(struct ss_sock *s, uint16_t port, struct ss_erro
     enum ss_status st = open_wildcard(s, AF_INET6, err);
     if (st == SS_OK)
         st = bind_wildcard(s, AF_INET6, port, true, err);
-    /* IPv6 is not supported, or switched off. */
+    /* The system has no IPv6, or it is switched off. */
     if (st == SS_OK || (err->code != EAFNOSUPPORT && err->code != EADDRNOTAVAIL))
         return st;
     st = open_wildcard(s, AF_INET, err);

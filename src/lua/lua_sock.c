@@ -94,16 +94,25 @@ static int run_lingering_close(lua_State *L, struct lss_socket *s, int64_t limit
     return lss_run_for(L, env, NULL, limit_ns, &l->op, &call);
 }
 
+/* For how long an operation waits for the peer; negative: none does, but close(2) may. */
+static int64_t lingering_limit_ns(const struct lss_socket *s)
+{
+    int64_t linger_ns = (int64_t)ss_sock_linger_s(&s->sock) * 1000000000;
+    bool is_shorter = s->timeout_ns >= 0 && s->timeout_ns < linger_ns;
+    bool may_block = !s->sock.env->loop && lss_scopes(s->sock.env)->n == 0 && !is_shorter;
+    if (linger_ns == 0 || may_block)
+        return -1;
+    return is_shorter ? s->timeout_ns : linger_ns;
+}
+
 /* `leaves`: a layer tells the peer. */
 static int close_socket(lua_State *L, bool leaves)
 {
     struct lss_socket *s = lss_self_socket(L);
     struct ss_error err;
-    int64_t linger_ns = (int64_t)ss_sock_linger_s(&s->sock) * 1000000000;
-    bool is_shorter = s->timeout_ns >= 0 && s->timeout_ns < linger_ns;
-    bool may_block = !s->sock.env->loop && lss_scopes(s->sock.env)->n == 0 && !is_shorter;
-    if (linger_ns > 0 && !may_block)
-        return run_lingering_close(L, s, is_shorter ? s->timeout_ns : linger_ns, leaves);
+    int64_t limit_ns = s->sock.may_linger ? lingering_limit_ns(s) : -1;
+    if (limit_ns >= 0)
+        return run_lingering_close(L, s, limit_ns, leaves);
     if (leaves)
         ss_sock_leave(&s->sock);
     enum ss_status st = ss_sock_close(&s->sock, &err);

@@ -10,7 +10,7 @@
 /* Linux zeroes `page` in a child (madvise(2), MADV_WIPEONFORK): a check costs no system call. */
 struct os_fork_mark {
     int process;         /* getpid(2) */
-    unsigned char *page; /* first byte 1, in a child 0; NULL: not supported, `process` decides */
+    unsigned char *page; /* first byte 1, in a child 0; NULL: there is none, `process` decides */
     size_t size;
 };
 

@@ -30,7 +30,7 @@ size_t os_batch_memory(size_t n, size_t size);
 void os_batch_init(struct os_batch *batch, void *memory, size_t n, size_t size);
 
 /* Switches UDP_GRO: the kernel may join received datagrams of one sender and one length. While on, each receive needs a
- * batch with buffers of OS_JOINED bytes, and OS_JOINS. False: not supported. Requires SS_OK of os_probe_joined. */
+ * batch with buffers of OS_JOINED bytes, and OS_JOINS. False: the kernel cannot. Requires SS_OK of os_probe_joined. */
 enum { OS_JOINED = 65536 };
 bool os_join_received(int fd, bool on);
 
