@@ -2857,6 +2857,565 @@ local pool_object = {
     },
 }
 
-api.sections = { module, both, tcp, udp, task, group, channel, loop, sig, pool_module, pool_object }
+-- ---- TLS -------------------------------------------------------------------------------------------
+
+local tls_sock = { name = "s", type = "tcpsock", text = "a connected stream socket of any kind, TCP or Unix" }
+local tls_conn = { name = "s", type = "tcpsock", text = "the connection" }
+local not_tls = { "EOPNOTSUPP", "the socket is not TLS, or its handshake is not over" }
+local already_tls = { "EISCONN", "the socket is TLS already; it stays as it is" }
+local reason = {
+    "reason",
+    "string?",
+    "with an error of TLS: more of it, for people; it changes with OpenSSL, so compare `err` alone",
+}
+
+local not_handshaken = [[
+    bytes in the socket's buffer ([`pending`](#tcpsock-pending)) are taken for the first of the peer's TLS, and none
+    of them can be read as plain text later; iterators of [`readuntil`](#tcpsock-readuntil) go on in the decrypted
+    stream. After a failure they are dropped with the socket]]
+
+local function handshake_errors(certificate)
+    return errors({
+        { "tls.ERROR_CERTIFICATE", certificate },
+        { "tls.ERROR_ALERT", "the peer has refused, or broken off; the reason is the alert's name: `unknown_ca`" },
+        { "tls.ERROR_PROTOCOL", "the bytes are not TLS, or nothing is in common (version, cipher, ALPN)" },
+        { "tls.ERROR_EOF", "the peer has ended the connection in mid-handshake" },
+        { "ERROR_TIMEOUT", "the handshake was not over before the deadline" },
+        { "ERROR_CLOSED", "the socket is not open, or another task has closed it" },
+    }, reset, {
+        already_tls,
+        { "ERROR_BUSY", "another task's call waits on the socket, to read or to write; it stays as it is" },
+        { "ENOTCONN", "the socket is open and not connected; a Unix socket says `EINVAL`" },
+    })
+end
+
+local tls_module = {
+    id = "tls",
+    title = "TLS",
+    class = "ssocket.tlsmodule",
+    module = "ssocket.tls",
+    static = true,
+    prefix = "tls.",
+    text = [[
+        `local tls = require "ssocket.tls"`: TLS 1.2 and 1.3 on stream sockets. It is a shared object of its own,
+        which needs OpenSSL 1.1.1 or newer, and is not there where the module was built without; `ssocket` does not
+        load it. It sets no global. [tls.md](tls.md) is the guide.
+
+        A connected socket becomes TLS *in place*: it stays the same object, and the calls of [stream
+        sockets](#tcpsock) work on, in the main program and in tasks. Where they differ, their entries say so under
+        *Over TLS*. After `close` the socket is as a new one, and plain. There is no way back to plain text on an open
+        connection.
+
+        An error that ends a connection, such as an alert, a bad record or an end without close_notify, is the result
+        of each later call that reads or writes; only `close` is left to do. What was decrypted before it is given
+        first.
+
+        After a fork(2) a connection belongs to the process that has shaken hands. In the other one each call that
+        reads or writes fails with [`tls.ERROR_PROTOCOL`](#tls-errors), and `close` sends nothing. Contexts serve
+        both: fork first, then shake hands.
+
+        Renegotiation, authentication after the handshake, compression and early data (0-RTT) are refused. More than
+        32 messages in a row without data end the connection with `tls.ERROR_PROTOCOL`.]],
+    entries = {
+        {
+            name = "connect",
+            call = { "tcpsock, err, reason = tls.connect(host, port[, ctx[, timeout]])" },
+            brief = "a connected TLS client",
+            text = [[
+                `socket.tcp`, [`connect`](#tcpsock-connect) and [`tls.client`](#tls-client) in one call, which
+                verifies the server for the name `host`. A failure leaves nothing open.]],
+            takes = {
+                { name = "host", type = "string", text = "to connect to, and to verify, as `name` of `tls.client`" },
+                { name = "port", type = "integer", range = "0..65535", text = "" },
+                {
+                    name = "ctx",
+                    type = "ssocket.tls.context",
+                    optional = true,
+                    text = "see [`tls.context`](#tls-context); without it the system's authorities are trusted",
+                },
+                {
+                    name = "timeout",
+                    type = "number",
+                    optional = true,
+                    unit = "seconds",
+                    default = "-1",
+                    text = "for look-up, connection and handshake together, and then the socket's; negative: no limit",
+                },
+            },
+            gives = { { "tcpsock", "tcpsock?", "the connection" }, { "err", "string?", "" }, reason },
+            errors = {
+                {
+                    "ERROR_REFUSED",
+                    "nobody listens there; the other errors are those of `tcpsock:connect` and `tls.client`",
+                },
+            },
+            raises = [[a `host` that is no host name and no address, such as `"unix:/path"`; a port out of range;
+                another thing than a context; a timeout that is no number, or NaN]],
+            partial = "nothing is left of a failed attempt",
+            waits = "for the look-up, the connection and the handshake, all within `timeout`",
+            by = { "connect(2)", "RFC 8446 section 4" },
+            example = [[
+                local s = assert(tls.connect("example.com", 443, nil, 10))]],
+        },
+        {
+            name = "client",
+            call = { "ok, err, reason = tls.client(s, name[, ctx])" },
+            brief = "make a connection TLS, as a client",
+            text = [[
+                Shakes hands as a client. The server's certificate must lead to one that `ctx` trusts, be within its
+                dates, be one for servers, and be for `name`; else the handshake fails, unless `ctx` has `verify =
+                false`. Names match the subject alternative names alone, never the common name; `*` stands for the
+                whole first label; an address matches an address. The name is sent to the server (SNI), an address is
+                not. It need not be what the socket is connected to.
+
+                Whatever goes wrong, a time-out or [`task:cancel`](#task-cancel) too, *the socket is closed*, after an
+                alert if that needs no waiting: a program that overlooks the result cannot go on in plain text. After
+                misuse and after `ERROR_BUSY` and `EISCONN`, where nothing was begun, it is as it was.
+
+                In TLS 1.3 a server judges our certificate after our handshake has succeeded. If it refuses, the
+                first call that reads says `tls.ERROR_ALERT`.]],
+            takes = {
+                tls_sock,
+                {
+                    name = "name",
+                    type = "string",
+                    text = [[the server's: a host name in ASCII (an international one as `xn--...`), of which one
+                    dot at its end is dropped, or a numeric address, of which the zone is dropped]],
+                },
+                {
+                    name = "ctx",
+                    type = "ssocket.tls.context",
+                    optional = true,
+                    text = [[see [`tls.context`](#tls-context); without it the system's authorities are trusted, no
+                    certificate is sent, and no protocol (ALPN) is offered]],
+                },
+            },
+            gives = {
+                { "ok", "true?", "the connection is encrypted, and the server verified" },
+                { "err", "string?", "" },
+                reason,
+            },
+            errors = handshake_errors [[the server's certificate is refused; the reason says why, and of which one: depth 0
+                is the server's own, 1 the one that has signed it]],
+            raises = [[a socket of another kind; a `name` that is empty, too long, or has a NUL or other characters;
+                another thing than a context]],
+            partial = not_handshaken,
+            waits = "for the whole handshake, within the socket's deadline; it counts as reading and writing",
+            by = {
+                "SSL_do_handshake(3)",
+                "SSL_CTX_set_verify(3)",
+                "X509_check_host(3)",
+                "X509_verify_cert_error_string(3) (reasons)",
+                "RFC 8446 sections 4 and 6.2 (alerts)",
+                "RFC 5246 section 7.3",
+                "RFC 5280 section 6 (chains)",
+                "RFC 9525 section 6 (names)",
+                "RFC 6066 section 3 (SNI)",
+            },
+            example = [[
+                tcpsock:settimeout(10)
+                local ok, err, reason = tls.client(tcpsock, "mail.example.com") -- after STARTTLS
+                if not ok then
+                    print(err, reason) -- the socket is closed
+                end]],
+        },
+        {
+            name = "server",
+            call = { "ok, err, reason = tls.server(s, ctx)" },
+            brief = "make a connection TLS, as a server",
+            text = [[
+                Shakes hands as a server. With `client_ca` in the context it asks the client for a certificate, and
+                refuses one that is bad, and the lack of one unless `client_optional` is set.
+
+                Whatever goes wrong the socket is closed, as with [`tls.client`](#tls-client). Set a timeout, and
+                call it in the task that serves the client: one that is silent then delays nobody.]],
+            takes = {
+                tls_sock,
+                { name = "ctx", type = "ssocket.tls.context", text = "one with a certificate, `cert`" },
+            },
+            gives = {
+                { "ok", "true?", "the connection is encrypted" },
+                { "err", "string?", "" },
+                reason,
+            },
+            errors = handshake_errors "the client's certificate is refused, or it has given none; the reason says why",
+            raises = "a socket of another kind; another thing than a context; one without a certificate",
+            partial = not_handshaken,
+            waits = "for the whole handshake, within the socket's deadline; it counts as reading and writing",
+            by = {
+                "SSL_do_handshake(3)",
+                "SSL_CTX_set_verify(3)",
+                "RFC 8446 sections 4 and 6.2 (alerts)",
+                "RFC 5246 section 7.3",
+                "RFC 5280 section 6 (chains)",
+            },
+            example = [[
+                local function serve(client)
+                    client:settimeout(10)
+                    if tls.server(client, ctx) then
+                        client:write "hello\n"
+                    end
+                    client:close()
+                end]],
+        },
+        {
+            name = "context",
+            call = { "ctx, err = tls.context([options])" },
+            brief = "settings and certificates for connections",
+            text = [[
+                What connections have in common: whom they trust, their own certificates, settings. It has no methods
+                and never changes; any number of clients and servers of this Lua state share it. `tostring(ctx)` is
+                `<tls.context>`.
+
+                Files are read here, once. A new certificate is a new context, for the connections that follow;
+                those that are open keep theirs. What the options do not say is as the system's configuration of
+                OpenSSL has it (config(5)), but nothing goes below TLS 1.2.]],
+            takes = {
+                {
+                    name = "options",
+                    type = "ssocket.tls.options",
+                    optional = true,
+                    text = "a table, see [Options of a context](#tls-options)",
+                },
+            },
+            gives = { { "ctx", "ssocket.tls.context?", "for `tls.connect`, `tls.client` and `tls.server`" } },
+            errors = {
+                {
+                    '"option: file: cause"',
+                    'a file that cannot be read or used, named with its option: `"key: /etc/x.key: Permission denied"`',
+                },
+            },
+            raises = [[an unknown option, or one of a wrong type or range; an array that is empty; an empty path, or
+                one with a NUL; `client_optional` without `client_ca`]],
+            waits = "never in the sense of tasks; it reads files meanwhile",
+            by = {
+                "SSL_CTX_new(3)",
+                "SSL_CONF_cmd(3)",
+                "config(5)",
+                "PEM_read_bio_X509(3)",
+                "RFC 7468 (PEM)",
+            },
+            example = [[
+                local ctx = assert(tls.context { cert = "fullchain.pem", key = "privkey.pem" })]],
+        },
+        {
+            name = "hello",
+            call = { "hello, err = tls.hello(s)" },
+            brief = "what a client asks for, before the handshake",
+            text = [[
+                Waits for the client's first message, the ClientHello, and tells of it. It answers nothing and takes
+                nothing: [`tls.server`](#tls-server) follows with the context that fits, and the program may wait for
+                other things in between. It may be called again.
+
+                Bytes that are no ClientHello are `tls.ERROR_PROTOCOL`, and the socket is open, plain and unread: so
+                one port can serve both kinds of clients.]],
+            takes = { tls_sock },
+            gives = { { "hello", "ssocket.tls.hello?", "a table, see [What `hello` tells](#tls-hello-fields)" } },
+            errors = errors({
+                { "tls.ERROR_PROTOCOL", "what has come is no ClientHello, or a malformed one" },
+                { "ERROR_TIMEOUT", "it was not complete before the deadline" },
+                { "ERROR_CLOSED", "the stream ended before it was complete, or the socket is not open" },
+            }, reset, {
+                { "EISCONN", "the socket is TLS already" },
+                { "ENOTCONN", "the socket is open and not connected; a Unix socket says `EINVAL`" },
+            }),
+            raises = "a socket of another kind",
+            partial = "in any case all bytes stay in the socket's buffer, where `pending` counts them",
+            waits = "for the whole message, within the socket's deadline; it counts as reading",
+            by = {
+                "SSL_CTX_set_client_hello_cb(3)",
+                "RFC 8446 sections 4.1.2 and 4.2.1 (versions)",
+                "RFC 6066 section 3 (SNI)",
+                "RFC 7301 section 3.1 (ALPN)",
+            },
+            example = [[
+                local hello = assert(tls.hello(client))
+                local ctx = contexts[hello.name] or contexts.default]],
+        },
+        {
+            name = "info",
+            call = { "info = tls.info(s)" },
+            brief = "what a connection has agreed on, and the peer's certificate",
+            text = "Describes a TLS connection, also one that an error has ended, until it is closed.",
+            takes = { { name = "s", type = "tcpsock", text = "a stream socket" } },
+            gives = {
+                {
+                    "info",
+                    "ssocket.tls.info?",
+                    "a new table, see [What `info` tells](#tls-info-fields); nil: the socket is plain or closed",
+                },
+            },
+            raises = "a socket of another kind",
+            waits = "never; no system call is made",
+            by = { "SSL_get_version(3)", "SSL_get_current_cipher(3)", "SSL_get_peer_cert_chain(3)" },
+            example = [[
+                local peer = tls.info(s).peer
+                print(peer and peer.subject)]],
+        },
+        {
+            name = "export",
+            call = { "bytes, err = tls.export(s, label, length[, context])" },
+            brief = "key material for a protocol above",
+            text = [[
+                Bytes that only the two ends of this connection can know, and that are the same at both for the same
+                arguments. The label says what they are for; some protocols define one. A `context` of `""` is
+                another one than none in TLS 1.2, and the same in 1.3.]],
+            takes = {
+                tls_conn,
+                { name = "label", type = "string", range = "1 to 249", unit = "bytes", text = "the purpose" },
+                { name = "length", type = "integer", range = "1 to 8160", unit = "bytes", text = "how many" },
+                { name = "context", type = "string", optional = true, text = "further bytes that go in" },
+            },
+            gives = { { "bytes", "string?", "of length `length`" } },
+            errors = {
+                closed,
+                { "EOPNOTSUPP", "the socket is not TLS, or the label is one that TLS 1.2 uses for itself" },
+            },
+            raises = "a socket of another kind; a wrong type; a label or a length out of range",
+            waits = "never; no system call is made",
+            by = { "SSL_export_keying_material(3)", "RFC 8446 section 7.5", "RFC 5705 section 4" },
+        },
+        {
+            name = "binding",
+            call = { "bytes, err = tls.binding(s, kind)" },
+            brief = "what binds a log-in to this connection",
+            text = [[
+                Channel binding: bytes by which a log-in above TLS (SCRAM-SHA-256-PLUS) proves that both ends are
+                those of the same connection.]],
+            takes = {
+                tls_conn,
+                {
+                    name = "kind",
+                    type = "string",
+                    range = '`"tls-exporter"`, `"tls-server-end-point"`, `"tls-unique"`',
+                    text = [[the first is for TLS 1.3, and for 1.2 with the extended master secret; the second a
+                    digest of the server's certificate; the last for TLS 1.2 alone, and after a resumption with that
+                    secret alone]],
+                },
+            },
+            gives = { { "bytes", "string?", "32 bytes; of the second kind as its digest has; of the last 12" } },
+            errors = { closed, not_tls, { "EOPNOTSUPP", "or this connection has no binding of the kind" } },
+            raises = "a socket of another kind; a wrong type; another kind of binding",
+            waits = "never; no system call is made",
+            by = {
+                "RFC 9266 section 2 (tls-exporter)",
+                "RFC 5929 sections 3 (tls-unique) and 4 (tls-server-end-point)",
+                "RFC 7627 (extended master secret)",
+                "SSL_get_finished(3)",
+            },
+        },
+    },
+    constants = {
+        {
+            "ERROR_CERTIFICATE",
+            "Certificate verify failed",
+            "we have refused the peer's certificate, or it has given none",
+        },
+        { "ERROR_ALERT", "TLS alert received", "the peer has refused, or broken off; the reason is the alert's name" },
+        {
+            "ERROR_PROTOCOL",
+            "TLS protocol error",
+            [[the bytes are not TLS, nothing is in common, a record is bad, messages come without end, or the
+            connection is another process's]],
+        },
+        {
+            "ERROR_EOF",
+            "TLS stream truncated",
+            "the connection has ended, and the peer had not said that it would (close_notify)",
+        },
+        { "_OPENSSL", nil, 'name and version of the library in use, such as `"OpenSSL 3.0.16 11 Feb 2025"`' },
+    },
+    records = {
+        {
+            id = "options",
+            title = "Options of a context",
+            class = "ssocket.tls.options",
+            text = [[
+                Each may be left out. A string with `-----BEGIN` in it is the text of a file in PEM, any other is a
+                path. An array of them, or of names, may be a single one instead.]],
+            fields = {
+                {
+                    "ca",
+                    "string|(string)[]|nil",
+                    [[what a client trusts: files, directories with hashed names, texts in PEM, `"system"`; default
+                    `"system"`, the system's authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR`, or else where they are
+                    found). Each certificate in it is an anchor, self-signed or not: a server's own is trusted alone]],
+                    "openssl-verification-options(1), `-partial_chain`; SSL_CTX_load_verify_locations(3)",
+                },
+                {
+                    "verify",
+                    "boolean?",
+                    "default `true`; `false`: a client takes any certificate from anybody. For tests",
+                    "SSL_CTX_set_verify(3)",
+                },
+                {
+                    "cert",
+                    "string|(string)[]|nil",
+                    [[our certificate, and behind it in the same file those that have signed it; several for several
+                    types of key]],
+                    "SSL_CTX_use_certificate(3)",
+                },
+                {
+                    "key",
+                    "string|(string)[]|nil",
+                    "the private key of each `cert`, in the same order; default: the one in `cert`. It must fit",
+                    "X509_check_private_key(3)",
+                },
+                {
+                    "password",
+                    "string?",
+                    "of keys that are encrypted; without it such a key is an error: nobody is ever asked",
+                    "pem_password_cb(3)",
+                },
+                {
+                    "client_ca",
+                    "string|(string)[]|nil",
+                    [[as `ca`, without `"system"`: a server asks for a certificate that one of these has signed, and
+                    refuses clients without]],
+                    "SSL_CTX_set_client_CA_list(3); RFC 8446 section 4.3.2",
+                },
+                {
+                    "client_optional",
+                    "boolean?",
+                    "default `false`; `true`: clients without a certificate are let in, those with a bad one are not",
+                    "SSL_CTX_set_verify(3), `SSL_VERIFY_FAIL_IF_NO_PEER_CERT`",
+                },
+                {
+                    "crl",
+                    "string|(string)[]|nil",
+                    "revocation lists; one must be there then for each authority of a chain",
+                    "openssl-verification-options(1), `-crl_check_all`; RFC 5280 section 6.3",
+                },
+                {
+                    "alpn",
+                    "string|(string)[]|nil",
+                    [[names of protocols, 1 to 255 bytes each, the preferred one first. The server's order decides;
+                    nothing in common ends the handshake on both sides; a peer without ALPN is taken]],
+                    "RFC 7301",
+                },
+                { "min", '"1.2"|"1.3"|nil', 'the lowest version; default `"1.2"`', "RFC 8446 section 4.2.1" },
+                {
+                    "sessions",
+                    "integer?",
+                    [[0 to 65536, default 64: how many sessions of servers a client keeps, to resume them by itself
+                    for the same name and port; 0: none, and a server issues no tickets. A peer whose certificate
+                    has expired since is not taken]],
+                    "RFC 8446 section 4.6.1; RFC 5077",
+                },
+                {
+                    "ticket_keys",
+                    "string|(string)[]|nil",
+                    [[keys of a server's tickets, 80 random bytes each, for processes behind one address: the first
+                    one seals, all open. Default: keys of this context's own, renewed every 12 hours. Secret]],
+                    "SSL_CTX_set_tlsext_ticket_key_evp_cb(3)",
+                },
+                {
+                    "keylog",
+                    "string?",
+                    "a file to which the secrets of connections are appended, for Wireshark. For tests. The "
+                        .. "environment is never asked",
+                    "SSL_CTX_set_keylog_callback(3)",
+                },
+                {
+                    "conf",
+                    "table<string, string>?",
+                    [[further settings by OpenSSL's names, strings all: `{ Groups = "X25519:P-256" }`. They override
+                    the system's configuration, but get below neither TLS 1.2 nor `min`]],
+                    "SSL_CONF_cmd(3)",
+                },
+            },
+        },
+        {
+            id = "hello-fields",
+            title = "What `hello` tells",
+            class = "ssocket.tls.hello",
+            text = "It comes from the client, and nobody has verified any of it.",
+            fields = {
+                {
+                    "name",
+                    "string?",
+                    "the host that it wants to reach (SNI), in lower case; any bytes but NUL; nil: it has sent none",
+                    "RFC 6066 section 3",
+                },
+                { "alpn", "string[]?", "the protocols that it offers, in its order; nil: none", "RFC 7301" },
+                {
+                    "versions",
+                    "string[]",
+                    'which of `"TLSv1.2"` and `"TLSv1.3"` it offers, in this order; may be empty',
+                    "RFC 8446 section 4.2.1",
+                },
+            },
+        },
+        {
+            id = "info-fields",
+            title = "What `info` tells",
+            class = "ssocket.tls.info",
+            text = "The table is the caller's: it does not change with the connection.",
+            fields = {
+                { "version", "string", '`"TLSv1.2"` or `"TLSv1.3"`', "SSL_get_version(3)" },
+                { "cipher", "string", 'its standard name: `"TLS_AES_256_GCM_SHA384"`', "SSL_CIPHER_standard_name(3)" },
+                { "group", "string?", "of the key exchange; nil: OpenSSL does not tell", "RFC 8446 section 4.2.7" },
+                { "alpn", "string?", "the protocol that was chosen; nil: none", "RFC 7301" },
+                {
+                    "name",
+                    "string?",
+                    "the name that the client has sent (SNI), in lower case; nil: none",
+                    "RFC 6066 section 3",
+                },
+                { "server", "boolean", "whether this end is the server", "" },
+                { "resumed", "boolean", "whether a session was resumed", "SSL_session_reused(3)" },
+                {
+                    "verified",
+                    "boolean",
+                    "whether the peer has given a certificate, and it was checked (a client: for the name as well)",
+                    "SSL_get_verify_result(3)",
+                },
+                { "reason", "string?", "why an error has ended the connection, for people; nil: none has", "" },
+                {
+                    "peer",
+                    "ssocket.tls.certificate?",
+                    "the peer's [certificate](#tls-certificate); nil: it has given none",
+                    "SSL_get_peer_certificate(3)",
+                },
+                {
+                    "chain",
+                    "string[]?",
+                    [[the peer's certificate and the others that it has sent, in PEM; after a resumption perhaps the
+                    first alone. Only what leads to an anchor was verified; nil with `peer`]],
+                    "SSL_get_peer_cert_chain(3)",
+                },
+            },
+        },
+        {
+            id = "certificate",
+            title = "A certificate",
+            class = "ssocket.tls.certificate",
+            text = "The `peer` of [`tls.info`](#tls-info).",
+            fields = {
+                { "pem", "string", "the whole of it", "RFC 7468" },
+                { "sha256", "string", "the digest of its DER form, 64 hexadecimal digits in lower case", "" },
+                { "subject", "string", 'whose it is: `"CN=a.example,O=A"`', "RFC 4514" },
+                { "issuer", "string", "who has signed it, likewise", "RFC 4514" },
+                {
+                    "names",
+                    "string[]",
+                    [[the host names and addresses among its subject alternative names; may be empty. A name with a
+                    NUL or another control byte is left out]],
+                    "RFC 5280 section 4.2.1.6",
+                },
+                {
+                    "notbefore",
+                    "integer",
+                    "the first second of its time, in seconds since 1970 (UTC), as os.time counts",
+                    "RFC 5280 section 4.1.2.5",
+                },
+                { "notafter", "integer", "the last one, likewise", "RFC 5280 section 4.1.2.5" },
+                { "serial", "string", "its number, hexadecimal in lower case", "RFC 5280 section 4.1.2.2" },
+            },
+        },
+    },
+}
+
+api.sections = { module, both, tcp, udp, task, group, channel, loop, sig, pool_module, pool_object, tls_module }
 
 return api
