@@ -338,7 +338,7 @@ lint-lua:
 	@luacheck --quiet --no-color $(LUA_DIRS) $(wildcard *.rockspec)
 lint-sh:
 	@shellcheck -x $(SH_FILES)
-docs: ## write docs/reference.md and types/ssocket.lua from docs/api.lua
+docs: ## write docs/reference.md, types/ and the table in README.md from docs/api.lua
 	$(LUA) script/gen-docs.lua
 format: ## lay out the C files
 	clang-format -i $(C_FILES)

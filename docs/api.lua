@@ -1,10 +1,10 @@
 -- Every public call of ssocket, described once. script/gen-docs.lua makes docs/reference.md,
--- types/ssocket.lua, types/ssocket/pool.lua and the table of calls in README.md from it, and checks that the module has
--- exactly these calls and constants.
+-- types/ssocket.lua, types/ssocket/pool.lua, types/ssocket/tls.lua and the table of calls in README.md from it, and
+-- checks that the modules have exactly these calls and constants.
 --
 -- An entry says: call (signatures), text, takes, gives, errors, raises, partial, waits, by (what
--- decides), example. A parameter of type "address" stands for the three ways to give one. Text is
--- Markdown; line breaks in it mean nothing, an empty line ends a paragraph.
+-- decides), tls (what is different when the stream is TLS), example. A parameter of type "address" stands for the
+-- three ways to give one. Text is Markdown; line breaks in it mean nothing, an empty line ends a paragraph.
 
 local closed = { "ERROR_CLOSED", "the socket has no descriptor: never opened, or closed" }
 local timeout = { "ERROR_TIMEOUT", "the deadline passed, or the kernel gave up (`ETIMEDOUT`)" }
@@ -2926,7 +2926,7 @@ local tls_module = {
                 verifies the server for the name `host`. A failure leaves nothing open.]],
             takes = {
                 { name = "host", type = "string", text = "to connect to, and to verify, as `name` of `tls.client`" },
-                { name = "port", type = "integer", range = "0..65535", text = "" },
+                { name = "port", type = "integer", range = "0..65535", text = "of the server" },
                 {
                     name = "ctx",
                     type = "ssocket.tls.context",
@@ -2995,8 +2995,8 @@ local tls_module = {
                 { "err", "string?", "" },
                 reason,
             },
-            errors = handshake_errors [[the server's certificate is refused; the reason says why, and of which one: depth 0
-                is the server's own, 1 the one that has signed it]],
+            errors = handshake_errors [[the server's certificate is refused; the reason says why, and of which one:
+                depth 0 is the server's own, 1 the one that has signed it]],
             raises = [[a socket of another kind; a `name` that is empty, too long, or has a NUL or other characters;
                 another thing than a context]],
             partial = not_handshaken,
@@ -3067,9 +3067,10 @@ local tls_module = {
                 and never changes; any number of clients and servers of this Lua state share it. `tostring(ctx)` is
                 `<tls.context>`.
 
-                Files are read here, once. A new certificate is a new context, for the connections that follow;
-                those that are open keep theirs. What the options do not say is as the system's configuration of
-                OpenSSL has it (config(5)), but nothing goes below TLS 1.2.]],
+                Files are read here, once; a directory is looked into when a certificate is needed. A new certificate is
+                a new context, for the connections that follow; those that are open keep theirs. Ciphers, groups and the
+                security level that `conf` does not set are as the system's configuration of OpenSSL has them, but
+                nothing goes below TLS 1.2.]],
             takes = {
                 {
                     name = "options",
@@ -3087,7 +3088,7 @@ local tls_module = {
             },
             raises = [[an unknown option, or one of a wrong type or range; an array that is empty; an empty path, or
                 one with a NUL; `client_optional` without `client_ca`]],
-            waits = "never in the sense of tasks; it reads files meanwhile",
+            waits = "never; while it reads files no task runs",
             by = {
                 "SSL_CTX_new(3)",
                 "SSL_CONF_cmd(3)",
@@ -3223,8 +3224,12 @@ local tls_module = {
             "TLS stream truncated",
             "the connection has ended, and the peer had not said that it would (close_notify)",
         },
-        { "_OPENSSL", nil, 'name and version of the library in use, such as `"OpenSSL 3.0.16 11 Feb 2025"`' },
     },
+    version = {
+        name = "_OPENSSL",
+        text = 'name and version of the library in use, such as `"OpenSSL 3.0.16 11 Feb 2025"`',
+    },
+    opaque = { { "ssocket.tls.context", "What `tls.context` returns. It has no methods." } },
     records = {
         {
             id = "options",
@@ -3298,8 +3303,8 @@ local tls_module = {
                     "sessions",
                     "integer?",
                     [[0 to 65536, default 64: how many sessions of servers a client keeps, to resume them by itself
-                    for the same name and port; 0: none, and a server issues no tickets. A peer whose certificate
-                    has expired since is not taken]],
+                    for the same name and port; 0: none, and a server issues no tickets. A certificate that has
+                    expired since is refused all the same]],
                     "RFC 8446 section 4.6.1; RFC 5077",
                 },
                 {
@@ -3318,7 +3323,7 @@ local tls_module = {
                 },
                 {
                     "conf",
-                    "table<string, string>?",
+                    "table?",
                     [[further settings by OpenSSL's names, strings all: `{ Groups = "X25519:P-256" }`. They override
                     the system's configuration, but get below neither TLS 1.2 nor `min`]],
                     "SSL_CONF_cmd(3)",

@@ -1,9 +1,10 @@
--- Makes docs/reference.md, types/ssocket.lua, types/ssocket/pool.lua and the table of calls in README.md from
--- docs/api.lua.
+-- Makes docs/reference.md, types/ssocket.lua, types/ssocket/pool.lua, types/ssocket/tls.lua and the table of calls in
+-- README.md from docs/api.lua.
 --
 --   lua script/gen-docs.lua             writes the files
 --   lua script/gen-docs.lua --check     exits with 1 if a file is not what it would write
---   lua script/gen-docs.lua --module    exits with 1 if the module that `require` finds and docs/api.lua differ
+--   lua script/gen-docs.lua --module    exits with 1 if the modules that `require` finds and docs/api.lua differ;
+--                                       where ssocket.tls was not built it says so, and checks the others
 --
 -- Runs on every Lua that the module runs on and needs nothing else.
 
@@ -109,6 +110,8 @@ end
 local function error_in_words(name)
     if name:find "^ERROR_" then
         return ("[`%s`](#errors)"):format(name)
+    elseif name:find "^tls%.ERROR_" then
+        return ("[`%s`](#tls-errors)"):format(name)
     elseif name:find "^E%u" then
         return ("text of `%s`"):format(name)
     elseif name == "gai_strerror" then
@@ -166,6 +169,7 @@ local function facts_of(entry)
         end
     end
     fact("Partial data:", entry.partial)
+    fact("Over TLS:", entry.tls)
     fact("Raises:", entry.raises)
     fact("Waits:", entry.waits)
     fact("Decided by:", entry.by and table.concat(entry.by, "; "))
@@ -219,6 +223,12 @@ local function links(section, base)
     for _, field in ipairs(section.fields or {}) do
         list[#list + 1] = ("[%s](%s#%s)"):format(field.name, base, id_of(section, field))
     end
+    for _, record in ipairs(section.records or {}) do
+        list[#list + 1] = ("[%s](%s#%s)"):format(record.title:lower(), base, section.id .. "-" .. record.id)
+    end
+    if section.constants then
+        list[#list + 1] = ("[errors](%s#%s-errors)"):format(base, section.id)
+    end
     return table.concat(list, " · ")
 end
 
@@ -259,6 +269,47 @@ local function addresses(out)
     out[#out + 1] = ""
 end
 
+local function row(out, ...)
+    out[#out + 1] = "| " .. table.concat({ ... }, " | ") .. " |"
+end
+
+local function head(out, ...)
+    row(out, ...)
+    out[#out + 1] = "|" .. (" --- |"):rep(select("#", ...))
+end
+
+-- "|" separates the cells of a table.
+local function cell_type(type)
+    return type_in_words(type):gsub("|", " or ")
+end
+
+-- A table that a call takes or gives.
+local function describe_record(out, section, record)
+    heading(out, 3, section.id .. "-" .. record.id, record.title)
+    out[#out + 1] = paragraphs(record.text, WIDTH) .. "\n"
+    head(out, "field", "type", "meaning", "decided by")
+    for _, field in ipairs(record.fields) do
+        row(out, ("`%s`"):format(field[1]), cell_type(field[2]), join_lines(field[3]), field[4])
+    end
+    out[#out + 1] = ""
+end
+
+local function error_rows(out, rows)
+    head(out, "constant", "text", "when")
+    for _, error_row in ipairs(rows) do
+        row(out, ("`%s`"):format(error_row[1]), ("`%q`"):format(error_row[2]), join_lines(error_row[3]))
+    end
+    out[#out + 1] = ""
+end
+
+-- Those of a module beside `ssocket`: its version of another library, then its errors.
+local function describe_constants(out, section)
+    heading(out, 3, section.id .. "-errors", "Errors of " .. section.title)
+    local version = section.version
+    out[#out + 1] = ("`%s%s`: %s.\n"):format(section.prefix, version.name, version.text)
+    error_rows(out, section.constants)
+end
+
 local function sections(out)
     for _, section in ipairs(api.sections) do
         heading(out, 2, section.id, section.title)
@@ -271,6 +322,12 @@ local function sections(out)
             heading(out, 3, id_of(section, field), section.prefix .. field.name)
             describe_field(out, field)
         end
+        for _, record in ipairs(section.records or {}) do
+            describe_record(out, section, record)
+        end
+        if section.constants then
+            describe_constants(out, section)
+        end
     end
 end
 
@@ -279,31 +336,13 @@ local function iterator(out)
     describe(out, api.iterator)
 end
 
-local function row(out, ...)
-    out[#out + 1] = "| " .. table.concat({ ... }, " | ") .. " |"
-end
-
-local function head(out, ...)
-    row(out, ...)
-    out[#out + 1] = "|" .. (" --- |"):rep(select("#", ...))
-end
-
 local SOCKETS = { tcp = "tcpsock", udp = "udpsock", both = "both" }
-
--- "|" separates the cells of a table.
-local function cell_type(type)
-    return type_in_words(type):gsub("|", " or ")
-end
 
 local function constants(out)
     heading(out, 2, "constants", "Constants")
     out[#out + 1] = ("`socket.%s`: %s, `%q`.\n"):format(api.version.name, api.version.text, api.version.value)
     heading(out, 3, "errors", "Errors")
-    head(out, "constant", "text", "when")
-    for _, error_row in ipairs(api.errors) do
-        row(out, ("`%s`"):format(error_row[1]), ("`%q`"):format(error_row[2]), error_row[3])
-    end
-    out[#out + 1] = ""
+    error_rows(out, api.errors)
     heading(out, 3, "shutdowns", "Shutdown")
     head(out, "constant", "meaning")
     for _, how in ipairs(api.shutdowns) do
@@ -509,11 +548,15 @@ local function aliases(out)
     out[#out + 1] = ""
 end
 
-local function constant_fields(out)
-    out[#out + 1] = ("---@field %s string %s"):format(api.version.name, api.version.text)
-    for _, error_row in ipairs(api.errors) do
-        out[#out + 1] = ('---@field %s "%s" %s'):format(error_row[1], error_row[2], unlink(error_row[3]))
+local function error_fields(out, version, rows)
+    out[#out + 1] = ("---@field %s string %s"):format(version.name, version.text)
+    for _, error_row in ipairs(rows) do
+        out[#out + 1] = ('---@field %s "%s" %s'):format(error_row[1], error_row[2], unlink(join_lines(error_row[3])))
     end
+end
+
+local function constant_fields(out)
+    error_fields(out, api.version, api.errors)
     for _, how in ipairs(api.shutdowns) do
         out[#out + 1] = ("---@field %s ssocket.shutdown %s"):format(how[1], how[2])
     end
@@ -531,11 +574,24 @@ local function define_class(out, section)
     out[#out + 1] = "---@class " .. section.class .. (PARENT[section.class] or "")
     if section.class == "ssocket" then
         constant_fields(out)
+    elseif section.constants then
+        error_fields(out, section.version, section.constants)
     end
     out[#out + 1] = ("local %s = {}\n"):format(variable)
     for _, entry in ipairs(section.entries) do
         define(out, section, entry, variable)
     end
+end
+
+local function define_record(out, record)
+    out[#out + 1] = remark(record.title .. ". " .. record.text)
+    out[#out + 1] = "---@class " .. record.class
+    for _, field in ipairs(record.fields) do
+        local type, optional = field[2]:gsub("|nil$", ""):gsub("%?$", ""), field[2]:find "|nil$" or field[2]:find "%?$"
+        local name = field[1] .. (optional and "?" or "")
+        out[#out + 1] = ("---@field %s %s %s"):format(name, type, unlink(join_lines(field[3])))
+    end
+    out[#out + 1] = ""
 end
 
 -- The classes of a module, of which the first is what `require` returns.
@@ -544,6 +600,12 @@ local function define_module(out, name)
     for _, section in ipairs(api.sections) do
         if section.module == name then
             returned = returned or section.class:match "%w+$"
+            for _, record in ipairs(section.records or {}) do
+                define_record(out, record)
+            end
+            for _, class in ipairs(section.opaque or {}) do
+                out[#out + 1] = ("---%s\n---@class %s\n"):format(class[2], class[1])
+            end
             define_class(out, section)
         end
     end
@@ -559,6 +621,10 @@ end
 
 local function pool_types()
     return define_module({ "---@meta ssocket.pool", "-- " .. NOTE .. "\n" }, "ssocket.pool")
+end
+
+local function tls_types()
+    return define_module({ "---@meta ssocket.tls", "-- " .. NOTE .. "\n" }, "ssocket.tls")
 end
 
 -- ---- files ----
@@ -582,6 +648,7 @@ local files = {
     { "docs/reference.md", reference },
     { "types/ssocket.lua", types },
     { "types/ssocket/pool.lua", pool_types },
+    { "types/ssocket/tls.lua", tls_types },
     { "README.md", readme },
 }
 
@@ -619,7 +686,7 @@ local function generate(check)
     return good
 end
 
--- ---- the module ----
+-- ---- the modules ----
 
 local function names_of(entries)
     local names = {}
@@ -656,6 +723,16 @@ local function differences(what, described, there, optional)
     return list
 end
 
+-- Adds to the list the constants that are there and have another value.
+local function compare_values(list, prefix, values, there)
+    for name, value in pairs(values) do
+        if there[name] ~= nil and there[name] ~= value then
+            list[#list + 1] = ("%s%s is %q, not %q"):format(prefix, name, tostring(there[name]), value)
+        end
+    end
+    return list
+end
+
 local function check_module_table(socket)
     local described = names_of(api.sections[1].entries)
     local values = constants_of()
@@ -672,12 +749,27 @@ local function check_module_table(socket)
     local list = differences("socket.", described, socket, function(name)
         return name:find "^OPT_" or settable[name]
     end)
-    for name, value in pairs(values) do
-        if socket[name] ~= nil and socket[name] ~= value then
-            list[#list + 1] = ("socket.%s is %q, not %q"):format(name, tostring(socket[name]), value)
-        end
+    return compare_values(list, "socket.", values, socket)
+end
+
+-- It may not have been built.
+local function load_tls()
+    local found, tls = pcall(require, "ssocket.tls")
+    if not found and not tostring(tls):find("module 'ssocket.tls' not found", 1, true) then
+        error(tls, 0)
+    elseif not found then
+        io.stderr:write "ssocket.tls was not built: its entries are not checked\n"
     end
-    return list
+    return found and tls or nil
+end
+
+local function check_tls(section, tls)
+    local described, values = names_of(section.entries), {}
+    described[section.version.name] = true
+    for _, error_row in ipairs(section.constants) do
+        described[error_row[1]], values[error_row[1]] = true, error_row[2]
+    end
+    return compare_values(differences(section.prefix, described, tls), section.prefix, values, tls)
 end
 
 -- The metatable is protected, and its __index holds the methods, those of `base` too.
@@ -694,7 +786,8 @@ local function no_work() end
 local function check_module()
     local socket = require "ssocket"
     local pool = require "ssocket.pool"
-    local both, tcp, udp, task, group, channel, loop, sig, pool_module, pool_object =
+    local tls = load_tls()
+    local both, tcp, udp, task, group, channel, loop, sig, pool_module, pool_object, tls_module =
         (table.unpack or _G.unpack)(api.sections, 2)
     local lists = {
         check_module_table(socket),
@@ -707,6 +800,7 @@ local function check_module()
         check_methods(sig, socket.signals "URG"),
         differences(pool_module.prefix, names_of(pool_module.entries), pool),
         check_methods(pool_object, pool.new()),
+        tls and check_tls(tls_module, tls),
     }
     local good = true
     for _, list in ipairs(lists) do

@@ -1,6 +1,7 @@
 -- What is written is true: the generated files, the entries of docs/api.lua, links, the README's example.
 
 local t = require "support.t"
+local tls_support = require "support.tls"
 
 local sys = t.sys
 local api = dofile "docs/api.lua"
@@ -44,7 +45,11 @@ local function run(...)
 end
 
 local inputs = { "script/gen-docs.lua", "docs/api.lua", "docs/reference.md", "types/ssocket.lua",
-    "types/ssocket/pool.lua", "README.md" }
+    "types/ssocket/pool.lua", "types/ssocket/tls.lua", "README.md" }
+
+-- OpenSSL may be missing.
+local has_tls = tls_support.is_built()
+local NOT_BUILT = "ssocket.tls was not built: its entries are not checked\n"
 
 -- A copy of all that gen-docs.lua reads and writes, in which one file has been changed.
 local function copy_with(path, from, to)
@@ -91,6 +96,7 @@ describe("script/gen-docs.lua", function()
         { "docs/reference.md", "### tcpsock:read\n" },
         { "types/ssocket.lua", "function tcpsock:read(" },
         { "types/ssocket/pool.lua", "function pool:get(" },
+        { "types/ssocket/tls.lua", "function tlsmodule.client(" },
         { "README.md", "[`tcpsock:read(size)`]" },
     }
     for _, case in ipairs(lines) do
@@ -111,10 +117,25 @@ describe("script/gen-docs.lua", function()
         assert.truthy(text:find("types/ssocket.lua:", 1, true), text)
     end)
 
-    it("--module finds that the module has what is described, and no more", function()
+    it("--module finds that the modules have what is described, and no more", function()
         local code, text = run("script/gen-docs.lua", "--module")
-        assert.equal("", text)
+        assert.equal(has_tls and "" or NOT_BUILT, text)
         assert.equal(0, code)
+    end)
+
+    it("--module says that ssocket.tls was not built, and checks the others", function()
+        local missing = [[error, "module 'ssocket.tls' not found:"]]
+        local dir = copy_with("script/gen-docs.lua", 'require, "ssocket.tls"', missing)
+        local code, text = run(dir .. "/script/gen-docs.lua", "--module")
+        assert.equal(NOT_BUILT, text)
+        assert.equal(0, code)
+    end)
+
+    it("--module fails where ssocket.tls is there and cannot be loaded", function()
+        local dir = copy_with("script/gen-docs.lua", 'require, "ssocket.tls"', 'error, "of another build"')
+        local code, text = run(dir .. "/script/gen-docs.lua", "--module")
+        assert.equal(1, code)
+        assert.truthy(text:find("of another build", 1, true), text)
     end)
 
     local wrong = {
@@ -132,6 +153,20 @@ describe("script/gen-docs.lua", function()
         { '"SHUT_RD"', '"SHUT_NONE"', "socket.SHUT_NONE is described in docs/api.lua and not there\n" },
         { '"OPT_RCVBUF"', '"OPT_BUF"', "socket.OPT_RCVBUF is there and not described in docs/api.lua\n" },
     }
+    local wrong_tls = {
+        { 'name = "binding"', 'name = "bound"', "tls.binding is there and not described in docs/api.lua\n" },
+        { 'name = "binding"', 'name = "bound"', "tls.bound is described in docs/api.lua and not there\n" },
+        { 'name = "_OPENSSL"', 'name = "_SSL"', "tls._OPENSSL is there and not described in docs/api.lua\n" },
+        { '"ERROR_ALERT"', '"ERROR_ALARM"', "tls.ERROR_ALARM is described in docs/api.lua and not there\n" },
+        { '"TLS alert received"', '"TLS alarm"', 'tls.ERROR_ALERT is "TLS alert received", not "TLS alarm"\n' },
+    }
+    if has_tls then
+        for _, case in ipairs(wrong_tls) do
+            wrong[#wrong + 1] = case
+        end
+    else
+        pending "--module compares ssocket.tls: it was not built, OpenSSL is missing"
+    end
     for _, case in ipairs(wrong) do
         it("--module says: " .. case[3]:gsub("\n", ""), function()
             local dir = copy_with("docs/api.lua", case[1], case[2])
@@ -141,6 +176,30 @@ describe("script/gen-docs.lua", function()
         end)
     end
 end)
+
+-- The section of docs/api.lua, or a part of one, with this value of this field.
+local function find_by(list, field, value)
+    for _, item in ipairs(list) do
+        if item[field] == value then
+            return item
+        end
+    end
+    error("docs/api.lua has no " .. field .. " " .. value)
+end
+
+local tls_section = find_by(api.sections, "module", "ssocket.tls")
+
+-- The constants of both modules, as the entries name them.
+local function names_of_errors()
+    local names = {}
+    for _, row in ipairs(api.errors) do
+        names[row[1]] = true
+    end
+    for _, row in ipairs(tls_section.constants) do
+        names["tls." .. row[1]] = true
+    end
+    return names
+end
 
 describe("docs/api.lua", function()
     t.guard()
@@ -188,11 +247,11 @@ describe("docs/api.lua", function()
     end)
 
     it("names constants and errors that exist", function()
-        local names = {}
+        local names, constants = {}, names_of_errors()
         each_entry(function(entry, name)
             for _, row in ipairs(entry.errors or {}) do
-                if row[1]:find "^ERROR_" then
-                    assert.is_string(t.socket[row[1]], name)
+                if row[1]:find "ERROR_" then
+                    assert.is_true(constants[row[1]], name .. ": " .. row[1])
                 elseif row[1]:find "^E%u" then
                     names[#names + 1] = row[1]
                 else
@@ -208,6 +267,17 @@ describe("docs/api.lua", function()
             (table.unpack or _G.unpack)(names)
         )
         assert.equal("[]\n", p:finish())
+    end)
+
+    it("says of each field of a table what it is", function()
+        for _, record in ipairs(tls_section.records) do
+            assert.is_true(#record.fields > 0)
+            for _, field in ipairs(record.fields) do
+                for i = 1, 4 do
+                    assert.is_string(field[i], record.title)
+                end
+            end
+        end
     end)
 
     it("tells of fields what they are, and the module has them unless the program sets them", function()
@@ -249,6 +319,73 @@ describe("docs/api.lua", function()
     end)
 end)
 
+-- gen-docs.lua --module compares functions and constants; this, what they take and give.
+describe("what docs/api.lua tells of ssocket.tls", function()
+    if not has_tls then
+        pending "is not compared: it was not built, OpenSSL is missing"
+        return
+    end
+    t.guard()
+    tls_support.certificates()
+    local tls = require "ssocket.tls"
+
+    local function fields_of(id)
+        return find_by(tls_section.records, "id", id).fields
+    end
+
+    -- Each name in the table is described, and each that is described without "may be nil" is there.
+    local function is_described(there, id)
+        local described = {}
+        for _, field in ipairs(fields_of(id)) do
+            described[field[1]] = true
+            if not field[2]:find "%?$" then
+                assert.not_nil(there[field[1]], id .. ": " .. field[1])
+            end
+        end
+        for name in pairs(there) do
+            assert.is_true(described[name], id .. ": " .. name)
+        end
+    end
+
+    it("are all options of a context, and no more", function()
+        for _, field in ipairs(fields_of "options") do
+            local good, err = pcall(tls.context, { [field[1]] = print })
+            assert.is_false(good, field[1])
+            assert.truthy(err:find(("option '%s': "):format(field[1]), 1, true), err)
+        end
+        local described = {}
+        for _, field in ipairs(fields_of "options") do
+            described[#described + 1] = field[1]
+        end
+        table.sort(described)
+        local names = read_file("src/lua/lua_tls_ctx.c"):match "check_names_of_options.-names%[%] = {(.-)}"
+        local taken = {}
+        for name in names:gmatch '"([%w_]+)"' do
+            taken[#taken + 1] = name
+        end
+        assert.same(taken, described)
+    end)
+
+    it("are all fields of the tables that it gives", function()
+        local client = tls_support.context { ca = "ca.pem", cert = "client.pem", alpn = { "x" } }
+        local server = tls_support.context { cert = "a.pem", client_ca = "ca.pem", alpn = { "x" } }
+        local a, b = assert(t.socket.pair())
+        b:settimeout(LIMIT)
+        local task = t.socket.spawn(tls.hello, b)
+        local shaking = t.socket.spawn(tls.client, a, "a.test", client)
+        local _, hello = assert(task:wait(LIMIT))
+        is_described(hello, "hello-fields")
+        assert.is_true(tls.server(b, server))
+        assert.is_true(select(2, shaking:wait(LIMIT)))
+        for _, s in ipairs { a, b } do
+            local info = tls.info(s)
+            is_described(info, "info-fields")
+            is_described(info.peer, "certificate")
+            s:close()
+        end
+    end)
+end)
+
 describe("types/ssocket.lua", function()
     it("is Lua and defines every call", function()
         local types = assert(loadfile "types/ssocket.lua")()
@@ -264,6 +401,7 @@ describe("types/ssocket.lua", function()
             end
         end
         assert.is_function(assert(loadfile "types/ssocket/pool.lua")().new)
+        assert.is_function(assert(loadfile "types/ssocket/tls.lua")().client)
     end)
 end)
 
