@@ -590,6 +590,9 @@ local module = {
                 { "ERROR_TIMEOUT", "nothing became ready in time" },
                 { "EBADF", "an element is a closed socket or the number of no open descriptor" },
             },
+            tls = [[a socket is readable as well when it has bytes in memory that can be decrypted. What makes it
+                readable may be a message of TLS alone, or half a record: a call with a timeout of 0 then says
+                `ERROR_TIMEOUT`]],
             raises = [[
                 an element of a wrong type, or the task that calls, named by list and index; a timeout that is no
                 number, or NaN; a deadlock, as above]],
@@ -1226,6 +1229,11 @@ local both = {
             takes = {},
             gives = { { "ok", "1?", "closed" } },
             errors = { { "EIO", "or another error that the system reports; the socket is closed all the same" } },
+            tls = [[tells the peer of the end (close_notify), when all that was written has gone and the system
+                takes it at once; it never waits for that. What has come is dropped, up to 64 KiB, so that it
+                causes no reset. What the collector closes, the end of the Lua state, or an error in the block of
+                a `<close>` variable, ends without close_notify: to the peer the stream is cut. Afterwards the
+                socket is plain]],
             raises = "nothing",
             partial = [[
                 bytes that were received and not read are dropped, but for those that a waiting call had taken: they
@@ -1257,6 +1265,7 @@ local both = {
                     "the input buffer holds bytes, or, after `recvmany`, the system datagrams (or an error) that only "
                         .. "the module takes apart; read them first",
                 },
+                { '"TLS is in use"', "the stream is TLS, which a descriptor cannot take along" },
             },
             raises = "nothing",
             waits = "never",
@@ -1287,6 +1296,7 @@ local both = {
                 },
             },
             gives = {},
+            tls = "the whole handshake is one call",
             raises = "no number; NaN",
             waits = "never",
         },
@@ -1538,6 +1548,8 @@ local tcp = {
                 { "EINVAL", "the socket does not listen" },
                 { "EMFILE", "the process has no descriptor left; the connection stays in the queue" },
             },
+            tls = [[the connection is plain until [`tls.server`](#tls-server), which belongs in the task that
+                serves it]],
             raises = "nothing",
             waits = "for a connection, within the deadline; readable in `select` when it would not wait",
             by = { "accept(2)", "POSIX.1-2017 accept(), `ECONNABORTED`" },
@@ -1588,6 +1600,10 @@ local tcp = {
                 reset,
                 { "ENOTCONN", "a Unix socket that is not connected; one of TCP gives `ERROR_CLOSED`" },
             },
+            tls = [[full records are made of the data, of an array too. `sent` counts what is encrypted, of which
+                at most 64 KiB wait in the socket after an error such as `ERROR_TIMEOUT`; they go out first with
+                the next `write`, `shutdown`, `finish` or `close`. So the connection goes on, also with other
+                data. Empty data sends no record. After `shutdown(SHUT_WR)` the error is `ERROR_CLOSED`]],
             raises = "another type; a wrong element of an array, by its index, before anything is sent; an "
                 .. "`i` or `j` that is "
                 .. "no whole number, or given with an array",
@@ -1614,6 +1630,9 @@ local tcp = {
                 reading,
                 { "ERROR_CLOSED", "the stream ended before `size` bytes, or the socket is not open" }
             ),
+            tls = [[the bytes are decrypted. The peer's close_notify is the end of the stream. The end of the
+                connection without it is [`tls.ERROR_EOF`](#tls-errors), a peer's alert `tls.ERROR_ALERT`, and a
+                bad record `tls.ERROR_PROTOCOL`, each with `partial`]],
             raises = "a negative or fractional size; no number",
             partial = "`partial` is handed out and no longer in the socket; later calls go on behind it",
             waits = "for all of the bytes, within the deadline",
@@ -1657,6 +1676,7 @@ local tcp = {
             },
             gives = { { "iterator", "ssocket.iterator", "see [Iterators](#iterator)" } },
             bare = true,
+            tls = "an iterator that was made before the handshake goes on in the decrypted stream",
             raises = "an empty pattern; a `max` that is below 1 or fractional; a wrong type",
             waits = "never; the iterator does",
             example = [[
@@ -1696,6 +1716,8 @@ local tcp = {
                         "the line is longer than `max`; `partial` is the first `max` bytes, the rest stays" },
                 }
             ),
+            tls = [[as [`read`](#tcpsock-read). Bytes without LF are a line at close_notify only; when the
+                connection was cut they are the `partial` of `tls.ERROR_EOF`]],
             raises = "a `max` below 1 or fractional; no number",
             partial = [[
                 `partial` is handed out and no longer in the socket. After a time-out a CR at its end stays behind,
@@ -1716,6 +1738,7 @@ local tcp = {
             },
             gives = { { "data", "string?", "1 to `max` bytes" } },
             errors = errors(reading, { "ERROR_CLOSED", "the stream ended, or the socket is not open" }),
+            tls = "decrypted bytes; errors as with [`read`](#tcpsock-read)",
             raises = "a size below 1 or fractional; no number",
             partial = "there is none: an error means that nothing was taken",
             waits = "for the first byte, within the deadline",
@@ -1749,6 +1772,8 @@ local tcp = {
                 reading,
                 { "ERROR_CLOSED", "the socket is not open" }
             ),
+            tls = [[the peer's close_notify is the success. When the connection was cut without it, the error is
+                [`tls.ERROR_EOF`](#tls-errors), with all that came as `partial`]],
             raises = "a negative or fractional `max`",
             partial = "`partial` is handed out and no longer in the socket; later calls go on behind it",
             waits = "for the end of the stream, within the deadline",
@@ -1776,6 +1801,7 @@ local tcp = {
             },
             gives = { { "data", "string?", "1 to `max` bytes" } },
             errors = errors(reading, { "ERROR_CLOSED", "the stream has ended, or the socket is not open" }),
+            tls = "decrypted bytes; errors as with [`read`](#tcpsock-read)",
             raises = "a `max` below 1 or fractional; no number",
             partial = "there is none: nothing is taken in any case",
             waits = "for the first byte, within the deadline; bytes that wait in the buffer are given at "
@@ -1791,6 +1817,8 @@ local tcp = {
                 wait in the system.]],
             takes = {},
             gives = { { "bytes", "integer", "0 also when the socket is not open" } },
+            tls = [[bytes that are decrypted; others may be in memory encrypted, of which
+                [`select`](#socket-select) knows]],
             raises = "nothing",
             waits = "never; no system call is made",
         },
@@ -1832,8 +1860,9 @@ local tcp = {
                     '"Unread bytes are pending"',
                     "the socket to be handed over holds bytes, as [`detach`](#sock-detach) says; read them first",
                 },
+                { '"TLS is in use"', "the socket to be handed over is TLS" },
                 { "EBADF", "`fd` is not open, or is a socket that is not" },
-                { "EOPNOTSUPP", "this is no Unix socket" },
+                { "EOPNOTSUPP", "this is no Unix socket, or it is TLS" },
                 { "ENOTCONN", "the socket is not connected" },
                 { "ETOOMANYREFS", "too many descriptors are on their way, sent and not received" },
             },
@@ -1872,7 +1901,7 @@ local tcp = {
             errors = errors(
                 reading,
                 { "ERROR_CLOSED", "the stream ended, or the socket is not open" },
-                { "EOPNOTSUPP", "this is no Unix socket" },
+                { "EOPNOTSUPP", "this is no Unix socket, or it is TLS" },
                 {
                     "EMFILE",
                     "in the third place, after data: this process has no room for the descriptor, which is closed",
@@ -1902,10 +1931,18 @@ local tcp = {
             },
             gives = { { "ok", "true?", "done" } },
             errors = { closed, { "ENOTCONN", "the socket is not connected, or the peer has reset it" } },
+            tls = [[`SHUT_WR` sends what `write` has left and close_notify, for which it may wait within the
+                deadline, then ends the system's side too; after `ERROR_TIMEOUT` call it again. Reading goes on.
+                After `SHUT_RD` bytes that are in memory can still be read, then the error is `ERROR_CLOSED`. The
+                error that has ended the connection is also that of `shutdown`]],
             raises = "any other value",
             partial = "bytes in the input buffer stay readable",
-            waits = "never",
-            by = { "shutdown(2)", "RFC 9293 section 3.6.1 (half-closed connections)" },
+            waits = "never, but over TLS",
+            by = {
+                "shutdown(2)",
+                "RFC 9293 section 3.6.1 (half-closed connections)",
+                "RFC 8446 section 6.1 (close_notify)",
+            },
         },
         {
             name = "finish",
@@ -1943,6 +1980,8 @@ local tcp = {
                     { "ENOTCONN", "the socket is not connected, a Unix socket says `EINVAL`; closed" },
                 }
             ),
+            tls = [[sends close_notify and waits for the peer's. When the connection ends without it, the error is
+                [`tls.ERROR_EOF`](#tls-errors); closed]],
             raises = "a negative or fractional `max`; no number",
             partial = "what comes is dropped. After an error the peer may miss some of what was written, as "
                 .. "with `close`",
@@ -1985,6 +2024,8 @@ api.iterator = {
         { "err", "string|true?", "or, with the last piece of a record, `true`" },
         { "partial", "string?", "with an error: the bytes of a record that is not complete" },
     },
+    tls = [[errors as with [`read`](#tcpsock-read). When the connection was cut, `partial` comes with
+        `tls.ERROR_EOF`]],
     raises = "a size that is below 1 or fractional, or too small for the delimiter; a wrong type",
     errors = errors(
         timeout,
@@ -2336,6 +2377,7 @@ local task = {
                 which it waits are not cancelled with it.]],
             takes = {},
             gives = { { "ok", "boolean", "whether it had still to end" } },
+            tls = "a [handshake](#tls-client) that is cancelled has closed its socket",
             raises = "nothing",
             waits = "never",
         },

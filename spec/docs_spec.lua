@@ -269,6 +269,19 @@ describe("docs/api.lua", function()
         assert.equal("[]\n", p:finish())
     end)
 
+    it("says what calls on streams do over TLS, and the reference has it", function()
+        local count = 0
+        each_entry(function(entry)
+            count = count + (entry.tls and 1 or 0)
+        end)
+        for _, name in ipairs { "finish", "pending", "peek", "read", "readall", "readline", "readsome", "shutdown",
+            "write" } do
+            assert.is_string(find_by(find_by(api.sections, "id", "tcpsock").entries, "name", name).tls, name)
+        end
+        local _, written = read_file("docs/reference.md"):gsub("\n%*%*Over TLS:%*%* ", "")
+        assert.equal(count, written)
+    end)
+
     it("says of each field of a table what it is", function()
         for _, record in ipairs(tls_section.records) do
             assert.is_true(#record.fields > 0)
