@@ -176,6 +176,14 @@ describe("ssocket.tls", function()
             assert.is_truthy(t.rejects(tls.connect, "", 1):find "'connect'")
             t.rejects(tls.connect, "a\0b", 1)
             t.rejects(tls.connect, "a", {})
+            local here = debug.getinfo(1, "S").short_src
+            for _, port in ipairs { "http", -1, 1.5 } do
+                local err = t.rejects(function()
+                    local s = tls.connect("a", port)
+                    return s
+                end)
+                assert.equal(here, err:match "^(.-):%d+: bad argument #2 to 'connect'")
+            end
             t.rejects(tls.connect, "a", 65536)
             t.rejects(tls.connect, "a", 1, {})
             t.rejects(tls.connect, "a", 1, nil, "soon")

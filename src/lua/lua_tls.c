@@ -370,9 +370,9 @@ static int check_connect(lua_State *L)
     if (wrong)
         lss_raise_misuse_above(L, 1, name_of_call, wrong);
     lua_Number port = lua_tonumber(L, 2);
-    if (!lua_isnumber(L, 2) && lua_type(L, 2) != LUA_TSTRING)
+    if (!lua_isnumber(L, 2))
         lss_raise_type_above(L, 2, name_of_call, "port (a number)");
-    if (lua_isnumber(L, 2) && !(port >= 0 && port <= 65535 && port == floor(port)))
+    if (!(port >= 0 && port <= 65535 && port == floor(port)))
         lss_raise_misuse_above(L, 2, name_of_call, "port must be a whole number from 0 to 65535");
     if (!lua_isnoneornil(L, 3) && !lss_test_class(L, 3, LSS_CONTEXT))
         lss_raise_type_above(L, 3, name_of_call, "context");
