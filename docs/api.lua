@@ -52,10 +52,10 @@ api.rules = {
             socket) raises a Lua argument error that names the argument, before anything has been sent, read
             or changed.
 
-            An error string is either the value of one of the [`ERROR_` constants](#errors), or of
-            [those of `ssocket.tls`](#tls-errors), which never changes, or the text that strerror(3) or gai_strerror(3) has for it in the C locale.
-            "Text of `EINVAL`" below means the latter. Every call can also fail with the text of a system
-            error that is not listed with it, such as `EMFILE` or `ENOMEM`.
+            An error string is either the value of one of the [`ERROR_` constants](#errors), or of [those of
+            `ssocket.tls`](#tls-errors), which never changes, or the text that strerror(3) or gai_strerror(3)
+            has for it in the C locale. "Text of `EINVAL`" below means the latter. Every call can also fail
+            with the text of a system error that is not listed with it, such as `EMFILE` or `ENOMEM`.
 
             Sizes and ports may be given as integers, as floats with an integral value, or as numerals;
             numbers are taken as data wherever a string is.]],
