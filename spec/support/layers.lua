@@ -1,5 +1,5 @@
--- Tests in which sockets have a layer over the descriptor. Run by test/host/layers.c with its functions and the name of one
--- of them; without arguments it returns the names.
+-- Tests in which sockets have a layer over the descriptor. Run by test/host/layers.c with its functions and the name of
+-- one of them; without arguments it returns the names.
 
 local layer, chosen = ...
 local names, tests = {}, {}
@@ -19,8 +19,8 @@ end
 local function fails(expected, extra, ...)
     local first, err, more = ...
     if first ~= nil or err ~= expected or more ~= extra then
-        error(("%s, %s, %s, not %s, %s"):format(tostring(first), tostring(err), tostring(more), expected, tostring(extra)),
-            2)
+        local what = ("%s, %s, %s"):format(tostring(first), tostring(err), tostring(more))
+        error(("%s, not %s, %s"):format(what, expected, tostring(extra)), 2)
     end
 end
 
