@@ -208,12 +208,25 @@ def traced_calls(report):
     return Counter({name: int(calls) for calls, name in rows if name != "total" and name not in NOT_COUNTED})
 
 
+def calls_in_time(report):
+    """Name -> number, between the start of the stopwatch, which reads from standard input, and its stop, which prints."""
+    counts, started = Counter(), False
+    for line in report:
+        call = re.match(r"(?:\d+ +)?(\w+)\((\d*)", line)
+        if call and started and call.groups() == ("write", "1"):
+            break
+        if call and started and call[1] not in NOT_COUNTED:
+            counts[call[1]] += 1
+        started = started or bool(call) and call.groups() == ("read", "0")
+    return counts
+
+
 def system_calls(workload, who, n, ahead=0):
     """Name -> number of the system calls that n operations make."""
     def traced(n):
         with tempfile.NamedTemporaryFile("r") as report:
-            Run(workload, who, n, strace(report.name), ahead).outputs()
-            return traced_calls(report.read())
+            Run(workload, who, n, ["strace", "-f", "-o", report.name], ahead).outputs()
+            return calls_in_time(report)
     return twice(traced, n)
 
 

@@ -129,7 +129,7 @@ def reads():
         yield Workload(f"read-{name}", f"exact read of {bytes_text(size)}", "read", "feed",
                        everybody("read", LSJ, CQ, LUV), size=size, start=start,
                        note="raw C calls recv with MSG_WAITALL, always into the same memory.",
-                       chance=10, count_peer="feed-late", instructions=max(start, 100))
+                       count_peer="feed-late", instructions=max(start, 100))
 
 
 def line_reads():

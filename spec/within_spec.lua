@@ -389,13 +389,17 @@ describe("socket.within and tasks", function()
 
     it("ends a run, whose tasks go on with the next", function()
         t.only_in_main "a task cannot run the tasks"
-        local task = spawn(socket.sleep, 3 * SOON)
+        local a, b = socket.pair()
+        local task = spawn(a.read, a, 1)
         times_out(within, 0, socket.run)
         times_out(within, SOON, socket.run)
         assert.equal("waiting", task:status())
+        assert(b:write "x")
         assert.equal(0, select("#", within(1000, socket.run)))
         assert.equal("done", task:status())
         assert.equal(0, select("#", within(0, socket.run)))
+        a:close()
+        b:close()
     end)
 
     it("ends a run although the tasks could never end", function()

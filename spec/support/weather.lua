@@ -11,6 +11,8 @@ weather.spared = {
     { "task_socket", "select beside tasks", "spurious", "the same" },
     { "misuse_state", "ends calls that wait in tasks", "spurious", "the same" },
     { "udp_joined", "make it readable for select", "spurious", "the same" },
+    { "signals", "is readable for select", "spurious", "the same" },
+    { "signals", "ends calls that wait when it is closed", "spurious", "the same" },
     { "task_socket", "what has come before a deadline", "false spurious eintr", "no try is left" },
     { "loop", "readable when a task can go on", "short false spurious", "it knows how many steps a line is" },
     { "loop", "waits in step for at most the time given", "spurious eintr", "a signal ends a step, a report too" },

@@ -12,8 +12,10 @@ enum {
 /* Whether the socket's descriptor is still dialed by this call. After a fork the dial belongs to the parent process. */
 static inline bool attempt_is_current(const struct ss_connect *op)
 {
+    if (!op->on_sock_fd)
+        return false;
     ss_env_forked(op->lookup.env);
-    return op->on_sock_fd && op->attempt == op->sock->attempt && op->forks == op->lookup.env->forks;
+    return op->attempt == op->sock->attempt && op->forks == op->lookup.env->forks;
 }
 
 static void end_race(struct ss_lookup *lookup)
@@ -205,7 +207,8 @@ static enum ss_status run_race(struct ss_connect *op)
         if (!more && op->ndials > 0)
             st = SS_WANT;
     }
-    want_dials(op, more);
+    if (st == SS_WANT)
+        want_dials(op, more);
     return st;
 }
 
