@@ -589,14 +589,55 @@ describe("ssocket.tls", function()
             b:close()
         end)
 
-        it("sees a ClientHello that comes in pieces", function()
-            local a, b = assert(socket.pair())
+        local function client_hello(options)
             local c, d = assert(socket.pair())
-            c:settimeout(0.1)
-            tls.client(c, "a.test", support.context { ca = "ca.pem" })
+            c:settimeout(0)
+            options.ca = "ca.pem"
+            t.fails(socket.ERROR_TIMEOUT, nil, tls.client(c, "a.test", support.context(options)))
             d:settimeout(5)
             local bytes = assert(d:readall())
+            d:close()
             assert.is_true(#bytes > 100)
+            return bytes
+        end
+
+        for _, version in ipairs { "TLSv1.2", "TLSv1.3" } do
+            it("fails as truncated when the peer closes after any of its bytes, " .. version, function()
+                local bytes = client_hello { conf = { MaxProtocol = version } }
+                for cut = 0, #bytes do
+                    local a, b = assert(socket.pair())
+                    b:settimeout(10)
+                    a:write(bytes:sub(1, cut))
+                    a:close()
+                    if cut < #bytes then
+                        t.fails(tls.ERROR_EOF, nil, tls.hello(b))
+                        t.fails(tls.ERROR_EOF, nil, tls.hello(b))
+                    else
+                        assert.equal("a.test", assert(tls.hello(b)).name)
+                    end
+                    assert.equal(bytes:sub(1, cut), b:readall()) -- open, plain, and nothing taken
+                    b:close()
+                end
+            end)
+        end
+
+        it("fails as truncated when the peer closes while it waits", function()
+            local a, b = assert(socket.pair())
+            b:settimeout(10)
+            local task = tasks.spawn(tls.hello, b)
+            a:write(client_hello({}):sub(1, 50))
+            tasks.settle()
+            a:close()
+            local _, hello, err = task:wait(10)
+            assert.is_nil(hello)
+            assert.equal(tls.ERROR_EOF, err)
+            assert.equal(50, #b:readall())
+            b:close()
+        end)
+
+        it("sees a ClientHello that comes in pieces", function()
+            local a, b = assert(socket.pair())
+            local bytes = client_hello {}
             b:settimeout(10)
             local task = tasks.spawn(tls.hello, b)
             for i = 1, #bytes do
@@ -606,9 +647,8 @@ describe("ssocket.tls", function()
             local _, hello = task:wait(10)
             assert.equal("a.test", hello.name)
             assert.equal(bytes, b:read(#bytes))
-            for _, s in ipairs { a, b, d } do
-                s:close()
-            end
+            a:close()
+            b:close()
         end)
     end)
 
