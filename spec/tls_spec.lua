@@ -1,4 +1,5 @@
--- ssocket.tls: handshakes, verification, reading and writing, ends, and what may go wrong, with itself and with other programs.
+-- ssocket.tls: handshakes, verification, reading and writing, ends, and what may go wrong, with itself and with other
+-- programs.
 
 local t = require "support.t"
 local tasks = require "support.tasks"
