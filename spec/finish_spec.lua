@@ -88,6 +88,16 @@ describe("finish", function()
         p:finish()
     end)
 
+    it("is told of a reset that a write was told of before", function()
+        local s, p = t.with_python "take(s, 1); s.close(); say('closed'); hear()"
+        s:write(("x"):rep(100000))
+        p:line()
+        assert.is_nil((s:write "x"))
+        t.fails(socket.ERROR_RESET, nil, s:finish())
+        p:say "end"
+        p:finish()
+    end)
+
     it("after both sides have ended is a success", function()
         local s, p = t.with_python "s.close()"
         p:finish()

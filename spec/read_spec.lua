@@ -143,28 +143,47 @@ describe("read", function()
         s:close()
     end)
 
+    -- Who may be told first that the connection is broken.
+    local told_first = {
+        getopt = function(s)
+            assert.equal(t.sys.ECONNRESET, s:getopt(socket.OPT_ERROR))
+        end,
+        ["getopt by number"] = function(s)
+            assert.equal(t.sys.ECONNRESET, s:getopt(t.sys.SOL_SOCKET, t.sys.SO_ERROR))
+        end,
+        write = function(s) -- what it has sent, write_spec.lua looks at
+            local ok, err = s:write "x"
+            assert.is_nil(ok)
+            assert.equal(socket.ERROR_RESET, err)
+        end,
+    }
+
+    local function with_broken(tell, f)
+        local s, p = t.with_python "s.sendall(b'abc'); say('sent'); reset(s)"
+        assert.equal("sent", p:line())
+        p:finish()
+        tell(s)
+        f(s)
+        s:close()
+    end
+
     -- The kernel tells an error once, and then the end of the stream, which would pass for a proper one.
     it("fails with the error that the connection broke with, whoever was told it first", function()
-        for _, tell in pairs {
-            getopt = function(s)
-                assert.equal(t.sys.ECONNRESET, s:getopt(socket.OPT_ERROR))
-            end,
-            ["getopt by number"] = function(s)
-                assert.equal(t.sys.ECONNRESET, s:getopt(t.sys.SOL_SOCKET, t.sys.SO_ERROR))
-            end,
-            write = function(s)
-                t.fails(socket.ERROR_RESET, 0, s:write "x")
-            end,
-        } do
-            local s, p = t.with_python "s.sendall(b'abc'); say('sent'); reset(s)"
-            assert.equal("sent", p:line())
-            p:finish()
-            tell(s)
-            t.fails(socket.ERROR_RESET, "abc", s:read(4))
-            t.fails(socket.ERROR_RESET, "", s:readall())
-            t.fails(socket.ERROR_RESET, nil, s:readsome(1))
-            t.fails(socket.ERROR_CLOSED, 0, s:write "x")
-            s:close()
+        for _, tell in pairs(told_first) do
+            with_broken(tell, function(s)
+                t.fails(socket.ERROR_RESET, "abc", s:read(4))
+                t.fails(socket.ERROR_RESET, "", s:readall())
+                t.fails(socket.ERROR_RESET, nil, s:readsome(1))
+            end)
+        end
+    end)
+
+    it("has a write fail as closed once the error that the connection broke with is known", function()
+        for _, tell in pairs(told_first) do
+            with_broken(tell, function(s)
+                t.fails(socket.ERROR_RESET, "abc", s:read(4))
+                t.fails(socket.ERROR_CLOSED, 0, s:write "x")
+            end)
         end
     end)
 

@@ -432,6 +432,123 @@ describe("ssocket.tls", function()
             a:close()
         end)
 
+        for _, version in ipairs { "TLSv1.2", "TLSv1.3" } do
+            -- Over a pair, or over TCP where two sockets are given.
+            local function versioned(a, b)
+                local conf = { MinProtocol = version, MaxProtocol = version }
+                a, b = support.pair({ ca = "ca.pem", conf = conf }, { cert = "a.pem", conf = conf }, a, b)
+                assert.equal(version, tls.info(a).version)
+                return a, b
+            end
+
+            -- Until the system has ended the connection.
+            local function await_disconnected(s)
+                local limit = socket.now() + 10 * t.slow
+                while s:getpeername() do
+                    assert.is_true(socket.now() < limit)
+                    socket.sleep(0.001)
+                end
+            end
+
+            it("is finished with a peer that has ended and is gone, " .. version, function()
+                for _, connect in ipairs { socket.pair, t.connected } do
+                    for _, reads_first in ipairs { true, false } do
+                        local a, b = versioned(connect())
+                        assert.equal(3, a:write "all")
+                        assert.equal("all", b:read(3))
+                        assert.equal(5, b:write "words")
+                        b:close()
+                        if reads_first then
+                            assert.equal("words", a:readall())
+                        end
+                        assert.is_true(a:finish(reads_first and 0 or 5))
+                        is_closed(a)
+                    end
+                end
+            end)
+
+            it("is not finished with a peer that is gone without an end, " .. version, function()
+                for _, connect in ipairs { socket.pair, t.connected } do
+                    local a, b = versioned(connect())
+                    assert.equal(5, b:write "words")
+                    b = nil -- luacheck: ignore
+                    t.collect()
+                    t.fails(tls.ERROR_EOF, nil, a:finish())
+                    is_closed(a)
+                end
+            end)
+
+            it("is not finished when a write came too late for the peer, " .. version, function()
+                local a, b = versioned(t.connected())
+                b:close()
+                t.fails(socket.ERROR_CLOSED, "", a:read(1))
+                assert.equal(4, a:write "lost")
+                await_disconnected(a)
+                t.fails(socket.ERROR_CLOSED, nil, a:finish())
+                is_closed(a)
+            end)
+
+            it("is not finished with a peer that has not read, " .. version, function()
+                local a, b = versioned()
+                local fd = b:fileno()
+                assert.equal(4, a:write "lost")
+                b:shutdown(socket.SHUT_WR)
+                assert.equal(fd, b:fileno())
+                b = nil -- luacheck: ignore
+                t.collect()
+                t.fails(socket.ERROR_RESET, nil, a:finish())
+                is_closed(a)
+            end)
+
+            it("goes on with reading when the end of both directions times out, " .. version, function()
+                local client, accepted, listener = t.narrow()
+                listener:close()
+                local a, b = versioned(client, accepted)
+                a:settimeout(0.2)
+                local _, err, sent = a:write(t.much)
+                assert.equal(socket.ERROR_TIMEOUT, err)
+                t.fails(socket.ERROR_TIMEOUT, nil, a:shutdown(socket.SHUT_RDWR))
+                assert.equal(5, b:write "words")
+                a:settimeout(20)
+                assert.equal("words", a:read(5))
+                local ender = tasks.spawn(a.shutdown, a, socket.SHUT_RDWR)
+                assert.equal(t.much:sub(1, sent), b:readall(#t.much))
+                local _, ok = ender:wait(10)
+                assert.is_true(ok)
+                t.fails(socket.ERROR_CLOSED, "", a:read(1))
+                t.fails(socket.ERROR_CLOSED, 0, a:write "x")
+                a:close()
+                b:close()
+            end)
+
+            it("reads what is decrypted after the end of its input, and writes, " .. version, function()
+                local a, b = versioned()
+                b:write "one"
+                b:write "two"
+                assert.equal("o", a:read(1))
+                assert.is_true(a:shutdown(socket.SHUT_RD))
+                assert.equal("netwo", a:read(5))
+                t.fails(socket.ERROR_CLOSED, "", a:read(1))
+                assert.equal(2, a:write "on")
+                assert.equal("on", b:read(2))
+                a:close()
+                b:close()
+            end)
+
+            it("ends each direction after the system has ended the connection, " .. version, function()
+                for _, how in ipairs { socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR } do
+                    local a, b = versioned(t.connected())
+                    b:close()
+                    t.fails(socket.ERROR_CLOSED, "", a:read(1))
+                    assert.is_true(a:shutdown(socket.SHUT_WR)) -- the peer answers with a reset
+                    await_disconnected(a)
+                    assert.is_true(a:shutdown(how))
+                    t.fails(socket.ERROR_CLOSED, "", a:read(1))
+                    assert.is_true(a:finish())
+                end
+            end)
+        end
+
         it("goes on after a write that timed out", function()
             local client, accepted, listener = t.narrow()
             listener:close()
@@ -598,14 +715,55 @@ describe("ssocket.tls", function()
             b:close()
         end)
 
-        it("sees a ClientHello that comes in pieces", function()
-            local a, b = assert(socket.pair())
+        local function client_hello(options)
             local c, d = assert(socket.pair())
-            c:settimeout(0.1)
-            tls.client(c, "a.test", support.context { ca = "ca.pem" })
+            c:settimeout(0)
+            options.ca = "ca.pem"
+            t.fails(socket.ERROR_TIMEOUT, nil, tls.client(c, "a.test", support.context(options)))
             d:settimeout(5)
             local bytes = assert(d:readall())
+            d:close()
             assert.is_true(#bytes > 100)
+            return bytes
+        end
+
+        for _, version in ipairs { "TLSv1.2", "TLSv1.3" } do
+            it("fails as truncated when the peer closes after any of its bytes, " .. version, function()
+                local bytes = client_hello { conf = { MaxProtocol = version } }
+                for cut = 0, #bytes do
+                    local a, b = assert(socket.pair())
+                    b:settimeout(10)
+                    a:write(bytes:sub(1, cut))
+                    a:close()
+                    if cut < #bytes then
+                        t.fails(tls.ERROR_EOF, nil, tls.hello(b))
+                        t.fails(tls.ERROR_EOF, nil, tls.hello(b))
+                    else
+                        assert.equal("a.test", assert(tls.hello(b)).name)
+                    end
+                    assert.equal(bytes:sub(1, cut), b:readall()) -- open, plain, and nothing taken
+                    b:close()
+                end
+            end)
+        end
+
+        it("fails as truncated when the peer closes while it waits", function()
+            local a, b = assert(socket.pair())
+            b:settimeout(10)
+            local task = tasks.spawn(tls.hello, b)
+            a:write(client_hello({}):sub(1, 50))
+            tasks.settle()
+            a:close()
+            local _, hello, err = task:wait(10)
+            assert.is_nil(hello)
+            assert.equal(tls.ERROR_EOF, err)
+            assert.equal(50, #b:readall())
+            b:close()
+        end)
+
+        it("sees a ClientHello that comes in pieces", function()
+            local a, b = assert(socket.pair())
+            local bytes = client_hello {}
             b:settimeout(10)
             local task = tasks.spawn(tls.hello, b)
             for i = 1, #bytes do
@@ -615,9 +773,8 @@ describe("ssocket.tls", function()
             local _, hello = task:wait(10)
             assert.equal("a.test", hello.name)
             assert.equal(bytes, b:read(#bytes))
-            for _, s in ipairs { a, b, d } do
-                s:close()
-            end
+            a:close()
+            b:close()
         end)
     end)
 

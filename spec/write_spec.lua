@@ -172,6 +172,8 @@ describe("write", function()
                 end
             until not all
             p:say "go"
+            s:settimeout(10)
+            assert.is_true(s:shutdown(socket.SHUT_WR)) -- over TLS what is encrypted may wait in the socket
             s:close()
             assert.equal(described(table.concat(sent)), p:finish())
         end)

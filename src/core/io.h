@@ -40,8 +40,10 @@ struct ss_transport {
     enum ss_status (*flush)(struct ss_io *io, struct ss_error *err);
     /* Whether a receive would return bytes, the end or an error without a system call. */
     bool (*is_ready)(const struct ss_io *io);
-    /* Ends a direction (SHUT_*, shutdown(2)), the output after a flush; again after that: SS_OK. SS_OK: the caller
-     * shuts the descriptor down next | SS_WANT: for room, not with SHUT_RD | SS_ERROR: it must not be shut down. */
+    /* Ends a direction (SHUT_*, shutdown(2)), the output after a flush, and before the input; again after that: SS_OK.
+     * SS_OK: the caller shuts the descriptor down next | SS_WANT: for room, not with SHUT_RD | SS_EOF: the peer takes
+     * nothing any more, and lacks nothing of what `send` has taken but the end; *err is set | SS_ERROR: *err is set. After
+     * the last three the descriptor must not be shut down. */
     enum ss_status (*end)(struct ss_io *io, int how, struct ss_error *err);
     /* The program is about to close the socket: tells the peer, if that needs no waiting. Mode: SS_NO_WAIT. */
     void (*leave)(struct ss_io *io);

@@ -11,7 +11,8 @@ static enum ss_status end_layer_output(struct ss_finish *op)
     if (mode != SS_NO_CALL)
         ss_io_stop_waits(io);
     enum ss_status st = io->via->end(io, SHUT_WR, &op->op.error);
-    op->failed = st == SS_ERROR;
+    op->untold = st == SS_EOF;
+    op->failed = st == SS_ERROR || op->untold;
     if (!op->failed)
         io->mode = mode;
     return st;
@@ -32,6 +33,12 @@ static enum ss_status end_output(struct ss_finish *op)
     return SS_OK;
 }
 
+/* Whether the latest receive has asked the descriptor. */
+static bool has_looked(const struct ss_io *io)
+{
+    return io->mode != SS_NO_CALL && !ss_io_is_spent(io);
+}
+
 /* After the end of a layer's stream the descriptor may tell of a reset, and may have bytes that nobody wants. SS_EOF: of
  * the end, or of neither. */
 static enum ss_status receive_behind_layer(struct ss_finish *op)
@@ -40,15 +47,18 @@ static enum ss_status receive_behind_layer(struct ss_finish *op)
     if (io->mode != SS_NO_CALL)
         ss_io_stop_waits(io);
     enum ss_status st = ss_inbuf_fill_from(op->in, &ss_fd_transport, io, 1, &op->op.error);
-    bool has_looked = io->mode != SS_NO_CALL && !ss_io_is_spent(io);
-    return st == SS_WANT && has_looked ? SS_EOF : st;
+    return st == SS_WANT && has_looked(io) ? SS_EOF : st;
 }
 
+/* A peer that has not been told of the end may wait for it, and is not waited for. */
 static enum ss_status receive_unwanted(struct ss_finish *op)
 {
-    if (op->at_end && ss_io_has_layer(op->op.io))
+    struct ss_io *io = op->op.io;
+    if (op->at_end && ss_io_has_layer(io))
         return receive_behind_layer(op);
-    return ss_inbuf_fill(op->in, op->op.io, 1, &op->op.error);
+    if (op->failed && io->mode != SS_NO_CALL)
+        ss_io_stop_waits(io);
+    return ss_inbuf_fill(op->in, io, 1, &op->op.error);
 }
 
 static enum ss_status drop_received(struct ss_finish *op)
@@ -75,16 +85,39 @@ static enum ss_status wait_for_acknowledgement(struct ss_op *op)
     return SS_WANT;
 }
 
+/* The output could not be ended. The peer lacks nothing if it has ended itself, is gone, and has acknowledged all bytes.
+ * `st`: of the receives; an error among them tells more. */
+static enum ss_status judge_failed_end(struct ss_finish *op, enum ss_status st)
+{
+    struct ss_io *io = op->op.io;
+    if (st == SS_WANT)
+        return has_looked(io) ? SS_ERROR : wait_for_acknowledgement(&op->op);
+    if (st != SS_EOF)
+        return st;
+    return op->untold && (op->local || os_is_acknowledged(io->fd)) ? SS_OK : SS_ERROR;
+}
+
+/* Behind the end of the layer's stream the descriptor may know why the output could not be ended. */
+static enum ss_status finish_without_end(struct ss_finish *op)
+{
+    enum ss_status st = drop_received(op);
+    if (st == SS_EOF && !op->at_end) {
+        op->at_end = true;
+        st = drop_received(op);
+    }
+    return judge_failed_end(op, st);
+}
+
 /* A reset ends the wait for acknowledgements too, so one more receive follows it, which returns that error. */
 enum ss_status ss_finish_step(struct ss_op *base)
 {
     struct ss_finish *op = (struct ss_finish *)base;
     if (end_output(op) == SS_WANT)
         return SS_WANT;
+    if (op->failed)
+        return finish_without_end(op);
     for (;;) {
         enum ss_status st = drop_received(op);
-        if (op->failed && (st == SS_WANT || st == SS_EOF))
-            return SS_ERROR; /* the peer may wait for the end that it has not been told */
         if (st == SS_WANT && op->at_end)
             return wait_for_acknowledgement(base); /* the step has used up its calls */
         if (st != SS_EOF)

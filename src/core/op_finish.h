@@ -14,11 +14,13 @@ struct ss_finish {
     bool local;       /* the peer is on this machine (unix(7)): what was written is there */
     bool shut : 1;    /* the output has ended, or could not be ended: */
     bool failed : 1;  /* by a layer, with the error in op.error */
+    bool untold : 1;  /* so, and the peer, which is gone, lacks nothing but the layer's end */
     bool at_end : 1;  /* so has the input */
     bool arrived : 1; /* the peer has acknowledged everything, or the connection is broken */
 };
 
-/* Ends the output, drops input until the peer has ended too, then waits until everything is acknowledged.
+/* Ends the output, drops input until the peer has ended too, then waits until everything is acknowledged. A peer that has
+ * taken everything, has ended and is gone need not be told of a layer's end.
  * SS_OK | SS_LIMIT: more than `left` bytes came | SS_WANT: to read, or to write where a layer ends its output | SS_ERROR. */
 enum ss_status ss_finish_step(struct ss_op *op);
 

@@ -316,7 +316,7 @@ enum ss_status os_accept(int fd, int *accepted, bool *again, struct ss_error *er
     return SS_OK;
 }
 
-static bool is_all_acknowledged(int fd)
+bool os_is_acknowledged(int fd)
 {
 #if defined(__linux__) /* SIOCOUTQ (tcp(7)); counts the end of the stream as one byte */
     int left = 0;
@@ -344,7 +344,7 @@ static bool is_disconnected(int fd)
 
 bool os_is_delivered(int fd)
 {
-    return is_all_acknowledged(fd) || is_disconnected(fd);
+    return os_is_acknowledged(fd) || is_disconnected(fd);
 }
 
 enum ss_status os_shutdown(int fd, int how, struct ss_error *err)

@@ -66,8 +66,10 @@ enum ss_status os_listen(int fd, int backlog, struct ss_error *err);
  * accept: call again, since others may be pending. */
 enum ss_status os_accept(int fd, int *accepted, bool *again, struct ss_error *err);
 
-/* Whether the peer has acknowledged all bytes and the end of the stream, or never will (the connection is broken). True
- * on systems that do not know. */
+/* Whether the peer has acknowledged all bytes, and the end of the stream if it was sent. True on systems that do not know. */
+bool os_is_acknowledged(int fd);
+
+/* The same, or it never will (the connection is broken). */
 bool os_is_delivered(int fd);
 
 enum ss_status os_shutdown(int fd, int how, struct ss_error *err);

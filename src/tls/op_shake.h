@@ -43,8 +43,8 @@ SSL_CTX *sstls_hello_ctx_new(void);
 
 void sstls_hello_init(struct sstls_hello *op, struct ss_sock *sock, SSL_CTX *ctx);
 
-/* Receives into the socket's input, of which it consumes nothing. SS_OK | SS_WANT | SS_EOF | SS_ERROR: SS_TLS_PROTOCOL for bytes that
- * are no ClientHello. */
+/* Receives into the socket's input, of which it consumes nothing. SS_OK | SS_WANT | SS_ERROR: SS_TLS_PROTOCOL for bytes that are no
+ * ClientHello, SS_TLS_EOF where the stream ends before its last byte. */
 enum ss_status sstls_hello_step(struct ss_op *op);
 
 /* Another call may have taken input: the operation begins again. */

@@ -117,9 +117,11 @@ enum ss_status sstls_push(struct sstls_conn *conn, struct ss_error *err)
     if (iov.iov_len == 0)
         return SS_OK;
     enum ss_status st = ss_fd_transport.send(&conn->sock->io, &iov, 1, &sent, err);
-    if (st == SS_OK)
-        ss_inbuf_consume(&conn->out, sent);
-    return st;
+    if (st != SS_OK)
+        return st;
+    ss_inbuf_consume(&conn->out, sent);
+    conn->data_left -= ss_min_size(conn->data_left, sent);
+    return SS_OK;
 }
 
 /* The BIO */

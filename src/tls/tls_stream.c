@@ -3,7 +3,7 @@
 #include "tls/tls_compat.h"
 #include "tls/tls_failure.h"
 
-#include <errno.h> /* EPIPE, EBUSY, EISCONN, ENOMEM, ENOBUFS */
+#include <errno.h> /* EPIPE, EBUSY, EISCONN, ENOMEM, ENOBUFS, ENOTCONN, ECONNRESET */
 #include <openssl/x509v3.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
@@ -252,6 +252,8 @@ static enum ss_status encrypt_record(struct sstls_conn *conn, const char *plain,
     enum ss_status st = SS_OK;
     if (!SSL_write_ex(conn->ssl, plain, n, taken))
         st = sstls_fail_by_queue(conn, err);
+    else
+        conn->data_left = ss_inbuf_len(&conn->out);
     ERR_clear_error();
     return st;
 }
@@ -319,20 +321,32 @@ static void say_close_notify(struct sstls_conn *conn)
     ERR_clear_error();
 }
 
+static bool is_gone(const struct ss_error *err)
+{
+    return err->space == SS_SYSTEM && (err->code == EPIPE || err->code == ENOTCONN || err->code == ECONNRESET);
+}
+
+/* Where the program has ended reading, nobody knows whether the peer has ended its side. */
+static enum ss_status send_end(struct sstls_conn *conn, struct ss_error *err)
+{
+    say_close_notify(conn);
+    enum ss_status st = sstls_flush(conn, err);
+    bool lacks_nothing = conn->data_left == 0 && (conn->input_ended || !conn->reading_ended);
+    return st == SS_ERROR && lacks_nothing && is_gone(err) ? SS_EOF : st;
+}
+
+/* The input ends after the output: until then a call that fails, or whose time is over, has not ended it. */
 static enum ss_status tls_end(struct ss_io *io, int how, struct ss_error *err)
 {
     struct sstls_conn *conn = conn_of(io);
     enum ss_status st = check_usable(conn, err);
     if (st == SS_OK)
         st = check_not_failed(conn, err);
-    if (st != SS_OK)
-        return st;
-    if (how != SHUT_WR)
+    if (st == SS_OK && how != SHUT_RD)
+        st = send_end(conn, err);
+    if (st == SS_OK && how != SHUT_WR)
         conn->reading_ended = true;
-    if (how == SHUT_RD)
-        return SS_OK;
-    say_close_notify(conn);
-    return sstls_flush(conn, err);
+    return st;
 }
 
 /* The kernel resets a connection that is closed with unread bytes, and the peer may lose what it has not read yet. */

@@ -26,6 +26,7 @@ struct sstls_conn {
     SSL *ssl;
     struct ss_inbuf raw; /* received, not decrypted */
     struct ss_inbuf out; /* encrypted, not sent */
+    size_t data_left;    /* bytes of `out`, up to the end of the last record with data */
     unsigned forks;      /* of the environment, when this was made */
     uint32_t records;    /* sent with the present key */
     /* The last receive of the BIO that brought nothing: */

@@ -126,7 +126,7 @@ static enum ss_status send_held(struct layer *l, struct ss_io *io, struct ss_err
             return st;
         l->first += sent;
     }
-    l->first = l->last = 0;
+    l->first = l->last = l->data_last = 0;
     return SS_OK;
 }
 
@@ -172,6 +172,7 @@ static enum ss_status layer_send(struct ss_io *io, const struct iovec *iov, size
     *sent = gather(bytes, iov, n);
     l->last += put_frame(l->out + l->last, l->sent, bytes, *sent);
     l->sent += *sent;
+    l->data_last = l->last;
     return are_taken(iov, n, *sent) ? send_held(l, io, err) : SS_OK;
 }
 
@@ -182,17 +183,22 @@ static enum ss_status layer_flush(struct ss_io *io, struct ss_error *err)
     return is_usable(l) ? send_held(l, io, err) : fail(l, l->failure, err);
 }
 
+static enum ss_status send_end(struct layer *l, struct ss_io *io, struct ss_error *err)
+{
+    if (!l->has_ended)
+        l->last += layer_encode_end(l->out + l->last);
+    l->has_ended = true;
+    enum ss_status st = send_held(l, io, err);
+    return st == SS_ERROR && err->code == EPIPE && l->first >= l->data_last ? SS_EOF : st;
+}
+
 static enum ss_status layer_end(struct ss_io *io, int how, struct ss_error *err)
 {
     struct layer *l = layer_of(io);
     l->calls->end++;
     if (!is_usable(l))
         return fail(l, l->failure, err);
-    if (how != SHUT_RD && !l->has_ended) {
-        l->last += layer_encode_end(l->out + l->last);
-        l->has_ended = true;
-    }
-    return how == SHUT_RD ? SS_OK : send_held(l, io, err);
+    return how == SHUT_RD ? SS_OK : send_end(l, io, err);
 }
 
 /* Life */

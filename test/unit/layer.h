@@ -28,6 +28,7 @@ struct layer {
     size_t received, sent; /* positions in the streams */
     unsigned char out[LAYER_FRAMES * LAYER_FRAME + LAYER_HEAD]; /* always has room for the end */
     size_t first, last;                                         /* [first, last) of `out` is to be sent */
+    size_t data_last;                                           /* [first, data_last) has bytes of the stream */
     bool has_ended, peer_has_ended;
     bool has_failed; /* for good: */
     enum ss_tls_code failure;

@@ -582,7 +582,8 @@ static void test_finish_leaves_the_mode(void)
     close_world(&w);
 }
 
-/* The peer may wait for the end that it was not told: what has come is looked at, and no more is waited for. */
+/* The peer has not ended, and may wait for the end that it was not told: what has come is looked at, and no more is waited
+ * for. */
 static void test_finish_without_an_end(void)
 {
     static const struct peer_event scripts[][3] = { { PAUSE, ENDS }, { ENDS }, { FAILS(ECONNRESET) } };
@@ -599,12 +600,6 @@ static void test_finish_without_an_end(void)
         CHECK(w.rig.peer.io.mode == SS_NO_WAIT);
         remove_layer(&w);
     }
-    memset(w.script, 0, sizeof w.script);
-    write_script(&w, "", 1); /* the peer's end does not make up for it */
-    open_finish(&w, &op, &at_once);
-    w.rig.peer.stop_code = EPIPE;
-    CHECK(run_finish(&w, &op, SS_WAIT_ALWAYS) == SS_ERROR && op.op.error.code == EPIPE);
-    remove_layer(&w);
     close_world(&w);
 }
 
@@ -871,7 +866,141 @@ static void test_shutdown_of_input(void)
     close_channel(&c);
 }
 
+static int shutdown_code; /* errno(3) number of the layer's sends; 0: they succeed */
+
+static enum ss_status scripted_send(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent,
+                                    struct ss_error *err)
+{
+    (void)io, (void)n;
+    *err = (struct ss_error){ SS_SYSTEM, shutdown_code };
+    *sent = iov->iov_len;
+    return shutdown_code != 0 ? SS_ERROR : SS_OK;
+}
+
+static enum ss_status shut_unconnected(int how, bool layered, int code, struct ss_error *err)
+{
+    static const struct ss_transport scripted = { .recv = counted_recv, .send = scripted_send };
+    struct channel c;
+    open_channel(&c);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || dup2(fd, c.pair.sock.io.fd) < 0) /* shutdown(2) fails: ENOTCONN */
+        abort();
+    close(fd);
+    shutdown_code = code;
+    c.layer->below = &scripted;
+    const struct ss_transport *via = c.pair.sock.io.via;
+    if (!layered)
+        c.pair.sock.io.via = &ss_fd_transport;
+    ss_io_set_mode(&c.pair.sock.io, SS_NO_WAIT);
+    enum ss_status st = ss_shutdown_now(&c.pair.sock.io, how, err);
+    c.pair.sock.io.via = via;
+    close_channel(&c);
+    return st;
+}
+
+/* The system has ended the connection already: the layer's end is what was to be done. */
+static void test_shutdown_of_a_connection_that_is_over(void)
+{
+    static const int hows[] = { SHUT_RD, SHUT_WR, SHUT_RDWR };
+    struct ss_error err;
+    for (size_t i = 0; i < sizeof hows / sizeof *hows; i++) {
+        CHECK(shut_unconnected(hows[i], true, 0, &err) == SS_OK);
+        CHECK(shut_unconnected(hows[i], false, 0, &err) == SS_ERROR && err.code == ENOTCONN);
+    }
+    for (size_t i = 1; i < sizeof hows / sizeof *hows; i++) { /* the peer has not been told */
+        CHECK(shut_unconnected(hows[i], true, EPIPE, &err) == SS_ERROR && err.code == EPIPE);
+        CHECK(shut_unconnected(hows[i], true, ENOTCONN, &err) == SS_ERROR && err.code == ENOTCONN);
+    }
+}
+
+/* finish where the layer's end cannot be sent: the other end is closed */
+
+static enum ss_status finish_gone(struct channel *c, size_t left)
+{
+    struct ss_finish op = { .in = &c->pair.sock.in, .left = left, .local = true };
+    op.op = make_op(c, ss_finish_step, SS_BY_RCVTIMEO);
+    CHECK(ss_try_step(&op.op, SS_NO_CALL) == SS_WANT && c->calls.end == 1);
+    enum ss_status st = ss_try_step(&op.op, SS_WAIT_ALWAYS);
+    return st == SS_ERROR && op.op.error.space == SS_SYSTEM && op.op.error.code == ECONNRESET ? SS_CLOSED : st;
+}
+
+static void close_other(struct channel *c)
+{
+    close(c->pair.other);
+    c->pair.other = -1;
+}
+
+/* A peer that has ended, and has taken everything, needs no end of ours. */
+static void test_finish_with_a_peer_that_is_gone(void)
+{
+    for (size_t left = 9; left <= 10; left++) {
+        struct channel c;
+        unsigned char raw[RAW];
+        open_channel(&c);
+        size_t len = layer_encode(raw, 0, "0123456789", 10, 3);
+        send_raw(&c, raw, len + layer_encode_end(raw + len));
+        close_other(&c);
+        CHECK(finish_gone(&c, left) == (left < 10 ? SS_LIMIT : SS_OK));
+        CHECK(c.calls.end == 2 && c.calls.leave == 0);
+        close_channel(&c);
+    }
+}
+
+static enum ss_status send_nothing(struct ss_io *io, const struct iovec *iov, size_t n, size_t *sent,
+                                   struct ss_error *err)
+{
+    (void)io, (void)iov, (void)n, (void)sent, (void)err;
+    return SS_WANT;
+}
+
+/* The layer holds bytes: the peer lacks more than the end. */
+static void test_finish_with_bytes_that_nobody_took(void)
+{
+    static const struct ss_transport full = { .recv = counted_recv, .send = send_nothing };
+    struct channel c;
+    unsigned char raw[RAW];
+    struct ss_error err;
+    size_t sent = 0;
+    open_channel(&c);
+    const struct ss_transport *below = c.layer->below;
+    c.layer->below = &full;
+    CHECK(try_text(&c.pair.sock.io, "abc", &sent, &err) == SS_WANT && sent == 3);
+    c.layer->below = below;
+    send_raw(&c, raw, layer_encode_end(raw));
+    close_other(&c);
+    CHECK(finish_gone(&c, 100) == SS_ERROR);
+    close_channel(&c);
+}
+
 #ifdef __linux__ /* where a Unix socket tells what the peer has not read, and of a reset */
+
+/* As a write or getopt that is told of it. */
+static void take_reset(struct channel *c)
+{
+    int code = 0;
+    socklen_t len = sizeof code;
+    CHECK(getsockopt(c->pair.sock.io.fd, SOL_SOCKET, SO_ERROR, &code, &len) == 0 && code == ECONNRESET);
+    ss_io_set_conn_error(&c->pair.sock.io, code);
+}
+
+/* The peer has ended and has not read: the system tells of it once. */
+static void test_finish_with_a_peer_that_has_not_read(void)
+{
+    for (int known = 0; known < 2; known++) {
+        struct channel c;
+        unsigned char raw[RAW];
+        struct ss_error err;
+        size_t sent = 0;
+        open_channel(&c);
+        CHECK(try_text(&c.pair.sock.io, "abc", &sent, &err) == SS_OK);
+        send_raw(&c, raw, layer_encode_end(raw));
+        close_other(&c);
+        if (known)
+            take_reset(&c);
+        CHECK(finish_gone(&c, 100) == SS_CLOSED); /* a reset */
+        close_channel(&c);
+    }
+}
 
 /* A reset after the end of the layer's stream: the peer has not got everything. */
 static void check_finish_behind_end(bool reset)
@@ -1161,7 +1290,11 @@ int main(void)
     RUN(test_a_large_write);
     RUN(test_shutdown);
     RUN(test_shutdown_of_input);
+    RUN(test_shutdown_of_a_connection_that_is_over);
+    RUN(test_finish_with_a_peer_that_is_gone);
+    RUN(test_finish_with_bytes_that_nobody_took);
 #ifdef __linux__
+    RUN(test_finish_with_a_peer_that_has_not_read);
     RUN(test_finish_behind_the_end);
     RUN(test_finish_from_memory);
 #endif

@@ -214,6 +214,7 @@ static void test_what_is_none(void)
     close_look(&l);
 }
 
+/* As from the handshake, to which it belongs. */
 static void test_the_end_after_each_byte(void)
 {
     struct look l;
@@ -224,7 +225,10 @@ static void test_the_end_after_each_byte(void)
             l.rig.wire.cut_in = at;
             l.rig.wire.code = code;
             enum ss_status st = tls_rig_drive(&l.rig, &l.op.op, SS_NO_WAIT);
-            CHECKF(st == (code ? SS_ERROR : SS_EOF) && !l.op.found, "%zu: status %d", at, (int)st);
+            const struct ss_error *err = &l.op.op.error;
+            CHECKF(st == SS_ERROR && !l.op.found, "%zu: status %d", at, (int)st);
+            CHECKF(err->space == (code ? SS_SYSTEM : SS_TLS) && err->code == (code ? code : SS_TLS_EOF), "%zu: %d", at,
+                   err->code);
             n = l.rig.wire.in_len;
             check_untouched(&l, l.rig.wire.in, at, at);
             finish(&l);

@@ -498,7 +498,7 @@ enum ss_status tls_rig_end(struct tls_rig *rig, struct ss_error *err)
         CHECK(ERR_peek_error() == 0);
         tls_rig_run_peer(rig);
     }
-    return st;
+    return st == SS_EOF ? SS_ERROR : st;
 }
 
 /* Forged records: RFC 8446 sections 5.2, 5.3 and 7.1 with TLS_AES_128_GCM_SHA256 */

@@ -98,7 +98,7 @@ enum ss_status tls_rig_write(struct tls_rig *rig, const void *bytes, size_t n, s
 enum ss_status tls_rig_try_write(struct tls_rig *rig, enum ss_mode mode, const void *bytes, size_t n, size_t *sent,
                                  struct ss_error *err);
 
-/* Ends our output, until it is sent. */
+/* Ends our output, until it is sent, or fails. */
 enum ss_status tls_rig_end(struct tls_rig *rig, struct ss_error *err);
 
 /* A record of the peer, and its close_notify, on the wire. */
