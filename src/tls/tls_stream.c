@@ -130,11 +130,11 @@ static enum ss_status read_record(struct sstls_conn *conn, read_function *read, 
     bool done = false;
     while (st == SS_OK && !done) {
         conn->starved = conn->fed = false;
-        ERR_clear_error();
+        sstls_forget_errors();
         done = read(conn->ssl, data, len, got) == 1;
         st = done ? SS_OK : judge_read(conn, err);
     }
-    ERR_clear_error();
+    sstls_forget_errors();
     if (done)
         conn->idle = 0;
     return st;
@@ -247,12 +247,12 @@ static void prepare_record(struct sstls_conn *conn)
 static enum ss_status encrypt_record(struct sstls_conn *conn, const char *plain, size_t n, size_t *taken,
                                      struct ss_error *err)
 {
-    ERR_clear_error();
+    sstls_forget_errors();
     prepare_record(conn);
     enum ss_status st = SS_OK;
     if (!SSL_write_ex(conn->ssl, plain, n, taken))
         st = sstls_fail_by_queue(conn, err);
-    ERR_clear_error();
+    sstls_forget_errors();
     return st;
 }
 
