@@ -140,12 +140,18 @@ static enum ss_status read_record(struct sstls_conn *conn, read_function *read, 
     return st;
 }
 
+/* Whether a call that has got bytes may get more without a receive. */
+static bool has_more(const struct sstls_conn *conn)
+{
+    return ss_inbuf_len(&conn->raw) > 0 || SSL_has_pending(conn->ssl);
+}
+
 /* As many records as are in memory after one receive. What ends the stream behind them is found by the next call. */
 static enum ss_status read_records(struct sstls_conn *conn, char *data, size_t len, size_t *got, struct ss_error *err)
 {
     enum ss_status st = SS_OK;
     conn->held = conn->reading_ended;
-    while (st == SS_OK && *got < len) {
+    while (st == SS_OK && *got < len && (*got == 0 || has_more(conn))) {
         size_t n = 0;
         st = read_record(conn, SSL_read_ex, data + *got, len - *got, &n, err);
         *got += n;
