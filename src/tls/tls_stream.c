@@ -52,6 +52,26 @@ static enum ss_status check_not_failed(const struct sstls_conn *conn, struct ss_
     return conn->has_failed ? SS_ERROR : SS_OK;
 }
 
+/* OpenSSL's buffers. SSL_MODE_RELEASE_BUFFERS frees them after each record, and leaves one behind after a ticket. */
+
+/* Versions before 3.0.14 do not look themselves whether a record is in the buffer (CVE-2024-4741). */
+static void release_buffers(SSL *ssl)
+{
+    bool is_between_records = strcmp(SSL_rstate_string(ssl), "RH") == 0;
+    if (is_between_records && !SSL_has_pending(ssl))
+        SSL_free_buffers(ssl);
+}
+
+void sstls_hold_buffers(struct sstls_conn *conn)
+{
+    struct sstls_state *state = conn->ctx->state;
+    if (state->holder == conn)
+        return;
+    if (state->holder)
+        release_buffers(state->holder->ssl);
+    state->holder = conn;
+}
+
 /* Sending what is encrypted */
 
 enum ss_status sstls_flush(struct sstls_conn *conn, struct ss_error *err)
@@ -128,6 +148,7 @@ static enum ss_status read_record(struct sstls_conn *conn, read_function *read, 
 {
     enum ss_status st = SS_OK;
     bool done = false;
+    sstls_hold_buffers(conn);
     while (st == SS_OK && !done) {
         conn->starved = conn->fed = false;
         sstls_forget_errors();
@@ -253,6 +274,7 @@ static void prepare_record(struct sstls_conn *conn)
 static enum ss_status encrypt_record(struct sstls_conn *conn, const char *plain, size_t n, size_t *taken,
                                      struct ss_error *err)
 {
+    sstls_hold_buffers(conn);
     sstls_forget_errors();
     prepare_record(conn);
     enum ss_status st = SS_OK;
@@ -320,6 +342,7 @@ static void say_close_notify(struct sstls_conn *conn)
     if (conn->output_ended)
         return;
     conn->output_ended = true;
+    sstls_hold_buffers(conn);
     ERR_clear_error();
     SSL_shutdown(conn->ssl);
     ERR_clear_error();
@@ -493,6 +516,9 @@ void sstls_conn_install(struct sstls_conn *conn)
 void sstls_conn_free(struct sstls_conn *conn)
 {
     const struct ss_mem *mem = &conn->sock->env->pool.mem;
+    struct sstls_state *state = conn->ctx->state;
+    if (state->holder == conn)
+        state->holder = NULL;
     ERR_clear_error();
     if (conn->ssl && conn->established && !conn->has_failed)
         SSL_set_shutdown(conn->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
