@@ -135,6 +135,7 @@ FAKED_test_loop := $(addprefix os_,fork_mark_is_new now_ns poll poll_select poll
 	poller_wait poller_wake poller_watch recv)
 FAKED_test_sock := socket
 FAKED_test_block := ss_wait_any
+FAKED_test_file := read
 FAKED_test_fork := madvise mmap munmap
 FAKED_test_dgram := os_join_received os_recv_many os_send_many os_splits_sent
 FAKED_test_lookup := eventfd fopen freeaddrinfo getaddrinfo getnameinfo malloc pthread_create

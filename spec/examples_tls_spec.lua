@@ -584,6 +584,11 @@ describe("docs/tls.md", function()
         s:kill()
     end)
 
+    it("has a certificate that comes through a pipe", function()
+        local path = program("docs/tls.md", "Files and texts", { ["cat server.pem"] = "cat " .. support.path "a.pem" })
+        assert.equal("true\n", ends(0, run(path)))
+    end)
+
     it("has a client of STARTTLS", function()
         for offer, expected in pairs { STARTTLS = "encrypted\n", HELP = "no STARTTLS" } do
             local p = mail(offer)

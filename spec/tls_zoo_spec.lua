@@ -397,8 +397,68 @@ describe("certificates", function()
                     assert.is_nil(ctx)
                     assert.is_truthy(err:find(("%s: %s: "):format(option, name), 1, true), err)
                     assert.is_nil(err:find("PEM", 1, true), err)
+                    if name ~= path "socket" then
+                        assert.is_truthy(err:find("not a regular file", 1, true), err)
+                    end
                 end
             end
+        end)
+
+        -- The beginning of a command: a shell with a certificate's path and what follows as its arguments.
+        local function shell(command)
+            return { "sh", "-c", command, "sh", path "root.crt" }
+        end
+
+        it("a pipe is refused at once, also one with a writer, and what it brings is taken as text", function()
+            local p = t.lua(
+                [[
+                    local tls = require "ssocket.tls"
+                    for _, name in ipairs { "/dev/stdin", "/dev/fd/0" } do
+                        local ctx, err = tls.context { ca = name }
+                        assert(not ctx and err:find("not a regular file", 1, true), err)
+                    end
+                    print "refused"
+                    io.stdout:flush()
+                    assert(tls.context { ca = io.read "*a" })
+                    print "taken"
+                ]],
+                shell 'shift; cat | "$@"'
+            )
+            assert.equal("refused", p:line())
+            p:send(support.text "root.crt")
+            p:eof()
+            assert.equal("taken\n", p:finish())
+        end)
+
+        it("a file on standard input is read", function()
+            local p = t.lua(
+                [[assert(require "ssocket.tls".context { ca = "/dev/stdin" }) print "taken"]],
+                shell 'file=$1; shift; exec "$@" <"$file"'
+            )
+            assert.equal("taken\n", p:finish())
+        end)
+
+        it("a file is read to its end, whatever size it is said to have", function()
+            local environ = io.open("/proc/self/environ", "rb")
+            if not environ then
+                return pending "no procfs"
+            end
+            environ:close()
+            local p = t.lua(
+                [[assert(require "ssocket.tls".context { ca = "/proc/self/environ" }) print "taken"]],
+                shell 'TEXT="before\n$(cat "$1")\nafter"; export TEXT; shift; exec "$@"'
+            )
+            assert.equal("taken\n", p:finish())
+        end)
+
+        it("one that is larger than 64 MiB is refused unread", function()
+            assert(os.execute(("truncate -s 67108865 '%s'"):format(path "large")))
+            for _, option in ipairs(all) do
+                fails("larger than 64 MiB", option, "large", option == "key" and with_cert() or nil)
+            end
+            assert(os.execute(("truncate -s 67108864 '%s'"):format(path "large")))
+            fails(NO_CERT, "ca", "large")
+            os.remove(path "large")
         end)
 
         it("one that is absent or cannot be read is named with the system's text", function()

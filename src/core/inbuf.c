@@ -31,13 +31,19 @@ static void change_block(struct ss_inbuf *in, struct ss_block *block)
     in->epoch++;
 }
 
-/* A large block that the pool keeps has its pages already. */
+/* Whether the bytes, and `need` more, are worth the block of at least `size` bytes that the pool keeps: or each of many sockets,
+ * whose bytes wait while others make large reads, could keep one for few. */
+static bool deserves_idle_block(const struct ss_inbuf *in, size_t size, size_t need)
+{
+    const struct ss_block *idle = in->pool->idle;
+    if (!idle || idle->size < size)
+        return false;
+    size_t len = ss_inbuf_len(in), least = idle->size / 4;
+    return len >= least || need >= least - len;
+}
+
 static bool resize_block(struct ss_inbuf *in, size_t size)
 {
-    if (size > in->block->size && in->pool->idle && in->pool->idle->size >= size) {
-        change_block(in, ss_pool_borrow(in->pool, size));
-        return true;
-    }
     struct ss_block *block = ss_pool_resize(in->pool, in->block, size);
     if (!block)
         return false;
@@ -69,8 +75,13 @@ static bool reserve_inbuf(struct ss_inbuf *in, size_t need)
         return true;
     if (block->size > SIZE_MAX / 2)
         return false;
+    size_t size = block->size < SS_BLOCK ? SS_BLOCK : block->size * 2;
+    if (deserves_idle_block(in, size, need)) { /* which has its pages already */
+        change_block(in, ss_pool_borrow(in->pool, size));
+        return true;
+    }
     compact_inbuf(in);
-    return resize_block(in, block->size < SS_BLOCK ? SS_BLOCK : block->size * 2);
+    return resize_block(in, size);
 }
 
 enum ss_status ss_inbuf_fill_from(struct ss_inbuf *in, const struct ss_transport *via, struct ss_io *io, size_t need,

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h> /* getenv */
-#include <string.h> /* strcmp */
+#include <string.h> /* memcpy, strcmp */
 #include <sys/stat.h>
 #include <sys/uio.h> /* writev */
 #include <unistd.h>
@@ -16,25 +16,54 @@ static enum ss_status fail_with_code(struct ss_error *err, int code)
     return SS_ERROR;
 }
 
-/* A file that becomes shorter meanwhile has fewer bytes. */
-static enum ss_status read_to_end(int fd, struct os_file *file, struct ss_error *err)
+/* Another block, since a resize could leave bytes that may be secret in the one before. */
+static bool grow_file(const struct ss_mem *mem, struct os_file *file, size_t size)
 {
-    while (file->len < file->size - 1) {
-        ssize_t got = read(fd, file->data + file->len, file->size - 1 - file->len);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return fail_with_code(err, errno);
-        if (got == 0)
-            break;
-        file->len += (size_t)got;
-    }
-    file->data[file->len] = '\0';
-    return SS_OK;
+    struct os_file grown = { ss_mem_resize(mem, NULL, 0, size), file->len, size };
+    if (!grown.data)
+        return false;
+    if (file->len > 0)
+        memcpy(grown.data, file->data, file->len);
+    os_file_free(mem, file);
+    *file = grown;
+    return true;
 }
 
+/* SS_OK: `file` has more bytes | SS_EOF | SS_ERROR. There is room for one and the NUL. */
+static enum ss_status read_piece(int fd, struct os_file *file, struct ss_error *err)
+{
+    ssize_t got;
+    do
+        got = read(fd, file->data + file->len, file->size - 1 - file->len);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return fail_with_code(err, errno);
+    file->len += (size_t)got;
+    return got > 0 ? SS_OK : SS_EOF;
+}
+
+/* `size`: of the first block. */
+static enum ss_status read_to_end(int fd, const struct ss_mem *mem, size_t size, struct os_file *file,
+                                  struct ss_error *err)
+{
+    enum ss_status st = SS_OK;
+    while (st == SS_OK) {
+        if (file->size - file->len < 2 && !grow_file(mem, file, size))
+            return fail_with_code(err, ENOMEM);
+        st = read_piece(fd, file, err);
+        if (file->len > OS_FILE_MAX)
+            return fail_with_code(err, EFBIG);
+        size = ss_min_size(file->size * 2, OS_FILE_MAX + 2);
+    }
+    if (st == SS_EOF)
+        file->data[file->len] = '\0';
+    return st == SS_EOF ? SS_OK : st;
+}
+
+/* The size that the system tells is where to begin: 0 for files of procfs, and others change while they are read. */
 static enum ss_status read_descriptor(int fd, const struct ss_mem *mem, struct os_file *file, struct ss_error *err)
 {
+    enum { LEAST = 4096 };
     struct stat st;
     if (fstat(fd, &st) < 0)
         return fail_with_code(err, errno);
@@ -42,15 +71,23 @@ static enum ss_status read_descriptor(int fd, const struct ss_mem *mem, struct o
         return fail_with_code(err, S_ISDIR(st.st_mode) ? EISDIR : EINVAL);
     if (st.st_size > OS_FILE_MAX)
         return fail_with_code(err, EFBIG);
-    file->size = (size_t)st.st_size + 1;
-    file->data = ss_mem_resize(mem, NULL, 0, file->size);
-    return file->data ? read_to_end(fd, file, err) : fail_with_code(err, ENOMEM);
+    return read_to_end(fd, mem, st.st_size < LEAST ? LEAST : (size_t)st.st_size + 2, file, err);
+}
+
+/* A FIFO without a writer is opened at once, and a file of a network may be interrupted. */
+static int open_to_read(const char *path)
+{
+    int fd;
+    do
+        fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    while (fd < 0 && errno == EINTR);
+    return fd;
 }
 
 enum ss_status os_file_read(const char *path, const struct ss_mem *mem, struct os_file *file, struct ss_error *err)
 {
     *file = (struct os_file){ NULL, 0, 0 };
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    int fd = open_to_read(path);
     if (fd < 0)
         return fail_with_code(err, errno);
     enum ss_status st = read_descriptor(fd, mem, file, err);

@@ -18,8 +18,9 @@ struct os_file {
     size_t size; /* of the memory */
 };
 
-/* Reads a regular file. Never waits: a FIFO is an error. SS_OK: the caller frees *file with os_file_free | SS_ERROR: errno of
- * open(2), fstat(2) or read(2); EINVAL: no regular file; EFBIG; ENOMEM. */
+/* Reads a regular file to its end, whatever its size is said to be. Never waits for a writer: a FIFO, a device and a socket are
+ * errors. SS_OK: the caller frees *file with os_file_free | SS_ERROR, *file is empty: errno of open(2), fstat(2) or read(2);
+ * EISDIR; EINVAL: neither a file nor a directory; EFBIG: more than OS_FILE_MAX; ENOMEM. */
 enum ss_status os_file_read(const char *path, const struct ss_mem *mem, struct os_file *file, struct ss_error *err);
 
 /* Overwrites and frees the bytes, which may be secret. */

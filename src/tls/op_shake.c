@@ -89,6 +89,7 @@ static enum ss_status flush_shake(struct sstls_conn *conn, bool done, struct ss_
 static enum ss_status advance_shake(struct sstls_conn *conn, struct ss_error *err)
 {
     conn->starved = false;
+    sstls_hold_buffers(conn);
     ERR_clear_error();
     int result = SSL_do_handshake(conn->ssl);
     int why = result == 1 ? SSL_ERROR_NONE : SSL_get_error(conn->ssl, result);

@@ -163,8 +163,8 @@ static void raise_version(SSL_CTX *ssl, int least)
 static void apply_settings(SSL_CTX *ssl, bool min13)
 {
     SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
-    SSL_CTX_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
+    SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_NO_AUTO_CHAIN);
+    SSL_CTX_clear_mode(ssl, SSL_MODE_AUTO_RETRY | SSL_MODE_RELEASE_BUFFERS); /* sstls_hold_buffers does that */
     SSL_CTX_set_quiet_shutdown(ssl, 0);
     SSL_CTX_set_read_ahead(ssl, 0);
     raise_version(ssl, min13 ? TLS1_3_VERSION : TLS1_2_VERSION);

@@ -9,6 +9,7 @@
 #pragma GCC visibility push(hidden)
 
 struct sstls_ctx;
+struct sstls_conn;
 
 struct sstls_state {
     struct ss_env *env;
@@ -17,6 +18,7 @@ struct sstls_state {
     X509_STORE *system;         /* the system's store of certificates; NULL: not looked for yet */
     struct sstls_ctx *standard; /* of clients without one; counted; NULL: not made yet */
     struct sstls_ctx *all;      /* every context */
+    struct sstls_conn *holder;  /* the connection that has kept OpenSSL's buffers; NULL: none */
     bool ended;                 /* everything is freed; reject new work */
 };
 

@@ -4,7 +4,17 @@
 
 #include "tls/tls_stream.h"
 
+#include <openssl/err.h>
+
 #pragma GCC visibility push(hidden)
+
+/* Empties the thread's queue of errors, which is mostly empty: ERR_clear_error(3) goes through it all the same, three thousand
+ * instructions in a round trip. */
+static inline void sstls_forget_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
 
 /* The first failure stays. Return SS_ERROR, with conn->failure in *err. */
 enum ss_status sstls_fail(struct sstls_conn *conn, int code, const char *reason, struct ss_error *err);

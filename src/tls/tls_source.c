@@ -3,6 +3,7 @@
 #include "os/os_text.h"
 #include "tls/tls_compat.h"
 
+#include <errno.h>  /* EINVAL, EFBIG */
 #include <limits.h> /* INT_MAX */
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -46,6 +47,17 @@ bool sstls_is_text(const struct sstls_source *source)
     return false;
 }
 
+static bool say_unread(struct sstls_problem *problem, const char *option, const char *path, const struct ss_error *err)
+{
+    char text[128];
+    if (err->space != SS_SYSTEM || (err->code != EINVAL && err->code != EFBIG))
+        return sstls_say_system(problem, option, path, err);
+    if (err->code == EINVAL)
+        return sstls_say(problem, option, path, "not a regular file (what a pipe brings can be given as text)");
+    snprintf(text, sizeof text, "larger than %d MiB", OS_FILE_MAX >> 20);
+    return sstls_say(problem, option, path, text);
+}
+
 bool sstls_reader_open(struct sstls_reader *reader, const struct ss_mem *mem, const char *option,
                        const struct sstls_source *source, struct sstls_problem *problem)
 {
@@ -55,7 +67,7 @@ bool sstls_reader_open(struct sstls_reader *reader, const struct ss_mem *mem, co
     if (!sstls_is_text(source)) {
         reader->path = source->text;
         if (os_file_read(source->text, mem, &reader->file, &err) != SS_OK)
-            return sstls_say_system(problem, option, reader->path, &err);
+            return say_unread(problem, option, reader->path, &err);
         text = (struct sstls_source){ reader->file.data, reader->file.len };
     }
     if (text.len <= INT_MAX)

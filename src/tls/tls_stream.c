@@ -52,6 +52,26 @@ static enum ss_status check_not_failed(const struct sstls_conn *conn, struct ss_
     return conn->has_failed ? SS_ERROR : SS_OK;
 }
 
+/* OpenSSL's buffers. SSL_MODE_RELEASE_BUFFERS frees them after each record, and leaves one behind after a ticket. */
+
+/* Versions before 3.0.14 do not look themselves whether a record is in the buffer (CVE-2024-4741). */
+static void release_buffers(SSL *ssl)
+{
+    bool is_between_records = strcmp(SSL_rstate_string(ssl), "RH") == 0;
+    if (is_between_records && !SSL_has_pending(ssl))
+        SSL_free_buffers(ssl);
+}
+
+void sstls_hold_buffers(struct sstls_conn *conn)
+{
+    struct sstls_state *state = conn->ctx->state;
+    if (state->holder == conn)
+        return;
+    if (state->holder)
+        release_buffers(state->holder->ssl);
+    state->holder = conn;
+}
+
 /* Sending what is encrypted */
 
 enum ss_status sstls_flush(struct sstls_conn *conn, struct ss_error *err)
@@ -128,16 +148,23 @@ static enum ss_status read_record(struct sstls_conn *conn, read_function *read, 
 {
     enum ss_status st = SS_OK;
     bool done = false;
+    sstls_hold_buffers(conn);
     while (st == SS_OK && !done) {
         conn->starved = conn->fed = false;
-        ERR_clear_error();
+        sstls_forget_errors();
         done = read(conn->ssl, data, len, got) == 1;
         st = done ? SS_OK : judge_read(conn, err);
     }
-    ERR_clear_error();
+    sstls_forget_errors();
     if (done)
         conn->idle = 0;
     return st;
+}
+
+/* Whether a call that has got bytes may get more without a receive. */
+static bool has_more(const struct sstls_conn *conn)
+{
+    return ss_inbuf_len(&conn->raw) > 0 || SSL_has_pending(conn->ssl);
 }
 
 /* As many records as are in memory after one receive. What ends the stream behind them is found by the next call. */
@@ -145,7 +172,7 @@ static enum ss_status read_records(struct sstls_conn *conn, char *data, size_t l
 {
     enum ss_status st = SS_OK;
     conn->held = conn->reading_ended;
-    while (st == SS_OK && *got < len) {
+    while (st == SS_OK && *got < len && (*got == 0 || has_more(conn))) {
         size_t n = 0;
         st = read_record(conn, SSL_read_ex, data + *got, len - *got, &n, err);
         *got += n;
@@ -247,14 +274,15 @@ static void prepare_record(struct sstls_conn *conn)
 static enum ss_status encrypt_record(struct sstls_conn *conn, const char *plain, size_t n, size_t *taken,
                                      struct ss_error *err)
 {
-    ERR_clear_error();
+    sstls_hold_buffers(conn);
+    sstls_forget_errors();
     prepare_record(conn);
     enum ss_status st = SS_OK;
     if (!SSL_write_ex(conn->ssl, plain, n, taken))
         st = sstls_fail_by_queue(conn, err);
     else
         conn->data_left = ss_inbuf_len(&conn->out);
-    ERR_clear_error();
+    sstls_forget_errors();
     return st;
 }
 
@@ -316,6 +344,7 @@ static void say_close_notify(struct sstls_conn *conn)
     if (conn->output_ended)
         return;
     conn->output_ended = true;
+    sstls_hold_buffers(conn);
     ERR_clear_error();
     SSL_shutdown(conn->ssl);
     ERR_clear_error();
@@ -501,6 +530,9 @@ void sstls_conn_install(struct sstls_conn *conn)
 void sstls_conn_free(struct sstls_conn *conn)
 {
     const struct ss_mem *mem = &conn->sock->env->pool.mem;
+    struct sstls_state *state = conn->ctx->state;
+    if (state->holder == conn)
+        state->holder = NULL;
     ERR_clear_error();
     if (conn->ssl && conn->established && !conn->has_failed)
         SSL_set_shutdown(conn->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);

@@ -71,6 +71,10 @@ struct sstls_conn *sstls_conn_of(const struct ss_sock *sock);
 /* Whether fork(2) has made this process since the connection was made. */
 bool sstls_is_foreign(const struct sstls_conn *conn);
 
+/* Before a call of OpenSSL that may read or write records. Of the connections of a Lua state only the last one with such a call keeps
+ * OpenSSL's buffers, 33 KiB; another one gives its own back, except for one with a record that has come in part. */
+void sstls_hold_buffers(struct sstls_conn *conn);
+
 /* Sends what is left. SS_OK | SS_WANT | SS_ERROR. */
 enum ss_status sstls_flush(struct sstls_conn *conn, struct ss_error *err);
 

@@ -387,6 +387,69 @@ static void test_a_large_block_is_used_again_after_a_rest(void)
     rig_close(&rig);
 }
 
+/* Fills the buffer to `len` in its own block, and then returns one of 1 MiB to the pool. */
+static struct ss_block *fill_beside_a_large_block(struct rig *rig, size_t len)
+{
+    rig_open(rig);
+    play_endless(rig, 1000);
+    struct ss_block *large = ss_pool_borrow(&rig->pool, MIB);
+    fill_up_to(rig, len, 1);
+    large->used = MIB;
+    ss_pool_return(&rig->pool, large);
+    return large;
+}
+
+/* Or each of many sockets, whose bytes wait while others make large reads, could keep one of theirs. */
+static void test_a_large_block_is_not_for_few_bytes(void)
+{
+    struct rig rig;
+    const struct ss_block *large = fill_beside_a_large_block(&rig, 48000);
+    fill_up_to(&rig, SS_BLOCK + 5000, MIB / 4 - 50001); /* it grows at 50,000 */
+    CHECKF(size_of(rig.in.block) == 2 * SS_BLOCK, "%zu bytes", size_of(rig.in.block));
+    fill_up_to(&rig, MIB / 4 - 20000, 1);
+    CHECKF(size_of(rig.in.block) == MIB / 4 && rig.pool.idle == large, "%zu bytes", size_of(rig.in.block));
+    check_bytes(&rig);
+    rig_close(&rig);
+}
+
+/* What has come and what is to come need a quarter of it. */
+static void test_a_large_block_is_for_many_bytes(void)
+{
+    static const size_t needs[] = { MIB / 4 - 50000, MIB / 4, MIB, SIZE_MAX };
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) {
+        struct rig rig;
+        const struct ss_block *large = fill_beside_a_large_block(&rig, 48000);
+        size_t requests = rig.heap.requests;
+        fill_up_to(&rig, 51000, needs[i]); /* it grows at 50,000 */
+        CHECKF(rig.in.block == large && rig.heap.requests == requests, "need %zu", needs[i]);
+        check_bytes(&rig);
+        rig_close(&rig);
+    }
+    struct rig rig;
+    const struct ss_block *large = fill_beside_a_large_block(&rig, 48000);
+    fill_up_to(&rig, MIB / 2 + 1000, 1);
+    CHECK(rig.in.block == large);
+    check_bytes(&rig);
+    rig_close(&rig);
+}
+
+/* A rest that waits for ever holds a usual block, and the pool one that small reads give up as ever. */
+static void test_a_rest_keeps_no_large_block(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    play_endless(&rig, 50000);
+    fill_up_to(&rig, MIB + 1, MIB + 1);
+    ss_inbuf_consume(&rig.in, MIB);
+    CHECKF(size_of(rig.in.block) == SS_BLOCK, "%zu bytes", size_of(rig.in.block));
+    CHECKF(rig.heap.live <= memory_of(rig.in.block) + SS_POOL_KEEP, "%zu bytes", rig.heap.live);
+    for (int i = 0; i < 100; i++)
+        ss_pool_return(&rig.pool, ss_pool_borrow(&rig.pool, 1));
+    CHECKF(rig.heap.live == 2 * memory_of(rig.in.block), "%zu bytes", rig.heap.live);
+    check_bytes(&rig);
+    rig_close(&rig);
+}
+
 static void check_settling(size_t len)
 {
     struct rig rig;
@@ -723,6 +786,9 @@ int main(void)
     RUN(test_a_burst_leaves_no_memory_behind);
     RUN(test_a_large_block_stays_while_it_is_used);
     RUN(test_a_large_block_is_used_again_after_a_rest);
+    RUN(test_a_large_block_is_not_for_few_bytes);
+    RUN(test_a_large_block_is_for_many_bytes);
+    RUN(test_a_rest_keeps_no_large_block);
     RUN(test_settling);
     RUN(test_settling_is_not_for_full_blocks);
     RUN(test_the_pool);

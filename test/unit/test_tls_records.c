@@ -101,6 +101,25 @@ static void forge_filler(struct tls_rig *rig, enum filler filler)
     }
 }
 
+/* One receive of the transport takes all records that one receive of the descriptor has brought, also behind one without data. */
+static void test_records_of_one_receive(void)
+{
+    struct tls_rig rig;
+    char bytes[64];
+    size_t got = 0;
+    struct ss_error err;
+    open_rig(&rig);
+    for (int i = 0; i < 5; i++) {
+        forge_text(&rig, "text");
+        forge_text(&rig, "");
+    }
+    rig.wire.recvs = 0;
+    ss_io_set_mode(&rig.sock.io, SS_NO_WAIT);
+    CHECK(rig.sock.io.via->recv(&rig.sock.io, bytes, sizeof bytes, false, &got, &err) == SS_OK);
+    CHECKF(got == 20 && rig.wire.recvs == 1, "%zu bytes, %u calls", got, rig.wire.recvs);
+    close_rig(&rig);
+}
+
 static void test_records_without_data_in_a_row(void)
 {
     static const int counts[] = { 1, IN_A_ROW - 1, IN_A_ROW };
@@ -475,6 +494,7 @@ static void test_the_length_of_records(void)
 
 int main(void)
 {
+    RUN(test_records_of_one_receive);
     RUN(test_records_without_data_in_a_row);
     RUN(test_too_many_records_without_data);
     RUN(test_a_key_for_each_record);
