@@ -69,7 +69,7 @@ static enum ss_status finish_shake(struct sstls_conn *conn, struct ss_error *err
     enum ss_status st = check_peer(conn, err);
     if (st == SS_OK)
         st = check_protocol(conn, err);
-    ERR_clear_error();
+    sstls_forget_errors();
     conn->established = st == SS_OK;
     conn->ticket_due = conn->server && conn->ctx->max_sessions > 0 && SSL_version(conn->ssl) == TLS1_3_VERSION;
     return st;
@@ -90,13 +90,13 @@ static enum ss_status advance_shake(struct sstls_conn *conn, struct ss_error *er
 {
     conn->starved = false;
     sstls_hold_buffers(conn);
-    ERR_clear_error();
+    sstls_forget_errors();
     int result = SSL_do_handshake(conn->ssl);
     int why = result == 1 ? SSL_ERROR_NONE : SSL_get_error(conn->ssl, result);
     if (why == SSL_ERROR_NONE)
         return SS_OK;
     if (why == SSL_ERROR_WANT_READ || (why == SSL_ERROR_WANT_WRITE && !conn->lacks_memory)) {
-        ERR_clear_error();
+        sstls_forget_errors();
         return SS_WANT;
     }
     return sstls_fail_by_queue(conn, err);
@@ -280,9 +280,9 @@ void sstls_hello_init(struct sstls_hello *op, struct ss_sock *sock, SSL_CTX *ctx
 
 void sstls_hello_restart(struct sstls_hello *op)
 {
-    ERR_clear_error();
+    sstls_forget_errors();
     SSL_free(op->ssl);
-    ERR_clear_error();
+    sstls_forget_errors();
     op->ssl = NULL;
     op->given = 0;
     ss_mem_free(&op->sock->env->pool.mem, op->alpn, op->alpn_len);
@@ -331,7 +331,7 @@ static bool give_input(struct sstls_hello *op)
 
 static enum ss_status fail_hello(struct sstls_hello *op, struct ss_error error)
 {
-    ERR_clear_error();
+    sstls_forget_errors();
     op->op.error = error;
     return SS_ERROR;
 }
@@ -339,21 +339,21 @@ static enum ss_status fail_hello(struct sstls_hello *op, struct ss_error error)
 /* SS_OK: the ClientHello is there | SS_WANT: more bytes are needed | SS_ERROR. */
 static enum ss_status judge_hello(struct sstls_hello *op)
 {
-    ERR_clear_error();
+    sstls_forget_errors();
     int result = SSL_do_handshake(op->ssl);
     int why = SSL_get_error(op->ssl, result);
     if (op->lacks_memory)
         return fail_hello(op, ss_no_memory);
     if (why != SSL_ERROR_WANT_READ && (why != SSL_ERROR_WANT_CLIENT_HELLO_CB || op->malformed))
         return fail_hello(op, (struct ss_error){ SS_TLS, SS_TLS_PROTOCOL });
-    ERR_clear_error();
+    sstls_forget_errors();
     return op->found ? SS_OK : SS_WANT;
 }
 
 static enum ss_status look_at_input(struct sstls_hello *op)
 {
     enum ss_status st = SS_WANT;
-    ERR_clear_error();
+    sstls_forget_errors();
     if (!op->ssl && !make_hello_ssl(op))
         return fail_hello(op, ss_no_memory);
     while (st == SS_WANT && op->given < ss_inbuf_len(&op->sock->in))

@@ -345,9 +345,9 @@ static void say_close_notify(struct sstls_conn *conn)
         return;
     conn->output_ended = true;
     sstls_hold_buffers(conn);
-    ERR_clear_error();
+    sstls_forget_errors();
     SSL_shutdown(conn->ssl);
-    ERR_clear_error();
+    sstls_forget_errors();
 }
 
 static bool is_gone(const struct ss_error *err)
@@ -486,9 +486,9 @@ struct sstls_conn *sstls_conn_new(struct ss_sock *sock, struct sstls_ctx *ctx, b
     conn->forks = env->forks;
     conn->received = SS_WANT;
     conn->server = server;
-    ERR_clear_error();
+    sstls_forget_errors();
     bool made = set_up_ssl(conn);
-    ERR_clear_error();
+    sstls_forget_errors();
     if (made)
         return conn;
     sstls_conn_free(conn);
@@ -512,9 +512,9 @@ bool sstls_conn_set_name(struct sstls_conn *conn, const char *name, bool is_addr
         return false;
     memcpy(conn->name, name, len + 1);
     conn->is_address = is_address;
-    ERR_clear_error();
+    sstls_forget_errors();
     bool done = set_name_to_verify(conn);
-    ERR_clear_error();
+    sstls_forget_errors();
     return done;
 }
 
@@ -533,11 +533,11 @@ void sstls_conn_free(struct sstls_conn *conn)
     struct sstls_state *state = conn->ctx->state;
     if (state->holder == conn)
         state->holder = NULL;
-    ERR_clear_error();
+    sstls_forget_errors();
     if (conn->ssl && conn->established && !conn->has_failed)
         SSL_set_shutdown(conn->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(conn->ssl);
-    ERR_clear_error();
+    sstls_forget_errors();
     ss_inbuf_clear(&conn->raw);
     ss_inbuf_clear(&conn->out);
     sstls_ctx_drop(conn->ctx);
