@@ -1975,7 +1975,10 @@ local tcp = {
                 { { "ERROR_TIMEOUT", "the peer has not ended before the deadline; closed all the same, as below" } },
                 {
                     { "ERROR_LIMIT", "more than `max` bytes came; closed" },
-                    { "ERROR_RESET", "the peer reset the connection; closed" },
+                    {
+                        "ERROR_RESET",
+                        "the peer reset the connection, or, having ended, has refused what was written then; closed",
+                    },
                     { "ERROR_CLOSED", "the socket is not open, or another task has closed it" },
                     { "ENOTCONN", "the socket is not connected, a Unix socket says `EINVAL`; closed" },
                 }

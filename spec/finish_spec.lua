@@ -29,6 +29,36 @@ describe("finish", function()
         assert.equal("answer\n", p:finish())
     end)
 
+    it("is told of bytes that a peer that had ended has refused", function()
+        for _, data in ipairs { "x", ("x"):rep(1000) } do
+            local s, p = t.with_python "s.close(); say(1); hear()"
+            p:line()
+            assert.equal(#data, s:write(data))
+            local ok, err = s:finish()
+            assert.is_nil(ok)
+            assert.equal(socket.ERROR_RESET, err)
+            assert.equal(-1, s:fileno())
+        end
+    end)
+
+    -- The system forgets a socket that has ended its side, and refuses what comes then.
+    it("is content with a peer that refuses nothing but the end", function()
+        for _, ends_first in ipairs { true, false } do
+            local s, p = t.with_python [[
+                port, TCP_LINGER2 = "%04X" % s.getpeername()[1], 8
+                s.setsockopt(socket.IPPROTO_TCP, TCP_LINGER2, 1)
+                s.close()
+                def is_there(): return any(line.split()[2].endswith(":" + port) for line in open("/proc/net/tcp"))
+                while is_there(): time.sleep(0.01)
+                say(1)
+                hear()
+            ]]
+            p:line()
+            assert.is_true(not ends_first or s:shutdown(socket.SHUT_WR))
+            assert.same({ true }, { s:finish() })
+        end
+    end)
+
     it("ends writing first: the peer sees the end while it still sends", function()
         local s, p = t.with_python "data = drain(s); s.sendall(b'y' * 1000); say(len(data)); s.close()"
         assert.equal(3, s:write "abc")

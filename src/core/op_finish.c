@@ -1,6 +1,7 @@
 #include "core/op_finish.h"
 #include "os/os_net.h"
 
+#include <errno.h>      /* ECONNRESET */
 #include <sys/socket.h> /* SHUT_WR */
 
 /* The operation's calls are bounded by SO_RCVTIMEO, so only a receive may wait. */
@@ -27,8 +28,8 @@ static enum ss_status end_output(struct ss_finish *op)
     enum ss_status st = ss_io_has_layer(op->op.io) ? end_layer_output(op) : SS_OK;
     if (st == SS_WANT)
         return ss_op_want(&op->op, SS_WRITABLE);
-    if (st == SS_OK)
-        os_shutdown(op->op.io->fd, SHUT_WR, &ignored);
+    if (st == SS_OK && os_shutdown(op->op.io->fd, SHUT_WR, &ignored) == SS_OK)
+        op->ended = true;
     op->shut = true;
     return SS_OK;
 }
@@ -108,6 +109,15 @@ static enum ss_status finish_without_end(struct ss_finish *op)
     return judge_failed_end(op, st);
 }
 
+/* A peer that had ended before it refused bytes leaves no error for a receive. */
+static enum ss_status judge_delivery(struct ss_finish *op)
+{
+    if (!op->lost)
+        return SS_OK;
+    op->op.error = (struct ss_error){ SS_SYSTEM, ECONNRESET };
+    return SS_ERROR;
+}
+
 /* A reset ends the wait for acknowledgements too, so one more receive follows it, which returns that error. */
 enum ss_status ss_finish_step(struct ss_op *base)
 {
@@ -116,16 +126,17 @@ enum ss_status ss_finish_step(struct ss_op *base)
         return SS_WANT;
     if (op->failed)
         return finish_without_end(op);
-    for (;;) {
+    for (int left;;) {
         enum ss_status st = drop_received(op);
         if (st == SS_WANT && op->at_end)
             return wait_for_acknowledgement(base); /* the step has used up its calls */
         if (st != SS_EOF)
             return st;
         if (op->local || op->arrived)
-            return SS_OK;
+            return judge_delivery(op);
         op->at_end = true;
-        op->arrived = os_is_delivered(base->io->fd);
+        op->arrived = os_is_delivered(base->io->fd, &left);
+        op->lost = left > op->ended;
         if (!op->arrived)
             return wait_for_acknowledgement(base);
     }

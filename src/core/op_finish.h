@@ -15,8 +15,10 @@ struct ss_finish {
     bool shut : 1;    /* the output has ended, or could not be ended: */
     bool failed : 1;  /* by a layer, with the error in op.error */
     bool untold : 1;  /* so, and the peer, which is gone, lacks nothing but the layer's end */
-    bool at_end : 1;  /* so has the input */
-    bool arrived : 1; /* the peer has acknowledged everything, or the connection is broken */
+    bool ended : 1;   /* the end of the stream was sent, by this operation or before */
+    bool at_end : 1;  /* the input has ended */
+    bool arrived : 1; /* the peer has acknowledged everything, or the connection is broken: */
+    bool lost : 1;    /* and it has not acknowledged all bytes */
 };
 
 /* Ends the output, drops input until the peer has ended too, then waits until everything is acknowledged. A peer that has

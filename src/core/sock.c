@@ -157,7 +157,7 @@ enum ss_status ss_sock_import(struct ss_sock *s, int fd, const struct os_kind *k
     if (!reserve_fd(s->env, (size_t)fd))
         return fail_no_memory(err);
     register_fd(s, fd, kind->family);
-    s->bound = s->port_chosen = s->shared = s->may_linger = true;
+    s->bound = s->port_chosen = s->output_ended = s->shared = s->may_linger = true;
     return SS_OK;
 }
 
@@ -255,7 +255,7 @@ int ss_sock_release(struct ss_sock *s, bool closing)
     s->io.conn_error = 0;
     s->family = 0;
     s->attempt++;
-    s->opened = s->bound = s->port_chosen = s->nonblock = s->connected = s->shared = false;
+    s->opened = s->bound = s->port_chosen = s->nonblock = s->connected = s->output_ended = s->shared = false;
     s->io.taken_error = 0;
     if (s->goal)
         ss_sock_clear_goal(s);

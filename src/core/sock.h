@@ -68,12 +68,13 @@ struct ss_sock {
     uint8_t family;   /* of the descriptor; 0: none */
     uint8_t type;     /* SOCK_STREAM or SOCK_DGRAM */
     /* Of the descriptor, and false without one: */
-    bool nonblock : 1;    /* O_NONBLOCK, as this module set it */
-    bool connected : 1;   /* streams: was connected once; cannot connect again */
-    bool opened : 1;      /* by ss_sock_open_for_program */
-    bool bound : 1;       /* opened, bound, imported or joined by the program: connect must not replace it */
-    bool port_chosen : 1; /* bound to that port by the program, or imported; false: the system chose it, or has to */
-    bool shared : 1;      /* other processes or other owners may change the descriptor's settings */
+    bool nonblock : 1;     /* O_NONBLOCK, as this module set it */
+    bool connected : 1;    /* streams: was connected once; cannot connect again */
+    bool opened : 1;       /* by ss_sock_open_for_program */
+    bool bound : 1;        /* opened, bound, imported or joined by the program: connect must not replace it */
+    bool port_chosen : 1;  /* bound to that port by the program, or imported; false: the system chose it, or has to */
+    bool output_ended : 1; /* shutdown(2) has, or may have where it was imported */
+    bool shared : 1;       /* other processes or other owners may change the descriptor's settings */
     /* Of the socket: */
     bool finalized : 1;          /* has no descriptor and rejects a new one, which nothing would close */
     bool may_linger : 1;         /* streams: OPT_LINGER may be set; survives close, as options do */

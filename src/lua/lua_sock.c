@@ -34,7 +34,8 @@ static int lingering_gc(lua_State *L)
 static enum ss_status lingering_step(struct ss_op *op)
 {
     enum { MAX_INTERVAL_MS = 32 };
-    if (os_is_delivered(((struct lingering *)op)->fd))
+    int left;
+    if (os_is_delivered(((struct lingering *)op)->fd, &left))
         return SS_OK;
     op->want = (struct ss_interest){ .fd = -1 };
     if (op->after_ms < MAX_INTERVAL_MS)

@@ -525,6 +525,7 @@ int lss_tcp_finish(lua_State *L)
     if (tcp_is_closed(s))
         return lss_push_closed(L);
     struct stream_end e = { .op = { .in = &sock->in, .left = max, .local = sock->family == AF_UNIX } };
+    e.op.ended = sock->output_ended;
     e.sock = s;
     e.stream = lss_stream(sock);
     e.op.op = new_tcp_op(s, ss_finish_step, SS_BY_RCVTIMEO);

@@ -253,6 +253,7 @@ static int run_shutdown(lua_State *L, struct tcpsock *s, int how)
                                           .directions = LSS_WRITING };
     struct ss_shutdown op = { .how = how };
     op.op = new_tcp_op(s, ss_shutdown_step, SS_BY_SNDTIMEO);
+    s->base.sock.output_ended = true;
     return lss_run(L, &s->base, &op.op, &call);
 }
 
@@ -268,7 +269,10 @@ static int tcp_shutdown(lua_State *L)
         return lss_push_closed(L);
     if (ss_io_has_layer(&s->base.sock.io) && how != SHUT_RD)
         return run_shutdown(L, s, how);
-    return lss_push_done(L, ss_shutdown_now(&s->base.sock.io, how, &err), &err);
+    enum ss_status st = ss_shutdown_now(&s->base.sock.io, how, &err);
+    if (st == SS_OK && how != SHUT_RD)
+        s->base.sock.output_ended = true;
+    return lss_push_done(L, st, &err);
 }
 
 static const luaL_Reg tcp_methods[] = {

@@ -316,22 +316,26 @@ enum ss_status os_accept(int fd, int *accepted, bool *again, struct ss_error *er
     return SS_OK;
 }
 
-bool os_is_acknowledged(int fd)
+/* Bytes that the peer has not acknowledged; the end of the stream, once sent, is one of them. 0 where nobody knows. */
+static int count_unacknowledged(int fd)
 {
-#if defined(__linux__) /* SIOCOUTQ (tcp(7)); counts the end of the stream as one byte */
     int left = 0;
-    return ioctl(fd, TIOCOUTQ, &left) == -1 || left == 0;
+#if defined(__linux__) /* SIOCOUTQ (tcp(7)) */
+    return ioctl(fd, TIOCOUTQ, &left) == -1 ? 0 : left;
 #elif defined(FIONWRITE) /* FreeBSD */
-    int left = 0;
-    return ioctl(fd, FIONWRITE, &left) == -1 || left == 0;
+    return ioctl(fd, FIONWRITE, &left) == -1 ? 0 : left;
 #elif defined(SO_NWRITE) /* macOS */
-    int left = 0;
     socklen_t len = sizeof left;
-    return getsockopt(fd, SOL_SOCKET, SO_NWRITE, &left, &len) == -1 || left == 0;
+    return getsockopt(fd, SOL_SOCKET, SO_NWRITE, &left, &len) == -1 ? 0 : left;
 #else
     (void)fd;
-    return true;
+    return left;
 #endif
+}
+
+bool os_is_acknowledged(int fd)
+{
+    return count_unacknowledged(fd) == 0;
 }
 
 /* After a reset the unacknowledged bytes still count as queued. */
@@ -342,9 +346,10 @@ static bool is_disconnected(int fd)
     return os_peer(fd, &peer, &err) == SS_ERROR && err.code == ENOTCONN;
 }
 
-bool os_is_delivered(int fd)
+bool os_is_delivered(int fd, int *left)
 {
-    return os_is_acknowledged(fd) || is_disconnected(fd);
+    *left = count_unacknowledged(fd);
+    return *left == 0 || is_disconnected(fd);
 }
 
 enum ss_status os_shutdown(int fd, int how, struct ss_error *err)

@@ -69,8 +69,9 @@ enum ss_status os_accept(int fd, int *accepted, bool *again, struct ss_error *er
 /* Whether the peer has acknowledged all bytes, and the end of the stream if it was sent. True on systems that do not know. */
 bool os_is_acknowledged(int fd);
 
-/* The same, or it never will (the connection is broken). */
-bool os_is_delivered(int fd);
+/* The same, or it never will: the connection is broken, and *left bytes are lost, the end of the stream among them if it
+ * was sent. */
+bool os_is_delivered(int fd, int *left);
 
 enum ss_status os_shutdown(int fd, int how, struct ss_error *err);
 
