@@ -484,7 +484,7 @@ describe("ssocket.tls", function()
                 t.fails(socket.ERROR_CLOSED, "", a:read(1))
                 assert.equal(4, a:write "lost")
                 await_disconnected(a)
-                t.fails(socket.ERROR_CLOSED, nil, a:finish())
+                t.fails(socket.ERROR_RESET, nil, a:finish())
                 is_closed(a)
             end)
 

@@ -51,6 +51,7 @@ struct ss_transport {
     void (*settle)(struct ss_io *io);
     /* Frees the layer. The descriptor is not the socket's any more. */
     void (*free)(struct ss_io *io);
+    size_t end_size; /* bytes that `end` has made to tell the peer */
 };
 
 struct ss_io {

@@ -86,6 +86,15 @@ static enum ss_status wait_for_acknowledgement(struct ss_op *op)
     return SS_WANT;
 }
 
+/* A peer that had ended before it refused bytes leaves no error for a receive. */
+static enum ss_status judge_delivery(struct ss_finish *op)
+{
+    if (!op->lost)
+        return SS_OK;
+    op->op.error = (struct ss_error){ SS_SYSTEM, ECONNRESET };
+    return SS_ERROR;
+}
+
 /* The output could not be ended. The peer lacks nothing if it has ended itself, is gone, and has acknowledged all bytes.
  * `st`: of the receives; an error among them tells more. */
 static enum ss_status judge_failed_end(struct ss_finish *op, enum ss_status st)
@@ -95,7 +104,10 @@ static enum ss_status judge_failed_end(struct ss_finish *op, enum ss_status st)
         return has_looked(io) ? SS_ERROR : wait_for_acknowledgement(&op->op);
     if (st != SS_EOF)
         return st;
-    return op->untold && (op->local || os_is_acknowledged(io->fd)) ? SS_OK : SS_ERROR;
+    if (!op->untold)
+        return SS_ERROR;
+    op->lost = !op->local && !os_is_acknowledged(io->fd);
+    return judge_delivery(op);
 }
 
 /* Behind the end of the layer's stream the descriptor may know why the output could not be ended. */
@@ -107,15 +119,6 @@ static enum ss_status finish_without_end(struct ss_finish *op)
         st = drop_received(op);
     }
     return judge_failed_end(op, st);
-}
-
-/* A peer that had ended before it refused bytes leaves no error for a receive. */
-static enum ss_status judge_delivery(struct ss_finish *op)
-{
-    if (!op->lost)
-        return SS_OK;
-    op->op.error = (struct ss_error){ SS_SYSTEM, ECONNRESET };
-    return SS_ERROR;
 }
 
 /* A reset ends the wait for acknowledgements too, so one more receive follows it, which returns that error. */
@@ -136,7 +139,7 @@ enum ss_status ss_finish_step(struct ss_op *base)
             return judge_delivery(op);
         op->at_end = true;
         op->arrived = os_is_delivered(base->io->fd, &left);
-        op->lost = left > op->ended;
+        op->lost = (size_t)left > op->ended + base->io->via->end_size;
         if (!op->arrived)
             return wait_for_acknowledgement(base);
     }

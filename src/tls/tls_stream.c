@@ -155,9 +155,10 @@ static enum ss_status read_record(struct sstls_conn *conn, read_function *read, 
         done = read(conn->ssl, data, len, got) == 1;
         st = done ? SS_OK : judge_read(conn, err);
     }
-    sstls_forget_errors();
     if (done)
         conn->idle = 0;
+    else
+        sstls_forget_errors();
     return st;
 }
 
@@ -277,11 +278,11 @@ static enum ss_status encrypt_record(struct sstls_conn *conn, const char *plain,
     sstls_hold_buffers(conn);
     sstls_forget_errors();
     prepare_record(conn);
-    enum ss_status st = SS_OK;
-    if (!SSL_write_ex(conn->ssl, plain, n, taken))
-        st = sstls_fail_by_queue(conn, err);
-    else
+    if (SSL_write_ex(conn->ssl, plain, n, taken)) {
         conn->data_left = ss_inbuf_len(&conn->out);
+        return SS_OK;
+    }
+    enum ss_status st = sstls_fail_by_queue(conn, err);
     sstls_forget_errors();
     return st;
 }
@@ -343,11 +344,13 @@ static void say_close_notify(struct sstls_conn *conn)
 {
     if (conn->output_ended)
         return;
+    const size_t unsent = ss_inbuf_len(&conn->out);
     conn->output_ended = true;
     sstls_hold_buffers(conn);
     sstls_forget_errors();
     SSL_shutdown(conn->ssl);
     sstls_forget_errors();
+    conn->calls.end_size = ss_inbuf_len(&conn->out) - unsent;
 }
 
 static bool is_gone(const struct ss_error *err)
