@@ -835,6 +835,48 @@ describe("ssocket.tls", function()
                 b:close()
             end
         end)
+
+        -- Whether the next connection of `client` is resumed, which has got a ticket then if the server gives any.
+        local function is_resumed(client, server)
+            local a, b = assert(socket.pair())
+            local one, other = support.shake(a, b, client, server)
+            assert(one[1] and other[1], tostring(other[2]) .. ": " .. tostring(other[3]))
+            b:write "x"
+            assert.equal("x", a:read(1))
+            local resumed = tls.info(b).resumed
+            a:close()
+            b:close()
+            return resumed
+        end
+
+        it("goes on when a new ticket key comes before the old ones", function()
+            local one, two, three = t.random(80), t.random(80, 2), t.random(80, 3)
+            local client = support.context { ca = "ca.pem" }
+            local function with(...)
+                return support.context { cert = "a.pem", ticket_keys = { ... } }
+            end
+            assert.is_false(is_resumed(client, with(one)))
+            assert.is_true(is_resumed(client, with(two, one)))
+            assert.is_true(is_resumed(client, with(three, two)))
+            assert.is_false(is_resumed(client, with(one)))
+        end)
+
+        it("is not of a server whose files of trust are others by now", function()
+            local client = support.context { ca = "ca.pem", cert = "client.pem" }
+            local keys = t.random(80)
+            local function server(trusted)
+                local file = assert(io.open(support.path "trusted.pem", "wb"))
+                file:write(support.text(trusted))
+                file:close()
+                return support.context { cert = "a.pem", client_ca = "trusted.pem", ticket_keys = keys }
+            end
+            assert.is_false(is_resumed(client, server "ca.pem"))
+            assert.is_true(is_resumed(client, server "ca.pem"))
+            local a, b = assert(socket.pair())
+            local _, other = support.shake(a, b, client, server "other.pem")
+            is_refused(tls.ERROR_CERTIFICATE, nil, b, other)
+            a:close()
+        end)
     end)
 
     describe("tls.info", function()
