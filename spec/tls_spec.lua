@@ -135,6 +135,17 @@ describe("ssocket.tls", function()
             p:finish()
         end)
 
+        it("fails as truncated when the peer ends it in good order", function()
+            local user_canceled, close_notify = "\21\3\3\0\2\1\90", "\21\3\3\0\2\1\0"
+            for _, bytes in ipairs { close_notify, user_canceled .. close_notify } do
+                local a, b = assert(socket.pair())
+                a:settimeout(10)
+                b:write(bytes)
+                is_refused(tls.ERROR_EOF, "close_notify", a, t.pack(tls.client(a, "a.test")))
+                b:close()
+            end
+        end)
+
         it("ends with a server that speaks something else, or goes away", function()
             local s, p = support.with_python 's.sendall(b"220 mail.test ready\\r\\n"); s.recv(1000)'
             local results = t.pack(tls.client(s, "a.test", support.context { ca = "ca.pem" }))

@@ -99,6 +99,8 @@ static enum ss_status advance_shake(struct sstls_conn *conn, struct ss_error *er
         sstls_forget_errors();
         return SS_WANT;
     }
+    if (why == SSL_ERROR_ZERO_RETURN) /* RFC 8446 section 6.1: a handshake is cancelled so, too */
+        return sstls_fail(conn, SS_TLS_EOF, "the peer has ended the connection (close_notify)", err);
     return sstls_fail_by_queue(conn, err);
 }
 
