@@ -918,6 +918,26 @@ describe("ssocket.tls", function()
             b:close()
         end)
 
+        it("describes a certificate of which the dates are none", function()
+            local path, file = support.path
+            os.execute(("openssl x509 -in '%s' -outform DER -out '%s'"):format(path "a.crt", path "date.der"))
+            file = assert(io.open(path "date.der", "rb"))
+            local der = file:read "*a"
+            file:close()
+            local month = assert(der:find("\23\13%d+Z", 1)) + 4 -- UTCTime, and its 13 bytes: YYMMDDhhmmssZ
+            file = assert(io.open(path "date.der", "wb"))
+            file:write(der:sub(1, month - 1), "99", der:sub(month + 2))
+            file:close()
+            os.execute(("openssl x509 -inform DER -in '%s' -out '%s'"):format(path "date.der", path "date.crt"))
+            local a, b = support.pair({ verify = false }, { cert = "date.crt", key = "a.key" })
+            local peer = tls.info(a).peer
+            assert.is_nil(peer.notbefore)
+            assert.is_true(peer.notafter > os.time())
+            assert.equal("CN=a", peer.subject)
+            a:close()
+            b:close()
+        end)
+
         it("is nil for a plain socket", function()
             local a, b = assert(socket.pair())
             assert.is_nil(tls.info(a))

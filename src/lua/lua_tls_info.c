@@ -55,6 +55,8 @@ static void set_flag_field(lua_State *L, const char *name, bool value)
 
 static void set_time(lua_State *L, const char *name, int64_t seconds)
 {
+    if (seconds == SSTLS_NO_TIME)
+        return;
     if (sizeof(lua_Integer) >= sizeof seconds)
         lua_pushinteger(L, (lua_Integer)seconds);
     else

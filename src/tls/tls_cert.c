@@ -28,10 +28,10 @@ static bool seconds_since_1970(const ASN1_TIME *time, int64_t *seconds)
 {
     ASN1_TIME *begin = ASN1_TIME_set(NULL, 0);
     int days = 0, rest = 0;
-    bool done = begin && ASN1_TIME_diff(&days, &rest, begin, time);
+    bool is_time = begin && ASN1_TIME_diff(&days, &rest, begin, time);
+    *seconds = is_time ? (int64_t)days * 86400 + rest : SSTLS_NO_TIME;
     ASN1_TIME_free(begin);
-    *seconds = (int64_t)days * 86400 + rest;
-    return done;
+    return begin != NULL;
 }
 
 static void write_lower(BIO *out, const char *text)
