@@ -25,11 +25,6 @@ struct sstls_conn *sstls_shake_conn(const struct sstls_shake *op)
     return op->sock->in.stream == op->stream && sstls_conn_of(op->sock) == op->conn ? op->conn : NULL;
 }
 
-static bool has_expired(const X509 *cert)
-{
-    return X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0; /* 0: no valid time */
-}
-
 /* OpenSSL does not look at the dates again when a session is resumed. */
 static enum ss_status check_peer(struct sstls_conn *conn, struct ss_error *err)
 {
@@ -39,7 +34,7 @@ static enum ss_status check_peer(struct sstls_conn *conn, struct ss_error *err)
     X509 *cert = sstls_peer_certificate(conn->ssl);
     if (!cert && !conn->server)
         st = sstls_fail(conn, SS_TLS_CERTIFICATE, "the peer has given no certificate", err);
-    if (cert && SSL_session_reused(conn->ssl) && has_expired(cert))
+    if (cert && SSL_session_reused(conn->ssl) && sstls_has_expired(cert))
         st = sstls_fail_certificate(conn, X509_V_ERR_CERT_HAS_EXPIRED, 0, err);
     X509_free(cert);
     return st;
