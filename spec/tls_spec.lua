@@ -634,6 +634,39 @@ describe("ssocket.tls", function()
             b:close()
         end)
 
+        it("is busy where the turn before its handshake makes another one", function()
+            local c, d = assert(socket.pair())
+            local client, server = support.context { ca = "ca.pem" }, support.context { cert = "a.pem" }
+            local seen = {}
+            for calls = 0, 80 do -- with one number of them a turn is due in the last one
+                local a, b = assert(socket.pair())
+                a:settimeout(10)
+                b:settimeout(10)
+                local peer, inner = tasks.spawn(tls.server, b, server), nil
+                socket.spawn(error, "failed")
+                socket.sleep(0)
+                socket.onerror = function()
+                    inner = t.pack(tls.client(a, "a.test", client))
+                end
+                t.collect()
+                for _ = 1, calls do
+                    c:write "x"
+                end
+                local outer = t.pack(tls.client(a, "a.test", client))
+                assert.is_true(peer:wait(10))
+                assert.is_true(inner[1] ~= outer[1], tostring(inner[2]) .. ", " .. tostring(outer[2]))
+                seen[outer[2] or "ok"] = true
+                b:write "x"
+                assert.equal("x", a:read(1))
+                assert.equal(calls, #assert(d:read(calls)))
+                a:close()
+                b:close()
+            end
+            assert.is_true(seen[socket.ERROR_BUSY])
+            c:close()
+            d:close()
+        end)
+
         it("is closed by another task in its handshake", function()
             local a, b = assert(socket.pair())
             local client = tasks.spawn(tls.client, a, "a.test", support.context { ca = "ca.pem" })

@@ -130,6 +130,8 @@ enum ss_status sstls_shake_step(struct ss_op *base)
 {
     struct sstls_shake *op = (struct sstls_shake *)base;
     struct sstls_conn *conn = op->conn;
+    if (!op->installed && ss_io_has_layer(base->io))
+        return SS_BUSY; /* by code of the program that has run in the turn before this step */
     if (!op->installed)
         sstls_conn_install(conn);
     op->installed = true;
