@@ -115,6 +115,37 @@ describe("ssocket.tls", function()
             p:finish()
         end)
 
+        it("looks for the system's authorities again when there were none", function()
+            tasks.alone_fine(
+                ([[
+                local tls, ca, cert, path = require "ssocket.tls", %q, %q, %q
+                sys.setenv("SSL_CERT_DIR", nil)
+                sys.setenv("SSL_CERT_FILE", path)
+                local server = assert(tls.context { cert = cert })
+                local function shake_hands()
+                    local a, b = socket.pair()
+                    a:settimeout(10)
+                    b:settimeout(10)
+                    local task = spawn(tls.server, b, server)
+                    local ok, err = tls.client(a, "a.test")
+                    task:wait(10)
+                    return ok, err
+                end
+                for _ = 1, 2 do
+                    local ok, err = shake_hands()
+                    assert(not ok and err == tls.ERROR_CERTIFICATE, err)
+                end
+                local file = assert(io.open(path, "wb"))
+                file:write(ca)
+                file:close()
+                assert(shake_hands())
+                os.remove(path)
+                assert(shake_hands())
+            ]]):format(support.text "ca.pem", support.path "a.pem", support.path "later.pem"),
+                20
+            )
+        end)
+
         it("trusts a certificate that is given as authority, or any where asked to", function()
             for _, options in ipairs { { ca = "self.crt" }, { verify = false } } do
                 local s, p = server_of "self.pem"

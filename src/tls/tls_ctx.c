@@ -328,6 +328,10 @@ struct sstls_ctx *sstls_ctx_standard(struct sstls_state *state, struct sstls_pro
 {
     static const struct sstls_source system = { "system", 6 };
     const struct sstls_options options = { .ca = { &system, 1 }, .verify = true, .sessions = 64 };
+    if (state->standard && !state->system) { /* it trusts nobody */
+        sstls_ctx_drop(state->standard);
+        state->standard = NULL;
+    }
     if (!state->standard)
         state->standard = sstls_ctx_new(state, &options, problem);
     return state->standard;
