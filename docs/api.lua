@@ -3215,7 +3215,11 @@ local tls_module = {
             gives = { { "bytes", "string?", "of length `length`" } },
             errors = {
                 closed,
-                { "EOPNOTSUPP", "the socket is not TLS, or the label is one that TLS 1.2 uses for itself" },
+                {
+                    "EOPNOTSUPP",
+                    [[the socket is not TLS; or in TLS 1.2 the label is one that it uses for itself, or the context
+                    has more than 65,535 bytes]],
+                },
             },
             raises = "a socket of another kind; a wrong type; a label or a length out of range",
             waits = "never; no system call is made",

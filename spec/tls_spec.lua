@@ -1021,6 +1021,9 @@ describe("ssocket.tls", function()
             end
             t.fails(t.text "EOPNOTSUPP", nil, tls.binding(a, "tls-unique"))
             t.rejects(tls.binding, a, "tls")
+            t.rejects(tls.binding, a, "tls-exporter\0x")
+            local long = ("c"):rep(65536)
+            assert.equal(tls.export(a, "EXPERIMENTAL", 9, long), tls.export(b, "EXPERIMENTAL", 9, long))
             assert.equal(tls.export(a, "EXPERIMENTAL", 50), tls.export(b, "EXPERIMENTAL", 50))
             assert.equal(tls.export(a, "EXPERIMENTAL", 9, "c"), tls.export(b, "EXPERIMENTAL", 9, "c"))
             assert.is_true(tls.export(a, "EXPERIMENTAL", 9, "c") ~= tls.export(a, "EXPERIMENTAL", 9))
@@ -1032,6 +1035,9 @@ describe("ssocket.tls", function()
                 assert.is_string(tls.binding(a, kind))
                 assert.equal(tls.binding(a, kind), tls.binding(b, kind))
             end
+            t.fails(t.text "EOPNOTSUPP", nil, tls.export(a, "EXPERIMENTAL", 9, long))
+            long = long:sub(2)
+            assert.equal(tls.export(a, "EXPERIMENTAL", 9, long), tls.export(b, "EXPERIMENTAL", 9, long))
             a:close()
             b:close()
         end)
@@ -1080,6 +1086,8 @@ describe("ssocket.tls", function()
         it("raises for misuse", function()
             for _, options in ipairs {
                 { verfiy = false },
+                { ["ca\0x"] = "system" },
+                { min = "1.3\0x" },
                 { "x" },
                 { verify = 1 },
                 { ca = 1 },
