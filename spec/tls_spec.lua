@@ -350,6 +350,26 @@ describe("ssocket.tls", function()
             a:close()
         end)
 
+        it("writes to a client whose certificate is too large for a ticket", function()
+            os.execute(([[cd '%s' && {
+                printf 'subjectAltName=DNS:client.test'
+                i=0
+                while [ $i -lt 2300 ]; do printf ',DNS:name-%%06d.client.test' $i; i=$((i + 1)); done
+                echo
+            } >wide.ext && openssl x509 -req -in client.csr -CA ca.crt -CAkey ca.key -set_serial 77 -days 3650 \
+                -extfile wide.ext -out wide.crt 2>log && cat wide.crt client.key >wide.pem]]):format(support.dir))
+            local a, b = support.pair(
+                { ca = "ca.pem", cert = "wide.pem" },
+                { cert = "a.pem", client_ca = "ca.pem" }
+            )
+            assert.is_true(#tls.info(b).peer.pem > 60000)
+            local data = ("x"):rep(50000) -- fits into the system's buffers
+            assert.equal(#data, b:write(data))
+            assert.equal(data, a:read(#data))
+            a:close()
+            b:close()
+        end)
+
         it("lets those without a certificate in where it is optional", function()
             local wants = { cert = "a.pem", client_ca = "ca.pem", client_optional = true }
             local a, b, client, server = with_clients({ ca = "ca.pem" }, wants)

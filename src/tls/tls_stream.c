@@ -259,10 +259,19 @@ static const char *next_plain(const struct unsent *left, char *plain, size_t *n)
     return plain;
 }
 
+/* A ticket has the peer's certificate in it, and may be longer than what is left of the block beside a record. */
+static bool has_room_for_ticket(const struct sstls_conn *conn)
+{
+    enum { AROUND = 1024 };
+    const size_t left = SSTLS_OUT + SSTLS_ANSWERS - SSTLS_RECORD - ss_inbuf_len(&conn->out);
+    int n = i2d_SSL_SESSION(SSL_get0_session(conn->ssl), NULL);
+    return n > 0 && (size_t)n + AROUND <= left;
+}
+
 /* Messages that go before data. */
 static void prepare_record(struct sstls_conn *conn)
 {
-    if (conn->ticket_due)
+    if (conn->ticket_due && has_room_for_ticket(conn))
         sstls_promise_ticket(conn->ssl);
     conn->ticket_due = false;
     if (++conn->records < RECORDS_PER_KEY)
