@@ -697,7 +697,8 @@ describe("a finalizer that runs when a handshake begins", function()
                 end
             end, tls.client, a, "a.test")
             assert(not result and (err == socket.ERROR_TIMEOUT or err == socket.ERROR_CLOSED), err)
-            assert(not inner or inner == socket.ERROR_TIMEOUT, inner)
+            -- busy while the results of the first one are made, before that closes the socket
+            assert(not inner or inner == socket.ERROR_TIMEOUT or inner == socket.ERROR_BUSY, inner)
             assert(a:fileno() == -1)
             b:close()
         end)
