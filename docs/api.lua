@@ -3215,7 +3215,11 @@ local tls_module = {
             gives = { { "bytes", "string?", "of length `length`" } },
             errors = {
                 closed,
-                { "EOPNOTSUPP", "the socket is not TLS, or the label is one that TLS 1.2 uses for itself" },
+                {
+                    "EOPNOTSUPP",
+                    [[the socket is not TLS; or in TLS 1.2 the label is one that it uses for itself, or the context
+                    has more than 65,535 bytes]],
+                },
             },
             raises = "a socket of another kind; a wrong type; a label or a length out of range",
             waits = "never; no system call is made",
@@ -3455,11 +3459,12 @@ local tls_module = {
                 },
                 {
                     "notbefore",
-                    "integer",
-                    "the first second of its time, in seconds since 1970 (UTC), as os.time counts",
+                    "integer?",
+                    [[the first second of its time, in seconds since 1970 (UTC), as os.time counts; nil: it has no
+                    time there, which is possible where nobody has verified it]],
                     "RFC 5280 section 4.1.2.5",
                 },
-                { "notafter", "integer", "the last one, likewise", "RFC 5280 section 4.1.2.5" },
+                { "notafter", "integer?", "the last one, likewise", "RFC 5280 section 4.1.2.5" },
                 { "serial", "string", "its number, hexadecimal in lower case", "RFC 5280 section 4.1.2.2" },
             },
         },

@@ -656,3 +656,51 @@ describe("a finalizer that runs while results are made", function()
         assert(told == rounds_with, told .. " of " .. rounds_with)
     ]])
 end)
+
+describe("a finalizer that runs when a handshake begins", function()
+    t.guard()
+    if not require("support.tls").is_built() then
+        return
+    end
+
+    -- pitfall: only debug.getmetatable gets at the finalizer of a context
+    it("may end the context", alone [[
+        local tls = require "ssocket.tls"
+        rounds(1, function()
+            local ctx = assert(tls.context())
+            local a, b = socket.pair()
+            local ended
+            a:settimeout(0)
+            local function shake_hands()
+                return pcall(tls.client, a, "a.test", ctx)
+            end
+            local ok, result, err = during(function()
+                ended = true
+                debug.getmetatable(ctx).__gc(ctx)
+            end, shake_hands)
+            assert(ok and not result and err == socket.ERROR_TIMEOUT or ended and result:find "bad argument #3", result)
+            b:close()
+        end)
+    ]])
+
+    it("may close the socket, or begin another handshake", alone [[
+        local tls = require "ssocket.tls"
+        rounds(2, function(_, variant)
+            local a, b = socket.pair()
+            local inner
+            a:settimeout(0)
+            local result, err = during(function()
+                if variant == 1 then
+                    a:close()
+                else
+                    inner = select(2, tls.client(a, "a.test"))
+                end
+            end, tls.client, a, "a.test")
+            assert(not result and (err == socket.ERROR_TIMEOUT or err == socket.ERROR_CLOSED), err)
+            -- busy while the results of the first one are made, before that closes the socket
+            assert(not inner or inner == socket.ERROR_TIMEOUT or inner == socket.ERROR_BUSY, inner)
+            assert(a:fileno() == -1)
+            b:close()
+        end)
+    ]])
+end)

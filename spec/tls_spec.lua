@@ -115,6 +115,37 @@ describe("ssocket.tls", function()
             p:finish()
         end)
 
+        it("looks for the system's authorities again when there were none", function()
+            tasks.alone_fine(
+                ([[
+                local tls, ca, cert, path = require "ssocket.tls", %q, %q, %q
+                sys.setenv("SSL_CERT_DIR", nil)
+                sys.setenv("SSL_CERT_FILE", path)
+                local server = assert(tls.context { cert = cert })
+                local function shake_hands()
+                    local a, b = socket.pair()
+                    a:settimeout(10)
+                    b:settimeout(10)
+                    local task = spawn(tls.server, b, server)
+                    local ok, err = tls.client(a, "a.test")
+                    task:wait(10)
+                    return ok, err
+                end
+                for _ = 1, 2 do
+                    local ok, err = shake_hands()
+                    assert(not ok and err == tls.ERROR_CERTIFICATE, err)
+                end
+                local file = assert(io.open(path, "wb"))
+                file:write(ca)
+                file:close()
+                assert(shake_hands())
+                os.remove(path)
+                assert(shake_hands())
+            ]]):format(support.text "ca.pem", support.path "a.pem", support.path "later.pem"),
+                20
+            )
+        end)
+
         it("trusts a certificate that is given as authority, or any where asked to", function()
             for _, options in ipairs { { ca = "self.crt" }, { verify = false } } do
                 local s, p = server_of "self.pem"
@@ -133,6 +164,17 @@ describe("ssocket.tls", function()
             is_refused(socket.ERROR_TIMEOUT, nil, s, results)
             p:say ""
             p:finish()
+        end)
+
+        it("fails as truncated when the peer ends it in good order", function()
+            local user_canceled, close_notify = "\21\3\3\0\2\1\90", "\21\3\3\0\2\1\0"
+            for _, bytes in ipairs { close_notify, user_canceled .. close_notify } do
+                local a, b = assert(socket.pair())
+                a:settimeout(10)
+                b:write(bytes)
+                is_refused(tls.ERROR_EOF, "close_notify", a, t.pack(tls.client(a, "a.test")))
+                b:close()
+            end
         end)
 
         it("ends with a server that speaks something else, or goes away", function()
@@ -306,6 +348,26 @@ describe("ssocket.tls", function()
             assert.is_true(client[1])
             t.fails(tls.ERROR_ALERT, "", a:read(1))
             a:close()
+        end)
+
+        it("writes to a client whose certificate is too large for a ticket", function()
+            os.execute(([[cd '%s' && {
+                printf 'subjectAltName=DNS:client.test'
+                i=0
+                while [ $i -lt 2300 ]; do printf ',DNS:name-%%06d.client.test' $i; i=$((i + 1)); done
+                echo
+            } >wide.ext && openssl x509 -req -in client.csr -CA ca.crt -CAkey ca.key -set_serial 77 -days 3650 \
+                -extfile wide.ext -out wide.crt 2>log && cat wide.crt client.key >wide.pem]]):format(support.dir))
+            local a, b = support.pair(
+                { ca = "ca.pem", cert = "wide.pem" },
+                { cert = "a.pem", client_ca = "ca.pem" }
+            )
+            assert.is_true(#tls.info(b).peer.pem > 60000)
+            local data = ("x"):rep(50000) -- fits into the system's buffers
+            assert.equal(#data, b:write(data))
+            assert.equal(data, a:read(#data))
+            a:close()
+            b:close()
         end)
 
         it("lets those without a certificate in where it is optional", function()
@@ -623,6 +685,39 @@ describe("ssocket.tls", function()
             b:close()
         end)
 
+        it("is busy where the turn before its handshake makes another one", function()
+            local c, d = assert(socket.pair())
+            local client, server = support.context { ca = "ca.pem" }, support.context { cert = "a.pem" }
+            local seen = {}
+            for calls = 0, 80 do -- with one number of them a turn is due in the last one
+                local a, b = assert(socket.pair())
+                a:settimeout(10)
+                b:settimeout(10)
+                local peer, inner = tasks.spawn(tls.server, b, server), nil
+                socket.spawn(error, "failed")
+                socket.sleep(0)
+                socket.onerror = function()
+                    inner = t.pack(tls.client(a, "a.test", client))
+                end
+                t.collect()
+                for _ = 1, calls do
+                    c:write "x"
+                end
+                local outer = t.pack(tls.client(a, "a.test", client))
+                assert.is_true(peer:wait(10))
+                assert.is_true(inner[1] ~= outer[1], tostring(inner[2]) .. ", " .. tostring(outer[2]))
+                seen[outer[2] or "ok"] = true
+                b:write "x"
+                assert.equal("x", a:read(1))
+                assert.equal(calls, #assert(d:read(calls)))
+                a:close()
+                b:close()
+            end
+            assert.is_true(seen[socket.ERROR_BUSY])
+            c:close()
+            d:close()
+        end)
+
         it("is closed by another task in its handshake", function()
             local a, b = assert(socket.pair())
             local client = tasks.spawn(tls.client, a, "a.test", support.context { ca = "ca.pem" })
@@ -835,6 +930,48 @@ describe("ssocket.tls", function()
                 b:close()
             end
         end)
+
+        -- Whether the next connection of `client` is resumed, which has got a ticket then if the server gives any.
+        local function is_resumed(client, server)
+            local a, b = assert(socket.pair())
+            local one, other = support.shake(a, b, client, server)
+            assert(one[1] and other[1], tostring(other[2]) .. ": " .. tostring(other[3]))
+            b:write "x"
+            assert.equal("x", a:read(1))
+            local resumed = tls.info(b).resumed
+            a:close()
+            b:close()
+            return resumed
+        end
+
+        it("goes on when a new ticket key comes before the old ones", function()
+            local one, two, three = t.random(80), t.random(80, 2), t.random(80, 3)
+            local client = support.context { ca = "ca.pem" }
+            local function with(...)
+                return support.context { cert = "a.pem", ticket_keys = { ... } }
+            end
+            assert.is_false(is_resumed(client, with(one)))
+            assert.is_true(is_resumed(client, with(two, one)))
+            assert.is_true(is_resumed(client, with(three, two)))
+            assert.is_false(is_resumed(client, with(one)))
+        end)
+
+        it("is not of a server whose files of trust are others by now", function()
+            local client = support.context { ca = "ca.pem", cert = "client.pem" }
+            local keys = t.random(80)
+            local function server(trusted)
+                local file = assert(io.open(support.path "trusted.pem", "wb"))
+                file:write(support.text(trusted))
+                file:close()
+                return support.context { cert = "a.pem", client_ca = "trusted.pem", ticket_keys = keys }
+            end
+            assert.is_false(is_resumed(client, server "ca.pem"))
+            assert.is_true(is_resumed(client, server "ca.pem"))
+            local a, b = assert(socket.pair())
+            local _, other = support.shake(a, b, client, server "other.pem")
+            is_refused(tls.ERROR_CERTIFICATE, nil, b, other)
+            a:close()
+        end)
     end)
 
     describe("tls.info", function()
@@ -865,6 +1002,26 @@ describe("ssocket.tls", function()
             b:close()
         end)
 
+        it("describes a certificate of which the dates are none", function()
+            local path, file = support.path
+            os.execute(("openssl x509 -in '%s' -outform DER -out '%s'"):format(path "a.crt", path "date.der"))
+            file = assert(io.open(path "date.der", "rb"))
+            local der = file:read "*a"
+            file:close()
+            local month = assert(der:find("\23\13%d+Z", 1)) + 4 -- UTCTime, and its 13 bytes: YYMMDDhhmmssZ
+            file = assert(io.open(path "date.der", "wb"))
+            file:write(der:sub(1, month - 1), "99", der:sub(month + 2))
+            file:close()
+            os.execute(("openssl x509 -inform DER -in '%s' -out '%s'"):format(path "date.der", path "date.crt"))
+            local a, b = support.pair({ verify = false }, { cert = "date.crt", key = "a.key" })
+            local peer = tls.info(a).peer
+            assert.is_nil(peer.notbefore)
+            assert.is_true(peer.notafter > os.time())
+            assert.equal("CN=a", peer.subject)
+            a:close()
+            b:close()
+        end)
+
         it("is nil for a plain socket", function()
             local a, b = assert(socket.pair())
             assert.is_nil(tls.info(a))
@@ -884,6 +1041,9 @@ describe("ssocket.tls", function()
             end
             t.fails(t.text "EOPNOTSUPP", nil, tls.binding(a, "tls-unique"))
             t.rejects(tls.binding, a, "tls")
+            t.rejects(tls.binding, a, "tls-exporter\0x")
+            local long = ("c"):rep(65536)
+            assert.equal(tls.export(a, "EXPERIMENTAL", 9, long), tls.export(b, "EXPERIMENTAL", 9, long))
             assert.equal(tls.export(a, "EXPERIMENTAL", 50), tls.export(b, "EXPERIMENTAL", 50))
             assert.equal(tls.export(a, "EXPERIMENTAL", 9, "c"), tls.export(b, "EXPERIMENTAL", 9, "c"))
             assert.is_true(tls.export(a, "EXPERIMENTAL", 9, "c") ~= tls.export(a, "EXPERIMENTAL", 9))
@@ -895,6 +1055,9 @@ describe("ssocket.tls", function()
                 assert.is_string(tls.binding(a, kind))
                 assert.equal(tls.binding(a, kind), tls.binding(b, kind))
             end
+            t.fails(t.text "EOPNOTSUPP", nil, tls.export(a, "EXPERIMENTAL", 9, long))
+            long = long:sub(2)
+            assert.equal(tls.export(a, "EXPERIMENTAL", 9, long), tls.export(b, "EXPERIMENTAL", 9, long))
             a:close()
             b:close()
         end)
@@ -943,6 +1106,8 @@ describe("ssocket.tls", function()
         it("raises for misuse", function()
             for _, options in ipairs {
                 { verfiy = false },
+                { ["ca\0x"] = "system" },
+                { min = "1.3\0x" },
                 { "x" },
                 { verify = 1 },
                 { ca = 1 },

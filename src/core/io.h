@@ -32,8 +32,9 @@ struct ss_transport {
 
     /* The rest only of a layer over the descriptor, such as TLS, which holds bytes back in both directions; else NULL.
      * Such a transport is the beginning of the layer's own state. A receive of a layer waits for nothing but input, a
-     * send or flush for nothing but room; what else they have to send or receive must not wait. SS_WANT means that
-     * nothing more can be done from memory. After a fork(2), the layer's calls fail in the child and touch nothing. */
+     * send or flush for nothing but room, unless a send or end has set io->lacks_input; what else they have to send or
+     * receive must not wait. SS_WANT means that nothing more can be done from memory. After a fork(2), the layer's calls
+     * fail in the child and touch nothing. */
 
     /* Sends what is held of the bytes that `send` has taken, which has tried the same. SS_OK: nothing is left | SS_WANT |
      * SS_ERROR. */
@@ -61,6 +62,7 @@ struct ss_io {
     uint8_t calls_left;        /* number of calls that the step may still make; not in SS_WAIT_ONCE */
     bool drained;              /* all input is received and the poller reports more; false if `recheck` */
     bool recheck;              /* the poller may not report more, for example at the end of the stream */
+    bool lacks_input;          /* set by a layer's send or end with SS_WANT: for input, in the middle of a message */
     uint16_t conn_error;       /* errno(3) number of the error that ended the connection, for readers; 0: none */
     uint16_t taken_error;      /* the same of a connect in progress, whose error getopt has consumed; 0: none */
     int32_t kernel_timeout_ms; /* milliseconds, limit of a wait in modes that may wait */

@@ -63,6 +63,20 @@ static inline enum ss_status ss_op_want(struct ss_op *op, int events)
     return SS_WANT;
 }
 
+/* Ends a step whose send has returned SS_WANT: for room. A layer may have to receive first. Another call may take that input, and
+ * no event tells what it has made of it, so the operation looks again at growing intervals, too. */
+static inline enum ss_status ss_op_want_to_send(struct ss_op *op)
+{
+    enum { LONGEST_MS = 32 };
+    const bool lacks_input = op->io->lacks_input;
+    op->io->lacks_input = false;
+    if (!lacks_input)
+        op->after_ms = 0;
+    else if (op->after_ms < LONGEST_MS)
+        op->after_ms = op->after_ms ? (uint16_t)(2 * op->after_ms) : 1;
+    return ss_op_want(op, lacks_input ? SS_READABLE : SS_WRITABLE);
+}
+
 #pragma GCC visibility pop
 
 #endif

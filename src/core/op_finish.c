@@ -27,7 +27,7 @@ static enum ss_status end_output(struct ss_finish *op)
         return SS_OK;
     enum ss_status st = ss_io_has_layer(op->op.io) ? end_layer_output(op) : SS_OK;
     if (st == SS_WANT)
-        return ss_op_want(&op->op, SS_WRITABLE);
+        return ss_op_want_to_send(&op->op);
     if (st == SS_OK && os_shutdown(op->op.io->fd, SHUT_WR, &ignored) == SS_OK)
         op->ended = true;
     op->shut = true;

@@ -24,5 +24,5 @@ enum ss_status ss_shutdown_step(struct ss_op *base)
 {
     struct ss_shutdown *op = (struct ss_shutdown *)base;
     enum ss_status st = ss_shutdown_now(base->io, op->how, &base->error);
-    return st == SS_WANT ? ss_op_want(base, SS_WRITABLE) : st;
+    return st == SS_WANT ? ss_op_want_to_send(base) : st;
 }

@@ -20,7 +20,7 @@ static enum ss_status flush_layer(struct ss_op *base)
     if (!ss_io_has_layer(base->io))
         return SS_OK;
     enum ss_status st = base->io->via->flush(base->io, &base->error);
-    return st == SS_WANT ? ss_op_want(base, SS_WRITABLE) : st;
+    return st == SS_WANT ? ss_op_want_to_send(base) : st;
 }
 
 enum ss_status ss_write_step(struct ss_op *base)
@@ -37,5 +37,5 @@ enum ss_status ss_write_step(struct ss_op *base)
         if (sent > 0)
             ss_write_advance(op, sent);
     }
-    return st == SS_WANT ? ss_op_want(base, SS_WRITABLE) : st;
+    return st == SS_WANT ? ss_op_want_to_send(base) : st;
 }

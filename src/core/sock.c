@@ -252,6 +252,7 @@ int ss_sock_release(struct ss_sock *s, bool closing)
         s->env->by_fd[fd] = NULL;
     s->io.fd = -1;
     s->io.drained = s->io.recheck = false;
+    s->io.lacks_input = false;
     s->io.conn_error = 0;
     s->family = 0;
     s->attempt++;

@@ -123,22 +123,21 @@ static struct shake *push_shake(lua_State *L, const struct sstls_state *state)
     return shake;
 }
 
-/* Nothing has begun, and the socket is closed all the same. */
+/* Nothing has begun, and the socket is closed all the same: first, since Lua may raise an error. */
 static int fail_at_once(lua_State *L, struct lss_socket *s, const char *why)
 {
     struct ss_error ignored;
+    ss_sock_close_quietly(&s->sock, &ignored);
     lua_pushnil(L);
     lua_pushstring(L, why);
-    ss_sock_close_quietly(&s->sock, &ignored);
     return 2;
 }
 
 static int fail_without_memory(lua_State *L, struct lss_socket *s)
 {
     struct ss_error ignored;
-    int results = lss_push_failure(L, 1, SS_ERROR, &ss_no_memory);
     ss_sock_close_quietly(&s->sock, &ignored);
-    return results;
+    return lss_push_failure(L, 1, SS_ERROR, &ss_no_memory);
 }
 
 /* Another call that waits on the socket comes first: it would be ended by a failure here. */
@@ -163,17 +162,20 @@ static bool name_peer(struct sstls_conn *conn, const struct lss_server_name *nam
     return true;
 }
 
-/* Runs the handshake in `ctx` of a client, or of a server where `name` is NULL. The arguments stay on the stack. */
-static int run_handshake(lua_State *L, struct sstls_state *state, struct lss_socket *s, struct sstls_ctx *ctx,
+/* Runs the handshake of a client, or of a server where `name` is NULL, in the context on top of the stack, nil: none. The arguments
+ * stay on the stack. */
+static int run_handshake(lua_State *L, struct sstls_state *state, struct lss_socket *s,
                          const struct lss_server_name *name)
 {
     static const struct lss_call call = { .finish = finish_shake_call,
                                           .drop = drop_shake,
                                           .directions = LSS_READING | LSS_WRITING };
     struct sstls_problem problem;
+    const int arg = lua_gettop(L);
     account_connection(L);
     struct shake *shake = push_shake(L, state);
     lss_recheck_self(L, s);
+    struct sstls_ctx *ctx = lss_opt_context(L, arg);
     int unfit = push_unfit(L, s); /* finalizers may have closed it, or begun a handshake */
     if (unfit > 0)
         return unfit;
@@ -204,10 +206,10 @@ static int tls_client(lua_State *L)
     const char *wrong = lss_read_server_name(&name, text, len);
     if (wrong)
         luaL_argerror(L, 2, wrong);
-    struct sstls_ctx *ctx = lss_opt_context(L, 3);
+    lss_opt_context(L, 3);
     lua_settop(L, 3);
     int unfit = push_unfit(L, s);
-    return unfit > 0 ? unfit : run_handshake(L, state, s, ctx, &name);
+    return unfit > 0 ? unfit : run_handshake(L, state, s, &name);
 }
 
 static int tls_server(lua_State *L)
@@ -218,7 +220,7 @@ static int tls_server(lua_State *L)
     luaL_argcheck(L, ctx->has_cert, 2, "a server needs a context with a certificate: tls.context{ cert = path }");
     lua_settop(L, 2);
     int unfit = push_unfit(L, s);
-    return unfit > 0 ? unfit : run_handshake(L, state, s, ctx, NULL);
+    return unfit > 0 ? unfit : run_handshake(L, state, s, NULL);
 }
 
 /* The ClientHello */

@@ -3,7 +3,7 @@
 #include "tls/tls_source.h"
 
 #include <math.h>   /* floor */
-#include <string.h> /* memchr, strcmp, strlen */
+#include <string.h> /* memchr, memcmp, strlen */
 
 /* The object. It has no methods. */
 struct context {
@@ -169,12 +169,17 @@ static const char *check_path(lua_State *L, const char *name)
     return path ? path->text : NULL;
 }
 
+static bool is_text(const struct sstls_source *source, const char *text)
+{
+    return source->len == strlen(text) && memcmp(source->text, text, source->len) == 0;
+}
+
 static bool check_min(lua_State *L)
 {
     const struct sstls_source *min = check_string(L, "min");
-    if (min && strcmp(min->text, "1.2") != 0 && strcmp(min->text, "1.3") != 0)
+    if (min && !is_text(min, "1.2") && !is_text(min, "1.3"))
         raise_option(L, "min", "\"1.2\" or \"1.3\" expected");
-    return min && strcmp(min->text, "1.3") == 0;
+    return min && is_text(min, "1.3");
 }
 
 static size_t check_session_count(lua_State *L)
@@ -266,7 +271,9 @@ static void check_names_of_options(lua_State *L)
         size_t i = 0, n = sizeof names / sizeof *names;
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_argerror(L, OPTIONS, "options have names: { ca = path }, not { path }");
-        while (i < n && strcmp(names[i], lua_tostring(L, -2)) != 0)
+        struct sstls_source name;
+        name.text = lua_tolstring(L, -2, &name.len);
+        while (i < n && !is_text(&name, names[i]))
             i++;
         if (i == n)
             luaL_argerror(L, OPTIONS, lua_pushfstring(L, "unknown option '%s'", lua_tostring(L, -2)));

@@ -3,7 +3,7 @@
 #include "lua/lua_tls.h"
 #include "tls/tls_cert.h"
 
-#include <string.h> /* memchr, memset, strcmp */
+#include <string.h> /* memchr, memset, strcmp, strlen */
 
 #define INFO LSS_PREFIX "tls_info"
 
@@ -55,6 +55,8 @@ static void set_flag_field(lua_State *L, const char *name, bool value)
 
 static void set_time(lua_State *L, const char *name, int64_t seconds)
 {
+    if (seconds == SSTLS_NO_TIME)
+        return;
     if (sizeof(lua_Integer) >= sizeof seconds)
         lua_pushinteger(L, (lua_Integer)seconds);
     else
@@ -161,7 +163,7 @@ static enum sstls_binding check_kind(lua_State *L, int arg)
     if (lua_type(L, arg) != LUA_TSTRING)
         lss_type_error(L, arg, "kind (a string)");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (strcmp(kinds[i], lua_tostring(L, arg)) == 0)
+        if (strcmp(kinds[i], lua_tostring(L, arg)) == 0 && strlen(kinds[i]) == lua_rawlen(L, arg))
             return (enum sstls_binding)i;
     luaL_argerror(L, arg, "kind must be \"tls-exporter\", \"tls-server-end-point\" or \"tls-unique\"");
     return SSTLS_EXPORTER;

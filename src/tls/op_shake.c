@@ -25,11 +25,6 @@ struct sstls_conn *sstls_shake_conn(const struct sstls_shake *op)
     return op->sock->in.stream == op->stream && sstls_conn_of(op->sock) == op->conn ? op->conn : NULL;
 }
 
-static bool has_expired(const X509 *cert)
-{
-    return X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0; /* 0: no valid time */
-}
-
 /* OpenSSL does not look at the dates again when a session is resumed. */
 static enum ss_status check_peer(struct sstls_conn *conn, struct ss_error *err)
 {
@@ -39,7 +34,7 @@ static enum ss_status check_peer(struct sstls_conn *conn, struct ss_error *err)
     X509 *cert = sstls_peer_certificate(conn->ssl);
     if (!cert && !conn->server)
         st = sstls_fail(conn, SS_TLS_CERTIFICATE, "the peer has given no certificate", err);
-    if (cert && SSL_session_reused(conn->ssl) && has_expired(cert))
+    if (cert && SSL_session_reused(conn->ssl) && sstls_has_expired(cert))
         st = sstls_fail_certificate(conn, X509_V_ERR_CERT_HAS_EXPIRED, 0, err);
     X509_free(cert);
     return st;
@@ -99,6 +94,8 @@ static enum ss_status advance_shake(struct sstls_conn *conn, struct ss_error *er
         sstls_forget_errors();
         return SS_WANT;
     }
+    if (why == SSL_ERROR_ZERO_RETURN) /* RFC 8446 section 6.1: a handshake is cancelled so, too */
+        return sstls_fail(conn, SS_TLS_EOF, "the peer has ended the connection (close_notify)", err);
     return sstls_fail_by_queue(conn, err);
 }
 
@@ -133,6 +130,8 @@ enum ss_status sstls_shake_step(struct ss_op *base)
 {
     struct sstls_shake *op = (struct sstls_shake *)base;
     struct sstls_conn *conn = op->conn;
+    if (!op->installed && ss_io_has_layer(base->io))
+        return SS_BUSY; /* by code of the program that has run in the turn before this step */
     if (!op->installed)
         sstls_conn_install(conn);
     op->installed = true;

@@ -18,7 +18,8 @@ struct sstls_shake {
 /* `conn` is the operation's then. */
 void sstls_shake_init(struct sstls_shake *op, struct sstls_conn *conn);
 
-/* Its first step makes the connection the socket's transport. SS_OK: done, and sent | SS_WANT | SS_ERROR: conn->reason tells more. */
+/* Its first step makes the connection the socket's transport. SS_OK: done, and sent | SS_WANT | SS_ERROR: conn->reason tells more |
+ * SS_BUSY: the socket has become a TLS connection meanwhile, and stays it. */
 enum ss_status sstls_shake_step(struct ss_op *op);
 
 /* The connection, unless the socket has been closed since. */

@@ -28,10 +28,10 @@ static bool seconds_since_1970(const ASN1_TIME *time, int64_t *seconds)
 {
     ASN1_TIME *begin = ASN1_TIME_set(NULL, 0);
     int days = 0, rest = 0;
-    bool done = begin && ASN1_TIME_diff(&days, &rest, begin, time);
+    bool is_time = begin && ASN1_TIME_diff(&days, &rest, begin, time);
+    *seconds = is_time ? (int64_t)days * 86400 + rest : SSTLS_NO_TIME;
     ASN1_TIME_free(begin);
-    *seconds = (int64_t)days * 86400 + rest;
-    return done;
+    return begin != NULL;
 }
 
 static void write_lower(BIO *out, const char *text)
@@ -304,6 +304,9 @@ bool sstls_binding(struct sstls_conn *conn, enum sstls_binding kind, unsigned ch
 bool sstls_export(struct sstls_conn *conn, const char *label, size_t label_len, const unsigned char *context,
                   size_t context_len, unsigned char *bytes, size_t len)
 {
+    enum { MOST = 65535 }; /* RFC 5705 section 4; OpenSSL would write the lower half of the length */
+    if (SSL_version(conn->ssl) == TLS1_2_VERSION && context_len > MOST)
+        return false;
     ERR_clear_error();
     int done =
         SSL_export_keying_material(conn->ssl, bytes, len, label, label_len, context, context_len, context != NULL);

@@ -2,7 +2,10 @@
 #ifndef SS_TLS_COMPAT_H
 #define SS_TLS_COMPAT_H
 
+#include <openssl/asn1.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <stdbool.h>
 #include <stddef.h> /* size_t */
 
 #if OPENSSL_VERSION_NUMBER >= 0x30000000L
@@ -79,5 +82,13 @@ static inline const char *sstls_group(SSL *ssl)
 }
 
 #endif
+
+/* Whether the time of a certificate is over, or no time. X509_cmp_current_time(3) is deprecated since 4.0. */
+static inline bool sstls_has_expired(const X509 *cert)
+{
+    int days = 0, seconds = 0;
+    bool is_time = ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert)) == 1; /* NULL: now */
+    return !is_time || (days <= 0 && seconds <= 0);
+}
 
 #endif

@@ -214,35 +214,54 @@ static bool set_ca(struct sstls_ctx *ctx, const struct sstls_options *options, s
 }
 
 /* The session id context: sessions of one context are not resumed in another one that trusts others. With given ticket keys it
- * is a digest of what both depend on, so that several processes agree. */
+ * is a digest of whom the server trusts, so that several processes agree. The keys are no part of it: old ones open tickets. */
 
-static bool add_sources(EVP_MD_CTX *digest, const struct sstls_sources *sources)
+static bool add_bytes(EVP_MD_CTX *digest, const char *bytes, size_t len)
 {
-    bool done = EVP_DigestUpdate(digest, &sources->n, sizeof sources->n) == 1;
-    for (size_t i = 0; i < sources->n && done; i++)
-        done = EVP_DigestUpdate(digest, &sources->items[i].len, sizeof sources->items[i].len) == 1 &&
-               EVP_DigestUpdate(digest, sources->items[i].text, sources->items[i].len) == 1;
+    return EVP_DigestUpdate(digest, &len, sizeof len) == 1 && EVP_DigestUpdate(digest, bytes, len) == 1;
+}
+
+/* What a file has in it: under the same name it may be another one tomorrow. Of a directory the name is all there is. */
+static bool add_source(EVP_MD_CTX *digest, const struct ss_mem *mem, const struct sstls_source *source)
+{
+    struct sstls_reader reader;
+    struct sstls_problem ignored;
+    if (sstls_is_text(source) || os_is_directory(source->text))
+        return add_bytes(digest, source->text, source->len);
+    if (!sstls_reader_open(&reader, mem, "", source, &ignored))
+        return false;
+    bool done = add_bytes(digest, reader.file.data, reader.file.len);
+    sstls_reader_close(&reader);
     return done;
 }
 
-static bool digest_trust(const struct sstls_options *options, unsigned char id[EVP_MAX_MD_SIZE])
+static bool add_sources(EVP_MD_CTX *digest, const struct ss_mem *mem, const struct sstls_sources *sources)
+{
+    bool done = EVP_DigestUpdate(digest, &sources->n, sizeof sources->n) == 1;
+    for (size_t i = 0; i < sources->n && done; i++)
+        done = add_source(digest, mem, &sources->items[i]);
+    return done;
+}
+
+static bool digest_trust(const struct ss_mem *mem, const struct sstls_options *options,
+                         unsigned char id[EVP_MAX_MD_SIZE])
 {
     const unsigned char flags[] = { options->client_optional, options->min13 };
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
     bool done = digest && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 &&
-                EVP_DigestUpdate(digest, flags, sizeof flags) == 1 && add_sources(digest, &options->ticket_keys) &&
-                add_sources(digest, &options->client_ca) && add_sources(digest, &options->crl) &&
-                EVP_DigestFinal_ex(digest, id, NULL) == 1;
+                EVP_DigestUpdate(digest, flags, sizeof flags) == 1 && add_sources(digest, mem, &options->client_ca) &&
+                add_sources(digest, mem, &options->crl) && EVP_DigestFinal_ex(digest, id, NULL) == 1;
     EVP_MD_CTX_free(digest);
     return done;
 }
 
-static bool set_session_context(SSL_CTX *ssl, const struct sstls_options *options)
+static bool set_session_context(struct sstls_ctx *ctx, const struct sstls_options *options)
 {
     enum { SIZE = 32 };
     unsigned char id[EVP_MAX_MD_SIZE];
-    bool done = options->ticket_keys.n > 0 ? digest_trust(options, id) : RAND_bytes(id, SIZE) == 1;
-    return done && SSL_CTX_set_session_id_context(ssl, id, SIZE) == 1;
+    bool done =
+        options->ticket_keys.n > 0 ? digest_trust(&ctx->state->env->pool.mem, options, id) : RAND_bytes(id, SIZE) == 1;
+    return done && SSL_CTX_set_session_id_context(ctx->ssl, id, SIZE) == 1;
 }
 
 /* Contexts */
@@ -258,7 +277,7 @@ static bool set_up_ctx(struct sstls_ctx *ctx, const struct sstls_options *option
     if (!sstls_use_certificates(ctx->state, ssl, options, problem) || !set_ca(ctx, options, problem) ||
         !set_client_ca(ctx, options, problem) || !set_keylog(ctx, options->keylog, problem))
         return false;
-    if (!set_alpn(ctx, &options->alpn) || !set_session_context(ssl, options) || !sstls_sessions_set_up(ctx, options))
+    if (!set_alpn(ctx, &options->alpn) || !set_session_context(ctx, options) || !sstls_sessions_set_up(ctx, options))
         return sstls_say_refused(problem, "context", NULL);
     return true;
 }
@@ -309,6 +328,10 @@ struct sstls_ctx *sstls_ctx_standard(struct sstls_state *state, struct sstls_pro
 {
     static const struct sstls_source system = { "system", 6 };
     const struct sstls_options options = { .ca = { &system, 1 }, .verify = true, .sessions = 64 };
+    if (state->standard && !state->system) { /* it trusts nobody */
+        sstls_ctx_drop(state->standard);
+        state->standard = NULL;
+    }
     if (!state->standard)
         state->standard = sstls_ctx_new(state, &options, problem);
     return state->standard;

@@ -74,7 +74,7 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
 static bool is_fresh(SSL_SESSION *session)
 {
     const X509 *cert = SSL_SESSION_get0_peer(session);
-    return !cert || X509_cmp_current_time(X509_get0_notAfter(cert)) > 0;
+    return !cert || !sstls_has_expired(cert);
 }
 
 /* Takes the peer's newest session; NULL: there is none. One of TLS 1.3 is used once (RFC 8446 appendix C.4). */

@@ -183,42 +183,42 @@ static bool trust_bundle(const struct ss_mem *mem, X509_STORE *store, const char
     return trust_source(mem, store, "ca", &source, NULL, &ignored);
 }
 
-/* What the environment says, as other programs with OpenSSL have it. */
-static bool trust_environment(const struct ss_mem *mem, X509_STORE *store)
+/* What the environment says, as other programs with OpenSSL have it. False: nothing. */
+static bool trust_environment(const struct ss_mem *mem, X509_STORE *store, bool *found)
 {
     const char *file = os_env(X509_get_default_cert_file_env()), *dir = os_env(X509_get_default_cert_dir_env());
-    if (file)
-        trust_bundle(mem, store, file);
-    if (dir)
-        sstls_load_directory(store, dir);
+    bool has_file = file && trust_bundle(mem, store, file);
+    bool has_dir = dir && sstls_load_directory(store, dir) == 1;
+    *found = has_file || has_dir;
     return file || dir;
 }
 
-/* Where nothing is found, nothing is trusted. */
-static void trust_system(const struct ss_mem *mem, X509_STORE *store)
+/* Where nothing is found, nothing is trusted: false. */
+static bool trust_system(const struct ss_mem *mem, X509_STORE *store)
 {
     const char *dir = X509_get_default_cert_dir();
-    if (trust_environment(mem, store))
-        return;
-    if (os_has_hash_links(dir)) {
-        sstls_load_directory(store, dir);
-        return;
-    }
-    for (size_t i = 0; i < sizeof bundles / sizeof *bundles; i++)
-        if (trust_bundle(mem, store, bundles[i]))
-            return;
+    bool found;
+    if (trust_environment(mem, store, &found))
+        return found;
+    if (os_has_hash_links(dir))
+        return sstls_load_directory(store, dir) == 1;
+    for (size_t i = 0; i < sizeof bundles / sizeof *bundles && !found; i++)
+        found = trust_bundle(mem, store, bundles[i]);
+    return found;
 }
 
+/* An empty store is not kept: perhaps there were no descriptors, or there is something next time. */
 static X509_STORE *system_store(struct sstls_state *state)
 {
     if (!state->system) {
-        state->system = X509_STORE_new();
-        if (state->system)
-            trust_system(&state->env->pool.mem, state->system);
+        X509_STORE *store = X509_STORE_new();
+        bool found = store && trust_system(&state->env->pool.mem, store);
         ERR_clear_error();
+        if (!found)
+            return store;
+        state->system = store;
     }
-    if (state->system)
-        X509_STORE_up_ref(state->system);
+    X509_STORE_up_ref(state->system);
     return state->system;
 }
 

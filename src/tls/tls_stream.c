@@ -259,10 +259,19 @@ static const char *next_plain(const struct unsent *left, char *plain, size_t *n)
     return plain;
 }
 
+/* A ticket has the peer's certificate in it, and may be longer than what is left of the block beside a record. */
+static bool has_room_for_ticket(const struct sstls_conn *conn)
+{
+    enum { AROUND = 1024 };
+    const size_t left = SSTLS_OUT + SSTLS_ANSWERS - SSTLS_RECORD - ss_inbuf_len(&conn->out);
+    int n = i2d_SSL_SESSION(SSL_get0_session(conn->ssl), NULL);
+    return n > 0 && (size_t)n + AROUND <= left;
+}
+
 /* Messages that go before data. */
 static void prepare_record(struct sstls_conn *conn)
 {
-    if (conn->ticket_due)
+    if (conn->ticket_due && has_room_for_ticket(conn))
         sstls_promise_ticket(conn->ssl);
     conn->ticket_due = false;
     if (++conn->records < RECORDS_PER_KEY)
@@ -299,6 +308,53 @@ static enum ss_status make_room(struct sstls_conn *conn, struct ss_error *err)
     return SS_ERROR;
 }
 
+/* The outcome of a handshake function that has not got all of a message. */
+static enum ss_status judge_message(struct sstls_conn *conn, int result, struct ss_error *err)
+{
+    if (SSL_get_error(conn->ssl, result) != SSL_ERROR_WANT_READ)
+        return sstls_fail_by_queue(conn, err);
+    enum ss_status st = sstls_starved(conn, err);
+    return st == SS_EOF ? fail_with(err, SS_SYSTEM, EPIPE) : st; /* the program has ended its input */
+}
+
+/* Whether another call waits for input. One that reads and writes is this one. */
+static bool has_reader(const struct ss_sock *s)
+{
+    return s->waiters[0] && s->waiters[0] != s->waiters[1];
+}
+
+/* Takes the rest of a message that has come in part. A reader that waits receives it itself. */
+static enum ss_status take_message(struct sstls_conn *conn, struct ss_error *err)
+{
+    sstls_hold_buffers(conn);
+    sstls_forget_errors();
+    conn->starved = false;
+    conn->held = conn->reading_ended || has_reader(conn->sock);
+    int result = SSL_do_handshake(conn->ssl);
+    enum ss_status st = result == 1 ? SS_OK : judge_message(conn, result, err);
+    conn->held = false;
+    sstls_forget_errors();
+    return st;
+}
+
+/* What goes before a record: OpenSSL would receive the rest of a message itself, and wait. */
+static enum ss_status end_message(struct sstls_conn *conn, struct ss_error *err)
+{
+    struct ss_io *io = &conn->sock->io;
+    const uint8_t mode = io->mode;
+    struct ss_error ignored;
+    io->lacks_input = false;
+    if (!SSL_in_init(conn->ssl))
+        return SS_OK;
+    sstls_flush_at_once(conn, &ignored);
+    if (mode != SS_NO_CALL)
+        io->mode = SS_NO_WAIT;
+    enum ss_status st = take_message(conn, err);
+    io->mode = mode;
+    io->lacks_input = st == SS_WANT;
+    return st;
+}
+
 static enum ss_status check_writable(const struct sstls_conn *conn, struct ss_error *err)
 {
     enum ss_status st = check_usable(conn, err);
@@ -320,7 +376,9 @@ static enum ss_status tls_send(struct ss_io *io, const struct iovec *iov, size_t
     while (st == SS_OK && left.n > 0) {
         size_t len, taken = 0;
         const char *plain = next_plain(&left, gathered, &len);
-        st = make_room(conn, err);
+        st = end_message(conn, err);
+        if (st == SS_OK)
+            st = make_room(conn, err);
         if (st == SS_OK)
             st = encrypt_record(conn, plain, len, &taken, err);
         skip_bytes(&left, taken);
@@ -361,8 +419,11 @@ static bool is_gone(const struct ss_error *err)
 /* Where the program has ended reading, nobody knows whether the peer has ended its side. */
 static enum ss_status send_end(struct sstls_conn *conn, struct ss_error *err)
 {
+    enum ss_status st = conn->output_ended ? SS_OK : end_message(conn, err);
+    if (st != SS_OK)
+        return st;
     say_close_notify(conn);
-    enum ss_status st = sstls_flush(conn, err);
+    st = sstls_flush(conn, err);
     bool lacks_nothing = conn->data_left == 0 && (conn->input_ended || !conn->reading_ended);
     return st == SS_ERROR && lacks_nothing && is_gone(err) ? SS_EOF : st;
 }

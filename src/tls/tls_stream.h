@@ -1,7 +1,8 @@
 /* A TLS connection as the transport of a stream socket.
  *
  * A write never needs to read, for renegotiation is off, and no record is ever pending inside OpenSSL, for the block of bytes to
- * be sent always takes a whole one. So a reader waits for input alone, and a writer for room. */
+ * be sent always takes a whole one. So a reader waits for input alone, and a writer for room. There is one exception: when a
+ * message such as a ticket has come in part, cut into records, OpenSSL writes nothing before it has the rest. */
 #ifndef SS_TLS_STREAM_H
 #define SS_TLS_STREAM_H
 

@@ -1,6 +1,7 @@
 /* Records of TLS 1.3 that a peer may send and OpenSSL's own would not: KeyUpdates, tickets, alerts and empty records wherever
  * they are legal, too many of them, and records that are wrong. */
 #include "check.h"
+#include "core/op_write.h"
 #include "tls_rig.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
     IN_A_ROW = 32,
@@ -312,6 +314,97 @@ static void test_half_a_ticket(void)
     }
 }
 
+static struct ss_write write_of(struct tls_rig *rig, struct iovec *iov)
+{
+    struct ss_write op = { .iov = iov, .n = 1 };
+    op.op = (struct ss_op){ .step = ss_write_step, .io = &rig->sock.io, .kernel_timeout = SS_BY_SNDTIMEO };
+    return op;
+}
+
+/* A step of a write that cannot go on before the rest of a message is there: it receives, if it may, and does not wait for that. */
+static void expect_held_write(struct tls_rig *rig, enum ss_mode mode, bool receives)
+{
+    struct iovec iov = { (char[]){ 'x' }, 1 };
+    struct ss_write op = write_of(rig, &iov);
+    const unsigned recvs = rig->wire.recvs;
+    rig->wire.waits = 0;
+    for (int i = 0; i < 3; i++) {
+        ss_io_set_mode(op.op.io, mode);
+        CHECK(op.op.step(&op.op) == SS_WANT && op.sent == 0 && rig->wire.waits == 0);
+        CHECKF(op.op.want.events == SS_READABLE && op.op.after_ms == 1 << i, "events %d, %d ms", op.op.want.events,
+               (int)op.op.after_ms);
+    }
+    CHECKF(rig->wire.recvs == recvs + (receives ? 3 : 0), "%u receives", rig->wire.recvs - recvs);
+    CHECK(!rig->conn->has_failed && ERR_peek_error() == 0);
+}
+
+/* OpenSSL knows of a message when it has the four bytes with its length. */
+static void test_a_write_behind_half_a_ticket(void)
+{
+    enum { HEAD = 4 };
+    static const enum ss_mode modes[] = { SS_NO_WAIT, SS_WAIT_ONCE, SS_WAIT_ALWAYS };
+    unsigned char message[64];
+    const size_t n = make_ticket(message, 1);
+    for (size_t at = 1; at < n; at++) {
+        struct tls_rig rig;
+        open_rig(&rig);
+        tls_rig_forge(&rig, HANDSHAKE, message, at, 0);
+        expect_end(&rig, SS_TIMEOUT);
+        for (size_t i = 0; at >= HEAD && i < sizeof modes / sizeof *modes; i++)
+            expect_held_write(&rig, modes[i], true);
+        if (at >= HEAD)
+            expect_held_write(&rig, SS_NO_CALL, false);
+        tls_rig_forge(&rig, HANDSHAKE, message + at, n - at, 0);
+        forge_text(&rig, "data");
+        expect_writable(&rig);
+        expect_text(&rig, "data");
+        CHECK(rig.ctx->nsessions == 1);
+        close_rig(&rig);
+    }
+}
+
+static void test_a_write_leaves_the_rest_of_a_ticket_to_a_reader(void)
+{
+    enum { AT = 10 };
+    unsigned char message[64];
+    const size_t n = make_ticket(message, 1);
+    struct tls_rig rig;
+    open_rig(&rig);
+    tls_rig_forge(&rig, HANDSHAKE, message, AT, 0);
+    expect_end(&rig, SS_TIMEOUT);
+    tls_rig_forge(&rig, HANDSHAKE, message + AT, n - AT, 0);
+    rig.sock.waiters[0] = (struct ss_waiter *)&rig;
+    expect_held_write(&rig, SS_NO_WAIT, false);
+    rig.sock.waiters[0] = NULL;
+    expect_end(&rig, SS_TIMEOUT);
+    expect_writable(&rig);
+    close_rig(&rig);
+}
+
+/* So does the end of the output; the peer's own end in the middle of a message is one without close_notify. */
+static void test_an_end_behind_half_a_ticket(void)
+{
+    enum { AT = 10 };
+    unsigned char message[64];
+    const size_t n = make_ticket(message, 1);
+    for (int ends = 0; ends < 2; ends++) {
+        struct tls_rig rig;
+        struct ss_error err;
+        open_rig(&rig);
+        tls_rig_forge(&rig, HANDSHAKE, message, AT, 0);
+        expect_end(&rig, SS_TIMEOUT);
+        ss_io_set_mode(&rig.sock.io, SS_NO_WAIT);
+        CHECK(rig.sock.io.via->end(&rig.sock.io, SHUT_WR, &err) == SS_WANT && rig.sock.io.lacks_input);
+        rig.wire.ends = ends;
+        if (!ends)
+            tls_rig_forge(&rig, HANDSHAKE, message + AT, n - AT, 0);
+        enum ss_status st = tls_rig_end(&rig, &err);
+        CHECK(ends ? st == SS_ERROR && err.space == SS_TLS && err.code == SS_TLS_EOF : st == SS_OK);
+        CHECK(ends || (SSL_get_shutdown(rig.peer) & SSL_RECEIVED_SHUTDOWN));
+        close_rig(&rig);
+    }
+}
+
 static void test_data_within_a_ticket(void)
 {
     unsigned char message[64];
@@ -502,6 +595,9 @@ int main(void)
     RUN(test_requests_without_end);
     RUN(test_tickets_around_data);
     RUN(test_half_a_ticket);
+    RUN(test_a_write_behind_half_a_ticket);
+    RUN(test_a_write_leaves_the_rest_of_a_ticket_to_a_reader);
+    RUN(test_an_end_behind_half_a_ticket);
     RUN(test_data_within_a_ticket);
     RUN(test_close_notify);
     RUN(test_a_cut_close_notify);
