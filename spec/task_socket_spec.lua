@@ -170,7 +170,7 @@ describe("while a call waits", function()
         } do
             local data, err, partial = t.takes(0.05, tasks.run, call)
             t.fails(socket.ERROR_TIMEOUT, partial, data, err, partial)
-            assert.is_true(#partial >= 2, partial)
+            assert.is_true(#partial >= 1, partial)
         end
         drip:cancel()
         close_all(a, b)
@@ -1633,7 +1633,10 @@ describe("nobody starves", function()
                 return stop
             end)
         end
-        socket.sleep(0.05)
+        local limit = t.now() + 5 * t.slow
+        repeat
+            socket.sleep(0.001)
+        until turns[1] >= 100 or t.now() > limit
         stop = true
         socket.run()
         local least, most = math.huge, 0

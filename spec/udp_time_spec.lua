@@ -163,13 +163,15 @@ describe("a wait on a socket that queues errors", function()
     local IP_RECVERR, IPV6_RECVERR, SO_TIMESTAMPING = 11, 25, 37
     local TIMESTAMPS = 2 + 16 + 128 -- of what is sent, by software, with a number
 
-    -- Five waits that time out, too short to wait in the kernel; the processor has little to do meanwhile.
+    -- Ten waits that time out, too short to wait in the kernel; the processor has nothing to do meanwhile. On a busy
+    -- machine one that spins gets a part of it only.
     local function wait_idly(f)
         local began = os.clock()
-        for _ = 1, 5 do
+        for _ = 1, 10 do
             f()
         end
-        assert.is_true(os.clock() - began < 0.2, "it spins")
+        local worked = os.clock() - began
+        assert.is_true(worked < 0.05 * t.slow, ("it spins: %.3f s of the processor"):format(worked))
     end
 
     for host, option in pairs { ["127.0.0.1"] = { 0, IP_RECVERR }, ["::1"] = { 41, IPV6_RECVERR } } do
