@@ -134,6 +134,7 @@ FAKED_test_loop := $(addprefix os_,fork_mark_is_new now_ns poll poll_select poll
 	poller_forget poller_open \
 	poller_wait poller_wake poller_watch recv)
 FAKED_test_sock := socket
+FAKED_test_tls_clock := os_now_ns
 FAKED_test_block := ss_wait_any
 FAKED_test_file := read
 FAKED_test_fork := madvise mmap munmap
