@@ -120,8 +120,8 @@ local kinds = {
 -- More than that is not on its way, so that no write ever finds no room.
 local MOST = 60000
 
--- The kinds and results of random calls on both ends. What is on its way to each end is counted with the delimiters that
--- a call has left out, and taken: there may be less.
+-- The kinds and results of random calls on both ends. What is on its way to each end is counted with the delimiters
+-- that a call has left out, and taken: there may be less.
 local function run_calls(a, b, seed)
     local pick = dice(seed * 7919)
     local ends, left, said = { a, b }, { 0, 0 }, {}
