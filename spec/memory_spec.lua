@@ -1,6 +1,7 @@
 -- Programs around the module: one in which each allocation fails in its turn, ones with Lua states in threads.
 
 local t = require "support.t"
+local support = require "support.tls"
 local tools = require "support.tools"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$" or "spec"
@@ -75,3 +76,29 @@ describe("Lua states in threads of their own", function()
         end)
     end
 end)
+
+if support.is_built() then
+    describe("Lua states in threads of their own, over TLS,", function()
+        t.guard()
+        support.certificates()
+
+        -- script/long-run has a thousand states.
+        for _, n in ipairs { 2, 8 } do
+            it("shake hands with each other and with themselves, " .. n .. " of them", function()
+                local states = tonumber(os.getenv "SSOCKET_STATES") or (t.slow > 1 and 16 or 40)
+                local rounds = ("%d"):format(math.ceil(states / n))
+                t.sys.watchdog(math.ceil(60 * t.slow + states))
+                local said, how, status = tools.run({
+                    "env",
+                    "SSOCKET_CERTIFICATES=" .. support.dir,
+                    tools.build .. "/host_threads",
+                    here .. "/support/tls_threads.lua",
+                    tools.build .. "/?.so",
+                    rounds,
+                    tostring(n),
+                }, 60 * t.slow + states)
+                assert.same({ "", "exit", 0 }, { said, how, status })
+            end)
+        end
+    end)
+end

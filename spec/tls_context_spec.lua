@@ -162,6 +162,49 @@ describe("a connection", function()
     end)
 end)
 
+describe("connections that a program drops", function()
+    tasks.guard()
+    support.certificates()
+
+    -- Their memory is OpenSSL's: the collector knows of it only what it is told.
+    it("are collected before they have taken much memory", function()
+        if t.slow > 1 or not io.open "/proc/self/status" then
+            return pending "resident memory says nothing here"
+        end
+        tasks.alone_fine(
+            ([[
+            local tls = require "ssocket.tls"
+            local ctx = assert(tls.context { cert = %q, ca = %q })
+            local function resident() -- KiB
+                for line in io.lines "/proc/self/status" do
+                    local kib = line:match "^VmRSS:%%s*(%%d+)"
+                    if kib then return tonumber(kib) end
+                end
+            end
+            local function drop(n)
+                for _ = 1, n do
+                    local a, b = socket.pair()
+                    local server = spawn(function() return assert(tls.server(b, ctx)) end)
+                    assert(tls.client(a, "a.test", ctx))
+                    assert(server:wait(10))
+                    assert(a:write "x" and b:read(1) == "x" and b:write "y" and a:read(1) == "y")
+                end
+            end
+            local heap = {} -- of a program: what makes the collector work seldom
+            for i = 1, 40000 do heap[i] = { i } end
+            collectgarbage()
+            drop(10)
+            local before = resident()
+            drop(500)
+            local more = resident() - before
+            heap[1] = 0
+            assert(more < 10 * 1024, more .. " KiB")
+            ]]):format(support.path "a.pem", support.path "ca.pem"),
+            30
+        )
+    end)
+end)
+
 -- Programs of their own: what is asked for once in a Lua state is asked for anew there.
 describe("the system's store", function()
     tasks.guard()

@@ -117,6 +117,37 @@ static void test_timeouts_at_each_byte(void)
         check_timeouts(&kinds[k]);
 }
 
+/* With one key there are fewer than 2^24 records. */
+static void note_message(int is_sent, int version, int type, const void *bytes, size_t len, SSL *ssl, void *counter)
+{
+    (void)version, (void)ssl;
+    if (!is_sent && type == HANDSHAKE && len > 0 && *(const unsigned char *)bytes == KEY_UPDATE)
+        ++*(int *)counter;
+}
+
+static void test_a_new_key_after_many_records(void)
+{
+    for (size_t k = 0; k < KINDS; k++) {
+        struct tls_rig rig;
+        struct ss_error err;
+        size_t n, written = 0;
+        int updates = 0;
+        open_rig(&rig, &kinds[k]);
+        SSL_set_msg_callback(rig.peer, note_message);
+        SSL_set_msg_callback_arg(rig.peer, &updates);
+        for (int round = 0; round < 2; round++) {
+            rig.conn->records = (1 << 24) - 3;
+            for (int i = 0; i < 4; i++, written += 10) {
+                CHECK(tls_rig_write(&rig, text + written, 10, &n, &err) == SS_OK && n == 10);
+                const int expected = kinds[k].tls12 ? 0 : round + (i >= 2);
+                CHECKF(updates == expected, "%d instead of %d before record %d", updates, expected, i);
+            }
+        }
+        check_got(&rig, written);
+        close_rig(&rig);
+    }
+}
+
 /* As many records as there is room for: of a length that has lost its upper bits one byte would be taken, or none. The pages
  * beyond the first few are never looked at. */
 static void test_lengths_beyond_32_bits(void)
@@ -376,6 +407,7 @@ int main(void)
 {
     RUN(test_writes_that_find_no_room);
     RUN(test_timeouts_at_each_byte);
+    RUN(test_a_new_key_after_many_records);
     RUN(test_lengths_beyond_32_bits);
     RUN(test_a_write_much_longer_than_the_block);
     RUN(test_nothing_to_write);
