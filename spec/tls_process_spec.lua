@@ -250,6 +250,34 @@ describe("the library", function()
         assert.equal("1\t1\n", said)
     end)
 
+    it("is refused where it is of another version than the one that the module was built for", function()
+        local p = t.lua(
+            [[
+                local ok, err = pcall(require, "ssocket.tls")
+                print(ok, (err:gsub("[\r\n].*", "")))
+            ]],
+            { "env", "ASAN_OPTIONS=verify_asan_link_order=0", "LD_PRELOAD=" .. tools.build .. "/otherssl.so" }
+        )
+        local expected = "^false\tssocket%.tls was built with OpenSSL %d[^,]*, but the library that is loaded is "
+            .. "OpenSSL 9%.0%.0 of the specs; build it again\n$"
+        local said = p:finish()
+        assert.is_truthy(said:find(expected), said)
+    end)
+
+    it("is not taken by a build that is not that of the module", function()
+        tasks.alone_fine [[
+            require "ssocket.tls"
+            local key
+            for k in pairs(debug.getregistry()) do
+                if type(k) == "string" and k:find "^ss%d.*%.layout$" then key = k end
+            end
+            debug.getregistry()[key] = debug.getregistry()[key] + 1
+            package.loaded["ssocket.tls"] = nil
+            local ok, err = pcall(require, "ssocket.tls")
+            assert(not ok and err:find("is of another build than the ssocket that is loaded", 1, true), err)
+        ]]
+    end)
+
     it("is not there without ssocket.tls", function()
         local said = tools.run_lua [[
             require "ssocket"
