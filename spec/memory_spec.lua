@@ -78,6 +78,40 @@ describe("Lua states in threads of their own", function()
 end)
 
 if support.is_built() then
+    -- A program of test/host with certificates, and with all of the module.
+    local function run_with_tls(limit, name, script, ...)
+        local program = { "env", "SSOCKET_CERTIFICATES=" .. support.dir, tools.build .. "/host_" .. name }
+        program[#program + 1] = here .. "/support/" .. script
+        program[#program + 1] = tools.build .. "/?.so"
+        for i = 1, select("#", ...) do
+            program[#program + 1] = (select(i, ...))
+        end
+        return tools.run(program, limit)
+    end
+
+    describe("when memory fails, over TLS,", function()
+        t.guard()
+        support.certificates()
+
+        -- Not with all that follow, as above. Each run has two handshakes; script/torture fails each allocation.
+        for mode = 1, 2 do
+            if modes[mode] then
+                it("at any allocation, " .. modes[mode] .. ", calls lose neither memory nor descriptors", function()
+                    local each = os.getenv "SSOCKET_TLS_STEP" or tostring(t.slow > 1 and 67 or 17)
+                    t.sys.watchdog(300)
+                    local said, how, status = run_with_tls(280, "oom", "tls_calls.lua", tostring(mode), "0", each)
+                    if status == 3 then
+                        return pending(said)
+                    end
+                    assert.same({ "exit", 0 }, { how, status }, said)
+                    local allocations, given_up = said:match "(%d+) allocations, (%d+) given up"
+                    assert.is_true(tonumber(allocations) > 200, said)
+                    assert.equal(0, tonumber(given_up), said)
+                end)
+            end
+        end
+    end)
+
     describe("Lua states in threads of their own, over TLS,", function()
         t.guard()
         support.certificates()
@@ -88,15 +122,8 @@ if support.is_built() then
                 local states = tonumber(os.getenv "SSOCKET_STATES") or (t.slow > 1 and 16 or 40)
                 local rounds = ("%d"):format(math.ceil(states / n))
                 t.sys.watchdog(math.ceil(60 * t.slow + states))
-                local said, how, status = tools.run({
-                    "env",
-                    "SSOCKET_CERTIFICATES=" .. support.dir,
-                    tools.build .. "/host_threads",
-                    here .. "/support/tls_threads.lua",
-                    tools.build .. "/?.so",
-                    rounds,
-                    tostring(n),
-                }, 60 * t.slow + states)
+                local limit = 60 * t.slow + states
+                local said, how, status = run_with_tls(limit, "threads", "tls_threads.lua", rounds, tostring(n))
                 assert.same({ "", "exit", 0 }, { said, how, status })
             end)
         end
