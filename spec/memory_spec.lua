@@ -105,7 +105,7 @@ if support.is_built() then
                     end
                     assert.same({ "exit", 0 }, { how, status }, said)
                     local allocations, given_up = said:match "(%d+) allocations, (%d+) given up"
-                    assert.is_true(tonumber(allocations) > 200, said)
+                    assert.is_true(tonumber(allocations) > 100, said)
                     assert.equal(0, tonumber(given_up), said)
                 end)
             end

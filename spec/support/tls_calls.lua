@@ -5,6 +5,12 @@
 
 local error, pcall, tostring = error, pcall, tostring
 
+-- LuaJIT counts a closure that has got no memory for its upvalues as a shorter one (lj_func_newL_gc); tls.connect is a
+-- closure.
+if rawget(_G, "jit") then
+    require "ssocket.tls"
+end
+
 local directory = os.getenv "SSOCKET_CERTIFICATES"
 local server_options = {
     cert = { directory .. "/a.pem", directory .. "/rsa.pem" },
