@@ -312,7 +312,7 @@ spec: $(MODULE) $(TLS_MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua: LUA=lu
 fuzzers: $(FUZZERS)
 soak: $(MODULE) # ten minutes among hostile clients; SHORT=1 one
 	@script/soak $(LUA) $(DIR)
-long-run: $(MODULE) $(HELPERS) # ten million messages, a million connections; SHORT=1 a hundredth
+long-run: $(MODULE) $(TLS_MODULE) $(HELPERS) $(HOSTS) # ten million messages, a million connections; SHORT=1 a hundredth
 	@script/long-run $(LUA) $(DIR)
 torture: ## all that docs/reliability.md tells of, in an hour; SHORT=1 a minute of each
 	@script/torture
