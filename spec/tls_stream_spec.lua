@@ -166,6 +166,9 @@ describe("any calls in any order", function()
 
     for _, version in ipairs { "TLSv1.2", "TLSv1.3" } do
         it("have the same results as without TLS, " .. version, function()
+            if t.bad_weather then
+                return pending "calls without time get what the weather lets through"
+            end
             local client = support.context { ca = "ca.pem", conf = { MaxProtocol = version } }
             local server = support.context { cert = "a.pem", sessions = 0 }
             for seed = 1, math.ceil(12 / t.slow) do
