@@ -98,8 +98,8 @@ if support.is_built() then
             if modes[mode] then
                 it("at any allocation, " .. modes[mode] .. ", calls lose neither memory nor descriptors", function()
                     local each = os.getenv "SSOCKET_TLS_STEP" or tostring(t.slow > 1 and 67 or 17)
-                    t.sys.watchdog(300)
-                    local said, how, status = run_with_tls(280, "oom", "tls_calls.lua", tostring(mode), "0", each)
+                    t.sys.watchdog(600)
+                    local said, how, status = run_with_tls(580, "oom", "tls_calls.lua", tostring(mode), "0", each)
                     if status == 3 then
                         return pending(said)
                     end
