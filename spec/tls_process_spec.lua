@@ -254,12 +254,15 @@ describe("the library", function()
     end)
 
     it("is refused where it is of another version than the one that the module was built for", function()
+        if t.slow > 1 then
+            return pending "a sanitizer's runtime is preloaded, and nothing else"
+        end
         local p = t.lua(
             [[
                 local ok, err = pcall(require, "ssocket.tls")
                 print(ok, (err:gsub("[\r\n].*", "")))
             ]],
-            { "env", "ASAN_OPTIONS=verify_asan_link_order=0", "LD_PRELOAD=" .. tools.build .. "/otherssl.so" }
+            { "env", "LD_PRELOAD=" .. tools.build .. "/otherssl.so" }
         )
         local expected = "^false\tssocket%.tls was built with OpenSSL %d[^,]*, but the library that is loaded is "
             .. "OpenSSL 9%.0%.0 of the specs; build it again\n$"
