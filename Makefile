@@ -134,6 +134,7 @@ FAKED_test_loop := $(addprefix os_,fork_mark_is_new now_ns poll poll_select poll
 	poller_forget poller_open \
 	poller_wait poller_wake poller_watch recv)
 FAKED_test_sock := socket
+FAKED_test_tls_clock := os_now_ns
 FAKED_test_block := ss_wait_any
 FAKED_test_file := read
 FAKED_test_fork := madvise mmap munmap
@@ -311,7 +312,7 @@ spec: $(MODULE) $(TLS_MODULE) $(HELPERS) $(HOSTS) ## specs under one Lua: LUA=lu
 fuzzers: $(FUZZERS)
 soak: $(MODULE) # ten minutes among hostile clients; SHORT=1 one
 	@script/soak $(LUA) $(DIR)
-long-run: $(MODULE) $(HELPERS) # ten million messages, a million connections; SHORT=1 a hundredth
+long-run: $(MODULE) $(TLS_MODULE) $(HELPERS) $(HOSTS) # ten million messages, a million connections; SHORT=1 a hundredth
 	@script/long-run $(LUA) $(DIR)
 torture: ## all that docs/reliability.md tells of, in an hour; SHORT=1 a minute of each
 	@script/torture

@@ -1,6 +1,7 @@
 -- Programs around the module: one in which each allocation fails in its turn, ones with Lua states in threads.
 
 local t = require "support.t"
+local support = require "support.tls"
 local tools = require "support.tools"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$" or "spec"
@@ -75,3 +76,56 @@ describe("Lua states in threads of their own", function()
         end)
     end
 end)
+
+if support.is_built() then
+    -- A program of test/host with certificates, and with all of the module.
+    local function run_with_tls(limit, name, script, ...)
+        local program = { "env", "SSOCKET_CERTIFICATES=" .. support.dir, tools.build .. "/host_" .. name }
+        program[#program + 1] = here .. "/support/" .. script
+        program[#program + 1] = tools.build .. "/?.so"
+        for i = 1, select("#", ...) do
+            program[#program + 1] = (select(i, ...))
+        end
+        return tools.run(program, limit)
+    end
+
+    describe("when memory fails, over TLS,", function()
+        t.guard()
+        support.certificates()
+
+        -- Not with all that follow, as above. Each run has two handshakes; script/torture fails each allocation.
+        for mode = 1, 2 do
+            if modes[mode] then
+                it("at any allocation, " .. modes[mode] .. ", calls lose neither memory nor descriptors", function()
+                    local each = os.getenv "SSOCKET_TLS_STEP" or tostring(t.slow > 1 and 67 or 17)
+                    t.sys.watchdog(600)
+                    local said, how, status = run_with_tls(580, "oom", "tls_calls.lua", tostring(mode), "0", each)
+                    if status == 3 then
+                        return pending(said)
+                    end
+                    assert.same({ "exit", 0 }, { how, status }, said)
+                    local allocations, given_up = said:match "(%d+) allocations, (%d+) given up"
+                    assert.is_true(tonumber(allocations) > 100, said)
+                    assert.equal(0, tonumber(given_up), said)
+                end)
+            end
+        end
+    end)
+
+    describe("Lua states in threads of their own, over TLS,", function()
+        t.guard()
+        support.certificates()
+
+        -- script/long-run has a thousand states.
+        for _, n in ipairs { 2, 8 } do
+            it("shake hands with each other and with themselves, " .. n .. " of them", function()
+                local states = tonumber(os.getenv "SSOCKET_STATES") or (t.slow > 1 and 16 or 40)
+                local rounds = ("%d"):format(math.ceil(states / n))
+                t.sys.watchdog(math.ceil(60 * t.slow + states))
+                local limit = 60 * t.slow + states
+                local said, how, status = run_with_tls(limit, "threads", "tls_threads.lua", rounds, tostring(n))
+                assert.same({ "", "exit", 0 }, { said, how, status })
+            end)
+        end
+    end)
+end

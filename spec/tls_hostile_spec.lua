@@ -1,10 +1,11 @@
 -- ssocket.tls and peers that are slow, silent, hostile or merely unusual: faults that other bindings to TLS have had.
 --
--- Of those some are tested in tls_spec (a silent peer, bytes in the buffer at the handshake, ALPN, names, busy ones),
--- and some cannot occur: no call tells the program to wait for "read" or "write", so none can wait for the wrong one;
--- lengths are size_t and a record has at most 16384 bytes, so no length is cut to an int; kernel TLS is not used, so it
--- sends no freed memory; and tls.client returns after its handshake only, so that nothing can ask for a certificate
--- before.
+-- Of those some are tested in other files (tls_spec, tls_context_spec, tls_stream_spec, tls_process_spec, and
+-- test/unit/test_tls_*.c), and some cannot occur: no call tells the program to wait for "read" or "write", so none can
+-- wait for the wrong one; kernel TLS is not used, for our BIO has no socket to give it, so it sends no freed memory;
+-- OpenSSL's asynchronous jobs are never switched on, so that their stacks meet none of a coroutine; OpenSSL's texts are
+-- reasons for people and no error that a program compares; and tls.client returns after its handshake only, so that
+-- nothing can ask for a certificate before.
 
 local t = require "support.t"
 local peer = require "support.peer"

@@ -175,7 +175,7 @@ static bool find_extension(SSL *ssl, unsigned type, struct cursor *body)
     return SSL_client_hello_get0_ext(ssl, type, &body->at, &body->len) == 1;
 }
 
-/* RFC 6066 section 3. */
+/* RFC 6066 section 3: one name of this type, and other types there are none. OpenSSL's handshake refuses more, too. */
 static bool take_server_name(struct sstls_hello *op, struct cursor body)
 {
     enum { HOST_NAME = 0 };
@@ -184,7 +184,8 @@ static bool take_server_name(struct sstls_hello *op, struct cursor body)
         return false;
     list.at++;
     list.len--;
-    if (!take_vector(&list, 2, &name) || name.len == 0 || name.len > SS_HOST_MAX || memchr(name.at, 0, name.len))
+    if (!take_vector(&list, 2, &name) || list.len > 0 || name.len == 0 || name.len > SS_HOST_MAX ||
+        memchr(name.at, 0, name.len))
         return false;
     for (size_t i = 0; i < name.len; i++)
         op->name[i] = (char)(name.at[i] >= 'A' && name.at[i] <= 'Z' ? name.at[i] + ('a' - 'A') : name.at[i]);
@@ -227,7 +228,7 @@ static void note_version(struct sstls_hello *op, unsigned version)
 static bool take_versions(struct sstls_hello *op, struct cursor body)
 {
     struct cursor list;
-    if (!take_vector(&body, 1, &list) || body.len > 0 || list.len % 2 != 0)
+    if (!take_vector(&body, 1, &list) || body.len > 0 || list.len == 0 || list.len % 2 != 0)
         return false;
     for (; list.len > 0; list.at += 2, list.len -= 2)
         note_version(op, (unsigned)list.at[0] << 8 | list.at[1]);

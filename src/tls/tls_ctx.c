@@ -266,6 +266,14 @@ static bool set_session_context(struct sstls_ctx *ctx, const struct sstls_option
 
 /* Contexts */
 
+/* Where OpenSSL tells of no error, it was our memory that did not suffice. */
+static bool say_incomplete(struct sstls_problem *problem)
+{
+    if (ERR_peek_error() == 0)
+        return sstls_say_system(problem, "context", NULL, &ss_no_memory);
+    return sstls_say_refused(problem, "context", NULL);
+}
+
 static bool set_up_ctx(struct sstls_ctx *ctx, const struct sstls_options *options, struct sstls_problem *problem)
 {
     SSL_CTX *ssl = ctx->ssl;
@@ -278,7 +286,7 @@ static bool set_up_ctx(struct sstls_ctx *ctx, const struct sstls_options *option
         !set_client_ca(ctx, options, problem) || !set_keylog(ctx, options->keylog, problem))
         return false;
     if (!set_alpn(ctx, &options->alpn) || !set_session_context(ctx, options) || !sstls_sessions_set_up(ctx, options))
-        return sstls_say_refused(problem, "context", NULL);
+        return say_incomplete(problem);
     return true;
 }
 

@@ -100,6 +100,26 @@ static void test_each_split(void)
     close_look(&l);
 }
 
+static size_t number_at(const unsigned char *bytes)
+{
+    return (size_t)bytes[0] << 8 | bytes[1];
+}
+
+static void put_number(unsigned char *bytes, size_t number)
+{
+    bytes[0] = (unsigned char)(number >> 8);
+    bytes[1] = (unsigned char)number;
+}
+
+/* Where the length of a ClientHello's extensions stands. */
+static size_t find_extensions(const unsigned char *message)
+{
+    size_t at = 4 + 2 + 32; /* head, version, random */
+    at += 1 + (size_t)message[at];
+    at += 2 + number_at(message + at);
+    return at + 1 + message[at];
+}
+
 /* Copies the peer's ClientHello without the record's head; more extension bytes behind it. Returns the length. */
 static size_t take_message(struct look *l, unsigned char *message, size_t more)
 {
@@ -110,13 +130,9 @@ static size_t take_message(struct look *l, unsigned char *message, size_t more)
     finish(l);
     if (more == 0)
         return n;
-    size_t at = 4 + 2 + 32; /* head, version, random */
-    at += 1 + message[at];
-    at += 2 + ((size_t)message[at] << 8 | message[at + 1]);
-    at += 1 + message[at];
+    size_t at = find_extensions(message);
     size_t len = n - at - 2 + 4 + more;
-    message[at] = (unsigned char)(len >> 8);
-    message[at + 1] = (unsigned char)len;
+    put_number(message + at, len);
     memcpy(message + n, (unsigned char[]){ 0xfa, 0xfa, (unsigned char)(more >> 8), (unsigned char)more }, 4);
     memset(message + n + 4, 0, more);
     len = n + more; /* + 4 - 4 */
@@ -214,6 +230,126 @@ static void test_what_is_none(void)
     close_look(&l);
 }
 
+/* Bodies of the three extensions that we take apart */
+
+/* What OpenSSL reads in them is the measure: it refuses a handshake whose extensions have a wrong length. */
+struct body {
+    const char *what;
+    unsigned type;
+    const unsigned char *bytes;
+    size_t len;
+    unsigned lengths; /* bit i: its byte i belongs to a length */
+};
+
+#define BODY(what, type, bytes, lengths)                                       \
+    {                                                                          \
+        what, type, (const unsigned char *)(bytes), sizeof(bytes) - 1, lengths \
+    }
+enum { NAME = TLSEXT_TYPE_server_name, ALPN = TLSEXT_TYPE_application_layer_protocol_negotiation };
+enum { VERSIONS = TLSEXT_TYPE_supported_versions };
+
+static const struct body bodies[] = {
+    BODY("a name", NAME, "\0\11\0\0\6a.test", 1 | 2 | 8 | 16),
+    BODY("a protocol", ALPN, "\0\3\2h2", 1 | 2 | 4),
+    BODY("versions", VERSIONS, "\4\3\4\3\3", 1),
+};
+enum { BODIES = sizeof bodies / sizeof *bodies };
+
+/* Replaces the body of an extension in a ClientHello. Returns the new length. */
+static size_t put_body(unsigned char *message, size_t n, unsigned type, const unsigned char *bytes, size_t len)
+{
+    const size_t extensions = find_extensions(message);
+    size_t at = extensions + 2;
+    while (number_at(message + at) != type)
+        at += 4 + number_at(message + at + 2);
+    const size_t old = number_at(message + at + 2);
+    memmove(message + at + 4 + len, message + at + 4 + old, n - at - 4 - old);
+    memcpy(message + at + 4, bytes, len);
+    put_number(message + at + 2, len);
+    n = n - old + len;
+    put_number(message + extensions, n - extensions - 2);
+    put_number(message + 2, n - 4); /* of 24 bits */
+    return n;
+}
+
+/* Whether the look, and then the handshake, take a ClientHello for what it is. */
+static bool is_taken(struct look *l, const struct body *body, const unsigned char *bytes, size_t len)
+{
+    static unsigned char message[4096], wire[5000];
+    size_t n = take_message(l, message, 0);
+    n = cut_into_records(message, put_body(message, n, body->type, bytes, len), 16384, wire);
+    begin(l);
+    enum ss_status st = look_at(l, wire, n);
+    const struct ss_error *err = &l->op.op.error;
+    CHECKF(st == SS_OK || (st == SS_ERROR && err->space == SS_TLS && err->code == SS_TLS_PROTOCOL), "%s: status %d",
+           body->what, (int)st);
+    check_untouched(l, wire, n, len);
+    const bool taken = tls_rig_drive(&l->rig, &l->rig.shake.op, SS_NO_WAIT) != SS_ERROR;
+    CHECKF((st == SS_OK) == taken, "%s: status %d, the handshake: %d, %s", body->what, (int)st, taken,
+           l->rig.conn->reason);
+    finish(l);
+    return st == SS_OK;
+}
+
+/* Cut short and lengthened by each number of bytes, with lengths that are right for the extension and wrong within. */
+static void check_other_ends(struct look *l, const struct body *body)
+{
+    unsigned char bytes[32] = { 0 };
+    memcpy(bytes, body->bytes, body->len);
+    for (size_t len = 0; len <= body->len + 4; len++)
+        CHECKF(is_taken(l, body, bytes, len) == (len == body->len), "%s of %zu bytes", body->what, len);
+}
+
+/* Each length with each value. */
+static void check_other_lengths(struct look *l, const struct body *body)
+{
+    unsigned char bytes[32];
+    memcpy(bytes, body->bytes, body->len);
+    for (size_t at = 0; at < body->len; at++) {
+        for (int value = 0; (body->lengths >> at & 1) && value < 256; value++) {
+            bytes[at] = (unsigned char)value;
+            CHECKF(is_taken(l, body, bytes, body->len) == (value == body->bytes[at]), "%s: %d at %zu", body->what,
+                   value, at);
+        }
+        bytes[at] = body->bytes[at];
+    }
+}
+
+static void test_lengths_in_extensions(void)
+{
+    struct look l;
+    open_look(&l);
+    for (size_t i = 0; i < BODIES; i++) {
+        check_other_ends(&l, &bodies[i]);
+        check_other_lengths(&l, &bodies[i]);
+    }
+    close_look(&l);
+}
+
+/* What is empty, or more than one, where there has to be one; the whole is as long as it says. */
+static void test_contents_of_extensions(void)
+{
+    static const struct body rows[] = {
+        BODY("no name", NAME, "\0\0", 0),
+        BODY("a type without a name", NAME, "\0\1\0", 0),
+        BODY("a name of another type", NAME, "\0\11\1\0\6a.test", 0),
+        BODY("a name with a NUL", NAME, "\0\11\0\0\6a.\0est", 0),
+        BODY("two names", NAME, "\0\14\0\0\3a.b\0\0\3c.d", 0),
+        BODY("a name and half a name", NAME, "\0\10\0\0\3a.b\0\0", 0),
+        BODY("no protocol", ALPN, "\0\0", 0),
+        BODY("an empty protocol", ALPN, "\0\1\0", 0),
+        BODY("an empty second protocol", ALPN, "\0\4\2h2\0", 0),
+        BODY("half a protocol", ALPN, "\0\5\2h2\2h", 0),
+        BODY("no version", VERSIONS, "\0", 0),
+        BODY("half a version", VERSIONS, "\3\3\4\3", 0),
+    };
+    struct look l;
+    open_look(&l);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        CHECKF(!is_taken(&l, &rows[i], rows[i].bytes, rows[i].len), "%s", rows[i].what);
+    close_look(&l);
+}
+
 /* As from the handshake, to which it belongs. */
 static void test_the_end_after_each_byte(void)
 {
@@ -242,6 +378,8 @@ int main(void)
     RUN(test_fragments);
     RUN(test_long_hellos);
     RUN(test_what_is_none);
+    RUN(test_lengths_in_extensions);
+    RUN(test_contents_of_extensions);
     RUN(test_the_end_after_each_byte);
     return check_end();
 }

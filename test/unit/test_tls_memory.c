@@ -2,6 +2,7 @@
 #include "check.h"
 #include "tls_talk.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <stdlib.h>
@@ -48,7 +49,9 @@ static void fail_at(size_t n, bool everything)
 static struct sstls_ctx *make_server_ctx(struct tls_rig *rig, struct sstls_problem *problem)
 {
     const struct sstls_source pem = { tls_rig_pem(), strlen(tls_rig_pem()) };
+    const struct sstls_source protocol = { "h2", 2 };
     struct sstls_options options = { .ca = { &pem, 1 }, .cert = { &pem, 1 }, .client_ca = { &pem, 1 }, .verify = true };
+    options.alpn = (struct sstls_sources){ &protocol, 1 };
     options.sessions = 4;
     problem->text[0] = '\0';
     return sstls_ctx_new(&rig->state, &options, problem);
@@ -73,6 +76,28 @@ static void test_contexts(void)
     }
     CHECKF(refused > 5, "%zu", refused);
     fail_at(0, false);
+    tls_rig_close(&rig);
+}
+
+/* That it was memory is told. */
+static void test_our_memory_in_contexts(void)
+{
+    struct tls_rig rig;
+    struct sstls_problem problem;
+    struct sstls_ctx *ctx = NULL;
+    size_t refused = 0;
+    tls_rig_open(&rig, &talk_kinds[1]);
+    for (size_t n = 1; !ctx; n++) {
+        rig.heap.fail_from = rig.heap.requests + n;
+        rig.heap.fail_count = 1;
+        ctx = make_server_ctx(&rig, &problem);
+        CHECKF(ctx || strstr(problem.text, strerror(ENOMEM)), "%zu: %s", n, problem.text);
+        CHECKF(ERR_peek_error() == 0, "%zu: an error is left", n);
+        refused += !ctx;
+    }
+    CHECKF(refused >= 3, "%zu", refused); /* itself, its protocols, its keys */
+    rig.heap.fail_from = 0;
+    sstls_ctx_drop(ctx);
     tls_rig_close(&rig);
 }
 
@@ -138,6 +163,7 @@ int main(void)
     if (!CRYPTO_set_mem_functions(take_memory, resize_memory, give_memory))
         return 1;
     RUN(test_contexts);
+    RUN(test_our_memory_in_contexts);
     RUN(test_a_client);
     RUN(test_a_server);
     RUN(test_our_memory);

@@ -3,9 +3,11 @@
 #include "tls_rig.h"
 
 #include <errno.h>
+#include <openssl/x509_vfy.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 enum { RECORD = 16384, HELD = 4 * RECORD, SIZE = 150000 };
@@ -81,6 +83,92 @@ static void test_writes_that_find_no_room(void)
     }
 }
 
+/* One after another, the time of a write is over before each byte of what it sends. Then other data of that length find no room, and
+ * others do. */
+static void check_timeouts(const struct tls_kind *kind)
+{
+    enum { PIECE = 40 };
+    struct tls_rig rig;
+    struct ss_error err;
+    size_t n, written = 0;
+    open_rig(&rig, kind);
+    for (size_t at = 0, len = 1; at <= len; at++) {
+        const size_t before = rig.wire.out_len;
+        rig.wire.send_most = SIZE_MAX;
+        rig.wire.split_out = before + at;
+        enum ss_status st = tls_rig_try_write(&rig, SS_NO_WAIT, text + written, PIECE, &n, &err);
+        len = rig.wire.out_len - before + ss_inbuf_len(&rig.conn->out);
+        CHECKF(st == (at < len ? SS_WANT : SS_OK) && n == PIECE, "%zu of %zu: status %d, %zu", at, len, (int)st, n);
+        written += PIECE;
+        rig.wire.send_most = 0;
+        CHECK(tls_rig_try_write(&rig, SS_NO_WAIT, text + written, PIECE, &n, &err) == SS_WANT && n == PIECE);
+        written += PIECE;
+        rig.wire.send_most = SIZE_MAX;
+        CHECK(tls_rig_write(&rig, text + written, 1, &n, &err) == SS_OK && n == 1);
+        written++;
+        check_got(&rig, written);
+    }
+    close_rig(&rig);
+}
+
+static void test_timeouts_at_each_byte(void)
+{
+    for (size_t k = 0; k < KINDS; k++)
+        check_timeouts(&kinds[k]);
+}
+
+/* With one key there are fewer than 2^24 records. */
+static void note_message(int is_sent, int version, int type, const void *bytes, size_t len, SSL *ssl, void *counter)
+{
+    (void)version, (void)ssl;
+    if (!is_sent && type == HANDSHAKE && len > 0 && *(const unsigned char *)bytes == KEY_UPDATE)
+        ++*(int *)counter;
+}
+
+static void test_a_new_key_after_many_records(void)
+{
+    for (size_t k = 0; k < KINDS; k++) {
+        struct tls_rig rig;
+        struct ss_error err;
+        size_t n, written = 0;
+        int updates = 0;
+        open_rig(&rig, &kinds[k]);
+        SSL_set_msg_callback(rig.peer, note_message);
+        SSL_set_msg_callback_arg(rig.peer, &updates);
+        for (int round = 0; round < 2; round++) {
+            rig.conn->records = (1 << 24) - 3;
+            for (int i = 0; i < 4; i++, written += 10) {
+                CHECK(tls_rig_write(&rig, text + written, 10, &n, &err) == SS_OK && n == 10);
+                const int expected = kinds[k].tls12 ? 0 : round + (i >= 2);
+                CHECKF(updates == expected, "%d instead of %d before record %d", updates, expected, i);
+            }
+        }
+        check_got(&rig, written);
+        close_rig(&rig);
+    }
+}
+
+/* As many records as there is room for: of a length that has lost its upper bits one byte would be taken, or none. The pages
+ * beyond the first few are never looked at. */
+static void test_lengths_beyond_32_bits(void)
+{
+    const size_t lengths[] = { (size_t)INT32_MAX + 2, (size_t)UINT32_MAX + 2 };
+    for (size_t i = 0; i < 2; i++) {
+        struct tls_rig rig;
+        struct ss_error err;
+        size_t sent;
+        void *pages = mmap(NULL, lengths[i], PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (pages == MAP_FAILED)
+            abort();
+        open_rig(&rig, &kinds[i]);
+        rig.wire.send_most = 0;
+        CHECK(tls_rig_try_write(&rig, SS_NO_WAIT, pages, lengths[i], &sent, &err) == SS_WANT);
+        CHECKF(sent == HELD, "%zu of %zu", sent, lengths[i]);
+        close_rig(&rig);
+        munmap(pages, lengths[i]);
+    }
+}
+
 /* Of what is counted at most 64 KiB wait. */
 static void test_a_write_much_longer_than_the_block(void)
 {
@@ -137,6 +225,76 @@ static void test_no_call(void)
         calls = calls_of(&rig);
         CHECK(tls_rig_try_read(&rig, SS_NO_CALL, bytes, 4, &n, &err) == SS_OK && memcmp(bytes, "cdef", 4) == 0);
         CHECK(calls_of(&rig) == calls);
+        close_rig(&rig);
+    }
+}
+
+/* A handshake in one mode. `at_once`: the peer answers before a receive is over, so that one step is all. */
+static void check_handshake(struct tls_rig *rig, enum ss_mode mode, bool at_once, size_t most)
+{
+    int steps = 0;
+    enum ss_status st = SS_WANT;
+    tls_rig_connect(rig);
+    rig->wire.answers = at_once;
+    rig->wire.read_most = rig->wire.send_most = most;
+    for (; st == SS_WANT && steps < 20000; steps++) {
+        const unsigned waits = rig->wire.waits;
+        rig->sock.io.drained = false; /* as the poller's report has it */
+        ss_io_set_mode(&rig->sock.io, mode);
+        st = rig->shake.op.step(&rig->shake.op);
+        const unsigned most_waits = mode == SS_WAIT_ALWAYS ? SS_CALLS_PER_STEP : mode == SS_WAIT_ONCE;
+        CHECKF(rig->wire.waits - waits <= most_waits, "mode %d: %u waits", (int)mode, rig->wire.waits - waits);
+        tls_rig_run_peer(rig);
+    }
+    CHECKF(st == SS_OK && SSL_is_init_finished(rig->peer), "mode %d: status %d, %s", (int)mode, (int)st,
+           rig->conn->reason);
+    CHECKF(!at_once || most != SIZE_MAX || steps == 1, "mode %d: %d steps", (int)mode, steps);
+    CHECK((mode == SS_WAIT_ALWAYS || mode == SS_WAIT_ONCE) == (rig->wire.waits > 0));
+}
+
+static void check_round_trip(struct tls_rig *rig)
+{
+    char bytes[4];
+    size_t n;
+    struct ss_error err;
+    CHECK(tls_rig_write(rig, text, 100, &n, &err) == SS_OK);
+    check_got(rig, 100);
+    tls_rig_peer_write(rig, "back", 4);
+    CHECK(tls_rig_read(rig, bytes, 4, &n, &err) == SS_OK && memcmp(bytes, "back", 4) == 0);
+}
+
+static void test_a_handshake_in_each_mode(void)
+{
+    static const enum ss_mode modes[] = { SS_WAIT_ONCE, SS_WAIT_ALWAYS, SS_NO_WAIT, SS_NO_WAIT_EDGE };
+    static const size_t sizes[] = { 1, 100, SIZE_MAX };
+    for (size_t k = 0; k < KINDS; k++) {
+        struct tls_rig rig;
+        tls_rig_open(&rig, &kinds[k]);
+        for (size_t m = 0; m < sizeof modes / sizeof *modes; m++)
+            for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++) {
+                check_handshake(&rig, modes[m], i % 2 == 1, sizes[i / 2]);
+                check_round_trip(&rig);
+                tls_rig_disconnect(&rig);
+            }
+        tls_rig_close(&rig);
+    }
+}
+
+/* Verification is no less in a handshake that never has to wait. */
+static void test_a_handshake_at_once_with_another_name(void)
+{
+    for (size_t k = 0; k < KINDS; k += 2) {
+        struct tls_rig rig;
+        tls_rig_open(&rig, &kinds[k]);
+        tls_rig_connect(&rig);
+        rig.wire.answers = true;
+        CHECK(!rig.kind.server && sstls_conn_set_name(rig.conn, "b.test", false));
+        ss_io_set_mode(&rig.sock.io, SS_NO_WAIT);
+        enum ss_status st = rig.shake.op.step(&rig.shake.op);
+        const struct ss_error *err = &rig.shake.op.error;
+        CHECKF(st == SS_ERROR && err->space == SS_TLS && err->code == SS_TLS_CERTIFICATE, "status %d, error %d %d",
+               (int)st, (int)err->space, err->code);
+        CHECKF(rig.conn->verify_error == X509_V_ERR_HOSTNAME_MISMATCH, "%s", rig.conn->reason);
         close_rig(&rig);
     }
 }
@@ -248,9 +406,14 @@ static void test_leaving_without_room(void)
 int main(void)
 {
     RUN(test_writes_that_find_no_room);
+    RUN(test_timeouts_at_each_byte);
+    RUN(test_a_new_key_after_many_records);
+    RUN(test_lengths_beyond_32_bits);
     RUN(test_a_write_much_longer_than_the_block);
     RUN(test_nothing_to_write);
     RUN(test_no_call);
+    RUN(test_a_handshake_in_each_mode);
+    RUN(test_a_handshake_at_once_with_another_name);
     RUN(test_at_most_one_call_waits);
     RUN(test_answers_do_not_wait);
     RUN(test_a_flood_does_not_keep_a_step);

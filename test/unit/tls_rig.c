@@ -49,6 +49,14 @@ static enum ss_status end_wire(const struct wire *w, struct ss_error *err)
     return w->code != 0 ? SS_ERROR : SS_EOF;
 }
 
+static void let_peer_answer(void)
+{
+    const bool ours = tls_rig_runs_ours;
+    tls_rig_runs_ours = false;
+    tls_rig_run_peer(wired);
+    tls_rig_runs_ours = ours;
+}
+
 enum ss_status __wrap_os_recv(int fd, void *buf, size_t len, int flags, size_t *got, struct ss_error *err);
 enum ss_status __wrap_os_recv(int fd, void *buf, size_t len, int flags, size_t *got, struct ss_error *err)
 {
@@ -62,6 +70,8 @@ enum ss_status __wrap_os_recv(int fd, void *buf, size_t len, int flags, size_t *
         return end_wire(w, err);
     if (is_at_split(w->in_at, &w->split_in))
         return SS_WANT;
+    if (w->answers && w->in_at == w->in_len)
+        let_peer_answer();
     *got = ss_min_size(ss_min_size(len, w->read_most), ss_min_size(w->in_len, w->cut_in) - w->in_at);
     *got = bytes_before(*got, w->in_at, w->split_in);
     if (*got == 0)
@@ -206,7 +216,7 @@ static SSL_CTX *make_peer_ctx(const struct tls_kind *kind)
     SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_keylog_callback(ctx, note_secret);
-    if (!kind->server)
+    if (!kind->server || kind->client_ca)
         use_pem(ctx);
     return ctx;
 }
@@ -221,6 +231,8 @@ static void make_ctx(struct tls_rig *rig)
     options.nconf = 1;
     if (rig->kind.server)
         options.cert = (struct sstls_sources){ &pem, 1 };
+    if (rig->kind.client_ca)
+        options.client_ca = options.cert;
     rig->ctx = sstls_ctx_new(&rig->state, &options, &problem);
     CHECKF(rig->ctx != NULL, "%s", problem.text);
     if (!rig->ctx)

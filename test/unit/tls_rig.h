@@ -27,13 +27,15 @@ struct wire {
     int code;
     size_t flip_at; /* of the input, whose byte is XORed with */
     unsigned char flip;
-    bool ends; /* the peer has closed the connection behind what it has sent */
+    bool ends;    /* the peer has closed the connection behind what it has sent */
+    bool answers; /* a receive that finds nothing lets the peer run */
     unsigned recvs, sends, waits;
 };
 
 struct tls_kind {
     bool server; /* are we */
     bool tls12;
+    bool client_ca; /* as a server we ask for a certificate, which the peer has */
     size_t sessions;
     const char *ciphers; /* of TLS 1.2, or NULL */
 };
