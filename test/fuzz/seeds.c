@@ -1,5 +1,6 @@
 /* Writes the first inputs of the fuzz targets of TLS into the corpus, whose directory is the argument: conversations as they are,
- * recorded or steered, a ClientHello, certificates. What libFuzzer has found lies beside them. */
+ * recorded or steered, a ClientHello, certificates. What libFuzzer has found lies beside them. Above the corpus it writes tls.pem,
+ * the certificate and key for calls.lua and programs.lua. */
 #include "check.h"
 #include "chance.h"
 #include "fuzz_tls.h"
@@ -32,11 +33,12 @@ static const struct {
     const char *name;
     unsigned char flags;
     struct tls_kind kind;
+    unsigned char records; /* of the peer's handshake */
 } kinds[] = {
-    { "client-13", 0, { .server = false } },
-    { "server-13", TLS_IS_SERVER, { .server = true } },
-    { "client-12", TLS_IS_12, { .tls12 = true } },
-    { "server-12", TLS_IS_SERVER | TLS_IS_12, { .server = true, .tls12 = true } },
+    { "client-13", 0, { .server = false }, 6 },
+    { "server-13", TLS_IS_SERVER, { .server = true }, 3 },
+    { "client-12", TLS_IS_12, { .tls12 = true }, 6 },
+    { "server-12", TLS_IS_SERVER | TLS_IS_12, { .server = true, .tls12 = true }, 4 },
 };
 
 enum { SEED_KINDS = sizeof kinds / sizeof *kinds };
@@ -64,6 +66,8 @@ static void record(const char *name, unsigned char flags, const struct tls_kind 
 }
 
 /* Conversations with a peer that answers */
+
+enum { DATA_RECORD = 255 }; /* the number of the first one, which is another one for each kind */
 
 struct steps {
     const char *name;
@@ -97,11 +101,15 @@ static const struct steps steered[] = {
     { "flip", { 1, TLS_FLIP, 1, 0, 20, 64 }, 6, { TLS_SHAKE }, 1 },
     { "cut", { 1, TLS_CUT, 2, 0, 9, 0 }, 6, { TLS_SHAKE, TLS_ENDS, 0, TLS_SHAKE }, 4 },
     { "swapped",
-      { 1, TLS_SWAP, 6, 0, 0, 0 },
+      { 1, TLS_SWAP, DATA_RECORD, 0, 0, 0 },
       6,
       { TLS_SHAKE, TLS_PEER_WRITE, 0, 9, TLS_PEER_WRITE, 0, 7, TLS_READ, 0, 0, 16 },
       11 },
-    { "doubled", { 1, TLS_DOUBLE, 6, 0, 0, 0 }, 6, { TLS_SHAKE, TLS_PEER_WRITE, 0, 9, TLS_READ, 0, 0, 18 }, 8 },
+    { "doubled",
+      { 1, TLS_DOUBLE, DATA_RECORD, 0, 0, 0 },
+      6,
+      { TLS_SHAKE, TLS_PEER_WRITE, 0, 9, TLS_READ, 0, 0, 18 },
+      8 },
     { "plain-before", { 1, TLS_PRECEDE, 0, 0, 60, 21 }, 6, { TLS_SHAKE }, 1 },
     { "no-room",
       { 0 },
@@ -123,6 +131,8 @@ static void write_steered(const struct steps *s)
         unsigned char head[16] = { kinds[k].flags | TLS_HAS_SESSIONS };
         char file[64];
         memcpy(head + 3, s->changes, s->nchanges);
+        if (head[5] == DATA_RECORD)
+            head[5] = kinds[k].records;
         snprintf(file, sizeof file, "%s-%s", s->name, kinds[k].name);
         write_seed("tls", file, head, 3 + s->nchanges, s->events, s->nevents);
     }
@@ -167,5 +177,6 @@ int main(int argc, char **argv)
         write_steered(&steered[i]);
     write_hellos();
     write_certificates();
+    write_seed("..", "tls.pem", tls_rig_pem(), strlen(tls_rig_pem()), "", 0);
     return 0;
 }
