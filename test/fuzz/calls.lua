@@ -1073,7 +1073,7 @@ local function ended(sock, ok, err, reason)
     check(ok == true or (ok == nil and type(err) == "string"), "handshake: %s, %s", tostring(ok), tostring(err))
     check(reason == nil or type(reason) == "string", "a reason is a %s", type(reason))
     local began = err ~= BUSY and err ~= already
-    check(ok or not began or sock:fileno() == -1, "a handshake has failed with %s, and its socket is open", tostring(err))
+    check(ok or not began or sock:fileno() == -1, "a handshake has failed with %s, and the socket is open", err)
 end
 
 local function shake_client(sock)
