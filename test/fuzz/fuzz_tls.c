@@ -30,18 +30,28 @@ struct held {
     size_t n;
 };
 
-struct run {
-    struct tls_rig rig; /* first: that of tls_rig.route */
-    bool raw, installed, shaken, over, forges, rekeyed;
+struct header {
+    struct tls_kind kind;
+    bool raw, wants, leaves_one;
+    size_t piece, room;
     struct change changes[CHANGES];
     size_t nchanges;
-    unsigned records; /* of the peer, so far */
-    struct held held;
-    unsigned long sealed;                        /* records of data that the peer has sent */
-    size_t peer_wrote, we_read, we_wrote, taken; /* bytes; `taken`: told as sent */
-    bool failed;
-    struct ss_error failure;
-    char reason[SSTLS_REASON];
+};
+
+struct run {
+    struct tls_rig rig; /* first: that of tls_rig.route; serves several runs */
+    unsigned uses;      /* of the rig; 0: it is closed */
+    struct progress {
+        struct header head;
+        bool installed, shaken, over, forges, rekeyed;
+        unsigned records; /* of the peer, so far */
+        struct held held;
+        unsigned long sealed;                        /* records of data that the peer has sent */
+        size_t peer_wrote, we_read, we_wrote, taken; /* bytes; `taken`: told as sent */
+        bool failed;
+        struct ss_error failure;
+        char reason[SSTLS_REASON];
+    } now;
 };
 
 static const unsigned char *noise; /* that of tls_noise */
@@ -71,8 +81,8 @@ static void pass_plain(struct run *r, unsigned type, const unsigned char *bytes,
 
 static void hold(struct run *r, const unsigned char *record, size_t n)
 {
-    r->held.n = n <= sizeof r->held.bytes ? n : 0;
-    memcpy(r->held.bytes, record, r->held.n);
+    r->now.held.n = n <= sizeof r->now.held.bytes ? n : 0;
+    memcpy(r->now.held.bytes, record, r->now.held.n);
 }
 
 static void pass_shorter(struct run *r, unsigned char *record, size_t n)
@@ -141,12 +151,12 @@ static void pass_changed(struct run *r, const struct change *c, unsigned char *r
 static void pass_record(struct run *r, unsigned char *record, size_t n)
 {
     const struct change *change = NULL;
-    struct held held = r->held;
-    r->held.n = 0;
-    for (size_t i = 0; i < r->nchanges; i++)
-        if (r->changes[i].record == r->records)
-            change = &r->changes[i];
-    r->records++;
+    struct held held = r->now.held;
+    r->now.held.n = 0;
+    for (size_t i = 0; i < r->now.head.nchanges; i++)
+        if (r->now.head.changes[i].record == r->now.records)
+            change = &r->now.head.changes[i];
+    r->now.records++;
     if (change)
         pass_changed(r, change, record, n);
     else
@@ -178,15 +188,15 @@ static bool same_error(const struct ss_error *a, const struct ss_error *b)
 static void check_failure(struct run *r)
 {
     const struct sstls_conn *conn = r->rig.conn;
-    if (!r->failed && conn->has_failed) {
-        r->failed = true;
-        r->failure = conn->failure;
-        memcpy(r->reason, conn->reason, sizeof r->reason);
+    if (!r->now.failed && conn->has_failed) {
+        r->now.failed = true;
+        r->now.failure = conn->failure;
+        memcpy(r->now.reason, conn->reason, sizeof r->now.reason);
     }
-    CHECK(r->failed == conn->has_failed);
-    if (r->failed)
-        CHECKF(same_error(&conn->failure, &r->failure) && strcmp(conn->reason, r->reason) == 0, "%s, and then %s",
-               r->reason, conn->reason);
+    CHECK(r->now.failed == conn->has_failed);
+    if (r->now.failed)
+        CHECKF(same_error(&conn->failure, &r->now.failure) && strcmp(conn->reason, r->now.reason) == 0,
+               "%s, and then %s", r->now.reason, conn->reason);
 }
 
 static void check_all(struct run *r)
@@ -194,20 +204,20 @@ static void check_all(struct run *r)
     const struct tls_rig *rig = &r->rig;
     CHECK(ERR_peek_error() == 0);
     CHECK(rig->wire.in_at <= rig->wire.in_len);
-    CHECKF(rig->got_len <= r->we_wrote && memcmp(rig->got, noise, rig->got_len) == 0, "%zu bytes of %zu", rig->got_len,
-           r->we_wrote);
-    if (r->over)
+    CHECKF(rig->got_len <= r->now.we_wrote && memcmp(rig->got, noise, rig->got_len) == 0, "%zu bytes of %zu",
+           rig->got_len, r->now.we_wrote);
+    if (r->now.over)
         return;
-    CHECK(r->shaken == rig->conn->established);
+    CHECK(r->now.shaken == rig->conn->established);
     check_failure(r);
 }
 
 static void take_bytes(struct run *r, size_t n)
 {
-    CHECKF(n == 0 || r->shaken, "%zu bytes without a handshake", n);
-    CHECKF(r->we_read + n <= r->peer_wrote, "%zu bytes more than %zu", r->we_read + n, r->peer_wrote);
-    CHECKF(memcmp(bytes_read, noise + r->we_read, n) == 0, "other bytes than the peer has written");
-    r->we_read += n;
+    CHECKF(n == 0 || r->now.shaken, "%zu bytes without a handshake", n);
+    CHECKF(r->now.we_read + n <= r->now.peer_wrote, "%zu bytes more than %zu", r->now.we_read + n, r->now.peer_wrote);
+    CHECKF(memcmp(bytes_read, noise + r->now.we_read, n) == 0, "other bytes than the peer has written");
+    r->now.we_read += n;
 }
 
 /* Our calls */
@@ -229,26 +239,26 @@ static void leave(struct run *r)
 {
     struct ss_io *io = &r->rig.sock.io;
     struct ss_error ignored;
-    if (r->over || !r->installed)
+    if (r->now.over || !r->now.installed)
         return;
     begin_ours(r);
     io->via->leave(io);
     CHECK(ERR_peek_error() == 0);
-    r->over = true;
+    r->now.over = true;
     ss_sock_close_quietly(&r->rig.sock, &ignored);
     end_ours(r);
 }
 
 static void shake(struct run *r)
 {
-    if (r->shaken || r->over)
+    if (r->now.shaken || r->now.over)
         return;
-    r->installed = true;
+    r->now.installed = true;
     enum ss_status st = tls_rig_drive(&r->rig, &r->rig.shake.op, SS_NO_WAIT);
-    r->shaken = st == SS_OK;
+    r->now.shaken = st == SS_OK;
     check_all(r);
     CHECKF(st == SS_OK || st == SS_ERROR || st == SS_TIMEOUT || st == SS_EOF, "status %d", (int)st);
-    CHECK(st != SS_OK || !r->failed);
+    CHECK(st != SS_OK || !r->now.failed);
     if (st == SS_ERROR || st == SS_EOF)
         leave(r);
 }
@@ -256,22 +266,22 @@ static void shake(struct run *r)
 /* The outcome of a read or write on a connection that `had` failed before. */
 static void check_outcome(const struct run *r, bool had, enum ss_status st, const struct ss_error *err)
 {
-    if (!r->shaken)
+    if (!r->now.shaken)
         CHECKF(st == SS_ERROR && err->space == SS_SYSTEM && err->code == EBUSY, "status %d", (int)st);
     else if (had)
-        CHECKF(st == SS_ERROR && same_error(err, &r->failure), "status %d, error %d %d, and not %d %d", (int)st,
-               (int)err->space, err->code, (int)r->failure.space, r->failure.code);
+        CHECKF(st == SS_ERROR && same_error(err, &r->now.failure), "status %d, error %d %d, and not %d %d", (int)st,
+               (int)err->space, err->code, (int)r->now.failure.space, r->now.failure.code);
     if (st == SS_ERROR && err->space == SS_TLS)
-        CHECK(r->failed && same_error(err, &r->failure));
+        CHECK(r->now.failed && same_error(err, &r->now.failure));
 }
 
 static void read_bytes(struct run *r, size_t n, enum ss_mode mode)
 {
     struct ss_error err = { SS_SYSTEM, 0 };
-    const bool had = r->failed, ended = r->installed && !r->over && r->rig.conn->input_ended;
-    const size_t buffered = r->over ? 0 : ss_inbuf_len(&r->rig.sock.in);
+    const bool had = r->now.failed, ended = r->now.installed && !r->now.over && r->rig.conn->input_ended;
+    const size_t buffered = r->now.over ? 0 : ss_inbuf_len(&r->rig.sock.in);
     size_t got = 0;
-    if (!r->installed || r->over)
+    if (!r->now.installed || r->now.over)
         return;
     n = ss_min_size(n, LONGEST);
     tls_rig_runs_ours = true;
@@ -288,19 +298,19 @@ static void read_bytes(struct run *r, size_t n, enum ss_mode mode)
 static void write_bytes(struct run *r, size_t n, enum ss_mode mode)
 {
     struct ss_error err = { SS_SYSTEM, 0 };
-    const bool had = r->failed;
+    const bool had = r->now.failed;
     size_t sent = 0;
-    if (!r->installed || r->over)
+    if (!r->now.installed || r->now.over)
         return;
-    n = ss_min_size(n, TLS_NOISE - r->taken);
-    r->we_wrote = r->taken + n; /* what a call has not counted the next one gives again */
+    n = ss_min_size(n, TLS_NOISE - r->now.taken);
+    r->now.we_wrote = r->now.taken + n; /* what a call has not counted the next one gives again */
     tls_rig_runs_ours = true;
-    enum ss_status st = tls_rig_try_write(&r->rig, mode, noise + r->taken, n, &sent, &err);
+    enum ss_status st = tls_rig_try_write(&r->rig, mode, noise + r->now.taken, n, &sent, &err);
     end_ours(r);
     CHECKF(sent <= n && (st != SS_OK || sent == n), "status %d, %zu of %zu bytes", (int)st, sent, n);
-    r->taken += sent;
+    r->now.taken += sent;
     check_all(r);
-    r->we_wrote = r->taken;
+    r->now.we_wrote = r->now.taken;
     check_all(r);
     if (n > 0)
         check_outcome(r, had, st, &err);
@@ -312,21 +322,21 @@ static void end_ways(struct run *r, unsigned how)
     static const int ways[] = { SHUT_WR, SHUT_RD, SHUT_RDWR, SHUT_WR };
     struct ss_io *io = &r->rig.sock.io;
     struct ss_error err = { SS_SYSTEM, 0 };
-    const bool had = r->failed;
-    if (!r->installed || r->over)
+    const bool had = r->now.failed;
+    if (!r->now.installed || r->now.over)
         return;
     begin_ours(r);
     enum ss_status st = io->via->end(io, ways[how % 4], &err);
     end_ours(r);
     check_all(r);
-    if (had || !r->shaken)
+    if (had || !r->now.shaken)
         check_outcome(r, had, st, &err);
 }
 
 static void ask_ready(struct run *r)
 {
     const struct ss_io *io = &r->rig.sock.io;
-    if (!r->installed || r->over)
+    if (!r->now.installed || r->now.over)
         return;
     const unsigned calls = r->rig.wire.recvs + r->rig.wire.sends;
     begin_ours(r);
@@ -338,7 +348,7 @@ static void ask_ready(struct run *r)
 
 static void settle(struct run *r)
 {
-    if (!r->installed || r->over)
+    if (!r->now.installed || r->now.over)
         return;
     ss_inbuf_shrink(&r->rig.sock.in);
     r->rig.sock.io.via->settle(&r->rig.sock.io);
@@ -348,13 +358,13 @@ static void settle(struct run *r)
 static void ask_info(struct run *r)
 {
     struct sstls_info info;
-    if (!r->shaken || r->over)
+    if (!r->now.shaken || r->now.over)
         return;
     CHECK(sstls_info_init(&info, r->rig.conn));
     CHECK(info.server == r->rig.kind.server && info.has_peer == !info.server);
-    CHECK(r->raw || strcmp(info.name, "a.test") == 0);
-    CHECK(r->raw || strcmp(info.version, r->rig.kind.tls12 ? "TLSv1.2" : "TLSv1.3") == 0);
-    CHECK(info.verified == !info.server && strcmp(info.reason, r->failed ? r->reason : "") == 0);
+    CHECK(r->now.head.raw || strcmp(info.name, "a.test") == 0);
+    CHECK(r->now.head.raw || strcmp(info.version, r->rig.kind.tls12 ? "TLSv1.2" : "TLSv1.3") == 0);
+    CHECK(info.verified == !info.server && strcmp(info.reason, r->now.failed ? r->now.reason : "") == 0);
     sstls_info_fini(&info);
     check_all(r);
 }
@@ -363,7 +373,7 @@ static void ask_keys(struct run *r, unsigned kind)
 {
     unsigned char bytes[SSTLS_BINDING_MAX];
     size_t len;
-    if (!r->shaken || r->over)
+    if (!r->now.shaken || r->now.over)
         return;
     if (kind % 4 == 3)
         sstls_export(r->rig.conn, "EXPERIMENTAL", 12, NULL, 0, bytes, sizeof bytes);
@@ -376,7 +386,7 @@ static void look_at_hello(struct run *r)
 {
     struct sstls_hello op;
     struct ss_inbuf *in = &r->rig.sock.in;
-    if (r->installed)
+    if (r->now.installed)
         return;
     SSL_CTX *ctx = sstls_hello_ctx_new();
     if (!ctx)
@@ -394,18 +404,18 @@ static void look_at_hello(struct run *r)
 
 static bool peer_can_write(const struct run *r)
 {
-    return !r->raw && SSL_is_init_finished(r->rig.peer) && r->rig.peer_error == 0 &&
+    return !r->now.head.raw && SSL_is_init_finished(r->rig.peer) && r->rig.peer_error == 0 &&
            (SSL_get_shutdown(r->rig.peer) & SSL_SENT_SHUTDOWN) == 0;
 }
 
 /* From then on all records are forged, behind those that the peer has sent. */
 static bool can_forge(struct run *r)
 {
-    bool can = r->forges ||
-               (peer_can_write(r) && !r->rig.kind.tls12 && !r->rekeyed && SSL_version(r->rig.peer) == TLS1_3_VERSION);
-    if (can && !r->forges)
-        r->rig.sequence = r->sealed;
-    r->forges = can;
+    bool can = r->now.forges || (peer_can_write(r) && !r->rig.kind.tls12 && !r->now.rekeyed &&
+                                 SSL_version(r->rig.peer) == TLS1_3_VERSION);
+    if (can && !r->now.forges)
+        r->rig.sequence = r->now.sealed;
+    r->now.forges = can;
     return can;
 }
 
@@ -418,37 +428,37 @@ static void run_peer(struct run *r)
 static void peer_write(struct run *r, size_t n)
 {
     size_t written = 0;
-    n = ss_min_size(ss_min_size(n, 16384), TLS_NOISE - r->peer_wrote);
-    const unsigned char *bytes = noise + r->peer_wrote;
-    if (r->forges) {
+    n = ss_min_size(ss_min_size(n, 16384), TLS_NOISE - r->now.peer_wrote);
+    const unsigned char *bytes = noise + r->now.peer_wrote;
+    if (r->now.forges) {
         tls_rig_forge(&r->rig, DATA, bytes, n, 0);
         written = n;
     } else if (n > 0 && peer_can_write(r) && SSL_write_ex(r->rig.peer, bytes, n, &written) == 1) {
-        r->sealed++;
+        r->now.sealed++;
     }
-    r->peer_wrote += written;
+    r->now.peer_wrote += written;
     run_peer(r);
 }
 
 static void peer_end(struct run *r)
 {
-    if (r->forges) {
+    if (r->now.forges) {
         tls_rig_forge_alert(&r->rig, 1, 0);
     } else if (peer_can_write(r)) {
         SSL_shutdown(r->rig.peer);
-        r->sealed++;
+        r->now.sealed++;
     }
     run_peer(r);
 }
 
 static void peer_update(struct run *r, bool requested)
 {
-    if (r->forges) {
+    if (r->now.forges) {
         tls_rig_forge_key_update(&r->rig, requested);
     } else if (peer_can_write(r) && !r->rig.kind.tls12) {
         SSL_key_update(r->rig.peer, requested ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED);
         SSL_do_handshake(r->rig.peer);
-        r->rekeyed = true;
+        r->now.rekeyed = true;
     }
     run_peer(r);
 }
@@ -553,7 +563,7 @@ static void run_outside(struct run *r, enum tls_event kind, struct input *in)
         give_raw(r, in, in->left);
         break;
     case TLS_DEAF:
-        r->rig.peer_deaf = r->raw || !r->rig.peer_deaf;
+        r->rig.peer_deaf = r->now.head.raw || !r->rig.peer_deaf;
         break;
     case TLS_ENDS:
         end_here(r, input_byte(in));
@@ -588,67 +598,87 @@ static void finish(struct run *r)
         shake(r);
         size_t before;
         do {
-            before = r->we_read + w->in_at;
+            before = r->now.we_read + w->in_at;
             read_bytes(r, 1000, SS_NO_WAIT);
-        } while (r->we_read + w->in_at != before);
+        } while (r->now.we_read + w->in_at != before);
         write_bytes(r, 0, SS_NO_WAIT);
         write_bytes(r, 10, SS_NO_WAIT);
         w->ends = true;
     }
 }
 
-static void read_header(struct run *r, struct tls_kind *kind, struct input *in)
+static struct header read_header(struct input *in)
 {
     const unsigned flags = input_byte(in);
-    kind->server = (flags & TLS_IS_SERVER) != 0;
-    kind->tls12 = (flags & TLS_IS_12) != 0;
-    kind->sessions = flags & TLS_HAS_SESSIONS ? 2 : 0;
-    r->raw = (flags & TLS_IS_RAW) != 0;
-    r->rig.wire.wants = (flags & TLS_WANTS) != 0;
-    r->rig.wire.send_leaves_one = (flags & TLS_LEAVES_ONE) != 0;
-    r->rig.wire.read_most = pieces[input_byte(in) % 8];
-    r->rig.wire.send_most = rooms[input_byte(in) % 8];
-    r->nchanges = input_byte(in) % (CHANGES + 1);
-    for (size_t i = 0; i < r->nchanges; i++) {
-        r->changes[i].kind = (enum tls_change)(input_byte(in) % TLS_CHANGES);
-        r->changes[i].record = input_byte(in);
-        r->changes[i].at = input_word(in);
-        r->changes[i].value = input_byte(in);
+    struct header h = { .raw = (flags & TLS_IS_RAW) != 0 };
+    h.kind.server = (flags & TLS_IS_SERVER) != 0;
+    h.kind.tls12 = (flags & TLS_IS_12) != 0;
+    h.kind.sessions = flags & TLS_HAS_SESSIONS ? 2 : 0;
+    h.wants = (flags & TLS_WANTS) != 0;
+    h.leaves_one = (flags & TLS_LEAVES_ONE) != 0;
+    h.piece = pieces[input_byte(in) % 8];
+    h.room = rooms[input_byte(in) % 8];
+    h.nchanges = input_byte(in) % (CHANGES + 1);
+    for (size_t i = 0; i < h.nchanges; i++) {
+        h.changes[i].kind = (enum tls_change)(input_byte(in) % TLS_CHANGES);
+        h.changes[i].record = input_byte(in);
+        h.changes[i].at = input_word(in);
+        h.changes[i].value = input_byte(in);
     }
+    return h;
 }
 
-/* The rig's own beginning forgets the wire's settings. */
-static void begin(struct run *r, struct input *in)
+/* Contexts take longer than a connection, and serve several. With sessions they do not: a run would depend on those before it. */
+static struct run *take_run(const struct header *head)
 {
-    struct tls_kind kind = { .server = false };
-    memset(r, 0, sizeof *r);
-    read_header(r, &kind, in);
-    const struct wire settings = r->rig.wire;
-    tls_rig_open(&r->rig, &kind);
+    static struct run runs[8];
+    struct run *r = &runs[head->kind.server + 2 * head->kind.tls12 + 4 * (head->kind.sessions > 0)];
+    if (r->uses == 0)
+        tls_rig_open(&r->rig, &head->kind);
+    r->uses++;
+    memset(&r->now, 0, sizeof r->now);
+    r->now.head = *head;
+    return r;
+}
+
+/* Checks that no memory is left, of all runs with this rig. */
+static void give_run(struct run *r)
+{
+    enum { USES = 16 };
+    tls_rig_disconnect(&r->rig);
+    if (r->rig.kind.sessions == 0 && r->uses < USES)
+        return;
+    r->uses = 0;
+    tls_rig_close(&r->rig);
+}
+
+static struct run *begin(struct input *in)
+{
+    const struct header head = read_header(in);
+    struct run *r = take_run(&head);
     tls_rig_connect(&r->rig);
-    r->rig.wire.wants = settings.wants;
-    r->rig.wire.send_leaves_one = settings.send_leaves_one;
-    r->rig.wire.read_most = settings.read_most;
-    r->rig.wire.send_most = settings.send_most;
+    r->rig.wire.wants = head.wants;
+    r->rig.wire.send_leaves_one = head.leaves_one;
+    r->rig.wire.read_most = head.piece;
+    r->rig.wire.send_most = head.room;
     r->rig.route = route;
-    r->rig.peer_deaf = r->raw;
-    r->peer_wrote = r->raw ? TLS_NOISE : 0;
+    r->rig.peer_deaf = head.raw;
+    r->now.peer_wrote = head.raw ? TLS_NOISE : 0;
     chance_begin();
+    return r;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct run run;
     struct input in = { data, size };
     noise = tls_noise();
-    begin(&run, &in);
+    struct run *r = begin(&in);
     for (int i = 0; i < EVENTS && in.left > 0; i++)
-        run_event(&run, &in);
-    finish(&run);
-    if (!run.installed || size % 2 == 0)
-        leave(&run);
-    run.rig.heap.fail_from = 0;
-    tls_rig_disconnect(&run.rig);
-    tls_rig_close(&run.rig);
+        run_event(r, &in);
+    finish(r);
+    if (size % 2 == 0)
+        leave(r);
+    r->rig.heap.fail_from = 0;
+    give_run(r);
     return 0;
 }

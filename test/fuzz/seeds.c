@@ -128,7 +128,7 @@ static const struct steps steered[] = {
 static void write_steered(const struct steps *s)
 {
     for (size_t k = 0; k < SEED_KINDS; k++) {
-        unsigned char head[16] = { kinds[k].flags | TLS_HAS_SESSIONS };
+        unsigned char head[16] = { kinds[k].flags | (strcmp(s->name, "ticket") == 0 ? TLS_HAS_SESSIONS : 0) };
         char file[64];
         memcpy(head + 3, s->changes, s->nchanges);
         if (head[5] == DATA_RECORD)
