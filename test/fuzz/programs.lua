@@ -128,15 +128,16 @@ end
 local tls_prelude = [[
 local L, X = nil, {}
 local PEM = %s
-local function x(i)
-    return at(X, i, function() return add(X, L.context { ca = PEM, cert = PEM, sessions = i %% 3 }) end)
-end
+local function both(i) return L.context { ca = PEM, cert = PEM, sessions = i %% 3 } end
+local function x(i) return at(X, i, function() return add(X, both(i)) end) end
 local function secure(i)
     local a, b = S.pair()
     if not burn() or not sock(a) or not sock(b) then return end
     a:settimeout(0.05) b:settimeout(0.05)
-    add(T, S.spawn(L.server, b, x(i)))
-    L.client(a, "a.test", x(i))
+    X[0] = X[0] or both(i)
+    local server = add(T, S.spawn(L.server, b, X[0]))
+    L.client(a, "a.test", X[0])
+    server:wait(0.05)
     a:settimeout(0.0003) b:settimeout(0.0003)
 end
 ]]
