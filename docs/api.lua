@@ -3455,11 +3455,12 @@ local tls_module = {
                 },
                 {
                     "notbefore",
-                    "integer",
-                    "the first second of its time, in seconds since 1970 (UTC), as os.time counts",
+                    "integer?",
+                    [[the first second of its time, in seconds since 1970 (UTC), as os.time counts; nil: no valid time
+                    stands there]],
                     "RFC 5280 section 4.1.2.5",
                 },
-                { "notafter", "integer", "the last one, likewise", "RFC 5280 section 4.1.2.5" },
+                { "notafter", "integer?", "the last one, likewise", "RFC 5280 section 4.1.2.5" },
                 { "serial", "string", "its number, hexadecimal in lower case", "RFC 5280 section 4.1.2.2" },
             },
         },

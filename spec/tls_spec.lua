@@ -4,6 +4,7 @@
 local t = require "support.t"
 local tasks = require "support.tasks"
 local support = require "support.tls"
+local tools = require "support.tools"
 
 local socket = t.socket
 
@@ -15,6 +16,14 @@ if not support.is_built() then
 end
 
 local tls = require "ssocket.tls"
+
+-- The certificate, in PEM, with a month in its first date that there is not.
+local WRONG_DATE = [[
+import ssl, sys
+der = ssl.PEM_cert_to_DER_cert(open(sys.argv[1]).read())
+month = der.index(b"\x30\x1e\x17\x0d") + 6
+print(ssl.DER_cert_to_PEM_cert(der[:month] + b"99" + der[month + 2:]))
+]]
 
 local function is_closed(s)
     assert.equal(-1, s:fileno())
@@ -862,6 +871,20 @@ describe("ssocket.tls", function()
             assert.same({ peer.pem }, info.chain)
             a:close()
             assert.is_nil(tls.info(a))
+            b:close()
+        end)
+
+        -- Whoever has signed it: a client that does not verify gets it.
+        it("leaves out a date that is none", function()
+            local pem = tools.run({ "python3", "-c", WRONG_DATE, support.path "a.crt" }, 10)
+            local a, b = assert(socket.pair())
+            local wrong = assert(tls.context { cert = pem, key = support.path "a.key" })
+            assert.is_true(support.shake(a, b, assert(tls.context { verify = false }), wrong)[1])
+            local peer = tls.info(a).peer
+            assert.is_nil(peer.notbefore)
+            assert.is_true(peer.notafter > os.time() + 3000 * 86400)
+            assert.equal("CN=a", peer.subject)
+            a:close()
             b:close()
         end)
 

@@ -53,8 +53,10 @@ static void set_flag_field(lua_State *L, const char *name, bool value)
     lua_setfield(L, -2, name);
 }
 
-static void set_time(lua_State *L, const char *name, int64_t seconds)
+static void set_time(lua_State *L, const char *name, bool is_valid, int64_t seconds)
 {
+    if (!is_valid)
+        return;
     if (sizeof(lua_Integer) >= sizeof seconds)
         lua_pushinteger(L, (lua_Integer)seconds);
     else
@@ -83,8 +85,8 @@ static void set_peer_table(lua_State *L, const struct sstls_cert *cert)
     set_bio(L, "issuer", cert->issuer);
     set_bio(L, "serial", cert->serial);
     set_names(L, cert->names);
-    set_time(L, "notbefore", cert->notbefore);
-    set_time(L, "notafter", cert->notafter);
+    set_time(L, "notbefore", cert->has_notbefore, cert->notbefore);
+    set_time(L, "notafter", cert->has_notafter, cert->notafter);
     lua_setfield(L, -2, "peer");
 }
 

@@ -122,8 +122,9 @@ bool sstls_cert_init(struct sstls_cert *cert, X509 *x509)
         !describe_name(cert->issuer, X509_get_issuer_name(x509)))
         return false;
     describe_names(cert, x509);
-    return seconds_since_1970(X509_get0_notBefore(x509), &cert->notbefore) &&
-           seconds_since_1970(X509_get0_notAfter(x509), &cert->notafter);
+    cert->has_notbefore = seconds_since_1970(X509_get0_notBefore(x509), &cert->notbefore);
+    cert->has_notafter = seconds_since_1970(X509_get0_notAfter(x509), &cert->notafter);
+    return true;
 }
 
 void sstls_cert_fini(struct sstls_cert *cert)

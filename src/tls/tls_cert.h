@@ -14,10 +14,11 @@ struct sstls_cert {
     BIO *pem, *subject, *issuer, *serial; /* texts in memory; owned */
     BIO *names;                           /* each name with a line feed behind it; owned */
     char sha256[SSTLS_SHA256_HEX];
-    int64_t notbefore, notafter; /* seconds since 1970 */
+    int64_t notbefore, notafter;      /* seconds since 1970 */
+    bool has_notbefore, has_notafter; /* false: the certificate has no valid time there */
 };
 
-/* Describes a certificate. False: no memory, or its dates or names cannot be read; sstls_cert_fini in any case. */
+/* Describes a certificate. False: no memory, or its subject or issuer cannot be read; sstls_cert_fini in any case. */
 bool sstls_cert_init(struct sstls_cert *cert, X509 *x509);
 void sstls_cert_fini(struct sstls_cert *cert);
 

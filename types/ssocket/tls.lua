@@ -46,8 +46,8 @@
 ---@field subject string whose it is: `"CN=a.example,O=A"`
 ---@field issuer string who has signed it, likewise
 ---@field names string[] the host names and addresses among its subject alternative names; may be empty. A name with a NUL or another control byte is left out
----@field notbefore integer the first second of its time, in seconds since 1970 (UTC), as os.time counts
----@field notafter integer the last one, likewise
+---@field notbefore? integer the first second of its time, in seconds since 1970 (UTC), as os.time counts; nil: no valid time stands there
+---@field notafter? integer the last one, likewise
 ---@field serial string its number, hexadecimal in lower case
 
 ---What `tls.context` returns. It has no methods.
