@@ -361,10 +361,10 @@ static void ask_info(struct run *r)
     if (!r->now.shaken || r->now.over)
         return;
     CHECK(sstls_info_init(&info, r->rig.conn));
-    CHECK(info.server == r->rig.kind.server && info.has_peer == !info.server);
+    CHECK(info.server == r->rig.kind.server && info.has_peer == (!info.server || r->rig.kind.asks));
     CHECK(r->now.head.raw || strcmp(info.name, "a.test") == 0);
     CHECK(r->now.head.raw || strcmp(info.version, r->rig.kind.tls12 ? "TLSv1.2" : "TLSv1.3") == 0);
-    CHECK(info.verified == !info.server && strcmp(info.reason, r->now.failed ? r->now.reason : "") == 0);
+    CHECK(info.verified == info.has_peer && strcmp(info.reason, r->now.failed ? r->now.reason : "") == 0);
     sstls_info_fini(&info);
     check_all(r);
 }
@@ -614,6 +614,7 @@ static struct header read_header(struct input *in)
     h.kind.server = (flags & TLS_IS_SERVER) != 0;
     h.kind.tls12 = (flags & TLS_IS_12) != 0;
     h.kind.sessions = flags & TLS_HAS_SESSIONS ? 2 : 0;
+    h.kind.asks = h.kind.server && (flags & TLS_ASKS) != 0;
     h.wants = (flags & TLS_WANTS) != 0;
     h.leaves_one = (flags & TLS_LEAVES_ONE) != 0;
     h.piece = pieces[input_byte(in) % 8];
@@ -631,8 +632,9 @@ static struct header read_header(struct input *in)
 /* Contexts take longer than a connection, and serve several. With sessions they do not: a run would depend on those before it. */
 static struct run *take_run(const struct header *head)
 {
-    static struct run runs[8];
-    struct run *r = &runs[head->kind.server + 2 * head->kind.tls12 + 4 * (head->kind.sessions > 0)];
+    static struct run runs[16];
+    const struct tls_kind *kind = &head->kind;
+    struct run *r = &runs[kind->server + 2 * kind->tls12 + 4 * (kind->sessions > 0) + 8 * kind->asks];
     if (r->uses == 0)
         tls_rig_open(&r->rig, &head->kind);
     r->uses++;

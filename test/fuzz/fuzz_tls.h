@@ -8,7 +8,15 @@ enum { TLS_NOISE = 1 << 18 };
 const unsigned char *tls_noise(void);
 
 /* Bits of the first byte. */
-enum { TLS_IS_SERVER = 1, TLS_IS_12 = 2, TLS_IS_RAW = 4, TLS_HAS_SESSIONS = 8, TLS_WANTS = 16, TLS_LEAVES_ONE = 32 };
+enum {
+    TLS_IS_SERVER = 1,
+    TLS_IS_12 = 2,
+    TLS_IS_RAW = 4,
+    TLS_HAS_SESSIONS = 8,
+    TLS_WANTS = 16,
+    TLS_LEAVES_ONE = 32,
+    TLS_ASKS = 64
+};
 
 /* What happens to one of the peer's records: the kind, the number of the record, a place in it (two bytes), a value. */
 enum tls_change {

@@ -39,6 +39,8 @@ static const struct {
     { "server-13", TLS_IS_SERVER, { .server = true }, 3 },
     { "client-12", TLS_IS_12, { .tls12 = true }, 6 },
     { "server-12", TLS_IS_SERVER | TLS_IS_12, { .server = true, .tls12 = true }, 4 },
+    { "asking-13", TLS_IS_SERVER | TLS_ASKS, { .server = true, .asks = true }, 5 },
+    { "asking-12", TLS_IS_SERVER | TLS_IS_12 | TLS_ASKS, { .server = true, .tls12 = true, .asks = true }, 6 },
 };
 
 enum { SEED_KINDS = sizeof kinds / sizeof *kinds };
@@ -57,7 +59,7 @@ static void record(const char *name, unsigned char flags, const struct tls_kind 
     const unsigned char head[] = { flags | TLS_IS_RAW, 0, 0, 0, TLS_REST };
     snprintf(file, sizeof file, "raw-%s", name);
     write_seed("tls", file, head, sizeof head, rig.wire.in, rig.wire.in_len);
-    if (kind->server && !kind->tls12) {
+    if (kind->server && !kind->tls12 && !kind->asks) {
         write_seed("tls_hello", "raw-hello", "\0\20\0", 3, rig.wire.in, 5 + rig.wire.in[3] * 256U + rig.wire.in[4]);
         write_seed("tls_hello", "half-hello", "\2\1\0", 3, rig.wire.in, 100);
     }
@@ -128,6 +130,8 @@ static const struct steps steered[] = {
 static void write_steered(const struct steps *s)
 {
     for (size_t k = 0; k < SEED_KINDS; k++) {
+        if (kinds[k].kind.asks && strcmp(s->name, "talk") != 0)
+            continue;
         unsigned char head[16] = { kinds[k].flags | (strcmp(s->name, "ticket") == 0 ? TLS_HAS_SESSIONS : 0) };
         char file[64];
         memcpy(head + 3, s->changes, s->nchanges);

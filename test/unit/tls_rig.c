@@ -206,7 +206,7 @@ static SSL_CTX *make_peer_ctx(const struct tls_kind *kind)
     SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_keylog_callback(ctx, note_secret);
-    if (!kind->server)
+    if (!kind->server || kind->asks)
         use_pem(ctx);
     return ctx;
 }
@@ -221,6 +221,8 @@ static void make_ctx(struct tls_rig *rig)
     options.nconf = 1;
     if (rig->kind.server)
         options.cert = (struct sstls_sources){ &pem, 1 };
+    if (rig->kind.asks)
+        options.client_ca = (struct sstls_sources){ &pem, 1 };
     rig->ctx = sstls_ctx_new(&rig->state, &options, &problem);
     CHECKF(rig->ctx != NULL, "%s", problem.text);
     if (!rig->ctx)

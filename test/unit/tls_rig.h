@@ -34,6 +34,7 @@ struct wire {
 struct tls_kind {
     bool server; /* are we */
     bool tls12;
+    bool asks; /* a server asks for a certificate, and the peer has one */
     size_t sessions;
     const char *ciphers; /* of TLS 1.2, or NULL */
 };
