@@ -144,12 +144,28 @@ static void write_steered(const struct steps *s)
 
 /* A hello with all three extensions, and certificates */
 
+static const struct {
+    const char *name, *extensions;
+    size_t n;
+} wrong[] = {
+    { "bytes-behind-name", "\0\14\0\11\0\0\6a.testx", 14 },
+    { "bytes-behind-protocols", "\1\6\0\3\2h2x", 8 },
+    { "bytes-behind-versions", "\2\4\2\3\4x", 6 },
+    { "name-of-another-type", "\0\13\0\11\1\0\6a.test", 13 },
+    { "name-with-nul", "\4\3a\0b", 5 },
+    { "half-a-version", "\6\3\3\4\3", 5 },
+    { "protocol-without-letters", "\5\4\1a\0\1", 6 },
+    { "name-twice", "\4\1a\4\1b", 6 },
+};
+
 static void write_hellos(void)
 {
     static const unsigned char built[] = "\1\100\2\3\3\40\4\6A.test\5\14\2h2\10http/1.1\6\4\3\4\3\3";
     static const unsigned char raw_bodies[] = "\1\1\1\3\3\0\0\13\0\11\0\0\6a.test\1\5\0\3\2h2\2\3\2\3\4\3\0\2xx";
     write_seed("tls_hello", "built", built, sizeof built - 1, "", 0);
     write_seed("tls_hello", "raw-bodies", raw_bodies, sizeof raw_bodies - 1, "", 0);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        write_seed("tls_hello", wrong[i].name, "\1\20\10\3\3\0", 6, wrong[i].extensions, wrong[i].n);
     write_seed("tls_hello", "http", "\2\20\0", 3, "GET / HTTP/1.1\r\n\r\n", 18);
 }
 
