@@ -171,8 +171,16 @@ FUZZ_DIR := $(BUILD)/fuzz
 FUZZ_SAN := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_NAMES := $(patsubst test/fuzz/fuzz_%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 FUZZ_SOURCES := test/fuzz/fail.c $(filter-out test/unit/check.c,$(UNIT_SOURCES))
+FUZZ_TLS_NAMES := $(filter tls%,$(FUZZ_NAMES))
+FUZZ_TLS_SOURCES := $(filter-out %/fake_os.c %/fake_poller.c,$(FUZZ_SOURCES)) test/fuzz/chance.c $(UNIT_TLS_SOURCES)
+ifndef TLS_MODULE
+FUZZ_NAMES := $(filter-out $(FUZZ_TLS_NAMES),$(FUZZ_NAMES))
+FUZZ_TLS_NAMES :=
+endif
 FUZZERS := $(FUZZ_NAMES:%=$(FUZZ_DIR)/fuzz_%)
+FUZZ_TLS := $(FUZZ_TLS_NAMES:%=$(FUZZ_DIR)/fuzz_%)
 REPLAYS := $(FUZZ_NAMES:%=$(UNIT_DIR)/replay_%)
+REPLAYS_TLS := $(FUZZ_TLS_NAMES:%=$(UNIT_DIR)/replay_%)
 UNIT_TESTS += $(REPLAYS)
 
 all: $(MODULE) $(TLS_MODULE) $(ROOT_COPY) $(ALL_NOTES) ## build the module
@@ -254,22 +262,33 @@ $(UNIT_DIR)/obj/poller/%_pair/os.o: src/os/os_poller_%.c Makefile
 	$(call COMPILE,$(FLAGS_$*_pair),$(UNIT_SAN))
 
 # The checks of a fuzz target end the program.
-$(REPLAYS): $(UNIT_DIR)/replay_%: $(UNIT_DIR)/obj/test/fuzz/fuzz_%.o $(UNIT_DIR)/obj/replay/%.o \
+$(filter-out $(REPLAYS_TLS),$(REPLAYS)): $(UNIT_DIR)/replay_%: $(UNIT_DIR)/obj/test/fuzz/fuzz_%.o $(UNIT_DIR)/obj/replay/%.o \
 		$(FUZZ_SOURCES:%.c=$(UNIT_DIR)/obj/%.o)
 	$(LINK_UNIT)
+$(REPLAYS_TLS) $(UNIT_DIR)/tls_seeds: UNIT_LDLIBS := $(TLS_LDLIBS)
+$(REPLAYS_TLS) $(UNIT_DIR)/tls_seeds: FAKED_TLS := os_recv os_send
+$(REPLAYS_TLS): $(UNIT_DIR)/replay_%: $(UNIT_DIR)/obj/test/fuzz/fuzz_%.o $(UNIT_DIR)/obj/replay/%.o \
+		$(FUZZ_TLS_SOURCES:%.c=$(UNIT_DIR)/obj/%.o)
+	$(LINK_UNIT)
+$(UNIT_DIR)/tls_seeds: $(UNIT_DIR)/obj/test/fuzz/seeds.o $(FUZZ_TLS_SOURCES:%.c=$(UNIT_DIR)/obj/%.o)
+	$(LINK_UNIT)
+tls-seeds: $(UNIT_DIR)/tls_seeds # writes the first inputs of the fuzz targets of TLS anew
+	@$< test/fuzz/corpus
 $(FUZZ_NAMES:%=$(UNIT_DIR)/obj/replay/%.o): $(UNIT_DIR)/obj/replay/%.o: test/fuzz/replay.c Makefile
 	@mkdir -p $(@D)
 	$(call COMPILE,-Itest/unit -DFUZZ_CORPUS='"test/fuzz/corpus/$*"',$(UNIT_SAN))
 $(UNIT_DIR)/obj/test/fuzz/%.o: test/fuzz/%.c Makefile
 	@mkdir -p $(@D)
-	$(call COMPILE,-Itest/unit,$(UNIT_SAN))
+	$(call COMPILE,-Itest/unit $(TLS_CPPFLAGS),$(UNIT_SAN))
 
 $(FUZZERS): override CC = $(FUZZ_CC)
-$(FUZZERS): $(FUZZ_DIR)/%: $(FUZZ_DIR)/obj/test/fuzz/%.o $(FUZZ_SOURCES:%.c=$(FUZZ_DIR)/obj/%.o)
+$(filter-out $(FUZZ_TLS),$(FUZZERS)): $(FUZZ_DIR)/%: $(FUZZ_DIR)/obj/test/fuzz/%.o $(FUZZ_SOURCES:%.c=$(FUZZ_DIR)/obj/%.o)
 	$(call LINK,$(FUZZ_SAN),$(LDLIBS_DL))
+$(FUZZ_TLS): $(FUZZ_DIR)/%: $(FUZZ_DIR)/obj/test/fuzz/%.o $(FUZZ_TLS_SOURCES:%.c=$(FUZZ_DIR)/obj/%.o)
+	$(call LINK,$(FUZZ_SAN) -Wl$(comma)--wrap=os_recv -Wl$(comma)--wrap=os_send,$(TLS_LDLIBS) $(LDLIBS_DL))
 $(FUZZ_DIR)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(call COMPILE,-Itest/unit,$(FUZZ_SAN))
+	$(call COMPILE,-Itest/unit $(TLS_CPPFLAGS),$(FUZZ_SAN))
 
 need-lua:
 	@[ '$(LUA_PKG)' != none ] || { echo 'make: no Lua with headers here (LUA=$(LUA)); script/setup demo installs one'; exit 1; } >&2
@@ -352,4 +371,4 @@ help:
 	@echo '  More, and the scripts: CONTRIBUTING.md. All that CI does: .ci/run'
 
 .PHONY: all without-tls helpers hosts weather fuzzers unit-programs need-lua install uninstall check test demo run-demo unit spec \
-	soak long-run torture bench bench-counts lint lint-layers lint-sources lint-docs lint-format lint-lua lint-sh docs format clean help
+	soak long-run torture tls-seeds bench bench-counts lint lint-layers lint-sources lint-docs lint-format lint-lua lint-sh docs format clean help

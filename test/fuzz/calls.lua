@@ -6,7 +6,8 @@
 --   SEED=n lua calls.lua             that run alone
 --   lua calls.lua FILE               the seeds that stand in a file, one a line
 --
--- Each run says its seed before it begins. A run that hangs ends the program after 30 seconds.
+-- Each run says its seed before it begins. A run that hangs ends the program after 30 seconds. In runs with seeds from
+-- 10^9 on most streams are TLS, and the calls of ssocket.tls are among the others; new seeds are of both kinds in turn.
 
 local socket = require "ssocket"
 local pool = require "ssocket.pool"
@@ -18,6 +19,7 @@ local BUSY, CANCELLED, RESET = socket.ERROR_BUSY, socket.ERROR_CANCELLED, socket
 local TRUNCATED = socket.ERROR_TRUNCATED
 
 local HANGS = 30 -- seconds
+local TLS_SEEDS = 1e9 -- the first
 
 -- What all streams carry, each from a place of its own. Few letters, so that delimiters are everywhere.
 local noise = sys.random(2 ^ 18, 7):gsub(".", function(c)
@@ -30,6 +32,11 @@ local nobody = ("b"):rep(64)
 
 -- Of one run at a time
 local pick, failure, links, ends, udps, channels, tasks, wild, datagrams, values, last_id, n_tasks, self, taken, shared
+local urn -- the acts of this run, each as often as it is likely
+local secret -- contexts; nil: a run without TLS
+
+-- The module, where it was built, and the text of a certificate for a.test with its key.
+local tls, pem
 
 -- Numbers 1..n from one seed (Lehmer), the same on every Lua.
 local function dice(seed)
@@ -101,6 +108,8 @@ local function tcp_pair()
     return client, accepted, true
 end
 
+local secure -- below
+
 local function link()
     local there, back = new_flow(), new_flow()
     local kind = pick(4)
@@ -120,6 +129,9 @@ local function link()
     end
     a.other, b.other = b, a
     links[#links + 1] = { a = a, b = b }
+    if secret and pick(4) > 1 then
+        secure(a, b)
+    end
 end
 
 local function text_of(flow, from, n)
@@ -258,6 +270,17 @@ end
 
 local reader_names = { "peek", "readline", "read", "readsome", "readall", "readuntil", "readuntil", "readuntil" }
 
+-- A connection of TLS that has ended badly has ended for both directions, and each later call has the same error.
+local function note_failure(e, err)
+    if not e.is_tls or (err ~= RESET and err ~= tls.ERROR_EOF) or e.dead then
+        return
+    end
+    check(err ~= tls.ERROR_EOF or e.incoming.loose, "the peer has not closed, and the stream is truncated")
+    check((e.failure or err) == err, "it has failed with %s, and now %s", tostring(e.failure), err)
+    e.failure = err == tls.ERROR_EOF and err or nil
+    e.incoming.loose, e.out.loose = true, true
+end
+
 -- The one who reads there.
 local function read(e)
     local flow, epoch, was_dead = e.incoming, e.epoch, e.dead
@@ -271,8 +294,9 @@ local function read(e)
         took(flow, data, skipped)
     else
         took(flow, partial)
-        one_of_errors(err, TIMEOUT, CLOSED, LIMIT, CANCELLED, RESET)
+        one_of_errors(err, TIMEOUT, CLOSED, LIMIT, CANCELLED, RESET, unpack(e.failures or {}))
     end
+    note_failure(e, err)
     check(e.writer_is_raw or flow.got <= flow.sent + (flow.under_way or 0), "more came than was sent")
     flow.loose = flow.loose or err == RESET
     if (err == CLOSED or at_end) and not e.dead and e.epoch == epoch and not flow.loose then
@@ -313,8 +337,9 @@ local function write(e)
     check(count == nil or count == n, "write of %d gave %s", n, tostring(count))
     if not count then
         check(sent >= 0 and sent <= n, "%d of %d were sent", sent, n)
-        one_of_errors(err, TIMEOUT, CLOSED, RESET, CANCELLED)
+        one_of_errors(err, TIMEOUT, CLOSED, RESET, CANCELLED, unpack(e.failures or {}))
     end
+    note_failure(e, err)
     flow.sent = flow.sent + (count or sent)
 end
 
@@ -342,6 +367,7 @@ local function close(e)
     e.dead = true
     e.incoming.loose = true
     e.out.loose = e.resets or e.incoming.got < e.incoming.sent + (e.incoming.under_way or 0) or e.writer_is_raw
+        or e.is_tls -- close_notify may have no room
     check(e.sock:close() == 1 and e.sock:fileno() == -1, "close")
 end
 
@@ -364,7 +390,7 @@ local function move(e)
     end
     local fd, err = e.sock:detach()
     if not fd then
-        check(err == "Unread bytes are pending", "detach: %s", tostring(err))
+        check(err == (e.is_tls and "TLS is in use" or "Unread bytes are pending"), "detach: %s", tostring(err))
         return
     end
     local old = e.sock
@@ -783,6 +809,9 @@ local function number()
 end
 
 local function anything()
+    if secret and pick(8) == 1 then
+        return one_of(secret.all)
+    end
     local kind = pick(16)
     if kind <= 4 then
         return number()
@@ -964,11 +993,236 @@ local acts = {
         end
     end },
 }
-local urn = {}
-for _, act in ipairs(acts) do
-    for _ = 1, act[1] do
-        urn[#urn + 1] = act[2]
+
+local function urn_of(...)
+    local balls = {}
+    for _, list in ipairs { ... } do
+        for _, act in ipairs(list) do
+            for _ = 1, act[1] do
+                balls[#balls + 1] = act[2]
+            end
+        end
     end
+    return balls
+end
+
+-- ---- TLS ----
+
+local client_options = { {}, { cert = true }, { verify = false }, { sessions = 0 },
+    { conf = { MaxProtocol = "TLSv1.2" } }, { alpn = { "a", "b" } }, { min = "1.3" } }
+local server_options = { {}, { client_ca = true, client_optional = true }, { sessions = 0 }, { alpn = "b" },
+    { conf = { MaxProtocol = "TLSv1.2" }, sessions = 2 }, { ticket_keys = { ("k"):rep(80) } } }
+
+local function new_context(options, usual)
+    local all = { [usual] = pem }
+    for option, value in pairs(options) do
+        all[option] = (option == "cert" or option == "client_ca") and pem or value
+    end
+    return assert(tls.context(all))
+end
+
+local function new_secret()
+    local client, server = new_context(one_of(client_options), "ca"), new_context(one_of(server_options), "cert")
+    secret = { client = client, server = server, all = { client, server, assert(tls.context()) } }
+end
+
+-- Both ends of a link shake hands, which fails only where one wants 1.3 and the other has 1.2. Then they are closed.
+function secure(a, b)
+    a.sock:settimeout(10)
+    b.sock:settimeout(10)
+    local server = socket.spawn(tls.server, b.sock, secret.server)
+    local ok, err, reason = tls.client(a.sock, "a.test", secret.client)
+    local _, done, why, more = server:wait(10)
+    a.sock:settimeout(-1)
+    b.sock:settimeout(-1)
+    if ok and done then
+        a.is_tls, b.is_tls = true, true
+        a.is_server, b.is_server = false, true
+        a.failures, b.failures = { tls.ERROR_EOF }, { tls.ERROR_EOF }
+        return
+    end
+    check(reason or more, "a handshake: %s, %s", tostring(err), tostring(why))
+    check(a.sock:fileno() == -1 and b.sock:fileno() == -1, "a handshake has failed, and its socket is open")
+    a.dead, b.dead = true, true
+end
+
+local bindings = { "tls-exporter", "tls-server-end-point", "tls-unique" }
+
+local function ask(e)
+    local info = tls.info(e.sock)
+    check((info ~= nil) == (e.is_tls and not e.dead or false), "info: %s", type(info))
+    if not info then
+        return
+    end
+    check(info.server == e.is_server, "which side is it?")
+    check(info.name == "a.test" and (info.server or info.peer.names[1] == "a.test"), "names")
+    check(info.version == "TLSv1.2" or info.version == "TLSv1.3", "version")
+    local kind = one_of(bindings)
+    local here, there = tls.binding(e.sock, kind), tls.binding(e.other.sock, kind)
+    check(not here or not there or here == there, "%s: two values of one connection", kind)
+    here, there = tls.export(e.sock, "EXPERIMENTAL", 40), tls.export(e.other.sock, "EXPERIMENTAL", 40)
+    check(not here or not there or here == there, "two keys of one connection")
+end
+
+-- A handshake that somebody disturbs. Whatever its end: the socket is TLS, or closed.
+local server_names = { "a.test", "a.test", "A.TEST.", "b.test", "127.0.0.1", "::1" }
+
+local already = socket.strerror(sys.EISCONN)
+
+local function ended(sock, ok, err, reason)
+    check(ok == true or (ok == nil and type(err) == "string"), "handshake: %s, %s", tostring(ok), tostring(err))
+    check(reason == nil or type(reason) == "string", "a reason is a %s", type(reason))
+    local began = err ~= BUSY and err ~= already
+    check(ok or not began or sock:fileno() == -1, "a handshake has failed with %s, and the socket is open", err)
+end
+
+local function shake_client(sock)
+    ended(sock, tls.client(sock, one_of(server_names), pick(3) > 1 and secret.client or one_of(secret.all)))
+end
+
+local function shake_server(sock)
+    local ctx = secret.server
+    if pick(2) == 1 then
+        local hello, err = tls.hello(sock)
+        check(hello and type(hello.versions) == "table" or type(err) == "string", "hello: %s", tostring(err))
+        if not hello and sock:fileno() == -1 then
+            return
+        end
+    end
+    ended(sock, tls.server(sock, ctx))
+end
+
+-- What somebody does to a socket in mid-handshake.
+local disturbances = {
+    function() end,
+    function(sock) sock:close() end,
+    function(sock) sock:settimeout(0) end,
+    function(sock) sock:shutdown(one_of { socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR }) end,
+    function(sock) sock:write(one_of { "GET / HTTP/1.0\r\n\r\n", long, "\22\3\1\0\2\1\0" }) end,
+    function(sock) sock:write "\21\3\3\0\2\2\40" end, -- an alert
+    function(sock) sock:readsome(100) end,
+    function(sock) tls.hello(sock) end,
+    function(sock) tls.client(sock, "a.test", secret.client) end,
+    function(_, task) if task then task:cancel() end end,
+    function() collectgarbage() end,
+}
+
+local function shake_hands()
+    local a, b = socket.pair()
+    a:settimeout(one_of { 0, 0.001, 0.01, 0.05 })
+    b:settimeout(one_of { 0, 0.001, 0.01, 0.05 })
+    local server = pick(8) > 1 and socket.spawn(shake_server, b) or nil
+    local client = socket.spawn(shake_client, a)
+    for _ = 1, pick(3) - 1 do
+        socket.sleep(one_of { 0, 0, 0.0005, 0.002 })
+        local disturb, sock = one_of(disturbances), one_of { a, b }
+        sock:settimeout(0.001)
+        disturb(sock, one_of { client, server })
+    end
+    if pick(4) == 1 then
+        return -- they are dropped
+    end
+    for _, task in ipairs { client, server } do
+        local _, err = task:wait(in_main() and 0.1 or 1)
+        check(err == nil or one_of_errors(err, TIMEOUT, CANCELLED), "a handshake fails")
+    end
+    wild[#wild + 1] = a
+    wild[#wild + 1] = b
+end
+
+-- Options of any kind: a context, or a text that names one of them, or misuse. None writes a file.
+local option_names = { "alpn", "ca", "cert", "client_ca", "client_optional", "conf", "crl", "key", "min", "password",
+    "sessions", "ticket_keys", "verify", "verfiy", 1 }
+local option_values = {
+    function() return pem end,
+    function() return pem end,
+    function() return pem:sub(pick(#pem)) end,
+    function() return pem:sub(1, pick(#pem)) .. pem end,
+    function() return { pem, pem } end,
+    function() return pem:gsub("A", "B", pick(9)) .. "" end,
+    function() return one_of { "system", "1.2", "1.3", "/dev/null", "/", "/etc/ssl/certs", "/nowhere", "h2" } end,
+    function() return one_of { { "h2", "http/1.1" }, { ("x"):rep(255) }, { ("x"):rep(256) }, { "" }, {} } end,
+    function() return one_of { { ("k"):rep(80) }, { ("k"):rep(80), ("l"):rep(80) }, { ("k"):rep(79) } } end,
+    function() return { [one_of { "Groups", "Ciphersuites", "MinProtocol", "Options", "", "x" }] = one_of(texts) } end,
+    function() return { Groups = "X25519:P-256", Ciphersuites = "TLS_AES_128_GCM_SHA256" } end,
+    function() return one_of { true, false, 0, 1, 64, 65536, 65537, -1, 0.5 } end,
+    anything,
+}
+
+local function new_options()
+    local options = {}
+    for _ = 1, pick(4) do
+        options[one_of(option_names)] = one_of(option_values)()
+    end
+    options.keylog = pick(8) == 1 and one_of { "/dev/null", "/nowhere/at/all", "", "\0" } or nil
+    return options
+end
+
+local function make_context()
+    local options = new_options()
+    local ok, ctx, err = pcall(tls.context, options)
+    if not ok then
+        check(type(ctx) == "string" and ctx:find "bad argument", "context raises: %s", tostring(ctx))
+        return
+    end
+    check(ctx == nil and type(err) == "string" or tostring(ctx) == "<tls.context>", "context: %s", tostring(err))
+    if ctx then
+        secret.all[math.min(#secret.all + 1, 3 + pick(5))] = ctx
+    end
+end
+
+local tls_calls = { "binding", "client", "connect", "context", "export", "hello", "info", "server" }
+
+local function wild_tls()
+    local call, s = one_of(tls_calls), one_of(wild)
+    local args, n = arguments()
+    if call == "connect" then
+        answered(pcall(tls.connect, one_of { "127.0.0.1", "::1", "a b" }, pick(65535), nil, 0.01))
+    elseif call == "context" then
+        answered(pcall(tls.context, unpack(args, 1, n)))
+    elseif not modelled(s) then
+        s:settimeout(in_main() and 0.001 or one_of { 0, 0.001, 0.01 })
+        answered(pcall(tls[call], s, unpack(args, 1, n)))
+    end
+end
+
+local function misuse_tls()
+    local sock, bad = one_of(ends).sock, one_of { {}, print, true, socket }
+    local calls = {
+        { tls.client, bad, "a.test" }, { tls.client, sock, bad }, { tls.client, sock, "" },
+        { tls.client, sock, "a\0b" }, { tls.client, sock, "a..b" }, { tls.client, sock, "a.test", bad },
+        { tls.server, sock }, { tls.server, sock, bad }, { tls.server, sock, secret.all[3] }, { tls.hello, bad },
+        { tls.info, bad }, { tls.binding, sock, "tls" }, { tls.binding, sock, bad }, { tls.export, sock, "", 1 },
+        { tls.export, sock, "x", 0 }, { tls.export, sock, bad, 1 },
+        { tls.export, sock, "x", 1, bad }, { tls.connect, bad, 1 }, { tls.connect, "a.test", bad },
+        { tls.connect, "a.test", 1, bad }, { tls.context, { verfiy = true } }, { tls.context, { "ca" } },
+        { tls.context, { ca = true } }, { tls.context, { min = "1.1" } }, { tls.context, { client_optional = true } },
+        { tls.context, print }, { tls.info, one_of(udps).sock }, { tls.server, one_of(udps).sock, secret.server },
+    }
+    local ok, err = pcall(unpack(one_of(calls), 1, 5))
+    check(not ok and type(err) == "string" and err:find "bad ", "misuse of TLS: %s", tostring(err))
+end
+
+local tls_acts = {
+    { 5, function() ask(one_of(ends)) end },
+    { 5, shake_hands },
+    { 3, make_context },
+    { 6, wild_tls },
+    { 3, misuse_tls },
+}
+
+local plain_urn, tls_urn = urn_of(acts), urn_of(acts, tls_acts)
+
+local function load_tls()
+    local found, module = pcall(require, "ssocket.tls")
+    if not found then
+        return false
+    end
+    local file = assert(io.open((arg[0]:match "^(.*)/" or ".") .. "/tls.pem", "rb"))
+    tls, pem = module, file:read "*a"
+    file:close()
+    assert(tls.context()) -- what the library keeps for good is there before descriptors are counted
+    return true
 end
 
 -- ---- a run ----
@@ -999,6 +1253,9 @@ local function new_world()
     datagrams, values, last_id, n_tasks, self = {}, {}, 0, 0, {}
     taken = { signals = assert(socket.signals "USR1") }
     new_shared()
+    if secret then
+        new_secret()
+    end
     for _ = 1, pick(3) do
         link()
     end
@@ -1056,7 +1313,10 @@ local function drain(e)
     if e.dead or flow.loose or flow.ended or e.writer_is_raw or not e.other then
         return
     end
-    if not e.other.dead then
+    if not e.other.dead and e.is_tls then -- which may have to wait until somebody reads
+        e.other.sock:settimeout(5)
+        socket.spawn(e.other.sock.shutdown, e.other.sock, socket.SHUT_WR)
+    elseif not e.other.dead then
         e.other.sock:shutdown(socket.SHUT_WR)
     end
     e.sock:settimeout(5)
@@ -1106,7 +1366,7 @@ local function leave()
         end
     end
     links, ends, udps, channels, tasks, wild, datagrams, values, self = nil, nil, nil, nil, nil, nil, nil, nil, nil
-    taken, shared = nil, nil
+    taken, shared, secret = nil, nil, nil
     collectgarbage()
     collectgarbage()
     socket.onerror = function() end
@@ -1137,6 +1397,8 @@ local function run(seed)
     io.flush()
     sys.watchdog(HANGS)
     failure, pick = nil, dice(seed)
+    secret = seed >= TLS_SEEDS and {} or nil
+    urn = secret and tls_urn or plain_urn
     local fds = #sys.fds()
     local ok, err = xpcall(function()
         new_world()
@@ -1163,6 +1425,9 @@ end
 local passed, failed = 0, 0
 
 local function try(seed)
+    if seed >= TLS_SEEDS and not (tls or load_tls()) then
+        return true
+    end
     local ok, why = run(seed)
     if ok then
         passed = passed + 1
@@ -1188,7 +1453,7 @@ elseif arg[1] then
 else
     local stop = sys.now() + tonumber(os.getenv "TIME" or 60)
     local seed = os.time() % 1000000 * 1000
-    while sys.now() < stop and try(seed) do
+    while sys.now() < stop and try(seed) and try(seed + TLS_SEEDS) do
         seed = seed + 1
     end
 end

@@ -24,6 +24,12 @@ static inline unsigned input_byte(struct input *in)
     return *in->data++;
 }
 
+static inline unsigned input_word(struct input *in)
+{
+    unsigned high = input_byte(in);
+    return high << 8 | input_byte(in);
+}
+
 /* So many bytes, or those that are left. */
 static inline const uint8_t *input_bytes(struct input *in, size_t want, size_t *got)
 {

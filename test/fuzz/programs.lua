@@ -6,8 +6,12 @@
 --   lua programs.lua minimise FILE COMMAND...   drops what it can from FILE while COMMAND FILE, which is the host with
 --                                               the path of the module, finds the same fault
 --
+-- Programs with seeds from 10^9 on use ssocket.tls as well.
+--
 -- test/host/programs.c runs them, and script/fuzz calls that. What a program does is bounded by `fuel`, each wait has a
 -- limit or ends in a deadlock, which raises: none may hang. What a Lua can't do by itself is left out.
+
+local TLS_SEEDS = 1e9 -- the first
 
 local version = tonumber((_VERSION:match "(%d+%.%d+)"))
 local is_jit = rawget(_G, "jit") ~= nil
@@ -120,6 +124,24 @@ local function xs(n)
 end
 ]]
 
+-- And those that know TLS. Each handshake takes milliseconds, and fuel.
+local tls_prelude = [[
+local L, X = nil, {}
+local PEM = %s
+local function both(i) return L.context { ca = PEM, cert = PEM, sessions = i %% 3 } end
+local function x(i) return at(X, i, function() return add(X, both(i)) end) end
+local function secure(i)
+    local a, b = S.pair()
+    if not burn() or not sock(a) or not sock(b) then return end
+    a:settimeout(0.05) b:settimeout(0.05)
+    X[0] = X[0] or both(i)
+    local server = add(T, S.spawn(L.server, b, X[0]))
+    L.client(a, "a.test", X[0])
+    server:wait(0.05)
+    a:settimeout(0.0003) b:settimeout(0.0003)
+end
+]]
+
 local statement, statements
 
 -- ---- values ----
@@ -157,7 +179,14 @@ local values = {
     function() return "setmetatable({}, { __index = kept, __tostring = function() error(1) end })" end,
 }
 
+local function context()
+    return ("x(%d)"):format(index())
+end
+
 local function value()
+    if mood.tls and chance(10) then
+        return chance(50) and "L" or context()
+    end
     return one_of(values)()
 end
 
@@ -415,6 +444,50 @@ groups.memory = {
     function() emit("refuse(0, 0)") end,
 }
 
+local function server_name()
+    return one_of { "a.test", "a.test", "a.test", "b.test", "127.0.0.1" }
+end
+
+-- Where a socket is expected, at times a value that a debugger has found.
+local function handle()
+    return chance(8) and "M" or ("k(%d)"):format(index())
+end
+
+local options = {
+    "cert = PEM", "ca = PEM, cert = PEM", "cert = PEM, client_ca = PEM", "ca = PEM, verify = false, sessions = 0",
+    'ca = PEM, alpn = { "a" }', 'cert = PEM, alpn = { "a", "b" }',
+    'ca = PEM, cert = PEM, conf = { MaxProtocol = "TLSv1.2" }',
+    'cert = "/nowhere"', "key = PEM", 'ca = "/"', "crl = PEM", "ticket_keys = { ('k'):rep(80) }, cert = PEM",
+}
+
+groups.tls = {
+    function() emit("secure(%d)", index()) end,
+    function() emit("secure(%d)", index()) end,
+    function() emit("secure(%d)", index()) end,
+    function() emit('if burn() then L.client(%s, "%s", %s) end', handle(), server_name(), context()) end,
+    function() emit('if burn() then L.client(%s, "%s") end', handle(), server_name()) end,
+    function() emit("if burn() then L.server(%s, %s) end", handle(), context()) end,
+    function() emit("hot = L.hello(%s)", handle()) end,
+    function() emit('add(T, S.spawn(L.client, k(%d), "%s", %s))', index(), server_name(), context()) end,
+    function() emit("add(T, S.spawn(L.server, k(%d), %s))", index(), context()) end,
+    function() emit("add(T, S.spawn(L.hello, k(%d)))", index()) end,
+    function() emit('S.within(%s, L.client, k(%d), "%s", %s)', short(), index(), server_name(), context()) end,
+    function()
+        emit("add(O, S.coroutine.create(L.server)) S.coroutine.resume(o(#O - 1), k(%d), %s)", index(), context())
+    end,
+    function() emit("hot = L.info(%s)", handle()) end,
+    function() emit('L.binding(%s, "tls-%s")', handle(), one_of { "exporter", "server-end-point", "unique" }) end,
+    function() emit('L.export(%s, "x", %s, %s)', handle(), one_of { 1, 40, 8160 }, one_of { "nil", '""', '"x"' }) end,
+    function() emit('L.connect("127.0.0.1", 1, %s, %s)', one_of { "nil", context() }, short()) end,
+    function() emit("add(X, L.context { %s })", one_of(options)) end,
+    function() emit("add(X, L.context { %s })", one_of(options)) end,
+    function() emit("L.context(%s)", value()) end,
+    function() emit("L.%s(%s)", one_of { "client", "server", "hello", "info", "binding", "export" }, list()) end,
+    function() emit("X = {}") end,
+    function() emit("X[#X] = nil") end,
+    function() emit('package.loaded["ssocket.tls"] = nil L = require "ssocket.tls"') end,
+}
+
 local events = {
     "__index", "__newindex", "__call", "__add", "__concat", "__eq", "__lt", "__le", "__len", "__unm", "__tostring",
 }
@@ -560,6 +633,27 @@ local function new_mood()
     return new
 end
 
+-- Beside the rest: the sockets, in any case, and TLS.
+local function know_tls()
+    mood.tls = true
+    mood.groups[#mood.groups + 1] = "sockets"
+    for _ = 1, 2 + pick(4) do
+        mood.groups[#mood.groups + 1] = "tls"
+    end
+end
+
+local pem
+
+-- As a long string of Lua.
+local function text_of_pem()
+    if not pem then
+        local file = assert(io.open(debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$" .. "/tls.pem", "rb"))
+        pem = "[[" .. file:read "*a" .. "]]"
+        file:close()
+    end
+    return pem
+end
+
 local paces = {
     'collectgarbage("setpause", 0) collectgarbage("setstepmul", 1000000)',
     'collectgarbage("setpause", 100)',
@@ -583,10 +677,17 @@ local function generate(seed)
     lines, indent, depth, mood = {}, 0, 0, new_mood()
     emit("-- test/fuzz/programs.lua, seed %.0f, %s", seed, is_jit and "LuaJIT" or _VERSION)
     lines[#lines + 1] = prelude:format(one_of { 20, 60, 60, 150 }):sub(1, -2)
+    if seed >= TLS_SEEDS then
+        know_tls()
+        lines[#lines + 1] = tls_prelude:format(text_of_pem()):sub(1, -2)
+    end
     if chance(40) then
         at_end()
     end
     emit('S = require "ssocket"')
+    if mood.tls then
+        emit('L = require "ssocket.tls"')
+    end
     if chance(40) and not mood.calm then
         local pace = one_of(paces)
         if version >= 5.5 and pace:find "set" then
