@@ -1,5 +1,4 @@
--- LuaSec on LuaSocket, as its manual describes it: a connected socket is wrapped. It verifies the chain; names are not its
--- business.
+-- LuaSec on LuaSocket, as its manual describes it: a connected socket is wrapped. It verifies the chain, not the name.
 local contest = require "contest"
 local meter = require "meter"
 local ssl = contest.library "ssl"

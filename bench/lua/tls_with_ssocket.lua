@@ -140,7 +140,7 @@ function work.tls_serve_resumed(host, _, n)
     serve_many(host, n, 64)
 end
 
--- tls.client with a context or without, on a connection whose peer is silent: the handshake begins, and the time is over.
+-- tls.client with a context or without, on a connection whose peer is silent: the handshake begins, and the time is up.
 local function begin_client(ctx)
     local s, peer = assert(socket.pair())
     s:settimeout(0)
