@@ -91,6 +91,7 @@ def over_tls():
     yield Figure("tls-read-1k", COST, "≤", 0.8, (RAW_FD,))
     yield Figure("tls-lines-100", COST, "≤", 0.5, (LSEC,))
     yield Figure("tls-http-100", COST, "≤", 1.15, (NGINX,))
+    yield Figure("tls-idle-http", ALL_BYTES, "≤", 20480)
     yield Figure("tls-idle-http", RESIDENT, "≤", 200e6)
     yield Figure("tls-context", COST, "≤", 1e-3)
     yield Figure("tls-context-again", COST, "≤", 1.05, (SS_CONTEXT,))

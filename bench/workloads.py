@@ -252,8 +252,8 @@ def tls_streams():
                    size=65536, start=500, count=1, ahead=65536, **there)
     yield Workload("tls-read-1m", "TLS exact read of 1 MiB", "read", "tls-feed", tls_everybody("tls_read"),
                    note + " It reads into the same memory always.", size=1 << 20, start=50, counted=False)
-    yield Workload("tls-readsome", "TLS readsome(65536)", "64 KiB", "tls-feed", tls_everybody("tls_readsome"), note,
-                   size=65536, start=500, count=1, ahead=65536, **there)
+    yield Workload("tls-readsome", "TLS readsome(65536)", "block", "tls-feed", tls_everybody("tls_readsome"),
+                   note + " A block is 64 KiB.", size=65536, start=500, count=1, ahead=65536, **there)
     yield Workload("tls-read-1k", "TLS exact read of 1 KiB, records of that size", "read", "tls-feed-small",
                    {RAW_FD: "tls_read_by_fd", **tls_everybody("tls_read")}, size=1024, start=5000, count=28, ahead=1024,
                    **there)
