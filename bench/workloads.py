@@ -229,12 +229,13 @@ def tls_handshakes():
     for side, work, mode, difference in (
             ("client", "connect", "accept", "LuaSec verifies the chain and not the name."),
             ("server", "serve", "call", "LuaSec and cqueues send two tickets, the others none.")):
+        # What the other side sends in two pieces may come in one: up to a call in each connection is chance.
         common = {"start": 50, "count": 50, "most": 2000, "instructions": 50, "serves": side == "server"}
         yield Workload(f"tls-{side}-full", f"TLS {side}, a full handshake", "connection", f"tls-{mode}",
                        {who: f"tls_{work}" for who in (RAW, SS, SSJ, *TLS_PEERS)}, f"{HANDSHAKES_NOTE} {difference}",
-                       **common)
+                       chance=6 if side == "client" else 40, **common)
         yield Workload(f"tls-{side}-resumed", f"TLS {side}, a resumed handshake", "connection", f"tls-{mode}-resumed",
-                       {who: f"tls_{work}_resumed" for who in (RAW, SS, SSJ)}, HANDSHAKES_NOTE, **common)
+                       {who: f"tls_{work}_resumed" for who in (RAW, SS, SSJ)}, HANDSHAKES_NOTE, chance=60, **common)
 
 
 def tls_everybody(function):
@@ -247,7 +248,7 @@ def tls_streams():
     yield Workload("tls-pingpong", "TLS ping-pong, 64 bytes, one processor, timeout set", "round trip", "tls-answer",
                    tls_everybody("tls_pingpong"), one_cpu=True)
     yield Workload("tls-write-1m", "TLS write of 1 MiB", "write", "tls-sink", tls_everybody("tls_write"), note,
-                   size=1 << 20, start=50, count=50, instructions=10)
+                   size=1 << 20, start=50, count=50, instructions=10, chance=40)
     yield Workload("tls-read-64k", "TLS exact read of 64 KiB", "read", "tls-feed", tls_everybody("tls_read"), note,
                    size=65536, start=500, count=1, ahead=65536, **there)
     yield Workload("tls-read-1m", "TLS exact read of 1 MiB", "read", "tls-feed", tls_everybody("tls_read"),
