@@ -13,7 +13,8 @@ HEAD = """# Of ssocket on Lua 5.4, for `make bench-counts`; written by `bench/ru
 # A run fails when system calls grow (by more than chance allows the first operations) or instructions by more than 3 %,
 # and do so again when they are counted once more.
 # Instructions are those of the module and of Lua from the start of the work to its end, where the collector frees all at
-# once: its rounds would be more or fewer from run to run, and the C library and OpenSSL have other instructions for other processors.
+# once: its rounds would be more or fewer from run to run, and the C library and OpenSSL have other instructions for other
+# processors.
 #
 # workload             operations  system calls  instructions an operation
 """

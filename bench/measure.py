@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 from collections import Counter
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from workloads import PROGRAMS, PYTHON
 
@@ -160,10 +160,16 @@ def lap(workload, who, n):
     return total
 
 
+class Memory(NamedTuple):
+    """Bytes."""
+    in_lua: Optional[float]           # of a connection in Lua's accounts; None: it has none
+    in_all: float                     # of a connection
+    resident: Optional[float] = None  # of the process
+
+
 def memory(workload, who):
-    """Bytes of a socket in Lua's accounts, and in all."""
     out, _ = Run(workload, who, 1).outputs()
-    return tuple(float(word) for word in out.split()[1:])
+    return Memory(*map(float, out.split()[1:]))
 
 
 def fit(workload, n):

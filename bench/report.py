@@ -5,11 +5,11 @@ import platform
 import re
 import subprocess
 
-from figures import CALLS, COST, FIGURES, RATE
+from figures import COST, FIGURES, RATE, SHOWN, microseconds, number, two
 from measure import HERE
 from plot import bars
 from results import Spread, applies, ratio, reached
-from workloads import COPAS, JIT, LSJ, LUA, NGINX, PEERS, SS
+from workloads import COPAS, JIT, LSEC, LSJ, LUA, NGINX, PEERS, PY, PYTHON, SS
 
 HEAD = """# Benchmarks
 
@@ -18,7 +18,7 @@ HEAD = """# Benchmarks
 {machine}
 
 `make bench` installs what is lacking (where there is apt-get), builds all programs, measures, and writes this
-page; it takes about ten minutes. `make bench ONLY=lines ROUNDS=3` is for a quick look and writes nothing; ONLY takes
+page; it takes about a quarter of an hour. `make bench ONLY=lines ROUNDS=3` is for a quick look and writes nothing; ONLY takes
 the beginnings of names, separated by commas. `make bench-counts` counts system calls and instructions, which hardly
 depend on the machine, and compares them with `bench/counts.txt`.
 
@@ -26,6 +26,9 @@ How it is done:
 
 - The contestants are the short programs of `bench/lua` and `bench/c/raw.c`. The other side is always the
   same program in C, `bench/c/peer.c`, so that only the measured side differs. What it sends is random.
+- Over TLS they are `bench/lua/tls_*.lua`, `bench/python/tls_*.py` and `bench/c/tls_raw.c`, all on the same OpenSSL,
+  and the other side is `bench/c/tls_peer.c`. Plain C has a buffer for each direction below OpenSSL, where nothing else
+  is said.
 - Servers (`bench/c/server.c` is the one in plain C) are called by `bench/c/client.c`, which looks at every answer: one
   that is wrong or does not come is a failure. Time is taken when all connections have had an answer, and a while after.
 - Both sides are pinned, to one processor each, or both to the same one where that is said.
@@ -63,20 +66,9 @@ def machine():
     words = [f"{len(os.sched_getaffinity(0))} processors ({model[1] if model else platform.machine()})",
              f"{platform.system()} {kernel[0] if kernel else ''}", first_line("cc", "--version"),
              first_line(LUA, "-v").split(" Copyright")[0].strip(), first_line(JIT, "-v").split(" -- ")[0],
-             *map(package, ("lua-socket", "lua-cqueues", "lua-luv", "lua-copas", "nginx"))]
+             *map(package, ("lua-socket", "lua-cqueues", "lua-luv", "lua-copas", "nginx", "lua-sec", "lua-luaossl")),
+             first_line(PYTHON, "--version"), first_line("openssl", "version").split(" (Library")[0]]
     return "Measured on: " + ", ".join(word for word in words if word) + "."
-
-
-def number(value):
-    return f"{value:,.0f}"
-
-
-def two(value):
-    return f"{value:.2f}" if value < 100 else number(value)
-
-
-def microseconds(value):
-    return f"{value * 1e6:.3g} µs" if value < 1e-3 else f"{value * 1e6:,.0f} µs"
 
 
 def calls_text(calls):
@@ -108,9 +100,11 @@ def contestant_rows(result):
                calls_text(result.calls[who]) if who in result.calls else ""]
 
 
-def memory_rows(result):
-    for who, (in_lua, in_all) in result.memory.items():
-        yield [who, "" if in_lua is None else number(in_lua), number(in_all)]
+def memory_table(result):
+    weighed = any(memory.resident is not None for memory in result.memory.values())
+    return table(["", "bytes in Lua's accounts", "bytes in all", *(["MB resident"] if weighed else [])],
+                 [[who, *("" if value is None else number(value) for value in memory[:2]),
+                   *([number(memory.resident / 1e6)] if weighed else [])] for who, memory in result.memory.items()])
 
 
 def peer_rows(result, peers):
@@ -124,11 +118,11 @@ def section(result):
     w = result.workload
     yield f"### {w.title}\n\n`{w.name}`" + (f". {w.note}" if w.note else "") + "\n"
     if result.memory:
-        yield table(["", "bytes in Lua's accounts", "bytes in all"], memory_rows(result))
+        yield memory_table(result)
     if result.laps:
         yield table(["", f"{w.unit}s a second", f"÷ {w.reference}", *(["99 % sooner than"] if w.clients else []),
                      f"processor time a {w.unit}", f"÷ {w.reference}", f"system calls a {w.unit}"], contestant_rows(result))
-    peers = [who for who in result.laps if who in (*PEERS, LSJ, COPAS, NGINX)]
+    peers = [who for who in result.laps if who in (*PEERS, LSJ, COPAS, NGINX, LSEC, PY)]
     if peers:
         yield table(["divided by that of:", *peers], peer_rows(result, peers))
     for who, why in result.skipped.items():
@@ -139,7 +133,7 @@ def verdict(figure, results):
     spread = reached(figure, results)
     if not spread:
         return "", "not measured"
-    show = two if figure.against or figure.measure == CALLS else number
+    show = two if figure.against else SHOWN.get(figure.measure, number)
     return spread.text(show), "reached" if figure.holds(spread.median) else "**missed**"
 
 
@@ -180,12 +174,13 @@ def plots(results):
 
 
 def plot_data(members):
-    if members[0].memory:
+    """Of a group with both, the rates."""
+    if all(r.memory for r in members):
         return "bytes in Lua's accounts (shorter is better)", [
             (r.workload.title, [(who, r.memory[who][0]) for who in r.memory if r.memory[who][0]]) for r in members]
     return "rate, as multiples of the first (longer is better)", [
-        (r.workload.title, [(who, ratio(r, who, r.workload.reference, RATE).median) for who in r.laps
-                            if r.workload.reference in r.laps]) for r in members]
+        (r.workload.title, [(who, ratio(r, who, r.workload.reference, RATE).median) for who in r.laps])
+        for r in members if r.workload.reference in r.laps]
 
 
 def write(results, rounds, directory):

@@ -2,10 +2,15 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from operator import sub, truediv
 from statistics import median
 
-from figures import BYTES, CALLS, RATE
+from figures import ALL_BYTES, BYTES, CALLS, RATE, RESIDENT, TRANSFERS
 from workloads import RAW, Workload
+
+
+# The system calls of TRANSFERS begin so.
+TRANSFERRING = ("recv", "read", "send", "write", "poll", "ppoll", "select", "pselect", "epoll")
 
 
 @dataclass
@@ -13,15 +18,19 @@ class Result:
     workload: Workload
     laps: dict = field(default_factory=dict)    # contestant -> Lap of each round
     calls: dict = field(default_factory=dict)   # contestant -> name -> system calls of one operation
-    memory: dict = field(default_factory=dict)  # contestant -> (bytes in Lua or None, bytes in all)
+    memory: dict = field(default_factory=dict)  # contestant -> Memory
     skipped: dict = field(default_factory=dict) # contestant -> why
 
     def values(self, who, measure):
         """One number for each round; none where there is no measurement."""
-        if measure == CALLS:
-            return [sum(self.calls[who].values())] if who in self.calls else []
-        if measure == BYTES:
-            return [self.memory[who][0]] if who in self.memory else []
+        if measure in (CALLS, TRANSFERS):
+            beginnings = TRANSFERRING if measure == TRANSFERS else ""
+            counts = [n for name, n in self.calls.get(who, {}).items() if name.startswith(beginnings)]
+            return [sum(counts)] if who in self.calls else []
+        if measure in (BYTES, ALL_BYTES, RESIDENT):
+            memory = self.memory.get(who)
+            value = memory and {BYTES: memory.in_lua, ALL_BYTES: memory.in_all, RESIDENT: memory.resident}[measure]
+            return [] if value is None else [value]
         return [lap.rate if measure == RATE else lap.cost for lap in self.laps.get(who, ())]
 
 
@@ -37,10 +46,10 @@ class Spread:
         return f"{show(self.median)} ({show(self.least)}–{show(self.most)})"
 
 
-def ratio(result, who, other, measure, elsewhere=None):
+def ratio(result, who, other, measure, elsewhere=None, compare=truediv):
     """How `who` stands to `other`, round by round; None without both."""
     pairs = list(zip(result.values(who, measure), (elsewhere or result).values(other, measure)))
-    return Spread([a / b for a, b in pairs]) if pairs else None
+    return Spread([compare(a, b) for a, b in pairs]) if pairs else None
 
 
 def reached(figure, results):
@@ -51,7 +60,8 @@ def reached(figure, results):
     if not figure.against:
         values = result.values(figure.who, figure.measure)
         return Spread(values) if values else None
-    ratios = [ratio(result, figure.who, other, figure.measure, elsewhere) for other in figure.against]
+    compare = sub if figure.difference else truediv
+    ratios = [ratio(result, figure.who, other, figure.measure, elsewhere, compare) for other in figure.against]
     worst = max if figure.sign == "≤" else min
     return worst((r for r in ratios if r), key=lambda r: r.median, default=None)
 

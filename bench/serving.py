@@ -12,11 +12,16 @@ import tempfile
 import time
 
 import measure
-from measure import BUILD, Failed, Lap, Skipped
+from measure import BUILD, CERTIFICATES, Failed, Lap, Memory, Skipped
 from workloads import NGINX, RAW
 
 SPARE = 100  # descriptors that a program needs for itself
 START_LIMIT = 10  # seconds until a server is there
+
+NGINX_TLS = f""" ssl;
+        ssl_certificate {CERTIFICATES}/a.pem;
+        ssl_certificate_key {CERTIFICATES}/a.pem;
+        ssl_protocols TLSv1.2 TLSv1.3"""
 
 # It closes idle connections when it has less than a sixteenth left for others.
 NGINX_CONF = """
@@ -34,7 +39,7 @@ http {{
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
     server {{
-        listen {host}:{port} backlog=4096;
+        listen {host}:{port} backlog=4096{ssl};
         default_type text/plain;
         location = / {{ return 200 "Hello, world!\\n"; }}
     }}
@@ -110,7 +115,8 @@ class Server:
         conf = os.path.join(self.directory.name, "conf")
         with open(conf, "w", encoding="utf-8") as out:
             out.write(NGINX_CONF.format(directory=self.directory.name, host=self.host, port=self.port,
-                                        connections=2 * self.workload.size + SPARE))
+                                        connections=2 * self.workload.size + SPARE,
+                                        ssl=NGINX_TLS if self.workload.over_tls else ""))
         os.chmod(self.directory.name, 0o755)
         return [nginx, "-p", self.directory.name, "-c", conf]
 
@@ -125,7 +131,8 @@ class Server:
         self.port = int(line[1])
 
     def await_call(self):
-        """Until there is an answer: the port is open before the process that serves has begun."""
+        """Until there is an answer: the port is open before the process that serves has begun. It answers plain
+        requests where it wants TLS, too."""
         limit = time.monotonic() + START_LIMIT
         while self.process.poll() is None and time.monotonic() < limit:
             try:
@@ -149,11 +156,13 @@ class Server:
     def client(self, operations=0, seconds=0.0):
         """What the clients print. They stay until the server has ended, so that nobody measures how they leave."""
         w = self.workload
+        program = "tls_client" if w.over_tls else "client"
         pids = [] if self.wrap else with_children(self.process.pid)
         args = [w.peer, self.host, self.port, w.size, operations, seconds, *pids]
         self.clients = subprocess.Popen(
-            ["taskset", "-c", str(self.client_cpu), os.path.join(BUILD, "client"), *map(str, args)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.err, text=True)
+            ["taskset", "-c", str(self.client_cpu), os.path.join(BUILD, program), *map(str, args)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.err, text=True,
+            env=dict(os.environ, BENCH_CERTIFICATES=CERTIFICATES))
         there, _, _ = select.select([self.clients.stdout], [], [], measure.LIMIT)
         line = self.clients.stdout.readline() if there else ""
         if not line:
@@ -187,12 +196,11 @@ def lap(workload, who, seconds):
 
 
 def memory(workload, who):
-    """Bytes of a connection in Lua's accounts (None: it has none) and in all."""
     n = workload.size
     with Server(workload, who, n + 2) as server:
-        in_all = float(server.client().split()[1])
+        in_all, resident = map(float, server.client().split()[1:])
     in_lua = [float(count) for count in re.findall(r"^memory (\d+)$", server.out, re.M)]
-    return ((in_lua[1] - in_lua[0]) / (n + 1) if in_lua else None), in_all
+    return Memory((in_lua[1] - in_lua[0]) / (n + 1) if in_lua else None, in_all, resident)
 
 
 def system_calls(workload, who, n):

@@ -1,4 +1,5 @@
-/* The clients of the servers that are measured: many connections, on each of them one message at a time.
+/* The clients of the servers that are measured: many connections, on each of them one message at a time. tls_client is the same over
+ * TLS.
  *
  *   client echo|http HOST PORT CONNECTIONS OPERATIONS SECONDS PID...
  *
@@ -6,9 +7,11 @@
  *   with OPERATIONS: so many (something else counts); prints "done"
  *   with SECONDS: a third of the time unmeasured; prints "OPERATIONS SECONDS PROCESSOR-SECONDS P99-SECONDS", where the
  *      processor time is that of the server, the processes PID
- *   with neither: nothing goes on; prints "idle BYTES", by which the server's resident memory grew, a connection.
+ *   with neither: nothing goes on; prints "idle BYTES RESIDENT": by how much the server's resident memory grew, a connection, and
+ *      how much it is
  * The connections stay until standard input ends. An answer that is wrong, or takes longer than ten seconds, ends it with a failure. */
 #include "common.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -17,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,7 +35,7 @@ struct args {
 };
 
 struct conn {
-    int fd;
+    struct wire wire;
     const char *sent;
     int64_t sent_ns;
     char *part; /* of an answer that has not come whole */
@@ -76,7 +78,7 @@ static void send_message(struct conn *c)
     }
     at = at + message_len <= POOL - message_len ? at + message_len : 0;
     c->sent = pool + at;
-    send_all(c->fd, c->sent, message_len);
+    wire_send(&c->wire, c->sent, message_len);
 }
 
 static bool is_echo(const struct conn *c, const char *data, size_t len)
@@ -88,7 +90,7 @@ static bool is_echo(const struct conn *c, const char *data, size_t len)
 
 static void send_request(struct conn *c)
 {
-    send_all(c->fd, request, strlen(request));
+    wire_send(&c->wire, request, strlen(request));
 }
 
 static size_t body_len(const char *head, size_t len)
@@ -128,14 +130,14 @@ static void keep_part(struct conn *c, const char *data, size_t len)
 }
 
 /* Receives once. True: the answer is whole. */
-static bool take(struct conn *c, int flags)
+static bool take(struct conn *c, bool waits)
 {
     static char buffer[ANSWER];
     size_t have = c->part_len;
     if (have > 0)
         memcpy(buffer, c->part, have);
-    ssize_t got = recv(c->fd, buffer + have, ANSWER - have, flags);
-    if (got == -1 && errno == EAGAIN && flags == MSG_DONTWAIT)
+    ssize_t got = wire_recv(&c->wire, buffer + have, ANSWER - have, waits);
+    if (got == -1 && errno == EAGAIN && !waits)
         return false;
     if (must(got, "recv") == 0)
         fail("the server has closed a connection, or its answer is too long");
@@ -151,11 +153,11 @@ static bool take(struct conn *c, int flags)
 static void open_some(struct conn *conns, size_t n, const struct args *a)
 {
     for (size_t i = 0; i < n; i++) {
-        conns[i] = (struct conn){ .fd = dial(a->host, a->port) };
+        conns[i] = (struct conn){ .wire = wire_open(a->host, a->port) };
         protocol->send_next(&conns[i]);
     }
     for (size_t i = 0; i < n; i++)
-        while (!take(&conns[i], 0))
+        while (!take(&conns[i], true))
             ;
 }
 
@@ -239,7 +241,7 @@ static int watch_all(struct conn *conns, size_t n)
     int poller = (int)must(epoll_create1(0), "epoll_create1");
     for (size_t i = 0; i < n; i++) {
         struct epoll_event event = { .events = EPOLLIN, .data.ptr = &conns[i] };
-        must(epoll_ctl(poller, EPOLL_CTL_ADD, conns[i].fd, &event), "epoll_ctl");
+        must(epoll_ctl(poller, EPOLL_CTL_ADD, conns[i].wire.fd, &event), "epoll_ctl");
     }
     return poller;
 }
@@ -252,7 +254,7 @@ static struct conn *next_answer(int poller, int64_t *ns)
     for (;;) {
         while (at < n) {
             struct conn *c = events[at++].data.ptr;
-            if (take(c, MSG_DONTWAIT)) {
+            if (take(c, false)) {
                 *ns = now_ns(CLOCK_MONOTONIC);
                 return c;
             }
@@ -325,7 +327,8 @@ static void idle(const struct args *a)
     double before = server_bytes(a);
     open_all(a->connections, a);
     open_all(1, a);
-    printf("idle %.1f\n", (server_bytes(a) - before) / (double)(a->connections + 1));
+    double after = server_bytes(a);
+    printf("idle %.1f %.0f\n", (after - before) / (double)(a->connections + 1), after);
 }
 
 int main(int argc, char **argv)

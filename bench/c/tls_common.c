@@ -140,15 +140,20 @@ static void set_up(struct tls *t, SSL_CTX *ctx, int fd, bool buffered)
     }
 }
 
+void tls_shake_as_client(SSL *ssl)
+{
+    need(SSL_set1_host(ssl, "a.test") && SSL_set_tlsext_host_name(ssl, "a.test"), "name");
+    if (kept)
+        SSL_set_session(ssl, kept);
+    need(SSL_connect(ssl) == 1, "SSL_connect");
+    if (kept)
+        need(SSL_session_reused(ssl), "resumption");
+}
+
 void tls_connect(struct tls *t, SSL_CTX *ctx, int fd, bool buffered)
 {
     set_up(t, ctx, fd, buffered);
-    need(SSL_set1_host(t->ssl, "a.test") && SSL_set_tlsext_host_name(t->ssl, "a.test"), "name");
-    if (kept)
-        SSL_set_session(t->ssl, kept);
-    need(SSL_connect(t->ssl) == 1, "SSL_connect");
-    if (kept)
-        need(SSL_session_reused(t->ssl), "resumption");
+    tls_shake_as_client(t->ssl);
 }
 
 void tls_accept(struct tls *t, SSL_CTX *ctx, int fd, bool buffered)

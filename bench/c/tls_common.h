@@ -24,6 +24,9 @@ struct tls {
 SSL_CTX *tls_client_context(bool resumes);
 SSL_CTX *tls_server_context(bool resumes);
 
+/* The client's handshake, with verification of a.test; the session that is kept, if there is one, is resumed. */
+void tls_shake_as_client(SSL *ssl);
+
 /* A connection over a socket, after the handshake; `buffered`: with the BIO. */
 void tls_connect(struct tls *t, SSL_CTX *ctx, int fd, bool buffered);
 void tls_accept(struct tls *t, SSL_CTX *ctx, int fd, bool buffered);

@@ -168,14 +168,10 @@ static const struct mode {
     const char *name;
     void (*run)(const struct args *a);
 } modes[] = {
-    { "tls-answer", answer },
-    { "tls-sink", sink },
-    { "tls-feed", feed },
-    { "tls-feed-small", feed_small },
-    { "tls-accept", accept_full },
-    { "tls-accept-resumed", accept_resumed },
-    { "tls-call", call_full },
-    { "tls-call-resumed", call_resumed },
+    { "tls-answer", answer },      { "tls-sink", sink },
+    { "tls-feed", feed },          { "tls-feed-small", feed_small },
+    { "tls-accept", accept_full }, { "tls-accept-resumed", accept_resumed },
+    { "tls-call", call_full },     { "tls-call-resumed", call_resumed },
     { "tls-hold", hold },
 };
 

@@ -183,16 +183,11 @@ static const struct work {
     const char *name;
     void (*run)(const struct args *a);
 } works[] = {
-    { "tls_pingpong", pingpong },
-    { "tls_write", write_one },
-    { "tls_read", read_buffered },
-    { "tls_read_by_fd", read_by_fd },
-    { "tls_readsome", readsome },
-    { "tls_lines", lines },
-    { "tls_connect", connect_full },
-    { "tls_connect_resumed", connect_resumed },
-    { "tls_serve", serve_full },
-    { "tls_serve_resumed", serve_resumed },
+    { "tls_pingpong", pingpong },    { "tls_write", write_one },
+    { "tls_read", read_buffered },   { "tls_read_by_fd", read_by_fd },
+    { "tls_readsome", readsome },    { "tls_lines", lines },
+    { "tls_connect", connect_full }, { "tls_connect_resumed", connect_resumed },
+    { "tls_serve", serve_full },     { "tls_serve_resumed", serve_resumed },
 };
 
 int main(int argc, char **argv)

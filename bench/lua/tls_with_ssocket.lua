@@ -1,6 +1,7 @@
 -- ssocket.tls: blocking calls with a timeout.
 local contest = require "contest"
 local meter = require "meter"
+local server = require "server_on_ssocket"
 local socket = contest.library "ssocket"
 local tls = contest.library "ssocket.tls"
 
@@ -139,31 +140,39 @@ function work.tls_serve_resumed(host, _, n)
     serve_many(host, n, 64)
 end
 
--- tls.client without a context, on a connection whose peer is silent: the handshake begins, and the time is over.
-local function begin_client()
+-- tls.client with a context or without, on a connection whose peer is silent: the handshake begins, and the time is up.
+local function begin_client(ctx)
     local s, peer = assert(socket.pair())
     s:settimeout(0)
-    local _, err, reason = tls.client(s, "a.test")
+    local _, err, reason = tls.client(s, "a.test", ctx)
     if err ~= socket.ERROR_TIMEOUT then error(reason or err) end
     s:close()
     peer:close()
 end
 
--- OpenSSL itself has begun before.
+-- OpenSSL itself has begun before, with another context.
 function work.tls_context()
-    client_context(0)
+    begin_client(client_context())
     meter.start()
     begin_client()
     meter.stop(1)
 end
 
-function work.tls_context_again(_, _, n)
-    begin_client()
+local function begin_clients(n, ctx)
+    begin_client(ctx)
     meter.start()
     for _ = 1, n do
-        begin_client()
+        begin_client(ctx)
     end
     meter.stop(n)
+end
+
+function work.tls_context_again(_, _, n)
+    begin_clients(n)
+end
+
+function work.tls_context_own(_, _, n)
+    begin_clients(n, client_context())
 end
 
 -- Each with a task that waits for input.
@@ -179,6 +188,15 @@ function work.tls_idle(host, port, _, size)
         socket.sleep(0)
     end)
     os.exit(0) -- the tasks go on waiting
+end
+
+function work.tls_http(host, _, n)
+    local ctx = assert(tls.context { cert = directory .. "/a.pem", alpn = { "http/1.1" } })
+    server.serve_all(host, n, function(client)
+        client:settimeout(10)
+        assert(tls.server(client, ctx))
+        server.http(client)
+    end)
 end
 
 contest.run(work)

@@ -2,8 +2,8 @@
 -- write is to leave at once, and buffers of 64 KiB for bulk.
 local contest = require "contest"
 local meter = require "meter"
-local page = require "page"
 local cqueues = contest.library "cqueues"
+local server = require "server_on_cqueues"
 local socket = contest.library "cqueues.socket"
 
 local BUFFER = 65536
@@ -96,26 +96,9 @@ function work.idle(host, port, _, size)
     end)
 end
 
--- A coroutine for each client.
-local function serve_all(host, n, serve)
-    local listener = assert(socket.listen { host = host, port = 0, nodelay = true })
-    assert(listener:listen())
-    contest.port((select(3, listener:localname())))
-    for client in listener:clients() do
-        contest.came(n)
-        cqueues.running():wrap(function()
-            client:setmode("b", "bn")
-            client:settimeout(60)
-            client:onerror(function(_, _, why) return why end) -- instead of raising
-            serve(client)
-            client:close()
-        end)
-    end
-end
-
 -- A negative size takes what there is.
 function work.echo(host, _, n)
-    serve_all(host, n, function(client)
+    server.serve_all(host, n, function(client)
         local data = client:read(-BUFFER)
         while data and client:write(data) do
             data = client:read(-BUFFER)
@@ -123,25 +106,8 @@ function work.echo(host, _, n)
     end)
 end
 
--- It reads lines.
-local function read_head(client)
-    local lines = {}
-    local line
-    repeat
-        line = client:read "*L"
-        lines[#lines + 1] = line
-    until not line or line == "\r\n"
-    return line and table.concat(lines)
-end
-
 function work.http(host, _, n)
-    serve_all(host, n, function(client)
-        local head = read_head(client)
-        while head do
-            local text, stays = page.answer(head)
-            head = client:write(text) and stays and read_head(client)
-        end
-    end)
+    server.serve_all(host, n, server.http)
 end
 
 local controller = cqueues.new()

@@ -1,7 +1,7 @@
 -- ssocket, as its reference describes it: blocking calls with a timeout.
 local contest = require "contest"
 local meter = require "meter"
-local page = require "page"
+local server = require "server_on_ssocket"
 local socket = contest.library "ssocket"
 
 local PARTS, BATCH = 16, 64
@@ -231,23 +231,8 @@ function work.idle(host, port, _, size)
     end)
 end
 
--- A server as in the examples: a task for each client.
-local function serve_all(host, n, serve)
-    socket.onerror = error
-    local listener = socket.tcp()
-    assert(listener:setopt(socket.OPT_TCP_NODELAY, true))
-    assert(listener:bind(host, 0))
-    assert(listener:listen())
-    contest.port(listener:getsockname()[2])
-    while true do
-        local client = assert(listener:accept())
-        contest.came(n)
-        socket.spawn(serve, client)
-    end
-end
-
 function work.echo(host, _, n)
-    serve_all(host, n, function(client)
+    server.serve_all(host, n, function(client)
         client:settimeout(60)
         local data = client:readsome(65536)
         while data and client:write(data) do
@@ -258,16 +243,7 @@ function work.echo(host, _, n)
 end
 
 function work.http(host, _, n)
-    serve_all(host, n, function(client)
-        client:settimeout(60)
-        local next_head = client:readuntil("\r\n\r\n", true, 8192)
-        local head = next_head()
-        while head do
-            local text, stays = page.answer(head)
-            head = client:write(text) and stays and next_head()
-        end
-        client:close()
-    end)
+    server.serve_all(host, n, server.http)
 end
 
 contest.run(work)
