@@ -4,7 +4,6 @@
 local t = require "support.t"
 local tasks = require "support.tasks"
 local support = require "support.tls"
-local tools = require "support.tools"
 
 local socket = t.socket
 
