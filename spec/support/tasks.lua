@@ -3,6 +3,7 @@
 local busted = require "busted"
 local t = require "support.t"
 local tools = require "support.tools"
+local world = require "support.world"
 
 local socket = t.socket
 
@@ -117,7 +118,7 @@ function tasks.alone(code, limit)
         "sh",
         "-c",
         "exec " .. os.getenv "SSOCKET_LUA" .. ' -e "$0"',
-        'local socket, sys = require "ssocket", require "testsys"; local spawn = socket.spawn\n' .. code,
+        world.prelude .. 'local socket, sys = require "ssocket", require "testsys"; local spawn = socket.spawn\n' .. code,
     }, (limit or 10) * t.slow)
     return said, tostring(how) .. " " .. tostring(status)
 end
