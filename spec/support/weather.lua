@@ -27,6 +27,8 @@ weather.spared = {
     { "task_select", "", "spurious", "select passes on what the system says, and the tests believe it" },
     { "task_socket", "no time means at once", "false", "a poll of the handshake has told of it", over_tls = true },
     { "task_socket", "the end of a stream", "false", "close_notify goes at once or never", over_tls = true },
+    { "task_socket", "in the turn in which", "false", "the write before must not wait", over_tls = true },
+    { "task_socket", "among many floods", "false short", "who has to wait has a turn less", over_tls = true },
     { "task_socket", "gives the reader the end, in any order", "false", "the same", over_tls = true },
     { "seldom", "is not left on one that is given away", "refused", "to take the time back is refused" },
 }
