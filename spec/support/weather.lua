@@ -51,7 +51,9 @@ function weather.shown(entry)
 end
 
 local function matches(entry, file, name)
-    return (world.in_tls or not entry.over_tls) and file:find("/" .. entry[1] .. "_spec.lua", 1, true) and name:find(entry[2], 1, true)
+    return (world.in_tls or not entry.over_tls)
+        and file:find("/" .. entry[1] .. "_spec.lua", 1, true)
+        and name:find(entry[2], 1, true)
 end
 
 -- What of the list a test is spared, as one text. It is told: script/bad-weather wants each entry to spare somebody.
