@@ -1932,7 +1932,8 @@ local tcp = {
             gives = { { "ok", "true?", "done" } },
             errors = { closed, { "ENOTCONN", "the socket is not connected, or the peer has reset it" } },
             tls = [[`SHUT_WR` sends what `write` has left and close_notify, for which it may wait within the
-                deadline, then ends the system's side too; after `ERROR_TIMEOUT` call it again. Reading goes on.
+                deadline, then ends the system's side too; after `ERROR_TIMEOUT` call it again. So it counts as writing
+                ([Tasks](#tasks)). Reading goes on.
                 After `SHUT_RD` bytes that are in memory can still be read, then the error is `ERROR_CLOSED`. The
                 error that has ended the connection is also that of `shutdown`]],
             raises = "any other value",

@@ -144,7 +144,8 @@ describe("finish", function()
         assert.is_nil(bytes)
         t.fails(socket.ERROR_TIMEOUT, nil, t.takes(0.2, s.finish, s))
         p:say "read" -- the system goes on to deliver
-        assert.equal(("%d\n"):format(sent), p:finish())
+        local got = tonumber(p:finish())
+        assert.is_true(got <= sent and got >= sent - t.HELD, got .. " of " .. sent)
     end)
 
     it("delivers whatever OPT_LINGER says", function()

@@ -219,7 +219,7 @@ describe("a finalizer that is called by hand", function()
         local a, b = pair()
         finalize(a)
         assert.is_false(pcall(function() return a:fileno() end))
-        assert.same({ nil, socket.ERROR_CLOSED, "", n = 3 }, t.pack(b:read(1)))
+        assert.same({ nil, t.DROPPED, "", n = 3 }, t.pack(b:read(1)))
         assert.is_false(pcall(finalize, a))
         assert.is_false(pcall(socket.select, { a }, nil, 0))
         assert.is_false(pcall(b.read, a, 1))
@@ -270,6 +270,7 @@ describe("a finalizer that is called by hand", function()
                 local socket, collect = require "ssocket", require "testcollect"
                 local finalize = debug.getmetatable(socket.tcp()).__gc
                 local finalize_udp = debug.getmetatable(socket.udp()).__gc
+                local plain = package.loaded["support.over_tls"] or socket -- no finalizer can wait for a handshake
                 local a, b = socket.pair()
                 local u = socket.udp()
                 local others, us = {}, {}
@@ -277,7 +278,7 @@ describe("a finalizer that is called by hand", function()
                     finalize(a)
                     finalize_udp(u)
                     for i = 1, 40, 2 do
-                        others[i], others[i + 1] = socket.pair()
+                        others[i], others[i + 1] = plain.pair()
                         us[i] = socket.udp()
                     end
                 end

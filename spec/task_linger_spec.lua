@@ -17,7 +17,7 @@ local function connect_to(listener)
     assert(client:connect(listener:getsockname()))
     local accepted = assert(listener:accept())
     listener:close()
-    return client, accepted
+    return t.joined(client, accepted)
 end
 
 -- More bytes on their way than the buffers take; their number.
@@ -85,7 +85,7 @@ describe("close with OPT_LINGER", function()
                 got = got + (data and #data or 0)
             until not data
             assert.equal(1, (tasks.join(closing)))
-            assert.equal(sent, got)
+            assert.is_true(got <= sent and got >= sent - t.HELD, got .. " of " .. sent)
             far:close()
         end)
 
@@ -144,7 +144,8 @@ describe("close with OPT_LINGER", function()
         local far, near = connect_to(listener)
         tasks.spawn(socket.sleep, 0.01)
         assert.equal(1, near:close())
-        t.fails(socket.ERROR_RESET, "", far:read(1))
+        -- close_notify has gone before
+        t.fails(t.in_tls and socket.ERROR_CLOSED or socket.ERROR_RESET, "", far:read(1))
         far:close()
     end)
 

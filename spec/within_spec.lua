@@ -193,7 +193,7 @@ describe("socket.within", function()
         local client = socket.tcp()
         assert(client:setopt(socket.OPT_LINGER, 1000))
         assert(client:connect(address))
-        local peer = assert(s:accept())
+        local _, peer = t.joined(client, assert(s:accept()))
         client:settimeout(0)
         repeat
             local sent = client:write(t.much)

@@ -4,17 +4,10 @@ local left_out = {}
 
 -- File, a part of the test's full name ("" is all of the file), reason.
 left_out.tests = {
-    { "read", "has a write fail as closed once the error", "each later call has the error that ended the stream" },
-    { "read", "whatever a write was told", "a write counts what is encrypted as sent" },
-    { "write", "raises no signal where SIGPIPE", "a write counts what is encrypted as sent" },
-    { "write", "fails as reset when the reset is seen first", "the same" },
-    { "write", "does not lose what the peer had sent before", "the same" },
-    { "write", "fails as closed once the reset has been seen", "each later call has the error that ended the stream" },
-    { "peek", "keeps the socket readable for select", "detach says that TLS is in use" },
-    { "select", "writable again when the peer has read", "what is encrypted waits in the socket after a time-out" },
-    { "finish", "waits for the confirmation of a peer", "what is encrypted waits in the socket after a time-out" },
-    { "close", "closes a socket that nobody holds", "a collected socket says no close_notify" },
-    { "close", "closes its socket at an error", "a block left by an error says no close_notify" },
+    { "task_socket", "detach by another task", "detach says that TLS is in use" },
+    { "task_socket", "is told when a socket in it is given away", "the same" },
+    { "task_socket", "shutdown by another task ends what writes", "shutdown(SHUT_WR) counts as writing" },
+    { "task_socket", "what has come before a deadline", "it sends bytes past the layer" },
 }
 
 -- Why a test is left out, or nil.

@@ -1,6 +1,7 @@
--- SSOCKET_WORLD=tls: both ends of the connected streams that specs get speak TLS. socket.pair, t.connected, t.narrow
--- and t.wire have this module at both ends, t.with_python has Python's ssl at the other one. The server gives no
--- tickets: they would come like data, and select would tell of them.
+-- SSOCKET_WORLD=tls: both ends of the connected streams that specs get speak TLS. socket.pair, t.connected, t.narrow,
+-- t.joined, t.dialed, t.accepted and t.wire have this module at both ends, t.with_python has Python's ssl at the other
+-- one. In Lua programs that specs start socket.pair does (world.prelude). The server gives no tickets: they would come
+-- like data, and select would tell of them.
 
 local peer = require "support.peer"
 local sys = require "testsys"
@@ -26,20 +27,22 @@ local function context_of(side)
     return contexts[side], tls
 end
 
--- A handshake within LIMIT; the socket has no time-out afterwards, like a new one.
+-- A handshake within LIMIT; the socket keeps its time-out.
 local function shake_as_client(s)
     local ctx, tls = context_of "client"
+    local seconds = s:gettimeout()
     s:settimeout(LIMIT)
     assert(tls.client(s, "a.test", ctx))
-    s:settimeout(-1)
+    s:settimeout(seconds)
     return s
 end
 
 local function shake_as_server(s)
     local ctx, tls = context_of "server"
+    local seconds = s:gettimeout()
     s:settimeout(LIMIT)
     assert(tls.server(s, ctx))
-    s:settimeout(-1)
+    s:settimeout(seconds)
     return s
 end
 
@@ -167,15 +170,37 @@ local function with_python(streams, code, ...)
     return s, p
 end
 
--- Replaces what hands out connected streams, in the module and in support.streams.
-function over_tls.install(streams, socket)
-    local plain = { pair = socket.pair, connected = streams.connected, narrow = streams.narrow }
+-- Replaces what hands out connected streams in the module; over_tls.pair is the plain one then.
+function over_tls.replace_pair(socket)
+    over_tls.pair = socket.pair
     function socket.pair(...)
-        local a, b = plain.pair(...)
+        local a, b = over_tls.pair(...)
         if not a then
             return a, b
         end
         return shake(socket, a, b)
+    end
+end
+
+-- The same in the module and in support.streams.
+function over_tls.install(streams, socket)
+    local plain = { connected = streams.connected, narrow = streams.narrow }
+    over_tls.replace_pair(socket)
+    streams.DROPPED, streams.HELD = require("ssocket.tls").ERROR_EOF, 65536
+    streams.AFTER_RESET = socket.ERROR_RESET -- each later call has the error that ended the stream
+    function streams.refused(n)
+        return n -- they are encrypted
+    end
+    streams.dialed, streams.accepted = shake_as_client, shake_as_server
+    function streams.joined(client, accepted)
+        return shake(socket, client, accepted)
+    end
+    -- What has waited in the socket is gone with it, and no close_notify is sent then.
+    function streams.check_rest(s, sent)
+        local all, err, part = s:readall()
+        assert(all or err == streams.DROPPED, err)
+        local got = all or part
+        assert(got == sent:sub(1, #got) and #sent - #got <= (all and 0 or streams.HELD))
     end
     function streams.connected(kind)
         return shake(socket, plain.connected(kind))

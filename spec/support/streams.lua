@@ -45,6 +45,21 @@ function streams.connected(kind)
     return client, accepted
 end
 
+-- Both ends of a connection that a test has made by itself.
+function streams.joined(client, accepted)
+    return client, accepted
+end
+
+-- One end of such a connection, the one that has connected and the one that was accepted, where two tasks or processes
+-- have one each: both have to call this, at the same time.
+function streams.dialed(client)
+    return client
+end
+
+function streams.accepted(accepted)
+    return accepted
+end
+
 -- A TCP connection as t.connected gives it that holds few bytes which nobody reads: t.much is more, both ways.
 streams.much = ("x"):rep(1024):rep(4096)
 
@@ -109,6 +124,23 @@ end
 -- nginx, redis or memcached: peer with port, or with path if unix is true.
 function streams.server(name, unix)
     return server.start(name, place.tmpdir(), unix)
+end
+
+-- What a read says where the other end was dropped, and not closed.
+streams.DROPPED = socket.ERROR_CLOSED
+-- What a write says after a read has been told of a reset.
+streams.AFTER_RESET = socket.ERROR_CLOSED
+-- How many bytes that count as sent the socket itself may hold after a time-out.
+streams.HELD = 0
+
+-- How many of n bytes count as sent that the system has refused.
+function streams.refused(_)
+    return 0
+end
+
+-- Reads to the end of a stream whose other end was closed after it had sent so much.
+function streams.check_rest(s, sent)
+    assert(s:readall() == sent)
 end
 
 -- A server, a socket that is connected to it over TCP or over a Unix socket, and what connects another one.

@@ -21,6 +21,7 @@ local t = {
     tmpdir = place.tmpdir,
     abstract = place.abstract,
     only_in_main = world.only_in_main,
+    in_tls = world.in_tls,
 }
 
 if world.in_tls then

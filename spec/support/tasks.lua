@@ -3,6 +3,7 @@
 local busted = require "busted"
 local t = require "support.t"
 local tools = require "support.tools"
+local world = require "support.world"
 
 local socket = t.socket
 
@@ -113,11 +114,12 @@ end
 -- Runs code in a Lua of its own, with `socket`, `sys` and `spawn`: what it says on both streams, and how it ends
 -- ("exit 0").
 function tasks.alone(code, limit)
+    local begin = 'local socket, sys = require "ssocket", require "testsys"; local spawn = socket.spawn\n'
     local said, how, status = tools.run({
         "sh",
         "-c",
         "exec " .. os.getenv "SSOCKET_LUA" .. ' -e "$0"',
-        'local socket, sys = require "ssocket", require "testsys"; local spawn = socket.spawn\n' .. code,
+        world.prelude .. begin .. code,
     }, (limit or 10) * t.slow)
     return said, tostring(how) .. " " .. tostring(status)
 end

@@ -1,6 +1,7 @@
 -- What the specs on datagrams, addresses, options and misuse need beyond support.t.
 
 local t = require "support.t"
+local world = require "support.world"
 
 local tools = {}
 
@@ -137,7 +138,8 @@ end
 
 -- Runs Lua code in a process of its own, which must succeed; returns what it said on both streams.
 function tools.run_lua(code, limit)
-    local said, how, status = tools.run({ "sh", "-c", "exec " .. os.getenv "SSOCKET_LUA" .. ' -e "$0"', code }, limit)
+    local argv = { "sh", "-c", "exec " .. os.getenv "SSOCKET_LUA" .. ' -e "$0"', world.prelude .. code }
+    local said, how, status = tools.run(argv, limit)
     assert(how == "exit" and status == 0, said)
     return said
 end

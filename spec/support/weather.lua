@@ -1,10 +1,13 @@
 -- Under script/bad-weather and `script/elsewhere storm`: which tests are spared what, and why. Kinds of weather are
 -- those of test/weather/weather.h.
 
+local world = require "support.world"
+
 local weather = { is_bad = false } -- so it stays in the programs that specs start
 
 -- File, a part of the test's full name ("" is all of the file), kinds, reason. Only tests whose very point is what one
 -- call gets, or what the system does, are spared; the others are to make no such assumption (support.pieces).
+-- over_tls: in SSOCKET_WORLD=tls alone.
 weather.spared = {
     { "select", "", "spurious", "select passes on what the system says, and the tests believe it" },
     { "select_many", "", "spurious", "the same" },
@@ -22,6 +25,11 @@ weather.spared = {
     { "bounds", "1024 datagrams a call", "few", "it counts what one call gives" },
     { "pool", "", "false spurious", "what has come on a connection is asked once, and believed" },
     { "task_select", "", "spurious", "select passes on what the system says, and the tests believe it" },
+    { "task_socket", "no time means at once", "false", "a poll of the handshake has told of it", over_tls = true },
+    { "task_socket", "the end of a stream", "false", "close_notify goes at once or never", over_tls = true },
+    { "task_socket", "in the turn in which", "false", "the write before must not wait", over_tls = true },
+    { "task_socket", "among many floods", "false short", "who has to wait has a turn less", over_tls = true },
+    { "task_socket", "gives the reader the end, in any order", "false", "the same", over_tls = true },
     { "seldom", "is not left on one that is given away", "refused", "to take the time back is refused" },
 }
 
@@ -43,7 +51,9 @@ function weather.shown(entry)
 end
 
 local function matches(entry, file, name)
-    return file:find("/" .. entry[1] .. "_spec.lua", 1, true) and name:find(entry[2], 1, true)
+    return (world.in_tls or not entry.over_tls)
+        and file:find("/" .. entry[1] .. "_spec.lua", 1, true)
+        and name:find(entry[2], 1, true)
 end
 
 -- What of the list a test is spared, as one text. It is told: script/bad-weather wants each entry to spare somebody.

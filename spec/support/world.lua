@@ -7,6 +7,9 @@ local name = os.getenv "SSOCKET_WORLD" or ""
 local world = { in_tasks = name == "task" or name == "tls-task", in_tls = name == "tls" or name == "tls-task" }
 assert(world.in_tasks or world.in_tls or name == "", "there is no such world: " .. name)
 
+-- What Lua programs that specs start begin with.
+world.prelude = world.in_tls and 'require("support.over_tls").replace_pair(require "ssocket")\n' or ""
+
 -- Ends a test that makes no sense in a task. The reason is shown with it.
 function world.only_in_main(reason)
     if world.in_tasks then

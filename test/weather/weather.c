@@ -41,7 +41,11 @@ static struct {
     const char *names; /* a space before each; NULL: none */
 } refused;
 
-static const char *base, *end; /* of the module's code */
+/* The code of ssocket.so, and of ssocket/tls.so, which has a copy of what it needs of it. */
+static struct {
+    const char *name, *base, *end;
+} modules[] = { { "/ssocket.so", NULL, NULL }, { "/ssocket/tls.so", NULL, NULL } };
+enum { MODULES = sizeof modules / sizeof *modules };
 
 /* Chance */
 
@@ -86,8 +90,9 @@ static void set_seed(uint64_t seed)
 
 /* Whose call it is */
 
-static void find_end(const char *address)
+static const char *find_end(const char *address)
 {
+    const char *end = NULL;
     char line[512];
     FILE *maps = fopen("/proc/self/maps", "r");
     unsigned long from, to;
@@ -96,22 +101,41 @@ static void find_end(const char *address)
             end = (const char *)to;
     if (maps)
         fclose(maps);
+    return end;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t len = strlen(text), n = strlen(end);
+    return len >= n && strcmp(text + len - n, end) == 0;
+}
+
+/* A module is found at its first call. Returns whether this is one. */
+static bool find_module(const char *at)
+{
+    Dl_info info;
+    if (!dladdr(at, &info) || !info.dli_fname)
+        return false;
+    for (size_t i = 0; i < MODULES; i++) {
+        if (ends_with(info.dli_fname, modules[i].name)) {
+            modules[i].base = info.dli_fbase;
+            modules[i].end = find_end(at);
+            return true;
+        }
+    }
+    return false;
 }
 
 bool weather_is_module(const void *address)
 {
-    Dl_info info;
     const char *at = address;
-    if (end)
-        return at >= base && at < end;
-    if (!dladdr(address, &info) || !info.dli_fname)
-        return false;
-    const char *name = strrchr(info.dli_fname, '/');
-    if (strcmp(name ? name + 1 : info.dli_fname, "ssocket.so") != 0)
-        return false;
-    base = info.dli_fbase;
-    find_end(at);
-    return true;
+    bool all_known = true;
+    for (size_t i = 0; i < MODULES; i++) {
+        if (modules[i].end && at >= modules[i].base && at < modules[i].end)
+            return true;
+        all_known = all_known && modules[i].end;
+    }
+    return !all_known && find_module(at);
 }
 
 /* What that function lacks, or 0. */
@@ -298,7 +322,7 @@ static int weather_calls(lua_State *L)
         lua_newtable(L);
         lua_pushstring(L, fault.names[i]);
         lua_rawseti(L, -2, 1);
-        lua_pushinteger(L, (const char *)fault.from[i] - base);
+        lua_pushinteger(L, (const char *)fault.from[i] - modules[0].base);
         lua_rawseti(L, -2, 2);
         lua_rawseti(L, -2, i + 1);
     }
