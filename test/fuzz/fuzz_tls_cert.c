@@ -104,7 +104,8 @@ static int64_t time_of(const ASN1_TIME *time)
     struct tm tm;
     if (ASN1_TIME_to_tm(time, &tm) != 1)
         return SSTLS_NO_TIME;
-    return days_of(tm.tm_year + INT64_C(1900), tm.tm_mon, tm.tm_mday) * 86400 + tm.tm_hour * 3600 + tm.tm_min * 60 + tm.tm_sec;
+    return days_of(tm.tm_year + INT64_C(1900), tm.tm_mon, tm.tm_mday) * 86400 + tm.tm_hour * 3600 + tm.tm_min * 60 +
+           tm.tm_sec;
 }
 
 static bool has_control_byte(const unsigned char *bytes, size_t n)
