@@ -60,6 +60,8 @@ struct tls_rig {
     bool peer_deaf;           /* it does not read */
     unsigned char secret[32]; /* with which the peer seals in TLS 1.3 */
     unsigned long sequence;   /* of the next record that is forged */
+    void (*route)(struct tls_rig *rig, const unsigned char *bytes,
+                  size_t n); /* takes what the peer sends; NULL: the wire does */
 };
 
 /* Whether a step of ours runs, rather than the peer. */
@@ -121,7 +123,7 @@ void tls_rig_forge_alert(struct tls_rig *rig, int level, int number);
 /* And new keys behind it. */
 void tls_rig_forge_key_update(struct tls_rig *rig, bool requested);
 
-/* Text of PEM: a certificate for a.test and its key; the key is Ed25519, so that each handshake has the same length. */
+/* Text of PEM, always the same: a certificate for a.test and its key; the key is Ed25519, so that each handshake has the same length. */
 const char *tls_rig_pem(void);
 
 #endif
