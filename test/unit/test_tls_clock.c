@@ -3,6 +3,7 @@
 #include "check.h"
 #include "tls_rig.h"
 
+#include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ enum {
 }; /* the certificate has expired, and the peer's tickets, which last two hours, have not */
 
 static int64_t clock_ahead_s; /* of tickets' keys */
+static time_t last_hour_s;    /* so far ahead, an hour is left of the rig's certificate */
 static time_t date_ahead_s;   /* of certificates */
 
 int64_t __real_os_now_ns(void);
@@ -36,7 +38,8 @@ time_t time(time_t *where)
 /* The peer takes and gives tickets, and asks for them. */
 static void open_rig(struct tls_rig *rig, const struct tls_kind *kind)
 {
-    clock_ahead_s = date_ahead_s = 0;
+    clock_ahead_s = 0;
+    date_ahead_s = last_hour_s;
     tls_rig_open(rig, kind);
     SSL_CTX_clear_options(rig->peer_ctx, SSL_OP_NO_TICKET);
     SSL_CTX_set_num_tickets(rig->peer_ctx, 1);
@@ -216,7 +219,7 @@ static void test_a_client_that_has_expired(void)
         open_rig(&rig, &kind);
         CHECK(!is_resumed(&rig, NULL, &session));
         CHECK(is_resumed(&rig, session, &fresh));
-        date_ahead_s = LATER;
+        date_ahead_s = last_hour_s + LATER;
         tls_rig_connect(&rig);
         SSL_set_session(rig.peer, fresh);
         check_expired(&rig, true);
@@ -254,12 +257,12 @@ static void test_a_server_that_has_expired(void)
         CHECK(!resumes(&rig));
         CHECK(resumes(&rig) && rig.ctx->nsessions > 0);
         tls_rig_connect(&rig);
-        date_ahead_s = LATER;
+        date_ahead_s = last_hour_s + LATER;
         check_expired(&rig, true);
         tls_rig_disconnect(&rig);
-        date_ahead_s = 0;
+        date_ahead_s = last_hour_s;
         resumes(&rig);
-        date_ahead_s = LATER;
+        date_ahead_s = last_hour_s + LATER;
         CHECK(rig.ctx->nsessions > 0);
         tls_rig_connect(&rig);
         CHECK(rig.ctx->nsessions == 0);
@@ -269,10 +272,21 @@ static void test_a_server_that_has_expired(void)
     }
 }
 
+static time_t find_last_hour(void)
+{
+    int days, seconds;
+    BIO *text = BIO_new_mem_buf(tls_rig_pem(), -1);
+    X509 *certificate = PEM_read_bio_X509(text, NULL, NULL, NULL);
+    if (!certificate || ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(certificate)) != 1)
+        abort();
+    X509_free(certificate);
+    BIO_free(text);
+    return (time_t)days * DAY + seconds - HOUR;
+}
+
 int main(void)
 {
-    date_ahead_s = HOUR - 10 * DAY; /* the certificate's lifetime */
-    tls_rig_pem();
+    last_hour_s = find_last_hour();
     RUN(test_keys_are_replaced);
     RUN(test_an_old_key_opens_nothing_after_a_pause);
     RUN(test_an_old_ticket_is_replaced);
