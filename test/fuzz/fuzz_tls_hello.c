@@ -118,7 +118,7 @@ static bool model_name(struct look *m, const uint8_t *body, size_t n)
     if (!is_list(body, n, 2) || n < 5 || body[2] != 0)
         return false;
     const size_t len = (size_t)body[3] * 256 + body[4];
-    if (len == 0 || len > SS_HOST_MAX || 5 + len > n)
+    if (len == 0 || len > SS_HOST_MAX || 5 + len != n)
         return false;
     for (size_t i = 0; i < len; i++)
         m->name[i] = (char)(body[5 + i] >= 65 && body[5 + i] <= 90 ? body[5 + i] | 32 : body[5 + i]);
@@ -145,7 +145,7 @@ static bool model_versions(struct look *m, const uint8_t *body, size_t n)
         m->version12 = m->version12 || (body[i] == 3 && body[i + 1] == 3);
         m->version13 = m->version13 || (body[i] == 3 && body[i + 1] == 4);
     }
-    return is_list(body, n, 1) && n % 2 == 1;
+    return is_list(body, n, 1) && n % 2 == 1 && n > 1;
 }
 
 static bool model_extension(struct look *m, unsigned type, const uint8_t *body, size_t n)
