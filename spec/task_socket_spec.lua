@@ -29,13 +29,12 @@ describe("while a call waits", function()
     each_wait(function(name, make)
         it("in " .. name .. " in a task, the others run, until its time is over", function()
             local case, ticks = make(), tasks.ticker(0)
-            local before
+            local before = ticks.n
             local results = t.takes(BRIEF, tasks.run, function()
-                before = ticks.n
                 return t.pack(case.call(BRIEF))
             end)
             case:check_failed(socket.ERROR_TIMEOUT, results)
-            assert.is_true(ticks.n > before)
+            assert.is_true(ticks.n - before >= 2, ticks.n - before)
             case:drop()
         end)
 
@@ -43,7 +42,7 @@ describe("while a call waits", function()
             local case, ticks = make(), tasks.ticker(0)
             local before = ticks.n
             case:check_failed(socket.ERROR_TIMEOUT, t.pack(t.takes(BRIEF, case.call, BRIEF)))
-            assert.is_true(ticks.n > before)
+            assert.is_true(ticks.n - before >= 2, ticks.n - before)
             case:drop()
         end)
 
@@ -154,7 +153,7 @@ describe("while a call waits", function()
     it("a drip does not make its time longer", function()
         local a, b = socket.pair()
         local drip = spawn(function()
-            while socket.sleep(0.002) and b:write "x" do end -- luacheck: ignore
+            while socket.sleep(0) and b:write "x" do end -- luacheck: ignore
         end)
         a:settimeout(0.05)
         for _, call in ipairs {
@@ -170,7 +169,7 @@ describe("while a call waits", function()
         } do
             local data, err, partial = t.takes(0.05, tasks.run, call)
             t.fails(socket.ERROR_TIMEOUT, partial, data, err, partial)
-            assert.is_true(#partial >= 1, partial)
+            assert.is_true(#partial >= 2, partial)
         end
         drip:cancel()
         close_all(a, b)

@@ -171,7 +171,7 @@ describe("a wait on a socket that queues errors", function()
             f()
         end
         local worked = os.clock() - began
-        assert.is_true(worked < 0.05 * t.slow, ("it spins: %.3f s of the processor"):format(worked))
+        assert.is_true(worked < math.min(0.05 * t.slow, 0.4), ("it spins: %.3f s of the processor"):format(worked))
     end
 
     for host, option in pairs { ["127.0.0.1"] = { 0, IP_RECVERR }, ["::1"] = { 41, IPV6_RECVERR } } do
