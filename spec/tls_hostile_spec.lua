@@ -139,12 +139,10 @@ describe("a handshake", function()
             s:close()
         end
         tasks.spawn(function()
-            for s in
-                function()
-                    return listener:accept()
-                end
-            do
+            local s = listener:accept()
+            while s do
                 tasks.spawn(serve, s)
+                s = listener:accept()
             end
         end)
         for i = 1, 101 do

@@ -48,10 +48,11 @@ static int push_unfit(lua_State *L, const struct lss_socket *s)
     return lss_push_failure(L, 1, conn->established ? SS_ERROR : SS_BUSY, &sstls_already);
 }
 
-/* A connection's memory is OpenSSL's: the collector is told of as much, or a loop that drops connections would grow without bound. */
+/* A connection's memory is OpenSSL's: the collector is told of as much, or a loop that drops connections would grow without
+ * bound. A client with its server's certificate takes 23 KB when it is idle, a server 18 KB. */
 static void account_connection(lua_State *L)
 {
-    enum { BYTES = 16384 };
+    enum { BYTES = 24576 };
     lss_newuserdata(L, BYTES);
     lua_pop(L, 1);
 }
