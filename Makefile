@@ -91,7 +91,8 @@ OBJECTS := $(SOURCES:src/%.c=$(DIR)/obj/%.o)
 TLS_SOURCES := $(wildcard src/tls/*.c src/lua/lua_tls*.c)
 TLS_OBJECTS := $(TLS_SOURCES:src/%.c=$(DIR)/obj/%.o)
 ifneq ($(filter %-m32 %-musl,$(LUA_NAME)),) # OpenSSL is there for the machine's kind alone
-else ifneq ($(shell $(PKG_CONFIG) --exists 'openssl >= 1.1.1' 2>/dev/null && echo yes),)
+else ifneq ($(shell $(PKG_CONFIG) --exists 'openssl >= 1.1.1' 2>/dev/null && \
+	! grep -qs LIBRESSL "$$($(PKG_CONFIG) --variable=includedir openssl)/openssl/opensslv.h" && echo yes),)
 TLS_MODULE := $(DIR)/ssocket/tls.so
 TLS_CPPFLAGS := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags openssl))
 TLS_LDLIBS := $(shell $(PKG_CONFIG) --libs openssl)

@@ -1087,6 +1087,9 @@ describe("ssocket.tls", function()
             fails("^keylog: /nowhere/log: ", { keylog = "/nowhere/log" })
             os.execute("mkfifo '" .. path "fifo" .. "'")
             fails("^ca: .*fifo: ", { ca = path "fifo" })
+            local reader = assert(io.open(path "fifo", "r+")) -- does not wait for a writer, and once it is gone...
+            fails("^keylog: .*fifo: Invalid argument", { keylog = path "fifo" })
+            reader:close()
             assert.is_truthy(tls.context { cert = path "locked.pem", password = "secret" })
         end)
 

@@ -133,10 +133,26 @@ bool os_has_hash_links(const char *path)
     return found;
 }
 
+/* Writing to a FIFO whose reader has left would end the process (SIGPIPE). */
+static enum ss_status check_no_pipe(int fd, struct ss_error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return fail_with_code(err, errno);
+    return S_ISFIFO(st.st_mode) ? fail_with_code(err, EINVAL) : SS_OK;
+}
+
 enum ss_status os_append_open(const char *path, int *fd, struct ss_error *err)
 {
     *fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
-    return *fd >= 0 ? SS_OK : fail_with_code(err, errno);
+    if (*fd < 0)
+        return fail_with_code(err, errno);
+    enum ss_status st = check_no_pipe(*fd, err);
+    if (st != SS_OK) {
+        close(*fd);
+        *fd = -1;
+    }
+    return st;
 }
 
 void os_append(int fd, const struct iovec *pieces, int n)
