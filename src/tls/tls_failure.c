@@ -89,12 +89,22 @@ static enum ss_status fail_by_alert(struct sstls_conn *conn, int number, struct 
     return sstls_fail(conn, SS_TLS_ALERT, unknown, err);
 }
 
-/* The first error of libssl in the queue, else the first of any library; 0: none. The queue is empty afterwards. */
+/* What libcrypto lacked memory for, libssl reports as an error of its own behind it. */
+static int weight_of(unsigned long error)
+{
+    if (error == 0)
+        return 0;
+    if (ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE)
+        return 3;
+    return ERR_GET_LIB(error) == ERR_LIB_SSL ? 2 : 1;
+}
+
+/* The first error in the queue of those with the most weight; 0: none. The queue is empty afterwards. */
 static unsigned long take_cause(void)
 {
     unsigned long cause = 0, error;
     while ((error = ERR_get_error()) != 0)
-        if (cause == 0 || (ERR_GET_LIB(cause) != ERR_LIB_SSL && ERR_GET_LIB(error) == ERR_LIB_SSL))
+        if (weight_of(error) > weight_of(cause))
             cause = error;
     return cause;
 }
