@@ -74,7 +74,7 @@ static enum ss_status finish_shake(struct sstls_conn *conn, struct ss_error *err
 static enum ss_status flush_shake(struct sstls_conn *conn, bool done, struct ss_error *err)
 {
     enum ss_status st = sstls_flush_at_once(conn, err);
-    if (st != SS_ERROR || done)
+    if (st != SS_ERROR || done || !sstls_is_gone(err))
         return st;
     ss_inbuf_clear(&conn->out);
     return SS_OK;

@@ -8,10 +8,12 @@
 /* In a handshake the peer answers what OpenSSL has just written. If that cannot be sent, the peer may have told why. */
 static bool has_sent_flight(struct sstls_conn *conn)
 {
-    struct ss_error ignored;
+    struct ss_error err;
     if (conn->established || ss_inbuf_len(&conn->out) == 0)
         return true;
-    enum ss_status st = sstls_flush_at_once(conn, &ignored);
+    enum ss_status st = sstls_flush_at_once(conn, &err);
+    if (st == SS_ERROR && !sstls_is_gone(&err))
+        return false; /* the handshake sends it again, and tells the error */
     if (st == SS_ERROR)
         ss_inbuf_clear(&conn->out);
     return st != SS_WANT;

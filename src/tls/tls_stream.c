@@ -95,6 +95,11 @@ enum ss_status sstls_flush_at_once(struct sstls_conn *conn, struct ss_error *err
     return st;
 }
 
+bool sstls_is_gone(const struct ss_error *err)
+{
+    return err->space == SS_SYSTEM && (err->code == EPIPE || err->code == ENOTCONN || err->code == ECONNRESET);
+}
+
 /* Receiving */
 
 /* A lack of memory may pass; other errors of a receive end the connection. */
@@ -411,11 +416,6 @@ static void say_close_notify(struct sstls_conn *conn)
     conn->calls.end_size = ss_inbuf_len(&conn->out) - unsent;
 }
 
-static bool is_gone(const struct ss_error *err)
-{
-    return err->space == SS_SYSTEM && (err->code == EPIPE || err->code == ENOTCONN || err->code == ECONNRESET);
-}
-
 /* Where the program has ended reading, nobody knows whether the peer has ended its side. */
 static enum ss_status send_end(struct sstls_conn *conn, struct ss_error *err)
 {
@@ -425,7 +425,7 @@ static enum ss_status send_end(struct sstls_conn *conn, struct ss_error *err)
     say_close_notify(conn);
     st = sstls_flush(conn, err);
     bool lacks_nothing = conn->data_left == 0 && (conn->input_ended || !conn->reading_ended);
-    return st == SS_ERROR && lacks_nothing && is_gone(err) ? SS_EOF : st;
+    return st == SS_ERROR && lacks_nothing && sstls_is_gone(err) ? SS_EOF : st;
 }
 
 /* The input ends after the output: until then a call that fails, or whose time is over, has not ended it. */

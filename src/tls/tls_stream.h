@@ -82,6 +82,9 @@ enum ss_status sstls_flush(struct sstls_conn *conn, struct ss_error *err);
 /* The same without waiting, in any mode but SS_NO_CALL. */
 enum ss_status sstls_flush_at_once(struct sstls_conn *conn, struct ss_error *err);
 
+/* Whether a send has failed since the peer is gone, which may have said why before. */
+bool sstls_is_gone(const struct ss_error *err);
+
 /* The outcome of a call that found no input: SS_WANT | SS_EOF, SS_ERROR: as received. */
 enum ss_status sstls_starved(struct sstls_conn *conn, struct ss_error *err);
 
