@@ -309,11 +309,29 @@ static bool use_chain(struct sstls_reader *reader, SSL_CTX *ssl, struct sstls_pr
     return true;
 }
 
+static int key_type_of(const X509 *cert)
+{
+    const EVP_PKEY *key = cert ? X509_get0_pubkey(cert) : NULL;
+    return key ? EVP_PKEY_base_id(key) : EVP_PKEY_NONE;
+}
+
+/* Of each type OpenSSL keeps the last certificate alone. */
+static bool has_key_type(SSL_CTX *ssl, int type)
+{
+    long found = SSL_CTX_set_current_cert(ssl, SSL_CERT_SET_FIRST);
+    for (; found == 1; found = SSL_CTX_set_current_cert(ssl, SSL_CERT_SET_NEXT))
+        if (key_type_of(SSL_CTX_get0_certificate(ssl)) == type)
+            return true;
+    return false;
+}
+
 static bool use_leaf(struct sstls_reader *reader, SSL_CTX *ssl, X509 **leaf, struct sstls_problem *problem)
 {
     *leaf = PEM_read_bio_X509(reader->bio, NULL, give_password, NULL);
     if (!*leaf && is_at_end())
         return sstls_say(problem, reader->option, reader->path, "no certificate (PEM) in it");
+    if (*leaf && has_key_type(ssl, key_type_of(*leaf)))
+        return sstls_say(problem, reader->option, reader->path, "another certificate has a key of this type as well");
     if (!*leaf || SSL_CTX_use_certificate(ssl, *leaf) != 1)
         return sstls_say_refused(problem, reader->option, reader->path);
     return use_chain(reader, ssl, problem);
