@@ -3307,7 +3307,7 @@ local tls_module = {
                     "cert",
                     "string|(string)[]|nil",
                     [[our certificate, and behind it in the same file those that have signed it; several for several
-                    types of key]],
+                    types of key, one for each]],
                     "SSL_CTX_use_certificate(3)",
                 },
                 {

@@ -334,12 +334,15 @@ describe("certificates", function()
 
         it("a key has to be that of its certificate", function()
             fails("the key does not fit the certificate", "key", "other.key", with_cert())
-            fails("the key does not fit the certificate", "key", "p384.key", with_cert())
-            local certs = paths { "good.crt", "p384.crt" }
-            assert(tls.context { cert = certs, key = paths { "leaf.key", "p384.key" } })
-            local ctx, err = tls.context { cert = certs, key = paths { "p384.key", "leaf.key" } }
+            fails("the key does not fit the certificate", "key", "ed25519.key", with_cert())
+            local certs = paths { "good.crt", "ed25519.crt" }
+            assert(tls.context { cert = certs, key = paths { "leaf.key", "ed25519.key" } })
+            local ctx, err = tls.context { cert = certs, key = paths { "ed25519.key", "leaf.key" } }
             assert.is_nil(ctx)
-            assert.equal(("key: %s: the key does not fit the certificate"):format(path "p384.key"), err)
+            assert.equal(("key: %s: the key does not fit the certificate"):format(path "ed25519.key"), err)
+            ctx, err = tls.context { cert = paths { "good.crt", "p384.crt" }, key = paths { "leaf.key", "p384.key" } }
+            assert.is_nil(ctx)
+            assert.equal(("cert: %s: another certificate has a key of this type as well"):format(path "p384.crt"), err)
         end)
 
         it("a certificate and its key may be in one file, in any order", function()

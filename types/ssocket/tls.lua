@@ -6,7 +6,7 @@
 ---@class ssocket.tls.options
 ---@field ca? string|(string)[] what a client trusts: files, directories with hashed names, texts in PEM, `"system"`; default `"system"`, the system's authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR`, or else where they are found). Each certificate in it is an anchor, self-signed or not: a server's own is trusted alone
 ---@field verify? boolean default `true`; `false`: a client takes any certificate from anybody. For tests
----@field cert? string|(string)[] our certificate, and behind it in the same file those that have signed it; several for several types of key
+---@field cert? string|(string)[] our certificate, and behind it in the same file those that have signed it; several for several types of key, one for each
 ---@field key? string|(string)[] the private key of each `cert`, in the same order; default: the one in `cert`. It must fit
 ---@field password? string of keys that are encrypted; without it such a key is an error: nobody is ever asked
 ---@field client_ca? string|(string)[] as `ca`, without `"system"`: a server asks for a certificate that one of these has signed, and refuses clients without
