@@ -61,8 +61,8 @@ struct ss_io {
     uint8_t mode;              /* enum ss_mode */
     uint8_t calls_left;        /* number of calls that the step may still make; not in SS_WAIT_ONCE */
     bool drained;              /* all input is received and the poller reports more; false if `recheck` */
-    bool recheck;              /* the poller may not report more, for example at the end of the stream */
-    bool lacks_input;          /* set by a layer's send or end with SS_WANT: for input, in the middle of a message */
+    bool recheck : 1;          /* the poller may not report more, for example at the end of the stream */
+    bool lacks_input : 1;      /* set by a layer's send or end with SS_WANT: for input, in the middle of a message */
     uint16_t conn_error;       /* errno(3) number of the error that ended the connection, for readers; 0: none */
     uint16_t taken_error;      /* the same of a connect in progress, whose error getopt has consumed; 0: none */
     int32_t kernel_timeout_ms; /* milliseconds, limit of a wait in modes that may wait */
