@@ -49,10 +49,10 @@ static int push_unfit(lua_State *L, const struct lss_socket *s)
 }
 
 /* A connection's memory is OpenSSL's: the collector is told of as much, or a loop that drops connections would grow without
- * bound. A client with its server's certificate takes 23 KB when it is idle, a server 18 KB. */
+ * bound. A client with its server's certificate takes 23 KB when it is idle, a server 18 KB, and each more in the handshake. */
 static void account_connection(lua_State *L)
 {
-    enum { BYTES = 24576 };
+    enum { BYTES = 32768 };
     lss_newuserdata(L, BYTES);
     lua_pop(L, 1);
 }
