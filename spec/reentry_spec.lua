@@ -668,7 +668,7 @@ describe("a finalizer that runs when a handshake begins", function()
         local tls = require "ssocket.tls"
         rounds(1, function()
             local ctx = assert(tls.context())
-            local a, b = socket.pair()
+            local a, b = plain.pair()
             local ended
             a:settimeout(0)
             local function shake_hands()
@@ -687,7 +687,7 @@ describe("a finalizer that runs when a handshake begins", function()
     it("may close the socket, or begin another handshake", alone [[
         local tls = require "ssocket.tls"
         rounds(2, function(_, variant)
-            local a, b = socket.pair()
+            local a, b = plain.pair()
             local inner
             a:settimeout(0)
             local result, err = during(function()
