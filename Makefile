@@ -84,11 +84,11 @@ LINK = $(CC) $(CFLAGS) -pthread $(1) $(LDFLAGS) -o $@ $(filter %.o,$^) $(2) $(LD
 DIR := $(BUILD)/$(VARIANT)$(LUA_NAME)
 MODULE := $(DIR)/ssocket.so
 LUA_MODULES := $(notdir $(wildcard lua/ssocket/*.lua))
-SOURCES := $(filter-out src/tls/% src/lua/lua_tls%,$(wildcard src/*/*.c))
+SOURCES := $(filter-out src/tls/% src/lua/lua_tls% src/os/os_file.c,$(wildcard src/*/*.c))
 OBJECTS := $(SOURCES:src/%.c=$(DIR)/obj/%.o)
 
 # TLS is a shared object of its own, so that ssocket.so needs libc alone. It has what it needs of the other objects in itself.
-TLS_SOURCES := $(wildcard src/tls/*.c src/lua/lua_tls*.c)
+TLS_SOURCES := $(wildcard src/tls/*.c src/lua/lua_tls*.c) src/os/os_file.c
 TLS_OBJECTS := $(TLS_SOURCES:src/%.c=$(DIR)/obj/%.o)
 ifneq ($(filter %-m32 %-musl,$(LUA_NAME)),) # OpenSSL is there for the machine's kind alone
 else ifneq ($(shell $(PKG_CONFIG) --exists 'openssl >= 1.1.1' 2>/dev/null && \

@@ -87,7 +87,6 @@ build = {
                 "src/lua/lua_within.c",
                 "src/lua/lua_yield.c",
                 "src/os/os_clock.c",
-                "src/os/os_file.c",
                 "src/os/os_fork.c",
                 "src/os/os_group.c",
                 "src/os/os_hosts.c",
