@@ -30,6 +30,9 @@ weather.spared = {
     { "task_socket", "in the turn in which", "false", "the write before must not wait", over_tls = true },
     { "task_socket", "among many floods", "false short", "who has to wait has a turn less", over_tls = true },
     { "task_socket", "gives the reader the end, in any order", "false", "the same", over_tls = true },
+    { "finish", "has refused", "short", "a peer that is gone refuses the second piece at once" },
+    { "tls", "ends each direction after", "short", "the same, of close_notify" },
+    { "tls_hostile", "of nothing sends nothing", "spurious", "select passes on what the system says" },
     { "seldom", "is not left on one that is given away", "refused", "to take the time back is refused" },
 }
 
