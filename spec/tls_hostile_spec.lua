@@ -312,7 +312,7 @@ describe("a read over TLS", function()
             t.write(b"x")
             hear()
             n = 0
-            while n < 40000 and t.update_key(0): n += 1
+            while n < 2000000 and t.update_key(0): n += 1
             say(n)
         ]]
         assert.equal("x", s:read(1))
@@ -323,7 +323,7 @@ describe("a read over TLS", function()
         assert.equal("too many messages without data", tls.info(s).reason)
         assert(cost < 0.2 * t.slow, cost .. " s of processor time")
         s:close()
-        assert.is_true(p:number(30) < 40000)
+        assert.is_true(p:number(30) < 2000000) -- 54 MB, more than lie in buffers
         assert.is_true(ticks.n > 0)
         p:finish()
     end)
