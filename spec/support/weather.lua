@@ -41,6 +41,7 @@ weather.spared = {
     { "tls_hostile", "of nothing sends nothing", "spurious", "select passes on what the system says" },
     { "passing", "is closed by readsome", "short", "it knows what one call gets" },
     { "seldom", "is not left on one that is given away", "refused", "to take the time back is refused" },
+    { "passing", "hands a socket over, which is then", "refused", "the same" },
 }
 
 -- The same for the signals of `script/elsewhere storm`.
