@@ -42,7 +42,6 @@ weather.spared = {
     { "passing", "is closed by readsome", "short", "it knows what one call gets" },
     { "seldom", "is not left on one that is given away", "refused", "to take the time back is refused" },
     { "passing", "hands a socket over, which is then", "refused", "the same" },
-    { "fromfd", "leaves no time-out on the descriptor", "refused", "the same" },
 }
 
 -- The same for the signals of `script/elsewhere storm`.
