@@ -3218,13 +3218,18 @@ local tls_module = {
                 closed,
                 {
                     "EOPNOTSUPP",
-                    [[the socket is not TLS; or in TLS 1.2 the label is one that it uses for itself, or the context
-                    has more than 65,535 bytes]],
+                    [[the socket is not TLS; or in TLS 1.2 the label is one that it uses for itself, the context has
+                    more than 65,535 bytes, or the peer lacks the extended master secret]],
                 },
             },
             raises = "a socket of another kind; a wrong type; a label or a length out of range",
             waits = "never; no system call is made",
-            by = { "SSL_export_keying_material(3)", "RFC 8446 section 7.5", "RFC 5705 section 4" },
+            by = {
+                "SSL_export_keying_material(3)",
+                "RFC 8446 section 7.5",
+                "RFC 5705 section 4",
+                "RFC 7627 (extended master secret)",
+            },
         },
         {
             name = "binding",
@@ -3240,8 +3245,8 @@ local tls_module = {
                     type = "string",
                     range = '`"tls-exporter"`, `"tls-server-end-point"`, `"tls-unique"`',
                     text = [[the first is for TLS 1.3, and for 1.2 with the extended master secret; the second a
-                    digest of the server's certificate; the last for TLS 1.2 alone, and after a resumption with that
-                    secret alone]],
+                    digest of the server's certificate, which a server with several does not have after a resumption;
+                    the last for TLS 1.2 alone, and after a resumption with that secret alone]],
                 },
             },
             gives = { { "bytes", "string?", "32 bytes; of the second kind as its digest has; of the last 12" } },

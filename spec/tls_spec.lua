@@ -1061,6 +1061,41 @@ describe("ssocket.tls", function()
             a:close()
             b:close()
         end)
+
+        it("are refused in TLS 1.2 without the extended master secret", function()
+            local old = { MaxProtocol = "TLSv1.2", Options = "-ExtendedMasterSecret" }
+            local a, b = support.pair({ ca = "ca.pem", conf = old }, { cert = "a.pem" })
+            for _, s in ipairs { a, b } do
+                t.fails(t.text "EOPNOTSUPP", nil, tls.export(s, "EXPERIMENTAL", 50))
+                t.fails(t.text "EOPNOTSUPP", nil, tls.binding(s, "tls-exporter"))
+                assert.equal(12, #assert(tls.binding(s, "tls-unique")))
+            end
+            a:close()
+            b:close()
+        end)
+
+        it("are not a certificate's where a server with several has resumed", function()
+            local client = support.context { ca = "ca.pem" }
+            for _, names in ipairs { { "a.pem" }, { "a.pem", "rsa.pem" } } do
+                local server = support.context { cert = names }
+                for i = 1, 2 do
+                    local a, b = assert(socket.pair())
+                    local one, other = support.shake(a, b, client, server)
+                    assert.is_true(one[1] and other[1])
+                    assert(b:write "x")
+                    assert.equal("x", a:read(1))
+                    assert.equal(i == 2, tls.info(b).resumed)
+                    if i == 2 and #names == 2 then
+                        t.fails(t.text "EOPNOTSUPP", nil, tls.binding(b, "tls-server-end-point"))
+                    else
+                        local bytes = assert(tls.binding(b, "tls-server-end-point"))
+                        assert.equal(bytes, tls.binding(a, "tls-server-end-point"))
+                    end
+                    a:close()
+                    b:close()
+                end
+            end
+        end)
     end)
 
     describe("tls.context", function()
@@ -1085,6 +1120,10 @@ describe("ssocket.tls", function()
             fails("^cert: .*password", { cert = path "locked.pem", password = "wrong" })
             fails("^conf: Nonsense: ", { conf = { Nonsense = "1" } })
             fails("^conf: Groups: ", { conf = { Groups = "no such group" } })
+            fails("^context: no version", { min = "1.3", conf = { MaxProtocol = "TLSv1.2" } })
+            fails("^context: no version", { conf = { MaxProtocol = "TLSv1.1" } })
+            fails("^context: no version", { conf = { MinProtocol = "TLSv1.3", MaxProtocol = "TLSv1.2" } })
+            fails("^context: no version", { min = "1.3", conf = { Protocol = "-TLSv1.3" } })
             fails("^keylog: /nowhere/log: ", { keylog = "/nowhere/log" })
             os.execute("mkfifo '" .. path "fifo" .. "'")
             fails("^ca: .*fifo: ", { ca = path "fifo" })

@@ -46,14 +46,25 @@ function support.text(name)
     return text
 end
 
--- A context; the options ca, cert, client_ca and key are names of files in the directory.
+local function paths(names)
+    if type(names) == "string" then
+        return support.path(names)
+    end
+    local all = {}
+    for i, name in ipairs(names) do
+        all[i] = support.path(name)
+    end
+    return all
+end
+
+-- A context; the options ca, cert, client_ca and key are names of files in the directory, or lists of them.
 function support.context(options)
     local tls = require "ssocket.tls"
     local all = {}
     for name, value in pairs(options or {}) do
         all[name] = value
         if name == "ca" or name == "cert" or name == "client_ca" or name == "key" then
-            all[name] = support.path(value)
+            all[name] = paths(value)
         end
     end
     return assert(tls.context(all))

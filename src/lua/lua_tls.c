@@ -218,7 +218,7 @@ static int tls_server(lua_State *L)
     struct sstls_state *state = lss_tls_state(L);
     struct lss_socket *s = lss_check_stream(L, state);
     struct sstls_ctx *ctx = lss_check_context(L, 2);
-    luaL_argcheck(L, ctx->has_cert, 2, "a server needs a context with a certificate: tls.context{ cert = path }");
+    luaL_argcheck(L, ctx->ncerts > 0, 2, "a server needs a context with a certificate: tls.context{ cert = path }");
     lua_settop(L, 2);
     int unfit = push_unfit(L, s);
     return unfit > 0 ? unfit : run_handshake(L, state, s, NULL);

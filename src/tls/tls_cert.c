@@ -240,11 +240,17 @@ void sstls_info_fini(struct sstls_info *info)
 
 /* Channel binding */
 
+/* Without the extended master secret somebody between the ends can make two connections with the same keys (RFC 7627). */
+static bool has_keys_of_its_own(SSL *ssl)
+{
+    return SSL_version(ssl) == TLS1_3_VERSION || SSL_get_extms_support(ssl) == 1;
+}
+
 static bool bind_exporter(SSL *ssl, unsigned char *bytes, size_t *len)
 {
     static const char label[] = "EXPORTER-Channel-Binding";
     *len = 32;
-    if (SSL_version(ssl) != TLS1_3_VERSION && SSL_get_extms_support(ssl) != 1)
+    if (!has_keys_of_its_own(ssl))
         return false;
     return SSL_export_keying_material(ssl, bytes, *len, label, sizeof label - 1, (const unsigned char *)"", 0, 1) == 1;
 }
@@ -258,8 +264,16 @@ static const EVP_MD *digest_for_binding(X509 *cert)
     return digest == NID_md5 || digest == NID_sha1 ? EVP_sha256() : EVP_get_digestbynid(digest);
 }
 
+/* After a resumption OpenSSL does not know which of several certificates the first handshake has shown. */
+static bool knows_own_certificate(const struct sstls_conn *conn)
+{
+    return conn->ctx->ncerts <= 1 || !SSL_session_reused(conn->ssl);
+}
+
 static bool bind_end_point(const struct sstls_conn *conn, unsigned char *bytes, size_t *len)
 {
+    if (conn->server && !knows_own_certificate(conn))
+        return false;
     X509 *cert = conn->server ? SSL_get_certificate(conn->ssl) : sstls_peer_certificate(conn->ssl);
     const EVP_MD *digest = cert ? digest_for_binding(cert) : NULL;
     unsigned n = 0;
@@ -305,7 +319,7 @@ bool sstls_export(struct sstls_conn *conn, const char *label, size_t label_len, 
                   size_t context_len, unsigned char *bytes, size_t len)
 {
     enum { MOST = 65535 }; /* RFC 5705 section 4; OpenSSL would write the lower half of the length */
-    if (SSL_version(conn->ssl) == TLS1_2_VERSION && context_len > MOST)
+    if (!has_keys_of_its_own(conn->ssl) || (SSL_version(conn->ssl) == TLS1_2_VERSION && context_len > MOST))
         return false;
     ERR_clear_error();
     int done =

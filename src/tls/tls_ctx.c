@@ -159,6 +159,18 @@ static void raise_version(SSL_CTX *ssl, int least)
         SSL_CTX_set_min_proto_version(ssl, least);
 }
 
+static bool permits(SSL_CTX *ssl, int version, uint64_t without)
+{
+    const long least = SSL_CTX_get_min_proto_version(ssl), most = SSL_CTX_get_max_proto_version(ssl); /* 0: no bound */
+    return version >= least && (most == 0 || version <= most) && !(SSL_CTX_get_options(ssl) & without);
+}
+
+/* The system's configuration and `conf` may set the most as well, or leave out single versions. */
+static bool has_version(SSL_CTX *ssl)
+{
+    return permits(ssl, TLS1_2_VERSION, SSL_OP_NO_TLSv1_2) || permits(ssl, TLS1_3_VERSION, SSL_OP_NO_TLSv1_3);
+}
+
 /* What has to hold whatever `conf` says. */
 static void apply_settings(SSL_CTX *ssl, bool min13)
 {
@@ -281,6 +293,8 @@ static bool set_up_ctx(struct sstls_ctx *ctx, const struct sstls_options *option
     if (!apply_conf(ssl, options, problem))
         return false;
     apply_settings(ssl, options->min13);
+    if (!has_version(ssl))
+        return sstls_say(problem, "context", NULL, "no version of TLS is left between the least and MaxProtocol");
     set_verify_flags(ssl, options->crl.n > 0);
     if (!sstls_use_certificates(ctx->state, ssl, options, problem) || !set_ca(ctx, options, problem) ||
         !set_client_ca(ctx, options, problem) || !set_keylog(ctx, options->keylog, problem))
@@ -311,7 +325,7 @@ static struct sstls_ctx *allocate_ctx(struct sstls_state *state, const struct ss
     ctx->keylog = -1;
     ctx->verify = options->verify;
     ctx->client_optional = options->client_optional;
-    ctx->has_cert = options->cert.n > 0;
+    ctx->ncerts = options->cert.n;
     return ctx;
 }
 

@@ -51,7 +51,7 @@ struct sstls_ctx {
     X509_STORE *client_store; /* what a server trusts; NULL: it asks for no certificate */
     bool verify;
     bool client_optional;
-    bool has_cert;
+    size_t ncerts;
     unsigned char *alpn; /* owned; each name behind a byte with its length */
     size_t alpn_len;
     struct sstls_session *sessions; /* owned; the oldest first */
