@@ -45,18 +45,29 @@ local function sleeps(pid)
     return state == "S"
 end
 
--- Sends the signal once the program has said that it waits, and does.
-local function signal_waiting(p, number)
-    p:await "waits"
+local function await_sleep(pid)
     local limit = sys.now() + LIMIT
     repeat
         assert(sys.now() < limit, "it does not sleep")
-    until sleeps(p.pid)
+    until sleeps(pid)
+end
+
+-- How often it has begun to sleep.
+local function sleeps_begun(pid)
+    local file = assert(io.open(("/proc/%d/status"):format(pid)))
+    local text = file:read "*a"
+    file:close()
+    return tonumber(text:match "\nvoluntary_ctxt_switches:%s*(%d+)")
+end
+
+-- Sends the signal once the program has said that it waits, and does.
+local function signal_waiting(p, number)
+    p:await "waits"
+    await_sleep(p.pid)
     assert(sys.kill(p.pid, number))
 end
 
-local function check_interrupted(p)
-    signal_waiting(p, sys.SIGINT)
+local function check_end(p)
     local said = p:rest(LIMIT)
     local how, code = sys.wait(p.pid, LIMIT)
     p:forget()
@@ -65,18 +76,12 @@ local function check_interrupted(p)
     assert.same({ "exit", 1 }, { how, code }, said)
 end
 
-local on_linux = tools.on_linux and it or pending
-
--- Until the process waits (proc(5)).
-local function await_sleep(pid)
-    local limit, state = sys.now() + LIMIT
-    repeat
-        local file = assert(io.open(("/proc/%d/stat"):format(pid)))
-        state = file:read("*a"):match "%) (%a)"
-        file:close()
-    until state == "S" or sys.now() > limit
-    assert.equal("S", state)
+local function check_interrupted(p)
+    signal_waiting(p, sys.SIGINT)
+    check_end(p)
 end
+
+local on_linux = tools.on_linux and it or pending
 
 -- Each waits, without a deadline unless it says so.
 local waits = {
@@ -185,6 +190,28 @@ describe("Ctrl-C", function()
             check_interrupted(start(code))
         end)
     end
+
+    on_linux("ends sendmany of Unix datagrams after some of them", function()
+        local r = t.socket.udp()
+        local name = "unix:@ctrl_c_some" .. sys.getpid()
+        assert(r:bind(name))
+        local p = start(([[
+            local s = socket.udp() assert(s:connect(%q))
+            local list = {} for i = 1, 2000 do list[i] = "x" end
+            go() s:sendmany(list)
+        ]]):format(name))
+        p:await "waits"
+        await_sleep(p.pid)
+        local before = sleeps_begun(p.pid)
+        assert(r:recvfrom()) -- room for one more
+        local limit = sys.now() + LIMIT
+        while sleeps_begun(p.pid) == before do
+            assert(sys.now() < limit, "it does not go on")
+        end
+        assert(sys.kill(p.pid, sys.SIGINT))
+        check_end(p)
+        r:close()
+    end)
 
     on_linux("ends a look-up", function()
         local here = space.open(nil, "timeout:9 attempts:2") or pending(space.why)
