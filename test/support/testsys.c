@@ -498,6 +498,15 @@ static int sys_now(lua_State *L)
     return 1;
 }
 
+/* wall_clock() -> seconds since 1970; time(2) may be a tick behind */
+static int sys_wall_clock(lua_State *L)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    lua_pushnumber(L, (double)now.tv_sec + (double)now.tv_nsec / 1e9);
+    return 1;
+}
+
 static int sys_strerror(lua_State *L)
 {
     lua_pushstring(L, strerror((int)luaL_checkinteger(L, 1)));
@@ -641,6 +650,7 @@ static const struct {
     { "blocked", sys_blocked },
     { "watchdog", sys_watchdog },
     { "now", sys_now },
+    { "wall_clock", sys_wall_clock },
     { "strerror", sys_strerror },
     { "resolver_text", sys_resolver_text },
     { "random", sys_random },
