@@ -124,6 +124,7 @@ build = {
                 "src/tls/op_shake.c",
                 "src/tls/tls_bio.c",
                 "src/tls/tls_cert.c",
+                "src/tls/tls_conn.c",
                 "src/tls/tls_ctx.c",
                 "src/tls/tls_failure.c",
                 "src/tls/tls_session.c",

@@ -4,9 +4,7 @@
 #include "tls/tls_failure.h"
 
 #include <errno.h> /* EPIPE, EBUSY, EISCONN, ENOMEM, ENOBUFS, ENOTCONN, ECONNRESET */
-#include <openssl/x509v3.h>
 #include <openssl/err.h>
-#include <openssl/x509_vfy.h>
 #include <string.h>     /* memcpy */
 #include <sys/socket.h> /* SHUT_RD, SHUT_WR */
 
@@ -479,134 +477,14 @@ static void tls_free(struct ss_io *io)
     sstls_conn_free(conn_of(io));
 }
 
-/* Life */
-
-/* Keeps for the reason what OpenSSL has only in this callback. */
-static int note_verification(int ok, X509_STORE_CTX *store)
-{
-    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    struct sstls_conn *conn = ssl ? SSL_get_app_data(ssl) : NULL;
-    if (!ok && conn && conn->verify_error == 0) {
-        conn->verify_error = X509_STORE_CTX_get_error(store);
-        conn->verify_depth = X509_STORE_CTX_get_error_depth(store);
-    }
-    return ok;
-}
-
-static void set_verification(struct sstls_conn *conn)
-{
-    const struct sstls_ctx *ctx = conn->ctx;
-    int mode = SSL_VERIFY_PEER;
-    conn->verifies = conn->server ? ctx->client_store != NULL : ctx->verify;
-    if (conn->server && conn->verifies && !ctx->client_optional)
-        mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-    SSL_set_verify(conn->ssl, conn->verifies ? mode : SSL_VERIFY_NONE, note_verification);
-}
-
-static bool set_role(struct sstls_conn *conn)
-{
-    if (!conn->server) {
-        SSL_set_connect_state(conn->ssl);
-        return true;
-    }
-    SSL_set_accept_state(conn->ssl);
-    return !conn->ctx->client_store || SSL_set1_verify_cert_store(conn->ssl, conn->ctx->client_store);
-}
-
-static bool set_up_ssl(struct sstls_conn *conn)
-{
-    conn->ssl = SSL_new(conn->ctx->ssl);
-    BIO *bio = conn->ssl ? sstls_bio_new(conn->ctx->state->method, conn) : NULL;
-    if (!bio)
-        return false;
-    SSL_set_bio(conn->ssl, bio, bio); /* which owns it now */
-    if (!SSL_set_app_data(conn->ssl, conn) || !set_role(conn))
-        return false;
-    set_verification(conn);
-    return true;
-}
-
-static const struct ss_transport calls_of_tls = { .recv = tls_recv,
-                                                  .send = tls_send,
-                                                  .flush = tls_flush,
-                                                  .is_ready = tls_is_ready,
-                                                  .end = tls_end,
-                                                  .leave = tls_leave,
-                                                  .settle = tls_settle,
-                                                  .free = tls_free };
-
-struct sstls_conn *sstls_conn_new(struct ss_sock *sock, struct sstls_ctx *ctx, bool server)
-{
-    struct ss_env *env = sock->env;
-    struct sstls_conn *conn = ss_mem_resize(&env->pool.mem, NULL, 0, sizeof *conn);
-    if (!conn)
-        return NULL;
-    ss_env_forked(env);
-    memset(conn, 0, sizeof *conn);
-    conn->calls = calls_of_tls;
-    conn->sock = sock;
-    conn->ctx = sstls_ctx_use(ctx);
-    conn->raw.pool = conn->out.pool = &env->pool;
-    conn->forks = env->forks;
-    conn->received = SS_WANT;
-    conn->server = server;
-    sstls_forget_errors();
-    bool made = set_up_ssl(conn);
-    sstls_forget_errors();
-    if (made)
-        return conn;
-    sstls_conn_free(conn);
-    return NULL;
-}
-
-static bool set_name_to_verify(struct sstls_conn *conn)
-{
-    X509_VERIFY_PARAM *param = SSL_get0_param(conn->ssl);
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-    if (conn->is_address)
-        return X509_VERIFY_PARAM_set1_ip_asc(param, conn->name) == 1;
-    return X509_VERIFY_PARAM_set1_host(param, conn->name, 0) == 1 &&
-           SSL_set_tlsext_host_name(conn->ssl, conn->name) == 1;
-}
-
-bool sstls_conn_set_name(struct sstls_conn *conn, const char *name, bool is_address)
-{
-    size_t len = strlen(name);
-    if (len >= sizeof conn->name)
-        return false;
-    memcpy(conn->name, name, len + 1);
-    conn->is_address = is_address;
-    sstls_forget_errors();
-    bool done = set_name_to_verify(conn);
-    sstls_forget_errors();
-    return done;
-}
-
-void sstls_conn_install(struct sstls_conn *conn)
-{
-    struct ss_sock *sock = conn->sock;
-    ss_inbuf_take_out(&sock->in, &conn->raw);
-    ss_pool_keep_spares(&sock->env->pool);
-    sock->io.via = &conn->calls;
-}
-
-/* A session may be resumed although the connection has not ended well, unless that failed. */
-void sstls_conn_free(struct sstls_conn *conn)
-{
-    const struct ss_mem *mem = &conn->sock->env->pool.mem;
-    struct sstls_state *state = conn->ctx->state;
-    if (state->holder == conn)
-        state->holder = NULL;
-    sstls_forget_errors();
-    if (conn->ssl && conn->established && !conn->has_failed)
-        SSL_set_shutdown(conn->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-    SSL_free(conn->ssl);
-    sstls_forget_errors();
-    ss_inbuf_clear(&conn->raw);
-    ss_inbuf_clear(&conn->out);
-    sstls_ctx_drop(conn->ctx);
-    ss_mem_free(mem, conn, sizeof *conn);
-}
+const struct ss_transport sstls_transport = { .recv = tls_recv,
+                                              .send = tls_send,
+                                              .flush = tls_flush,
+                                              .is_ready = tls_is_ready,
+                                              .end = tls_end,
+                                              .leave = tls_leave,
+                                              .settle = tls_settle,
+                                              .free = tls_free };
 
 struct sstls_conn *sstls_conn_of(const struct ss_sock *sock)
 {

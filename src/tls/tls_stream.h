@@ -54,6 +54,11 @@ struct sstls_conn {
     char reason[SSTLS_REASON];  /* of the failure, for people; "": none */
 };
 
+/* The calls of a connection. */
+extern const struct ss_transport sstls_transport;
+
+/* Beginning and end (tls_conn.c) */
+
 /* A connection of `sock` that is not its transport yet. NULL: no memory. */
 struct sstls_conn *sstls_conn_new(struct ss_sock *sock, struct sstls_ctx *ctx, bool server);
 
@@ -65,6 +70,8 @@ void sstls_conn_install(struct sstls_conn *conn);
 
 /* Only if it is no socket's transport. */
 void sstls_conn_free(struct sstls_conn *conn);
+
+/* The stream (tls_stream.c) */
 
 /* The connection of a socket, or NULL. */
 struct sstls_conn *sstls_conn_of(const struct ss_sock *sock);
