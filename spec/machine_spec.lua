@@ -10,7 +10,7 @@ describe("time", function()
     t.guard()
 
     it("is the system's clock, with fractions of a second", function()
-        local ROUNDING = 1e-6 -- a number has room for half of that
+        local ROUNDING = 1e-6 -- the steps of a number are a quarter of that
         local whole = 0
         for _ = 1, 20 do
             local before, now, after = sys.wall_clock(), socket.time(), sys.wall_clock()
