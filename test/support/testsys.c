@@ -54,11 +54,16 @@ static int push_result(lua_State *L, int result)
     return 1;
 }
 
-static double clock_seconds(void)
+static double seconds_by(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static double clock_seconds(void)
+{
+    return seconds_by(CLOCK_MONOTONIC);
 }
 
 static void nap(void)
@@ -501,9 +506,7 @@ static int sys_now(lua_State *L)
 /* wall_clock() -> seconds since 1970; time(2) may be a tick behind */
 static int sys_wall_clock(lua_State *L)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    lua_pushnumber(L, (double)now.tv_sec + (double)now.tv_nsec / 1e9);
+    lua_pushnumber(L, seconds_by(CLOCK_REALTIME));
     return 1;
 }
 
