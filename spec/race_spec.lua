@@ -146,6 +146,7 @@ describe("the deadline of a connect", function()
                 inside.settle() -- a look-up that took longer than that
                 inside.equal(before, inside.descriptors())
             end
+            s:settimeout(10)
             assert(s:connect("alive.test", port))
         ]]
     end)
