@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Optional
 
-from workloads import (CQ, LOOP, LS, LSEC, LSJ, LUV, NGINX, PEERS, PY, RAW, RAW_BUFFERED, RAW_FD, SS, SS_CONTEXT,
+from workloads import (BR, BRJ, CQ, LOOP, LS, LSEC, LSJ, LUV, NGINX, PEERS, PY, RAW, RAW_BUFFERED, RAW_FD, SS, SS_CONTEXT,
                        SS_EACH, SS_SPINNING, SSJ, TLS_PEERS)
 
 RATE, COST, CALLS, BYTES = "rate", "processor time", "system calls", "bytes in Lua's accounts"
@@ -99,6 +99,13 @@ def over_tls():
     yield Figure("tls-memory", ALL_BYTES, "≤", 20480)
 
 
+def bridge():
+    for who, other in ((BR, LS), (BRJ, LSJ)):
+        for name in ("send-64", "send-64k", "receive-64k", "lines-100", "http"):
+            yield Figure(f"bridge-{name}", COST, "≤", 1, (other,), who)
+        yield Figure("bridge-select", COST, "≤", 0.5, (other,), who)
+
+
 def all_figures():
     yield from pingpong("tcp-pingpong", SS, PEERS)
     yield from pingpong("tcp-pingpong", SSJ, PEERS)
@@ -141,6 +148,7 @@ def all_figures():
     yield Figure("idle-echo", BYTES, "≤", 1536)
     yield Figure("idle-echo", BYTES, "≤", 900, who=SSJ)
     yield from over_tls()
+    yield from bridge()
 
 
 FIGURES = list(all_figures())

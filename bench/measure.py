@@ -80,7 +80,7 @@ def environment(who, counting):
     lua = PROGRAMS[who][0] if PROGRAMS[who] else ""
     steady = {"LD_PRELOAD": os.path.join(BUILD, "steady_seed.so"), "BENCH_COUNTING": "1"} if counting else {}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SSL_CERT_")}
-    return dict(inherited, LUA_PATH=os.path.join(HERE, "lua", "?.lua;;"),
+    return dict(inherited, LUA_PATH=";".join((os.path.join(HERE, "lua", "?.lua"), os.path.join(HERE, "..", "lua", "?.lua;;"))),
                 LUA_CPATH=os.path.join(BUILD, lua, "?.so;;"), BENCH_CERTIFICATES=CERTIFICATES, **steady)
 
 

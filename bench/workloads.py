@@ -21,6 +21,8 @@ COPAS = "copas, LuaJIT"
 NGINX = "nginx"
 PY = "Python"
 LSEC = "LuaSec"
+BR = "ssocket.luasocket"
+BRJ = "ssocket.luasocket, LuaJIT"
 PEERS = (LS, CQ, LUV)
 TLS_PEERS = (LSEC, CQ, PY)
 
@@ -46,7 +48,7 @@ PROGRAMS = {
     SS: (LUA, "with_ssocket"), SS_SPINNING: (LUA, "with_ssocket"), SS_EACH: (LUA, "with_ssocket"),
     SSJ: (JIT, "with_ssocket"), SSJ_SPINNING: (JIT, "with_ssocket"), SSJ_EACH: (JIT, "with_ssocket"),
     LS: (LUA, "with_luasocket"), LSJ: (JIT, "with_luasocket"), CQ: (LUA, "with_cqueues"), LUV: (LUA, "with_luv"),
-    COPAS: (JIT, "with_copas"), LOOP: (LUA, "bare_lines"), LOOP_CALLED: (LUA, "bare_lines"), NGINX: None,
+    BR: (LUA, "with_bridge"), BRJ: (JIT, "with_bridge"), COPAS: (JIT, "with_copas"), LOOP: (LUA, "bare_lines"), LOOP_CALLED: (LUA, "bare_lines"), NGINX: None,
     PY: (PYTHON, "with_python"), LSEC: (LUA, "with_luasec"), SS_CONTEXT: (LUA, "with_ssocket"),
 }
 
@@ -285,6 +287,22 @@ def tls_costs():
                    size=1000, counted=False)
 
 
+def bridge():
+    """LuaSocket's programs on both; the first contestant is LuaSocket."""
+    for name, title, unit, peer, function, more in (
+            ("send-64", "send of 64 bytes", "send", "sink", "write", {"start": 5000}),
+            ("send-64k", "send of 64 KiB", "send", "sink", "write", {"size": 65536, "start": 500}),
+            ("receive-64k", "receive of 64 KiB", "receive", "feed", "read", {"size": 65536, "start": 500}),
+            ("lines-100", "receive of lines of 100 bytes", "line", "feed", "lines",
+             {"size": 100, "delimiter": "\n", "start": 50000}),
+            ("http", "http.request of a page of 14 bytes", "request", "page", "http", {"start": 100}),
+            ("select", "select over 1,000 idle sockets and a ready one", "call", "hold", "select",
+             {"size": 1001, "start": 200})):
+        yield Workload(f"bridge-{name}", f"LuaSocket's interface, {title}", unit, peer,
+                       {who: function for who in (LS, BR, LSJ, BRJ)}, "The program is the same on both.", counted=False,
+                       **more)
+
+
 def bytes_text(size):
     if size >= 1 << 20:
         return f"{size >> 20} MiB"
@@ -292,5 +310,5 @@ def bytes_text(size):
 
 
 WORKLOADS = [workload for part in (ping_pongs, writes, reads, line_reads, delimiters, datagrams, connections, servers,
-                                      memory, tls_handshakes, tls_streams, tls_servers, tls_costs)
+                                      memory, tls_handshakes, tls_streams, tls_servers, tls_costs, bridge)
              for workload in part()]

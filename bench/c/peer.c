@@ -199,6 +199,34 @@ static void accept_and_close(const struct args *a)
         close((int)must(accept(STDIN_FILENO, NULL, NULL), "accept"));
 }
 
+/* Whether a whole request has come, which may take several pieces. */
+static bool take_request(int fd)
+{
+    char request[4096];
+    size_t have = 0;
+    while (have < 4 || memcmp(request + have - 4, "\r\n\r\n", 4) != 0) {
+        ssize_t got = recv(fd, request + have, sizeof request - have, 0);
+        if (got <= 0)
+            return false;
+        have += (size_t)got;
+    }
+    return true;
+}
+
+/* Answers a request on each connection with a page of 14 bytes. */
+static void page(const struct args *a)
+{
+    static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 14\r\nConnection: close\r\n\r\nHello, world!\n";
+    (void)a;
+    say_go();
+    for (;;) {
+        int fd = take_one();
+        if (take_request(fd))
+            send_all(fd, text, sizeof text - 1);
+        close(fd);
+    }
+}
+
 /* Puts a.size connections into the measured program's queue, says go, waits until all are closed, and so on. */
 static void crowd(const struct args *a)
 {
@@ -240,6 +268,7 @@ static const struct mode {
     { "flood", flood },
     { "accept", accept_and_close },
     { "crowd", crowd },
+    { "page", page },
     { "hold", hold },
 };
 

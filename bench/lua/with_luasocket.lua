@@ -158,6 +158,17 @@ function work.select(host, port, n, size)
     meter.stop(n)
 end
 
+function work.http(host, port, n)
+    local http = contest.library "socket.http"
+    local page = ("http://%s:%d/"):format(host, port)
+    meter.start()
+    for _ = 1, n do
+        local body, code = http.request(page)
+        if code ~= 200 or #body ~= 14 then error(code) end
+    end
+    meter.stop(n)
+end
+
 function work.idle(host, port, _, size)
     contest.weigh(size, function(list, i)
         list[i] = dial(host, port)
