@@ -3,8 +3,8 @@
 #
 #   spec/support/kept.sh SCRIPT DIR
 #
-# That takes a hundred processes, and dozens of describe blocks ask for it. It is made once and kept in build/kept, until
-# SCRIPT or openssl changes. Where several make it at a time, the first that is ready is kept.
+# That takes a hundred processes, and dozens of describe blocks ask for it. It is made once and kept in build/kept,
+# until SCRIPT or openssl changes. Where several make it at a time, the first that is ready is kept.
 set -eu
 script=${0%/*}/$1
 dir=$2

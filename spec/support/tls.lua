@@ -18,8 +18,8 @@ function support.is_built()
     return file ~= nil
 end
 
--- In a describe block: before its tests support.dir gets a directory of its own with what certificates.sh of spec/support,
--- or another script there, makes (kept.sh). (os.execute crashes under the thread sanitizer.)
+-- In a describe block: support.dir is a directory of its own with what certificates.sh of spec/support, or another
+-- script there, makes (kept.sh). (os.execute crashes under the thread sanitizer.)
 function support.certificates(script)
     local sys = t.sys
     local function run(...)
