@@ -440,11 +440,14 @@ static enum ss_status tls_end(struct ss_io *io, int how, struct ss_error *err)
     return st;
 }
 
-/* The kernel resets a connection that is closed with unread bytes, and the peer may lose what it has not read yet. */
+/* The kernel resets a connection that is closed with unread bytes, and the peer may lose what it has not read yet. Behind its
+ * close_notify it sends none. */
 static void drop_what_has_come(struct sstls_conn *conn)
 {
     struct ss_error ignored;
     ss_inbuf_clear(&conn->raw);
+    if (conn->input_ended)
+        return;
     ss_io_set_mode(&conn->sock->io, SS_NO_WAIT);
     ss_inbuf_fill_from(&conn->raw, &ss_fd_transport, &conn->sock->io, 1, &ignored);
     ss_inbuf_clear(&conn->raw);
