@@ -74,11 +74,11 @@ end
 
 -- Waits until the system says that of a process (proc(5)).
 local function await_state(pid, wanted)
-    local limit, state = sys.now() + 20 * t.slow, nil
+    local limit = sys.now() + 20 * t.slow
     repeat
         assert(sys.now() < limit, "it does not sleep")
         local file = assert(io.open(("/proc/%d/stat"):format(pid)))
-        state = file:read("*a"):match "%) (%a)"
+        local state = file:read("*a"):match "%) (%a)"
         file:close()
     until state == wanted
 end
