@@ -38,7 +38,9 @@ end
 
 local function wait_for(s, awaited)
     local list = { s }
-    assert(socket.select(awaited == "read" and list or nil, awaited == "write" and list or nil, 10 * t.slow))
+    local readers, _, err =
+        socket.select(awaited == "read" and list or nil, awaited == "write" and list or nil, 10 * t.slow)
+    assert(readers, err)
 end
 
 -- Calls shake() until the handshake is over, each time when the socket is ready. Returns its results, and how often it
@@ -340,6 +342,7 @@ describe("a handshake that is kept", function()
     it("is closed where bytes that are no TLS come later", function()
         local a, b, client = ends()
         is_kept(client())
+        b:settimeout(10)
         b:write "220 mail.test ready\r\n"
         assert.same({ nil, tls.ERROR_PROTOCOL, "wrong version number", n = 3 }, (go_on(a, client)))
         assert.equal(-1, a:fileno())
@@ -657,6 +660,8 @@ describe("a handshake that is kept", function()
         local a, b, _, _, ctx, server = ends()
         assert.is_truthy(t.rejects(tls.client, a, "a.test", ctx, 1):find "keep")
         assert.is_truthy(t.rejects(tls.server, b, server, "yes"):find "keep")
+        a:settimeout(10)
+        b:settimeout(10)
         a:write "still plain"
         assert.equal("still plain", b:read(11))
         a:close()
