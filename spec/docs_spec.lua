@@ -440,8 +440,14 @@ local function slug(heading)
     return (heading:lower():gsub("[^%w%- _]", ""):gsub(" ", "-"))
 end
 
+local anchors_by_path = {}
+
 local function anchors_of(path)
+    if anchors_by_path[path] then
+        return anchors_by_path[path]
+    end
     local text, anchors = read_file(path), {}
+    anchors_by_path[path] = anchors
     for id in text:gmatch '<a id="([^"]*)">' do
         assert(not anchors[id], path .. ": two anchors " .. id)
         anchors[id] = true

@@ -360,6 +360,115 @@ describe("select of all kinds at once", function()
     end)
 end)
 
+-- What a call takes in, and leaves in the buffer, makes no event: the select must hear of it all the same.
+describe("select of a socket from which another call takes bytes", function()
+    tasks.guard()
+
+    -- Runs take(a, b) in a task, in the turn in which 100 bytes have come to b, while a task waits in select for `element`.
+    local function is_told(element_of, take)
+        local a, b = socket.pair()
+        local selecting = begin { element_of(b) }
+        local taking = spawn(function()
+            assert(a:write(("x"):rep(100)))
+            take(b)
+        end)
+        assert_ready({ element_of(b) }, {}, t.pack(join(selecting)))
+        join(taking)
+        a:close()
+        b:close()
+    end
+
+    local function itself(s)
+        return s
+    end
+
+    for name, take in pairs {
+        ["a read"] = function(b) assert.equal("x", (b:read(1))) end,
+        ["readsome"] = function(b) assert.equal("x", (b:readsome(1))) end,
+        ["readuntil"] = function(b) assert.equal("", b:readuntil("x")()) end,
+        ["peek"] = function(b) assert.equal("x", (b:peek(1))) end,
+        ["a read whose limit is exceeded"] = function(b) t.fails(socket.ERROR_LIMIT, "x", b:readall(1)) end,
+        ["a read that has no time to wait"] = function(b)
+            b:settimeout(0)
+            assert.equal("x", (b:read(1)))
+        end,
+    } do
+        it("is told by " .. name, function()
+            is_told(itself, take)
+        end)
+    end
+
+    it("is told where it has the number of the descriptor", function()
+        is_told(function(s) return s:fileno() end, function(b) assert.equal("x", (b:read(1))) end)
+    end)
+
+    it("is told by a read that has not got all, and waits on", function()
+        local a, b = socket.pair()
+        local selecting = begin { b }
+        local reading = spawn(b.read, b, 3)
+        settle()
+        assert(a:write "xx")
+        assert_ready({ b }, {}, t.pack(join(selecting)))
+        assert(a:write "x")
+        assert.equal("xxx", (join(reading)))
+        a:close()
+        b:close()
+    end)
+
+    it("is told by the main program", function()
+        local a, b = socket.pair()
+        local selecting = begin { b }
+        assert(a:write(("x"):rep(100)))
+        assert.equal("x", (b:read(1)))
+        assert_ready({ b }, {}, t.pack(join(selecting)))
+        a:close()
+        b:close()
+    end)
+
+    it("is told in the main program", function()
+        local a, b = socket.pair()
+        local reading = spawn(function()
+            socket.sleep(0.01)
+            assert(a:write(("x"):rep(100)))
+            return b:read(1)
+        end)
+        assert_ready({ b }, {}, soon { b })
+        assert.equal("x", (join(reading)))
+        a:close()
+        b:close()
+    end)
+
+    it("is told of datagrams that the system has handed over at once", function()
+        local a, b = socket.udp(), socket.udp()
+        assert(b:bind("127.0.0.1", 0))
+        assert(a:connect(b:getsockname()))
+        assert(a:send "w")
+        assert.same({ "w" }, (b:recvmany(1, 10))) -- from now on the system joins them, where it can
+        local selecting = begin { b }
+        local taking = spawn(function()
+            assert(a:sendmany { "x", "y", "z", "u", "v" })
+            return b:recvmany(2, 10)
+        end)
+        assert_ready({ b }, {}, t.pack(join(selecting)))
+        assert.same({ "x", "y" }, (join(taking)))
+        assert.same({ "z", "u", "v" }, { (b:recv()), (b:recv()), (b:recv()) })
+        a:close()
+        b:close()
+    end)
+
+    it("waits on where all was taken", function()
+        local a, b = socket.pair()
+        local selecting = begin({ b }, nil, 0.05)
+        join(spawn(function() -- in one turn
+            assert(a:write "x")
+            assert.equal("x", (b:read(1)))
+        end))
+        assert.same(NOTHING, t.pack(join(selecting)))
+        a:close()
+        b:close()
+    end)
+end)
+
 describe("a select that ends", function()
     tasks.guard()
 

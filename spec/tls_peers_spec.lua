@@ -413,6 +413,97 @@ describe("a client of other programs", function()
     tasks.guard()
     support.certificates()
 
+    -- The server's tickets are longer than its records. Between it and the client stands a relay, which lets the first
+    -- record of them through; the others come together with a line.
+    local RELAY = [[
+        LINE, CHANGE = 5 + 301 + 17, b"\x14"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(argv[1]); listener.listen(); say("listening") # what is sent there has come at once
+        client, server, held, holding = listener.accept()[0], connect(argv[0]), b"", False
+        def records():
+            found, at = [], 0
+            while len(held) - at > 5:
+                end = at + 5 + int.from_bytes(held[at + 3:at + 5], "big")
+                found.append(end - at); at = end
+            return found if at == len(held) else []
+        while records()[-1:] != [LINE]:
+            for s in select.select([client, server], [], [])[0]:
+                data = s.recv(65536)
+                if s is client: server.sendall(data); holding = holding or data[:1] == CHANGE
+                elif holding: held += data
+                else: client.sendall(data)
+        first = records()[0]
+        client.sendall(held[:first]); say(len(records())); hear()
+        client.sendall(held[first:]); say("all")
+        server.sendall(drain(client))
+    ]]
+
+    -- A client that has received the beginning of a ticket, and the relay.
+    local function begin_ticket()
+        local path = t.tmpdir() .. "/relay"
+        local p = peer.spawn({
+            "openssl",
+            "s_server",
+            "-rev",
+            "-accept",
+            "127.0.0.1:0",
+            "-cert",
+            support.path "a.crt",
+            "-key",
+            support.path "a.key",
+            "-CAfile",
+            support.path "ca.pem",
+            "-Verify",
+            "1",
+            "-max_send_frag",
+            "512",
+        }, true)
+        local relay = t.python(RELAY, p:await("ACCEPT"):match ":(%d+)$", path)
+        assert.equal("listening", relay:line())
+        local s = assert(socket.connect("unix:" .. path, 10))
+        assert(tls.client(s, "a.test", support.context { ca = "ca.pem", cert = "client.pem" }))
+        assert(s:write { ("x"):rep(300), "\n" })
+        assert.is_true(relay:number() > 3)
+        s:settimeout(0)
+        t.fails(socket.ERROR_TIMEOUT, nil, s:readsome(1))
+        s:settimeout(10)
+        return s, relay
+    end
+
+    -- Calls f in a task, in the turn in which the rest has come: no event has been looked for.
+    local function end_ticket(relay, f)
+        tasks.join(tasks.spawn(function()
+            relay:say "go on"
+            assert.equal("all", relay:line())
+            f()
+        end))
+    end
+
+    it_with("openssl", "tells a select of data that a write has received, with the rest of a message before it", function()
+        local s, relay = begin_ticket()
+        local selecting = tasks.spawn(socket.select, { s }, nil, 10)
+        tasks.settle()
+        end_ticket(relay, function()
+            assert(s:write "x")
+        end)
+        local _, ready = assert(selecting:wait(10))
+        assert.equal(s, ready[1])
+        assert.equal(("x"):rep(300), (s:readline()))
+        s:close()
+    end)
+
+    it_with("openssl", "lets a write go on for which a read has received the rest of a message", function()
+        local s, relay = begin_ticket()
+        local writing = tasks.spawn(s.write, s, "x")
+        tasks.settle()
+        assert.equal("waiting", writing:status())
+        end_ticket(relay, function()
+            assert.equal(("x"):rep(300), (s:readline()))
+        end)
+        assert.equal(1, (tasks.join(writing)))
+        s:close()
+    end)
+
     it_with("openssl", "resumes sessions of openssl s_server", function()
         for _, key in ipairs { "rsa", "a", "ed25519" } do
             local p = peer.spawn({

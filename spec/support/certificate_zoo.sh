@@ -233,8 +233,6 @@ files() {
     cp root.crt hashed
     openssl rehash hashed
     mkfifo fifo
-    cp good.crt unreadable
-    chmod 0 unreadable
 }
 
 exec 3>&2 >log 2>&1

@@ -20,16 +20,18 @@ for file in gai.conf host.conf hosts nsswitch.conf resolv.conf; do
     [ ! -e "/etc/$file" ] || mount --bind "$0/$file" "/etc/$file"
 done
 [ ! -d /var/run/nscd ] || mount --bind "$0" /var/run/nscd
-ip link set lo up
-ip link add hole type veth peer name bottom
-ip link set bottom up arp off
-ip link set hole up arp off
-ip addr add 192.0.2.1/24 dev hole
-ip addr add 2001:db8::1/64 dev hole nodad
-ip addr add 2001:db8:1::1/128 dev hole nodad preferred_lft 0
-ip addr add fe80::1/64 dev lo nodad
-ip route add unreachable 198.51.100.0/24
-ip route add unreachable 2001:db8:2::/64
+ip -batch - <<END
+link set lo up
+link add hole type veth peer name bottom
+link set bottom up arp off
+link set hole up arp off
+addr add 192.0.2.1/24 dev hole
+addr add 2001:db8::1/64 dev hole nodad
+addr add 2001:db8:1::1/128 dev hole nodad preferred_lft 0
+addr add fe80::1/64 dev lo nodad
+route add unreachable 198.51.100.0/24
+route add unreachable 2001:db8:2::/64
+END
 echo ready
 exec cat
 ]]

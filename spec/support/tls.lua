@@ -18,8 +18,8 @@ function support.is_built()
     return file ~= nil
 end
 
--- In a describe block: makes the certificates before its tests, with certificates.sh of spec/support or another script
--- there. They are in support.dir then. (os.execute crashes under the thread sanitizer.)
+-- In a describe block: support.dir is a directory of its own with what certificates.sh of spec/support, or another
+-- script there, makes (kept.sh). (os.execute crashes under the thread sanitizer.)
 function support.certificates(script)
     local sys = t.sys
     local function run(...)
@@ -28,7 +28,7 @@ function support.certificates(script)
     end
     busted.lazy_setup(function()
         support.dir = assert(sys.mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/ssocket-certs-XXXXXX"))
-        run("spec/support/" .. (script or "certificates.sh"), support.dir)
+        run("spec/support/kept.sh", script or "certificates.sh", support.dir)
     end)
     busted.lazy_teardown(function()
         run("rm", "-rf", support.dir)

@@ -14,9 +14,10 @@
 /* What the driver permits the next system call of a step. */
 enum ss_mode {
     SS_NO_CALL,     /* no call: finish from memory or return SS_WANT */
-    SS_WAIT_ONCE,   /* one call may wait, up to `kernel_timeout_ms`; later calls: SS_NO_WAIT */
+    SS_WAIT_ONCE,   /* one call may wait, up to `kernel_timeout_ms`; later calls: SS_NO_WAIT_NOW */
     SS_WAIT_ALWAYS, /* every call may wait, until a signal has ended one (ss_io_stop_waits): no deadline */
     SS_NO_WAIT,     /* no call waits; also true of every later value of this enum */
+    SS_NO_WAIT_NOW, /* as SS_NO_WAIT; after SS_WANT the driver waits for what is wanted, or finds that it is there */
     SS_NO_WAIT_EDGE /* as SS_NO_WAIT; an edge-triggered poller reports new data */
 };
 
@@ -84,7 +85,7 @@ static inline enum ss_mode ss_io_take_mode(struct ss_io *io)
 {
     enum ss_mode mode = (enum ss_mode)io->mode;
     if (mode == SS_WAIT_ONCE)
-        io->mode = SS_NO_WAIT;
+        io->mode = SS_NO_WAIT_NOW;
     if (mode < SS_WAIT_ALWAYS)
         return mode;
     if (io->calls_left == 0)

@@ -219,9 +219,19 @@ static enum ss_status look(struct select_call *sel)
     return mark_ready_objects(sel) ? SS_OK : st;
 }
 
+/* Whether a reader has unread input in memory: other calls may have taken it in while this one waited. */
+static bool has_buffered(const struct select_call *sel)
+{
+    for (size_t i = 0; i < sel->n[READERS]; i++)
+        if (is_sock_ready(ss_env_find(sel->env, sel->pollfds[i].fd)))
+            return true;
+    return false;
+}
+
 static enum ss_status select_step(struct ss_op *base)
 {
     struct select_call *sel = (struct select_call *)base;
+    sel->buffered = sel->buffered || (base->nwants > 0 && has_buffered(sel));
     enum ss_status st = look(sel);
     if (st != SS_TIMEOUT || sel->buffered)
         return st == SS_ERROR ? st : SS_OK;

@@ -36,7 +36,17 @@ bool lss_may_try_with_tasks(const struct ss_sock *s, unsigned directions)
 
 void lss_count_call_with_tasks(const struct ss_sock *s)
 {
-    ((struct lss_tasks *)s->env->loop)->calls++;
+    struct lss_tasks *tasks = (struct lss_tasks *)s->env->loop;
+    tasks->calls++;
+    if (ss_io_has_layer(&s->io)) /* which may have received to send */
+        ss_loop_recheck_input(&tasks->loop, s, NULL);
+}
+
+/* After a try of a call. */
+static void recheck_input(struct lss_tasks *tasks, const struct ss_sock *s)
+{
+    if (s)
+        ss_loop_recheck_input(&tasks->loop, s, NULL);
 }
 
 /* The main program */
@@ -91,6 +101,7 @@ static int run_in_main(lua_State *L, struct lss_tasks *tasks, struct ss_sock *s,
     bool by_loop = tasks->alive > 0 || tasks->fresh > 0 || is_select(op, s);
     if (!lss_is_parked(op))
         st = ss_block_run(op, s, by_loop ? 0 : timeout_ns);
+    recheck_input(tasks, s);
     if (timeout_ns == 0 && st == SS_WANT)
         st = SS_TIMEOUT;
     else if (timeout_ns != 0 && (lss_is_parked(op) || (st == SS_TIMEOUT && by_loop)))
@@ -179,6 +190,7 @@ static int run_in_task(lua_State *L, struct lss_task *t, struct ss_sock *s, int6
         }
     }
     enum ss_status st = try_in_task(t, s, timeout_ns, op);
+    recheck_input(t->tasks, s);
     if (st != SS_WANT)
         return lss_end_call(L, t->tasks->loop.env, op, call, st);
     if (!can_task_wait(L, t)) {

@@ -52,7 +52,7 @@ static bool allow_kernel_wait(struct ss_op *op, struct ss_sock *s, int64_t timeo
 
 static enum ss_status try_once(struct ss_op *op)
 {
-    enum ss_status st = ss_try_step(op, SS_NO_WAIT);
+    enum ss_status st = ss_try_step(op, SS_NO_WAIT_NOW);
     op->due = false;
     return st;
 }
@@ -158,9 +158,11 @@ static enum ss_status step_from_memory(struct ss_op *op, const struct ss_sock *s
 static enum ss_status run_at_once(struct ss_op *op, struct ss_sock *s)
 {
     enum { STEPS = 16 }; /* of SS_CALLS_PER_STEP receives of a block: 16 MiB, more than a socket's queue holds */
-    enum ss_status st = try_once(op);
-    for (int i = 1; i < STEPS && st == SS_WANT && ss_io_is_spent(op->io); i++)
-        st = try_once(op);
+    enum ss_status st = SS_WANT;
+    for (int i = 0; i < STEPS && st == SS_WANT && (i == 0 || ss_io_is_spent(op->io)); i++) {
+        st = ss_try_step(op, SS_NO_WAIT);
+        op->due = false;
+    }
     return st == SS_WANT ? end_with_timeout(s) : st;
 }
 

@@ -125,6 +125,21 @@ static void drop_report(const struct ss_loop *loop, const struct ss_waiter *w)
         ss_sock_drop_report(s);
 }
 
+void ss_loop_recheck_input(struct ss_loop *loop, const struct ss_sock *s, const struct ss_waiter *w)
+{
+    for (struct ss_watch *watch = ss_watches_of(&loop->watches, s->io.fd); watch; watch = watch->next)
+        if (watch->waiter != w && watch->waiter != s->waiters[0] && (watch->events & SS_READABLE))
+            ss_watches_make_ready(&loop->watches, watch->waiter);
+}
+
+/* After a step of `w`. The others have had its event, but not those of what has come since. A layer receives to send, too. */
+static void recheck_after_step(struct ss_loop *loop, const struct ss_waiter *w)
+{
+    const struct ss_sock *s = ss_env_find(loop->env, w->op->io->fd);
+    if (s && (w->op->reads || ss_io_has_layer(&s->io)))
+        ss_loop_recheck_input(loop, s, w);
+}
+
 /* A parked waiter that is ready has waited for the turn. */
 static void step_waiter(struct ss_loop *loop, struct ss_waiter *w)
 {
@@ -135,6 +150,7 @@ static void step_waiter(struct ss_loop *loop, struct ss_waiter *w)
         st = w->op->step(w->op);
         loop->stepping = NULL;
         w->op->due = false;
+        recheck_after_step(loop, w);
     }
     if (st == SS_WANT && w->error_only)
         drop_report(loop, w);

@@ -41,6 +41,10 @@ void ss_loop_end_op(struct ss_loop *loop, const struct ss_op *op);
 /* Before a descriptor that is no socket's is closed: the waiters that watch it end with SS_ERROR, the text of EBADF. */
 void ss_loop_forget(struct ss_loop *loop, int fd);
 
+/* A call on `s`, not that of `w` (NULL: none), may have taken in what the poller has yet to report: the others that watch for
+ * input look again. The socket's reader need not: no call receives beside it. */
+void ss_loop_recheck_input(struct ss_loop *loop, const struct ss_sock *s, const struct ss_waiter *w);
+
 /* Removes a waiter from the loop before its memory is freed. */
 void ss_loop_drop(struct ss_loop *loop, struct ss_waiter *w);
 

@@ -39,7 +39,7 @@ static inline enum ss_status ss_try_send(struct ss_io *io, const struct iovec *i
     return st == SS_OK && *sent < len ? SS_WANT : st;
 }
 
-/* Steps an operation once. `mode`: SS_NO_WAIT or SS_NO_WAIT_EDGE. */
+/* Steps an operation once. `mode`: SS_NO_WAIT or a later one. */
 static inline enum ss_status ss_try_step(struct ss_op *op, enum ss_mode mode)
 {
     ss_io_set_mode(op->io, mode);

@@ -5,7 +5,8 @@
 
 /* Receiving */
 
-/* In a handshake the peer answers what OpenSSL has just written. If that cannot be sent, the peer may have told why. */
+/* In a handshake the peer answers what OpenSSL has just written: it is sent first, and the answer cannot be there yet. If it cannot
+ * be sent, the peer may have told why. */
 static bool has_sent_flight(struct sstls_conn *conn)
 {
     struct ss_error err;
@@ -16,7 +17,7 @@ static bool has_sent_flight(struct sstls_conn *conn)
         return false; /* the handshake sends it again, and tells the error */
     if (st == SS_ERROR)
         ss_inbuf_clear(&conn->out);
-    return st != SS_WANT;
+    return st == SS_ERROR || (st == SS_OK && conn->sock->io.mode != SS_NO_WAIT_NOW);
 }
 
 static enum ss_status fill_raw(struct sstls_conn *conn)

@@ -525,6 +525,24 @@ static void test_calls_used_up(void)
     CHECK_ROWS(rows);
 }
 
+/* A reader that takes in what comes between two of its steps, of which the poller reports nothing to those beside it. */
+static void test_beside_a_reader(void)
+{
+    struct bench b;
+    bench_open(&b, "");
+    struct call *reader = make_call(&b, "ggo", OURS + 3, R), *writer = NULL;
+    reader->op.reads = true;
+    hold(reader);
+    begin(reader, -1);
+    start(&b, "wo", OURS + 3, R, -1);
+    writer = start(&b, "w", OURS + 3, W, -1);
+    turn(&b, 0);
+    turn(&b, 0);
+    check_log(&b, "beside a reader", "0a 0b 0c 0a 0b 0b=ok 0a 0a=ok");
+    detach_socket(writer);
+    bench_close(&b);
+}
+
 static void check_flood(const char *script, void (*act)(struct call *))
 {
     struct bench b;
@@ -1656,6 +1674,7 @@ int main(void)
     RUN(test_times_of_operations);
     RUN(test_several_and_others);
     RUN(test_calls_used_up);
+    RUN(test_beside_a_reader);
     RUN(test_floods);
     RUN(test_waiting_for_a_turn);
     RUN(test_a_turn_has_an_end);

@@ -303,6 +303,29 @@ static void test_the_end_of_reading(void)
     }
 }
 
+/* What has come is received before the descriptor is closed, and behind the peer's end nothing comes. */
+static void test_leaving_receives_what_may_have_come(void)
+{
+    for (size_t kind = 0; kind < TALK_KINDS; kind++) {
+        struct tls_rig rig;
+        struct ss_error err;
+        char byte;
+        size_t n;
+        tls_rig_open(&rig, &talk_kinds[kind]);
+        for (unsigned ended = 0; ended < 2; ended++) {
+            tls_rig_establish(&rig);
+            if (ended)
+                tls_rig_peer_end(&rig);
+            CHECK(tls_rig_read(&rig, &byte, 1, &n, &err) == (ended ? SS_EOF : SS_TIMEOUT));
+            const unsigned recvs = rig.wire.recvs;
+            ss_sock_leave(&rig.sock);
+            CHECK(rig.wire.recvs == recvs + !ended);
+            tls_rig_disconnect(&rig);
+        }
+        tls_rig_close(&rig);
+    }
+}
+
 int main(void)
 {
     RUN(test_finish_with_a_peer_that_is_gone);
@@ -315,5 +338,6 @@ int main(void)
     RUN(test_finish_after_the_end_of_reading);
     RUN(test_shutdown_that_does_not_succeed);
     RUN(test_the_end_of_reading);
+    RUN(test_leaving_receives_what_may_have_come);
     return check_end();
 }

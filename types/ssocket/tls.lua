@@ -5,7 +5,9 @@
 ---any other is a path. An array of them, or of names, may be a single one instead.
 ---@class ssocket.tls.options
 ---@field ca? string|(string)[] what a client trusts: files, directories with hashed names, texts in PEM, `"system"`; default `"system"`, the system's authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR`, or else where they are found). Each certificate in it is an anchor, self-signed or not: a server's own is trusted alone
----@field verify? boolean default `true`; `false`: a client takes any certificate from anybody. For tests
+---@field verify? boolean|"report" default `true`; `false`: a client takes any certificate from anybody. For tests. `"report"`: the handshake of a client, and of a server with `client_ca`, goes on whatever is wrong with the peer's certificate, and `info` says that as `unverified`: whoever does not look there trusts anybody. A server still wants a certificate, unless `client_optional` is set. No context that refuses resumes such a session
+---@field verify_name? string|false the name or address that a client verifies, in the form of `name` of `tls.client`, instead of that one, which is still sent (SNI). `false`: no name is verified, and whoever has any certificate of a trusted authority can be the server. Not with `verify = false`
+---@field depth? integer 0 to 65536: how many authorities may stand between the peer's certificate and the anchor, which is not counted; 0: the anchor has signed it. Default: OpenSSL's, 100
 ---@field cert? string|(string)[] our certificate, and behind it in the same file those that have signed it; several for several types of key, one for each
 ---@field key? string|(string)[] the private key of each `cert`, in the same order; default: the one in `cert`. It must fit
 ---@field password? string of keys that are encrypted; without it such a key is an error: nobody is ever asked
@@ -13,6 +15,7 @@
 ---@field client_optional? boolean default `false`; `true`: clients without a certificate are let in, those with a bad one are not
 ---@field crl? string|(string)[] revocation lists; one must be there then for each authority of a chain
 ---@field alpn? string|(string)[] names of protocols, 1 to 255 bytes each, the preferred one first. The server's order decides; nothing in common ends the handshake on both sides; a peer without ALPN is taken
+---@field alpn_optional? boolean default `false`; `true`: with nothing in common a server goes on without ALPN, as servers with plain OpenSSL do, and has to expect a client that speaks another protocol. Only with `alpn`
 ---@field min? "1.2"|"1.3" the lowest version; default `"1.2"`
 ---@field sessions? integer 0 to 65536, default 64: how many sessions of servers a client keeps, to resume them by itself for the same name and port; 0: none, and a server issues no tickets. A certificate that has expired since is refused all the same
 ---@field ticket_keys? string|(string)[] keys of a server's tickets, 80 random bytes each, for processes behind one address: the first one seals, all open. Default: keys of this context's own, renewed every 12 hours. Secret
@@ -34,7 +37,8 @@
 ---@field name? string the name that the client has sent (SNI), in lower case; nil: none
 ---@field server boolean whether this end is the server
 ---@field resumed boolean whether a session was resumed
----@field verified boolean whether the peer has given a certificate, and it was checked (a client: for the name as well)
+---@field verified boolean whether the peer has given a certificate, and it was checked and is good (a client: for the name as well, unless `verify_name` is `false`)
+---@field unverified? string with `verify = "report"`: what is wrong with the peer's certificate, the first thing that was found, or that it has given none; for people. Nil: it is `verified`, or nothing was asked of the peer. Of a resumed session the depth is not told
 ---@field reason? string why an error has ended the connection, for people; nil: none has
 ---@field peer? ssocket.tls.certificate the peer's certificate; nil: it has given none
 ---@field chain? string[] the peer's certificate and the others that it has sent, in PEM; after a resumption perhaps the first alone. Only what leads to an anchor was verified; nil with `peer`
@@ -60,6 +64,7 @@
 ---@field ERROR_ALERT "TLS alert received" the peer has refused, or broken off; the reason is the alert's name
 ---@field ERROR_PROTOCOL "TLS protocol error" the bytes are not TLS, nothing is in common, a record is bad, messages come without end, or the connection is another process's
 ---@field ERROR_EOF "TLS stream truncated" the connection has ended, and the peer had not said that it would (close_notify)
+---@field ERROR_HANDSHAKE "TLS handshake not finished" a call comes in the middle of a handshake that is kept (`keep` of `tls.client` and `tls.server`)
 local tlsmodule = {}
 
 ---`socket.tcp`, `connect` and `tls.client` in one call, which verifies the server for the name `host`. A
@@ -74,36 +79,43 @@ local tlsmodule = {}
 function tlsmodule.connect(host, port, ctx, timeout) end
 
 ---Shakes hands as a client. The server's certificate must lead to one that `ctx` trusts, be within its dates,
----be one for servers, and be for `name`; else the handshake fails, unless `ctx` has `verify = false`. Names
----match the subject alternative names alone, never the common name; `*` stands for the whole first label; an
----address matches an address. The name is sent to the server (SNI), an address is not. It need not be what
----the socket is connected to.
+---be one for servers, and be for `name`; else the handshake fails, unless `ctx` has another `verify` or
+---`verify_name`. Names match the subject alternative names alone, never the common name; `*` stands for the
+---whole first label; an address matches an address. The name is sent to the server (SNI), an address is not.
+---It need not be what the socket is connected to.
 ---
 ---Whatever goes wrong, a time-out or `task:cancel` too, *the socket is closed*, after an alert if that needs
 ---no waiting: a program that overlooks the result cannot go on in plain text. After misuse and after
 ---`ERROR_BUSY` and `EISCONN`, where nothing was begun, it is as it was.
+---
+---With `keep` a time-out, and it alone, leaves the socket open in mid-handshake: the results are `nil`,
+---`ERROR_TIMEOUT` and what the handshake waits for, and the same call goes on with it. Until it has
+---succeeded, every other call that reads or writes there is `tls.ERROR_HANDSHAKE`: no plain byte is sent or
+---taken. `close` ends it.
 ---
 ---In TLS 1.3 a server judges our certificate after our handshake has succeeded. If it refuses, the first call
 ---that reads says `tls.ERROR_ALERT`.
 ---@param s tcpsock a connected stream socket of any kind, TCP or Unix
 ---@param name string the server's: a host name in ASCII (an international one as `xn--...`), of which one dot at its end is dropped, or a numeric address, of which the zone is dropped
 ---@param ctx? ssocket.tls.context see `tls.context`; without it the system's authorities are trusted, no certificate is sent, and no protocol (ALPN) is offered
+---@param keep? boolean `true`: a handshake that is not over in time goes on with the next call, for a loop of your own
 ---@return true? ok # the connection is encrypted, and the server verified
 ---@return string? err
----@return string? reason # with an error of TLS: more of it, for people; it changes with OpenSSL, so compare `err` alone
-function tlsmodule.client(s, name, ctx) end
+---@return string? reason # with an error of TLS: more of it, for people; it changes with OpenSSL, so compare `err` alone. With `ERROR_TIMEOUT` and `keep`: `"read"` or `"write"`, what the handshake waits for
+function tlsmodule.client(s, name, ctx, keep) end
 
 ---Shakes hands as a server. With `client_ca` in the context it asks the client for a certificate, and refuses
 ---one that is bad, and the lack of one unless `client_optional` is set.
 ---
----Whatever goes wrong the socket is closed, as with `tls.client`. Set a timeout, and call it in the task that
----serves the client: one that is silent then delays nobody.
+---Whatever goes wrong the socket is closed, as with `tls.client`; `keep` is as there. Set a timeout, and call
+---it in the task that serves the client: one that is silent then delays nobody.
 ---@param s tcpsock a connected stream socket of any kind, TCP or Unix
 ---@param ctx ssocket.tls.context one with a certificate, `cert`
+---@param keep? boolean `true`: a handshake that is not over in time goes on with the next call, for a loop of your own
 ---@return true? ok # the connection is encrypted
 ---@return string? err
----@return string? reason # with an error of TLS: more of it, for people; it changes with OpenSSL, so compare `err` alone
-function tlsmodule.server(s, ctx) end
+---@return string? reason # with an error of TLS: more of it, for people; it changes with OpenSSL, so compare `err` alone. With `ERROR_TIMEOUT` and `keep`: `"read"` or `"write"`, what the handshake waits for
+function tlsmodule.server(s, ctx, keep) end
 
 ---What connections have in common: whom they trust, their own certificates, settings. It has no methods and
 ---never changes; any number of clients and servers of this Lua state share it. `tostring(ctx)` is
