@@ -36,7 +36,7 @@ local function read(text, tag)
         return nil
     end
     local year, rest, fraction, zone = split(text, tag)
-    if not year or #rest == 9 or fraction == "." or fraction ~= "" and #rest == 8 then
+    if not year or #rest == 9 or fraction ~= "" and (#rest == 8 or not fraction:find "^%.%d") then
         return nil
     end
     local parts = {}
