@@ -3272,13 +3272,14 @@ local tls_module = {
                 {
                     name = "kind",
                     type = "string",
-                    range = '`"tls-exporter"`, `"tls-server-end-point"`, `"tls-unique"`',
+                    range = '`"tls-exporter"`, `"tls-server-end-point"`, `"tls-unique"`, `"finished"`, `"peer-finished"`',
                     text = [[the first is for TLS 1.3, and for 1.2 with the extended master secret; the second a
                     digest of the server's certificate, which a server with several does not have after a resumption;
-                    the last for TLS 1.2 alone, and after a resumption with that secret alone]],
+                    the third for TLS 1.2 alone, and after a resumption with that secret alone. The last two are the
+                    Finished messages of this end and of the peer, for protocols that name one of them]],
                 },
             },
-            gives = { { "bytes", "string?", "32 bytes; of the second kind as its digest has; of the last 12" } },
+            gives = { { "bytes", "string?", "32 bytes; of the second kind as its digest has; of the others 12, or a digest" } },
             errors = { closed, not_tls, { "EOPNOTSUPP", "or this connection has no binding of the kind" } },
             raises = "a socket of another kind; a wrong type; another kind of binding",
             waits = "never; no system call is made",

@@ -159,13 +159,16 @@ static enum sstls_binding check_kind(lua_State *L, int arg)
 {
     static const char *const kinds[] = { [SSTLS_EXPORTER] = "tls-exporter",
                                          [SSTLS_SERVER_END_POINT] = "tls-server-end-point",
-                                         [SSTLS_UNIQUE] = "tls-unique" };
+                                         [SSTLS_UNIQUE] = "tls-unique",
+                                         [SSTLS_FINISHED] = "finished",
+                                         [SSTLS_PEER_FINISHED] = "peer-finished" };
     if (lua_type(L, arg) != LUA_TSTRING)
         lss_type_error(L, arg, "kind (a string)");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kinds[i], lua_tostring(L, arg)) == 0 && strlen(kinds[i]) == lua_rawlen(L, arg))
             return (enum sstls_binding)i;
-    luaL_argerror(L, arg, "kind must be \"tls-exporter\", \"tls-server-end-point\" or \"tls-unique\"");
+    luaL_argerror(L, arg, "kind must be \"tls-exporter\", \"tls-server-end-point\", \"tls-unique\", \"finished\" or "
+                         "\"peer-finished\"");
     return SSTLS_EXPORTER;
 }
 

@@ -310,6 +310,12 @@ bool sstls_binding(struct sstls_conn *conn, enum sstls_binding kind, unsigned ch
     case SSTLS_UNIQUE:
         done = bind_unique(conn, bytes, len);
         break;
+    case SSTLS_FINISHED:
+        done = (*len = SSL_get_finished(conn->ssl, bytes, SSTLS_BINDING_MAX)) > 0;
+        break;
+    case SSTLS_PEER_FINISHED:
+        done = (*len = SSL_get_peer_finished(conn->ssl, bytes, SSTLS_BINDING_MAX)) > 0;
+        break;
     }
     ERR_clear_error();
     return done;

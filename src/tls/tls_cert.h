@@ -43,7 +43,7 @@ void sstls_info_fini(struct sstls_info *info);
 /* The text in a BIO's memory. */
 const char *sstls_text_of(BIO *bio, size_t *len);
 
-enum sstls_binding { SSTLS_EXPORTER, SSTLS_SERVER_END_POINT, SSTLS_UNIQUE };
+enum sstls_binding { SSTLS_EXPORTER, SSTLS_SERVER_END_POINT, SSTLS_UNIQUE, SSTLS_FINISHED, SSTLS_PEER_FINISHED };
 enum { SSTLS_BINDING_MAX = 64 }; /* bytes: EVP_MAX_MD_SIZE */
 
 /* Channel binding (RFC 9266, RFC 5929). False: the kind does not apply to this connection. */
