@@ -117,6 +117,7 @@ static void push_info(lua_State *L, const struct sstls_info *info)
     set_flag_field(L, "server", info->server);
     set_flag_field(L, "resumed", info->resumed);
     set_flag_field(L, "verified", info->verified);
+    set_text(L, "unverified", *info->unverified ? info->unverified : NULL);
     if (!info->has_peer)
         return;
     set_peer_table(L, &info->peer);

@@ -27,8 +27,9 @@ struct sstls_info {
     char group[64];               /* "": none */
     char name[SS_HOST_MAX + 1];   /* SNI; "": none */
     char alpn[256];
-    size_t alpn_len;           /* 0: none */
-    char reason[SSTLS_REASON]; /* "": the connection has not failed */
+    size_t alpn_len;               /* 0: none */
+    char reason[SSTLS_REASON];     /* "": the connection has not failed */
+    char unverified[SSTLS_REASON]; /* why the peer is not `verified`, where that is reported; "": it is, or it is not */
     bool server, resumed, verified;
     bool has_peer;
     struct sstls_cert peer;
