@@ -10,6 +10,7 @@ local handshake = {}
 
 -- An address is not sent to the server.
 local NO_NAME = "0.0.0.0"
+local HANDSHAKE_FAILURE, UNRECOGNIZED_NAME = 40, 112 -- alerts
 local AWAITED = { read = "wantread", write = "wantwrite" }
 
 -- A socket that has failed is closed, and what follows says so.
@@ -17,6 +18,12 @@ local function end_handshake(conn, err, reason)
     conn.state, conn.awaited = "closed", nil
     conn.transport:close()
     return false, failures.text(err, reason, conn.ctx)
+end
+
+-- Refuses a client before ssocket.tls knows of it, with a fatal alert in plain, RFC 8446 section 5.1.
+local function refuse(conn, alert, text)
+    conn.transport:write("\21\3\3\0\2\2" .. string.char(alert))
+    return end_handshake(conn, text)
 end
 
 local function await(conn, awaited)
@@ -95,9 +102,9 @@ local function choose(conn)
     end
     local ctx = context_for(conn, hello.name)
     if not ctx then
-        return end_handshake(conn, "callback failed")
+        return refuse(conn, UNRECOGNIZED_NAME, "callback failed")
     elseif not context.can_serve(ctx) then
-        return end_handshake(conn, "no shared cipher")
+        return refuse(conn, HANDSHAKE_FAILURE, "no shared cipher")
     end
     local err
     conn.ctx = ctx
