@@ -255,12 +255,44 @@ end
 
 -- ---- use ----
 
--- The context of ssocket.tls for one side, made once for each list of protocols.
-function context.native(ctx, server, protocols)
-    local key = (server and "server " or "client ") .. table.concat(protocols or {}, "\0")
+-- What both of a server's contexts demand of clients: the one that it began with, and the one of the name that the client has sent. As
+-- lenient as both of them are.
+local function joined_demands(ctx, first)
+    if not first or first == ctx then
+        return ctx
+    end
+    local verify, ext = {}, {}
+    for name in pairs(VERIFY) do
+        verify[name] = ctx.verify[name] or first.verify[name]
+    end
+    for name in pairs(VERIFYEXT) do
+        ext[name] = ctx.verifyext[name] or first.verifyext[name]
+    end
+    for _, one in ipairs { ctx, first } do
+        ext.lsec_continue = ext.lsec_continue and (not one.verify.peer or one.verifyext.lsec_continue)
+        ext.lsec_ignore_purpose = ext.lsec_ignore_purpose and (not one.verify.peer or one.verifyext.lsec_ignore_purpose)
+    end
+    return { verify = verify, verifyext = ext }
+end
+
+local function sorted_names(set)
+    local list = {}
+    for name, value in pairs(set) do
+        list[#list + 1] = value and name or nil
+    end
+    table.sort(list)
+    return table.concat(list, " ")
+end
+
+-- The context of ssocket.tls for one side, made once for each list of protocols, and what `first` demands, a server's other context.
+function context.native(ctx, server, protocols, first)
+    local demands = joined_demands(ctx, first)
+    local role = server and "server" or "client"
+    local names = table.concat(protocols or {}, "\0")
+    local key = table.concat({ role, sorted_names(demands.verify), sorted_names(demands.verifyext), names }, ";")
     local built, err = ctx.built[key], nil
     if not built then
-        built, err = native.build(ctx, server, protocols)
+        built, err = native.build(ctx, demands, server, protocols)
         ctx.built[key] = built
     end
     return built, err

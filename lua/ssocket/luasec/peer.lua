@@ -45,7 +45,7 @@ function peer.verification(conn)
         return true
     end
     local text, depth = split_depth(info.unverified)
-    if not (conn.ctx.verify.peer and conn.ctx.verifyext.lsec_continue) then
+    if not conn.ctx.verifyext.lsec_continue then
         return false, text
     end
     return false, { [depth + 1] = { text } }

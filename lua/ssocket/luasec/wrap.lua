@@ -11,9 +11,10 @@ local NATIVE = "tcpsock" -- what getmetatable says of a stream socket
 -- Takes the descriptor of an object with getfd and setfd, such as LuaSocket's own.
 local function take_descriptor(object)
     local fd = object:getfd()
+    object:setfd(-1) -- before another one can own it
     local sock, err = socket.fromfd(fd)
-    if sock then
-        object:setfd(-1)
+    if not sock then
+        object:setfd(fd)
     end
     return sock, err
 end
