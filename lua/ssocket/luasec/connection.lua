@@ -1,7 +1,7 @@
 -- LuaSec's connections. The stream half is that of the LuaSocket bridge.
 --
--- `transport` is the socket. It is `sock` as well, on which the stream half works, once it is TLS; until then that is a closed one, so
--- that no plain byte can come or go.
+-- `transport` is the socket. It is `sock` as well, on which the stream half works, once it is TLS; until then that is a
+-- closed one, so that no plain byte can come or go.
 
 local context = require "ssocket.luasec.context"
 local failures = require "ssocket.luasec.failures"
@@ -60,7 +60,8 @@ function connection.create(ctx)
     return setmetatable(conn, class)
 end
 
--- A connection that is merely dropped says its close_notify, as LuaSec's do. Tables have no finalizers in Lua 5.1 and LuaJIT.
+-- A connection that is merely dropped says its close_notify, as LuaSec's do. Tables have no finalizers in Lua 5.1 and
+-- LuaJIT.
 local function close_when_collected(conn)
     if newproxy then -- luacheck: ignore 113
         local transport, proxy = conn.transport, newproxy(true) -- luacheck: ignore 113
@@ -112,8 +113,12 @@ end
 
 -- What tls.client takes for a name.
 local function is_server_name(name)
+    if name:find ":" then
+        return socket.resolve(name, 0, 0) ~= nil -- an address, which needs no look-up
+    end
     local labels = name:gsub("%.$", "")
-    return #labels > 0 and #labels <= 253 and not labels:find "[^%w%.%-_:]" and not ("." .. labels .. "."):find("..", 1, true)
+    local has_empty = ("." .. labels .. "."):find("..", 1, true)
+    return #labels <= 253 and not has_empty and not labels:find "[^%w%.%-_]"
 end
 
 local function check_contexts(list)
@@ -130,6 +135,7 @@ end
 function methods:sni(names, strict)
     check_connection(self)
     local expected = self.server and "table" or "string"
+    names = type(names) == "number" and tostring(names) or names
     if type(names) ~= expected then
         local got = names == nil and "no value" or type(names)
         error(("bad argument #2 to '?' (%s expected, got %s)"):format(expected, got), 2)
@@ -168,8 +174,8 @@ local function finish_send(conn, last, err, sent)
     return nil, err, sent
 end
 
--- What the last send has handed to TLS, and the system has not taken yet, goes out first: a program that has nothing to send behind it
--- must hear of it as well.
+-- What the last send has handed to TLS, and the system has not taken yet, goes out first: a program that has nothing to
+-- send behind it must hear of it as well.
 local function send_owed(conn)
     local ok, err = conn.sock:write ""
     conn.owes = not ok or nil

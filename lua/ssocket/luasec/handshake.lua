@@ -47,10 +47,11 @@ end
 
 -- True, or the results of the call.
 local function prepare_client(conn)
-    local ctx, err = conn.ctx, nil
+    local ctx = conn.ctx
     if ctx.verify.peer and ctx.verify_name and not conn.name then
         return end_handshake(conn, "there is no name to verify: sni() tells it")
     end
+    local err
     conn.native, err = context.native(ctx, false, ctx.protocols)
     if not conn.native then
         return end_handshake(conn, err)

@@ -1,4 +1,5 @@
--- From the settings of a LuaSec context to the options of tls.context. docs/reference.md#tls-options says what these are.
+-- From the settings of a LuaSec context to the options of tls.context. docs/reference.md#tls-options says what these
+-- are.
 
 local nobody = require "ssocket.luasec.nobody"
 local tls = require "ssocket.tls"
