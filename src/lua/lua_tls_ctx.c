@@ -334,7 +334,7 @@ static void check_trust(lua_State *L, struct sstls_options *options)
     check_verify(L, options);
     check_verify_name(L, options);
     options->limits_depth = check_count(L, "depth", &options->depth);
-    options->partial_chain = check_flag(L, "partial_chain", true);
+    options->whole_chain = !check_flag(L, "partial_chain", true);
     options->any_purpose = check_flag(L, "any_purpose", false);
     options->client_optional = check_flag(L, "client_optional", false);
     if (options->client_optional && options->client_ca.n == 0)
@@ -381,7 +381,7 @@ static struct context *push_context(lua_State *L, const struct sstls_state *stat
 
 int lss_tls_context(lua_State *L)
 {
-    struct sstls_options options = { .verify = true, .partial_chain = true, .sessions = 64 };
+    struct sstls_options options = { .verify = true, .sessions = 64 };
     struct sstls_problem problem;
     struct sstls_state *state = lss_tls_state(L);
     check_options(L, &options);

@@ -196,7 +196,7 @@ static void apply_defaults(SSL_CTX *ssl)
 static void set_verify_param(SSL_CTX *ssl, const struct sstls_options *options)
 {
     unsigned long flags = X509_V_FLAG_TRUSTED_FIRST;
-    if (options->partial_chain)
+    if (!options->whole_chain)
         flags |= X509_V_FLAG_PARTIAL_CHAIN;
     if (options->crl.n > 0)
         flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
@@ -283,7 +283,7 @@ static bool add_strictness(EVP_MD_CTX *digest, const struct sstls_options *optio
     const unsigned char flags[] = {
         (unsigned char)((options->client_optional ? OPTIONAL : 0) | (options->reports ? REPORTS : 0) |
                         (options->limits_depth ? LIMITS_DEPTH : 0) | (options->any_purpose ? ANY_PURPOSE : 0) |
-                        (options->partial_chain ? 0 : WHOLE_CHAIN)),
+                        (options->whole_chain ? WHOLE_CHAIN : 0)),
         options->min13
     };
     const size_t depth_len = options->limits_depth ? sizeof options->depth : 0;
