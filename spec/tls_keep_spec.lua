@@ -26,13 +26,21 @@ local function is_kept(ok, err, awaited)
     return awaited
 end
 
+-- The same, where that is known. In bad weather an attempt to send may fail first.
+local function is_kept_for(wanted, ...)
+    local awaited = is_kept(...)
+    assert.is_true(t.bad_weather or awaited == wanted, awaited)
+end
+
 local function is_over(results)
     return results[1] or results[2] ~= socket.ERROR_TIMEOUT
 end
 
 local function wait_for(s, awaited)
     local list = { s }
-    assert(socket.select(awaited == "read" and list or nil, awaited == "write" and list or nil, 10 * t.slow))
+    local readers, _, err =
+        socket.select(awaited == "read" and list or nil, awaited == "write" and list or nil, 10 * t.slow)
+    assert(readers, err)
 end
 
 -- Calls shake() until the handshake is over, each time when the socket is ready. Returns its results, and how often it
@@ -55,7 +63,7 @@ local function alternate(client, server)
         first = is_over(first) and first or t.pack(client())
         second = is_over(second) and second or t.pack(server())
         rounds = rounds + 1
-        assert(rounds < 100, "no end")
+        assert(rounds < (t.bad_weather and 10000 or 100), "no end")
     until is_over(first) and is_over(second)
     return first, second
 end
@@ -67,18 +75,19 @@ local function talk(a, b)
     assert.equal("ping", b:read(4))
     assert.equal(4, b:write "pong")
     assert.equal("pong", a:read(4))
-    assert.equal(1, a:close())
+    assert.is_true(a:shutdown(socket.SHUT_WR))
     assert.equal("", b:readall()) -- close_notify
+    assert.equal(1, a:close())
     assert.equal(1, b:close())
 end
 
 -- Waits until the system says that of a process (proc(5)).
 local function await_state(pid, wanted)
-    local limit, state = sys.now() + 20 * t.slow, nil
+    local limit = sys.now() + 20 * t.slow
     repeat
         assert(sys.now() < limit, "it does not sleep")
         local file = assert(io.open(("/proc/%d/stat"):format(pid)))
-        state = file:read("*a"):match "%) (%a)"
+        local state = file:read("*a"):match "%) (%a)"
         file:close()
     until state == wanted
 end
@@ -134,9 +143,9 @@ describe("a handshake that is kept", function()
     for _, version in ipairs { "TLSv1.2", "TLSv1.3" } do
         tasks.everywhere("waits nowhere, with both ends in one loop, " .. version, function()
             local a, b, client, server = ends { client = { ca = "ca.pem", conf = { MaxProtocol = version } } }
-            assert.equal("read", is_kept(server()))
-            assert.equal("read", is_kept(client()))
-            assert.equal("read", is_kept(client()))
+            is_kept_for("read", server())
+            is_kept_for("read", client())
+            is_kept_for("read", client())
             local first, second = alternate(client, server)
             assert.same({ true, n = 1 }, first)
             assert.same({ true, n = 1 }, second)
@@ -163,7 +172,9 @@ describe("a handshake that is kept", function()
             local function pass(from, to, s, shake)
                 local byte = from:readsome(1)
                 if byte then
+                    to:settimeout(10)
                     assert.equal(1, to:write(byte))
+                    to:settimeout(0)
                     passed = passed + 1
                     results[s] = is_over(results[s]) and results[s] or t.pack(shake())
                 end
@@ -176,7 +187,7 @@ describe("a handshake that is kept", function()
                 local back = pass(far, near, a, function()
                     return tls.client(a, "a.test", client, true)
                 end)
-            until not there and not back
+            until not there and not back and is_over(results[a]) and is_over(results[b])
             assert.same({ true, n = 1 }, results[a])
             assert.same({ true, n = 1 }, results[b])
             assert.is_true(passed > 500)
@@ -244,8 +255,8 @@ describe("a handshake that is kept", function()
             local n, _, some = a:write(junk)
             full = full + (n or some)
         until not n
-        assert.equal("write", is_kept(client()))
-        assert.equal("write", is_kept(client()))
+        is_kept_for("write", client())
+        is_kept_for("write", client())
         t.fails(UNFINISHED, 0, a:write "plain")
         b:settimeout(10)
         assert.equal(full, #b:read(full))
@@ -276,16 +287,21 @@ describe("a handshake that is kept", function()
         local client = tasks.spawn(tls.client, a, "a.test", support.context { ca = "ca.pem" })
         local ctx = support.context { cert = "a.pem" }
         near:settimeout(10)
-        local hello = assert(near:readsome(65536))
+        local head = assert(near:read(5))
+        local hello = head .. assert(near:read(head:byte(4) * 256 + head:byte(5)))
         far:write(hello:sub(1, 100))
         t.fails(socket.ERROR_TIMEOUT, nil, tls.hello(b))
-        assert.equal("read", is_kept(tls.server(b, ctx, true)))
+        is_kept_for("read", tls.server(b, ctx, true))
         assert.equal(socket.ERROR_TIMEOUT, (select(3, t.select_in_vain({ b }, nil, 0))))
-        assert.equal("read", is_kept(tls.server(b, ctx, true)))
+        is_kept_for("read", tls.server(b, ctx, true))
         far:write(hello:sub(101))
-        assert.equal("read", is_kept(tls.server(b, ctx, true)))
-        far:settimeout(10)
-        assert.equal(22, far:readsome(65536):byte()) -- ServerHello
+        far:settimeout(t.bad_weather and 0.01 or 10)
+        local answer
+        repeat
+            is_kept_for("read", tls.server(b, ctx, true))
+            answer = far:readsome(65536)
+        until answer or not t.bad_weather
+        assert.equal(22, answer:byte()) -- ServerHello
         client:cancel()
         for _, s in ipairs { a, near, far, b } do
             s:close()
@@ -294,11 +310,13 @@ describe("a handshake that is kept", function()
 
     it("takes what is in the buffer for the peer's first bytes", function()
         local a, b, client, server = ends()
+        a:settimeout(10)
         a:write "EHLO\r\n"
+        a:settimeout(0)
         is_kept(client())
         b:settimeout(10)
         assert.equal("EHLO", b:readline(100)) -- and the ClientHello is in the buffer
-        assert.is_true(b:pending() > 100)
+        assert.is_true(t.bad_weather or b:pending() > 100)
         b:settimeout(0)
         is_kept(server())
         local first, second = alternate(client, server)
@@ -324,8 +342,9 @@ describe("a handshake that is kept", function()
     it("is closed where bytes that are no TLS come later", function()
         local a, b, client = ends()
         is_kept(client())
+        b:settimeout(10)
         b:write "220 mail.test ready\r\n"
-        t.fails(tls.ERROR_PROTOCOL, "wrong version number", client())
+        assert.same({ nil, tls.ERROR_PROTOCOL, "wrong version number", n = 3 }, (go_on(a, client)))
         assert.equal(-1, a:fileno())
         b:close()
     end)
@@ -500,7 +519,7 @@ describe("a handshake that is kept", function()
                 local ctx = assert(tls.context { ca = %q })
                 local function client() return tls.client(a, "a.test", ctx, true) end
                 local ok, err, awaited = client()
-                assert(not ok and err == socket.ERROR_TIMEOUT and awaited == "read")
+                assert(not ok and err == socket.ERROR_TIMEOUT and awaited)
                 a:settimeout(10)
                 spawn(function() error "of a task" end)
                 socket.onerror = function() error "of the handler" end
@@ -524,7 +543,7 @@ describe("a handshake that is kept", function()
             local ctx = assert(tls.context { ca = %q })
             local function client() return tls.client(a, "a.test", ctx, true) end
             a:settimeout(0)
-            assert(select(3, client()) == "read")
+            assert(select(3, client()))
             a:settimeout(20)
             io.stdout:write "waits\n"
             io.stdout:flush()
@@ -548,7 +567,8 @@ describe("a handshake that is kept", function()
         is_kept(server())
         assert.equal(1, a:close())
         t.fails(socket.ERROR_CLOSED, nil, client())
-        t.fails(tls.ERROR_EOF, "the connection has ended without close_notify", server())
+        local results = go_on(b, server)
+        assert.same({ nil, tls.ERROR_EOF, "the connection has ended without close_notify", n = 3 }, results)
         assert.equal(-1, b:fileno())
         a, b, client = ends()
         is_kept(client())
@@ -610,7 +630,7 @@ describe("a handshake that is kept", function()
                 local tls = require "ssocket.tls"
                 kept, other = socket.pair()
                 kept:settimeout(0)
-                assert(select(3, tls.client(kept, "a.test", tls.context { ca = %q }, true)) == "read")
+                assert(select(3, tls.client(kept, "a.test", tls.context { ca = %q }, true)))
             ]]):format(support.path "ca.pem"),
             20
         )
@@ -640,6 +660,8 @@ describe("a handshake that is kept", function()
         local a, b, _, _, ctx, server = ends()
         assert.is_truthy(t.rejects(tls.client, a, "a.test", ctx, 1):find "keep")
         assert.is_truthy(t.rejects(tls.server, b, server, "yes"):find "keep")
+        a:settimeout(10)
+        b:settimeout(10)
         a:write "still plain"
         assert.equal("still plain", b:read(11))
         a:close()

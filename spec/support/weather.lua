@@ -39,6 +39,8 @@ weather.spared = {
     { "tls_hostile", "does not make the peer lose", "short false", "the same" },
     { "tls", "ready in select when decrypted", "short false spurious", "it knows what one receive brings" },
     { "tls_hostile", "of nothing sends nothing", "spurious", "select passes on what the system says" },
+    { "tls_keep", "waits for room", "false short", "what has no room for one call has for the next" },
+    { "tls_keep", "is closed in between", "false short", "what has come is dropped in one receive" },
     { "passing", "is closed by readsome", "short", "it knows what one call gets" },
     { "seldom", "is not left on one that is given away", "refused", "to take the time back is refused" },
     { "passing", "hands a socket over, which is then", "refused", "the same" },

@@ -101,10 +101,9 @@ static void test_causes_of_the_resolver(void)
 static void test_causes_of_tls(void)
 {
     static const struct ss_tls_code_text expected[SS_TLS_CODES] = {
-        { "ERROR_CERTIFICATE", "Certificate verify failed" },
-        { "ERROR_ALERT", "TLS alert received" },
-        { "ERROR_PROTOCOL", "TLS protocol error" },
-        { "ERROR_EOF", "TLS stream truncated" },
+        { "ERROR_CERTIFICATE", "Certificate verify failed" }, { "ERROR_ALERT", "TLS alert received" },
+        { "ERROR_PROTOCOL", "TLS protocol error" },           { "ERROR_EOF", "TLS stream truncated" },
+        { "ERROR_HANDSHAKE", "TLS handshake not finished" },
     };
     for (int code = 0; code < SS_TLS_CODES; code++) {
         check_causes(SS_TLS, &(struct cause){ code, SS_CODES }, 1);
