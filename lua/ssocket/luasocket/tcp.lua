@@ -21,10 +21,7 @@ local classes = {}
 -- An object over ssocket's socket, of a class and family.
 function tcp.wrap(sock, class, family)
     local self = setmetatable({ sock = sock, family = family, block = -1, total = -1, both = false }, classes[class])
-    stream.init(self)
-    if class == CLIENT then
-        stream.set_client(self)
-    end
+    stream.init(self, class == CLIENT)
     return self
 end
 

@@ -23,9 +23,8 @@ local classes = {}
 local methods = {}
 
 local function new(family)
-    local sock = socket.udp()
-    local self = { sock = sock, family = family, block = -1, total = -1, both = false }
-    setmetatable(self, classes[UNCONNECTED])
+    local self = datagram.new(classes[UNCONNECTED])
+    self.family = family
     if family then
         local ok, err = connect.open(self, family)
         if not ok then
@@ -174,8 +173,7 @@ end
 
 function methods.close(self)
     object.check(self, ANY)
-    self.number = nil
-    self.sock:close()
+    datagram.close(self)
     return 1
 end
 
@@ -184,13 +182,8 @@ function methods.dirty(self)
     return false
 end
 
-local function attach(self, sock)
-    self.sock = sock
-    timeouts.apply(self)
-end
-
-object.add(methods, timeouts.methods(ANY))
-object.add(methods, descriptor.methods(ANY, socket.udp, attach))
+object.add(methods, timeouts.methods(ANY, descriptor.changed))
+object.add(methods, descriptor.methods(ANY, socket.udp, datagram.attach))
 options.add_methods(methods, ANY, options.udp, true)
 
 for _, name in ipairs { UNCONNECTED, CONNECTED } do
