@@ -25,7 +25,7 @@ function datagram.attach(self, sock)
 end
 
 function datagram.close(self)
-    self.number = nil
+    descriptor.close_number(self)
     self.sock:close()
     descriptor.changed(self)
 end

@@ -18,8 +18,8 @@ function descriptor.are_shared()
     return next(holders) ~= nil
 end
 
--- `plain` is the object's socket while select may take it for the object: it is nil while the object stands for a `number`
--- that is no socket of its kind, or has bytes of its own. Called when one of these may have changed.
+-- `plain` is the object's socket while select may take it for the object. It is nil while the object stands for a
+-- `number` that is no socket of its kind, or may have bytes of its own. Called when one of these has changed.
 function descriptor.changed(self)
     local is_plain = not (self.number or self.both or self.left or self.taken)
     self.plain = is_plain and self.sock or nil
@@ -67,6 +67,15 @@ local function adopt(fd, kind)
     return sock
 end
 
+-- Closes a descriptor that is a socket of another kind. One that is no socket stays open.
+function descriptor.close_number(self)
+    local sock = self.number and socket.fromfd(self.number)
+    if sock then
+        sock:close()
+    end
+    self.number = nil
+end
+
 -- The methods of a class's group over sockets that `make` makes; attach(object, sock, left) gives it another one.
 -- `number` is a descriptor that is no socket of this kind: good for select only.
 function descriptor.methods(group, make, attach)
@@ -76,10 +85,11 @@ function descriptor.methods(group, make, attach)
     function methods.getfd(self)
         object.check(self, group)
         local fd = self.number or self.sock:fileno()
-        lent[fd] = self
+        if fd >= 0 then
+            lent[fd] = self
+        end
         return fd
     end
-
     descriptor.kind_of[methods.getfd] = kind
 
     function methods.setfd(self, fd)

@@ -1,7 +1,7 @@
 -- LuaSocket's select: over anything that has a method `getfd`, and `dirty` if it has bytes of its own.
 --
--- Where all elements are objects of ours with a `plain` socket, see descriptor.lua, ssocket's select gets these. Everything
--- else is selected by the numbers of descriptors.
+-- Where all elements are objects of ours with a `plain` socket, see descriptor.lua, ssocket's select gets these.
+-- Everything else is selected by the numbers of descriptors.
 
 local descriptor = require "ssocket.luasocket.descriptor"
 local object = require "ssocket.luasocket.object"
@@ -25,7 +25,7 @@ local function descriptor_of(element)
     else
         fd = tonumber((getfd(element)))
     end
-    return fd and fd >= 0 and fd - fd % 1 or nil
+    return fd and fd >= 0 and fd < 2 ^ 31 and fd - fd % 1 or nil
 end
 
 -- Adds a list's descriptors to `fds`, each once, and says in `objects` which element each one stands for.

@@ -44,7 +44,8 @@ function stream.attach(self, sock, left)
 end
 
 function stream.close(self)
-    self.attempt, self.fault, self.left, self.taken, self.number = nil, nil, nil, nil, nil
+    self.attempt, self.fault, self.left, self.taken = nil, nil, nil, nil
+    descriptor.close_number(self)
     self.sock:close()
     stream.changed(self)
 end

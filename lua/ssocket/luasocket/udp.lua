@@ -11,18 +11,19 @@ local socket = require "ssocket"
 local timeouts = require "ssocket.luasocket.timeouts"
 
 local ANY, UNCONNECTED, CONNECTED = "udp{any}", "udp{unconnected}", "udp{connected}"
+
 -- gai_strerror's own texts, which LuaSocket passes on here.
 local NOT_NUMERIC = socket.ERROR_NOTFOUND
 local NO_SERVICE = "Servname not supported for ai_socktype"
 
 local text = object.text
-local sendto_sock = socket.udp().sendto
+local sample = socket.udp()
 
 local udp = {}
 local classes = {}
 local methods = {}
 
-local function new(family)
+local function new_udp(family)
     local self = datagram.new(classes[UNCONNECTED])
     self.family = family
     if family then
@@ -74,7 +75,7 @@ function methods.sendto(self, data, host, port)
     elseif self.sock:fileno() < 0 then
         return nil, "refused"
     end
-    local ok, err = timeouts.call(self, sendto_sock, self.sock, data, address, number)
+    local ok, err = timeouts.call(self, sample.sendto, self.sock, data, address, number)
     if not ok then
         return nil, err == NOT_NUMERIC and err or datagram.text_of(err)
     end
@@ -101,31 +102,6 @@ end
 
 -- ---- addresses ----
 
-local function set_address(self, address, call)
-    if self.tried ~= address.family or self.sock:fileno() < 0 then
-        local ok, err = connect.open(self, address.family)
-        if not ok then
-            return nil, err
-        end
-        self.tried = address.family
-    end
-    return self.sock[call](self.sock, address)
-end
-
--- Binds or connects to the first of the addresses that can be had.
-local function set_first(self, addresses, call)
-    local ok, err
-    self.tried = self.family
-    for _, address in ipairs(addresses) do
-        ok, err = set_address(self, address, call)
-        if ok then
-            self.family = address.family
-            return 1
-        end
-    end
-    return nil, text[err]
-end
-
 local function dissolve(self)
     self.sock:connect()
     setmetatable(self, classes[UNCONNECTED])
@@ -142,7 +118,7 @@ function methods.setpeername(self, host, port)
     local addresses, err = lookup.remote(host, port, self.family)
     local ok = addresses
     if addresses then
-        ok, err = set_first(self, addresses, "connect")
+        ok, err = connect.first(self, addresses, sample.connect)
     end
     if not ok then
         return nil, err
@@ -159,7 +135,7 @@ function methods.setsockname(self, host, port)
     if not addresses then
         return nil, err
     end
-    return set_first(self, addresses, "bind")
+    return connect.first(self, addresses, sample.bind)
 end
 
 names.add_methods(methods, ANY, CONNECTED)
@@ -193,15 +169,15 @@ end
 udp.functions = { _DATAGRAMSIZE = datagram.SIZE }
 
 function udp.functions.udp()
-    return new()
+    return new_udp()
 end
 
 function udp.functions.udp4()
-    return new "inet"
+    return new_udp "inet"
 end
 
 function udp.functions.udp6()
-    return new "inet6"
+    return new_udp "inet6"
 end
 
 return udp
