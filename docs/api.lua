@@ -1,5 +1,5 @@
 -- Every public call of ssocket, described once. script/gen-docs.lua makes docs/reference.md,
--- types/ssocket.lua, types/ssocket/pool.lua, types/ssocket/tls.lua and the table of calls in README.md from it, and
+-- types/ssocket.lua and the files under types/ssocket, and the table of calls in README.md from it, and
 -- checks that the modules have exactly these calls and constants.
 --
 -- An entry says: call (signatures), text, takes, gives, errors, raises, partial, waits, by (what
@@ -3196,7 +3196,8 @@ local tls_module = {
                 { "ENOTCONN", "the socket is open and not connected; a Unix socket says `EINVAL`" },
             }),
             raises = "a socket of another kind",
-            partial = "in any case all bytes stay in the socket's buffer, where `pending` counts them",
+            partial = [[in any case all bytes stay in the socket's buffer, where `pending` counts them; those that were
+                too few do not make it readable for [`select`](#socket-select), until more come]],
             waits = "for the whole message, within the socket's deadline; it counts as reading",
             by = {
                 "SSL_CTX_set_client_hello_cb(3)",
@@ -3272,13 +3273,17 @@ local tls_module = {
                 {
                     name = "kind",
                     type = "string",
-                    range = '`"tls-exporter"`, `"tls-server-end-point"`, `"tls-unique"`',
+                    range = '`"tls-exporter"`, `"tls-server-end-point"`, `"tls-unique"`, `"finished"`, '
+                        .. '`"peer-finished"`',
                     text = [[the first is for TLS 1.3, and for 1.2 with the extended master secret; the second a
                     digest of the server's certificate, which a server with several does not have after a resumption;
-                    the last for TLS 1.2 alone, and after a resumption with that secret alone]],
+                    the third for TLS 1.2 alone, and after a resumption with that secret alone. The last two are the
+                    Finished messages of this end and of the peer, for protocols that name one of them]],
                 },
             },
-            gives = { { "bytes", "string?", "32 bytes; of the second kind as its digest has; of the last 12" } },
+            gives = {
+                { "bytes", "string?", "32 bytes; of the second kind as its digest has; of the others 12, or a digest" },
+            },
             errors = { closed, not_tls, { "EOPNOTSUPP", "or this connection has no binding of the kind" } },
             raises = "a socket of another kind; a wrong type; another kind of binding",
             waits = "never; no system call is made",
@@ -3345,6 +3350,20 @@ local tls_module = {
                     look there trusts anybody. A server still wants a certificate, unless `client_optional` is set.
                     No context that refuses resumes such a session]],
                     "SSL_CTX_set_verify(3); X509_STORE_CTX_set_verify_cb(3)",
+                },
+                {
+                    "partial_chain",
+                    "boolean?",
+                    [[default `true`; `false`: of the certificates in `ca` and `client_ca` only those that are
+                    self-signed are anchors]],
+                    "X509_VERIFY_PARAM_set_flags(3), `X509_V_FLAG_PARTIAL_CHAIN`",
+                },
+                {
+                    "any_purpose",
+                    "boolean?",
+                    [[default `false`; `true`: a peer's certificate is good whatever its extended key usage says it is
+                    for, one for servers alone also in a client's hands]],
+                    "X509_VERIFY_PARAM_set_purpose(3)",
                 },
                 {
                     "verify_name",
@@ -3500,6 +3519,13 @@ local tls_module = {
                     peer. Of a resumed session the depth is not told]],
                     "X509_verify_cert_error_string(3)",
                 },
+                {
+                    "errors",
+                    "string[]?",
+                    [[all that `unverified` has the first of, in the order in which it was found, at most 8; each with
+                    its depth]],
+                    "X509_STORE_CTX_set_verify_cb(3)",
+                },
                 { "reason", "string?", "why an error has ended the connection, for people; nil: none has", "" },
                 {
                     "peer",
@@ -3547,6 +3573,207 @@ local tls_module = {
     },
 }
 
-api.sections = { module, both, tcp, udp, task, group, channel, loop, sig, pool_module, pool_object, tls_module }
+-- ---- LuaSocket -------------------------------------------------------------------------------------
+
+local luasocket_module = {
+    id = "luasocket",
+    title = "LuaSocket's programs",
+    class = "ssocket.luasocket",
+    module = "ssocket.luasocket",
+    static = true,
+    prefix = "luasocket.",
+    text = [[
+        `local socket = require "ssocket.luasocket"`: LuaSocket's module `socket` (and `socket.core`, which is the same
+        table) on this one, in Lua, for programs that are written for LuaSocket 3. All names, arguments, results and
+        error texts are those of LuaSocket's manual: `tcp`, `tcp4`, `tcp6`, `udp`, `udp4`, `udp6`, `connect`, `bind`,
+        `select`, `dns`, `sleep`, `gettime`, `try`, `newtry`, `protect`, `skip`, `sink`, `source`, and the objects with
+        their methods. `socket.unix` is in it as `unix`. LuaSocket's modules in Lua (`socket.http`, `socket.ftp`,
+        `socket.smtp`, `socket.url`, `ltn12`, `mime`) run on it as they are, where they are installed.
+
+        What is better: in [tasks](#tasks) each call that waits suspends its task alone, `select` has no limit of 1,024
+        descriptors, and look-ups let the tasks run.
+
+        What differs: objects are tables. Numbers that come back are integers. An option that is set before there is a
+        descriptor is kept. Descriptors are close-on-exec, and in blocking mode where LuaSocket has made them
+        non-blocking. SIGPIPE stays as the program has set it. `_SETSIZE` is large, and not enforced. Hosts such as
+        `"127.1"`, and those with a NUL, are unknown. UDP over IPv6 has no options of IPv4. A Unix name that begins
+        with NUL is one of Linux's abstract namespace, `receive` on a stream may leave bytes in the system that
+        LuaSocket has in its buffer, and `setfd` of a descriptor that is no socket of the kind is good for `select`
+        alone. `ERROR_BUSY` and `ERROR_CANCELLED` come as texts that LuaSocket does not have.]],
+    entries = {
+        {
+            name = "install",
+            call = { "socket = luasocket.install()" },
+            brief = "take LuaSocket's place",
+            text = [[
+                Puts this module in the place of `socket` and `socket.core`, and `ssocket.luasocket.unix` in that of
+                `socket.unix`, for all that is required from now on. What has required LuaSocket's own before keeps
+                it.]],
+            takes = {},
+            gives = { { "socket", "ssocket.luasocket", "the module" } },
+            raises = "nothing",
+            waits = "never",
+            by = { "Lua 5.4 Reference Manual, `package.loaded`" },
+            example = [[
+                require("ssocket.luasocket").install()
+                local http = require "socket.http" -- LuaSocket's file, on ssocket]],
+        },
+    },
+}
+
+local unix_object = "with the methods of LuaSocket's manual"
+
+local luasocket_unix = {
+    id = "unix",
+    title = "LuaSocket's Unix sockets",
+    class = "ssocket.luasocket.unix",
+    module = "ssocket.luasocket.unix",
+    static = true,
+    prefix = "unix.",
+    text = [[
+        `local unix = require "ssocket.luasocket.unix"`: LuaSocket's module `socket.unix`. The table may be called: that
+        is `unix.stream`.]],
+    entries = {
+        {
+            name = "stream",
+            call = { "object, err = unix.stream()" },
+            brief = "a stream Unix socket",
+            text = "A `unixstream{master}`, with its descriptor. `unix.tcp` is the same.",
+            takes = {},
+            gives = { { "object", "table?", unix_object } },
+            errors = { { "EMFILE", "the process has no descriptor left" } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never",
+            by = { "unix(7)" },
+        },
+        {
+            name = "tcp",
+            call = { "object, err = unix.tcp()" },
+            brief = "the old name of `unix.stream`",
+            text = "The same function as [`unix.stream`](#unix-stream).",
+            takes = {},
+            gives = { { "object", "table?", unix_object } },
+            errors = { { "EMFILE", "the process has no descriptor left" } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never",
+        },
+        {
+            name = "dgram",
+            call = { "object, err = unix.dgram()" },
+            brief = "a datagram Unix socket",
+            text = "A `unixdgram{unconnected}`, with its descriptor. `unix.udp` is the same.",
+            takes = {},
+            gives = { { "object", "table?", unix_object } },
+            errors = { { "EMFILE", "the process has no descriptor left" } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never",
+            by = { "unix(7)" },
+        },
+        {
+            name = "udp",
+            call = { "object, err = unix.udp()" },
+            brief = "the old name of `unix.dgram`",
+            text = "The same function as [`unix.dgram`](#unix-dgram).",
+            takes = {},
+            gives = { { "object", "table?", unix_object } },
+            errors = { { "EMFILE", "the process has no descriptor left" } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never",
+        },
+    },
+}
+
+-- ---- LuaSec ----------------------------------------------------------------------------------------
+
+local luasec_module = {
+    id = "luasec",
+    title = "LuaSec's module",
+    class = "ssocket.luasecmodule",
+    module = "ssocket.luasec",
+    static = true,
+    prefix = "luasec.",
+    text = [[
+        `local luasec = require "ssocket.luasec"`: the module `ssl` of LuaSec 1.2, in Lua, on `ssocket.tls`. LuaSec's
+        manual tells what its calls do; [from-luasec.md](from-luasec.md) tells what is different here. By default
+        *nobody is verified*, as in LuaSec. It needs `ssocket.tls`.
+
+        Beside the calls below there are `luasec.config`, the tables of what there is, `luasec._VERSION` and
+        `luasec._COPYRIGHT`.]],
+    entries = {
+        {
+            name = "install",
+            call = { "luasec = luasec.install()" },
+            brief = "take the place of LuaSec",
+            text = [[
+                Puts the module in the place of `ssl`, `ssl.core`, `ssl.context`, `ssl.config` and `ssl.x509`, for all
+                that is required later. LuaSec's own `ssl.https` then runs on it.]],
+            takes = {},
+            gives = { { "luasec", "ssocket.luasecmodule", "the module" } },
+            raises = "nothing",
+            waits = "never",
+        },
+        {
+            name = "newcontext",
+            call = { "ctx, err = luasec.newcontext(params)" },
+            brief = "LuaSec's context",
+            text = [[
+                A context of a table with LuaSec's parameters, and one of ours: `verify_name = true` has a client with
+                `verify = "peer"` verify the name of `conn:sni(name)` as well.]],
+            takes = { { name = "params", type = "table", text = "as LuaSec's manual has them" } },
+            gives = { { "ctx", "table?", "for `luasec.wrap`" } },
+            errors = { { '"error loading certificate (cause)"', "and the other texts of LuaSec" } },
+            raises = "a parameter of a wrong type; an array with holes, or with names in it",
+            waits = "never; while it reads files no task runs",
+            by = { "LuaSec 1.2" },
+        },
+        {
+            name = "wrap",
+            call = { "conn, err = luasec.wrap(sock, params)" },
+            brief = "LuaSec's connection on a socket",
+            text = [[
+                A connection that takes the socket over: an object of `ssocket.luasocket`, which has none from then on,
+                a stream socket of this module, or an object with `getfd` and `setfd`. `conn:dohandshake()` comes
+                next.]],
+            takes = {
+                { name = "sock", type = "any", text = "a connected socket" },
+                { name = "params", type = "table", text = "a context, or the table for one" },
+            },
+            gives = { { "conn", "table?", "with LuaSec's methods" } },
+            errors = { { '"invalid mode"', "the context has none; and what `newcontext` has" } },
+            raises = "another thing than a socket; what `newcontext` raises",
+            waits = "never",
+            by = { "LuaSec 1.2" },
+        },
+        {
+            name = "loadcertificate",
+            call = { "cert = luasec.loadcertificate(text)" },
+            brief = "LuaSec's certificate",
+            text = "The first certificate of a text in PEM, as an object with LuaSec's methods.",
+            takes = { { name = "text", type = "string", text = "in PEM" } },
+            gives = { { "cert", "table?", "`nil` where there is none" } },
+            raises = "another thing than a string",
+            waits = "never",
+            by = { "RFC 5280 section 4", "RFC 7468" },
+        },
+    },
+}
+
+api.sections = {
+    module,
+    both,
+    tcp,
+    udp,
+    task,
+    group,
+    channel,
+    loop,
+    sig,
+    pool_module,
+    pool_object,
+    tls_module,
+    luasocket_module,
+    luasocket_unix,
+    luasec_module,
+}
 
 return api

@@ -30,6 +30,8 @@ struct sstls_info {
     size_t alpn_len;               /* 0: none */
     char reason[SSTLS_REASON];     /* "": the connection has not failed */
     char unverified[SSTLS_REASON]; /* why the peer is not `verified`, where that is reported; "": it is, or it is not */
+    struct sstls_verify_error errors[SSTLS_VERIFY_ERRORS];
+    size_t nerrors;
     bool server, resumed, verified;
     bool has_peer;
     struct sstls_cert peer;
@@ -41,10 +43,12 @@ struct sstls_info {
 bool sstls_info_init(struct sstls_info *info, struct sstls_conn *conn);
 void sstls_info_fini(struct sstls_info *info);
 
+const char *sstls_verify_text(int error);
+
 /* The text in a BIO's memory. */
 const char *sstls_text_of(BIO *bio, size_t *len);
 
-enum sstls_binding { SSTLS_EXPORTER, SSTLS_SERVER_END_POINT, SSTLS_UNIQUE };
+enum sstls_binding { SSTLS_EXPORTER, SSTLS_SERVER_END_POINT, SSTLS_UNIQUE, SSTLS_FINISHED, SSTLS_PEER_FINISHED };
 enum { SSTLS_BINDING_MAX = 64 }; /* bytes: EVP_MAX_MD_SIZE */
 
 /* Channel binding (RFC 9266, RFC 5929). False: the kind does not apply to this connection. */
