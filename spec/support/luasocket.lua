@@ -1,0 +1,150 @@
+-- The modules that specs of LuaSocket's calls run on: LuaSocket itself, where it is installed, and the bridge. What a
+-- test expects is LuaSocket's; that it is so there shows that the test is right.
+
+local assert = require "luassert"
+local busted = require "busted"
+local t = require "support.t"
+local weather = require "support.weather"
+local world = require "support.world"
+
+local sys = t.sys
+
+local luasocket = {}
+
+-- ---- the modules ----
+
+-- LuaSocket has the process ignore SIGPIPE from when it is loaded; other specs are not to notice.
+local function load_real()
+    local before = sys.disposition(sys.SIGPIPE)
+    local found, socket = pcall(require, "socket")
+    local _, unix = pcall(require, "socket.unix")
+    sys.disposition(sys.SIGPIPE, before)
+    return found and { name = "LuaSocket", socket = socket, unix = unix, real = true } or nil
+end
+
+local function load_bridge()
+    local socket = require "ssocket.luasocket"
+    return { name = "the bridge", socket = socket, unix = socket.unix, real = false }
+end
+
+-- Each {name =, socket =, unix = the module of Unix sockets, real = whether it is LuaSocket itself}. A task is the same
+-- to LuaSocket as the main program, and bad weather is none of its business.
+luasocket.modules = {}
+if not world.in_tasks and not weather.is_bad then
+    luasocket.modules[1] = load_real()
+end
+local found, bridge = pcall(load_bridge)
+if found then
+    table.insert(luasocket.modules, bridge)
+end
+
+-- ---- tests ----
+
+local children = {} -- that luasocket.later has made
+local tested -- the entry of luasocket.modules whose test runs
+
+local function end_children()
+    for i = #children, 1, -1 do
+        sys.kill(children[i], sys.SIGKILL)
+        sys.wait(children[i], 10)
+        children[i] = nil
+    end
+end
+
+-- A block of tests for each module, guarded (t.guard); body is called with the module and its entry.
+function luasocket.describe(title, body)
+    for _, entry in ipairs(luasocket.modules) do
+        busted.describe(title .. " of " .. entry.name, function()
+            t.guard()
+            busted.before_each(function()
+                tested = entry
+                sys.disposition(sys.SIGPIPE, entry.real and "ignore" or "default")
+            end)
+            busted.after_each(function()
+                end_children()
+                sys.disposition(sys.SIGPIPE, "default")
+            end)
+            body(entry.socket, entry)
+        end)
+    end
+end
+
+-- ---- checks ----
+
+-- The bridge's numbers are integers where LuaSocket's are floats.
+local function show_number(n)
+    if n % 1 == 0 and (tested.real or not math.type or math.type(n) == "integer") then
+        return ("%d"):format(n)
+    end
+    return tostring(n)
+end
+
+local function show(value)
+    if type(value) == "string" then
+        return '"' .. value:gsub("[^%g ]", function(c)
+            return ("\\%d"):format(c:byte())
+        end) .. '"'
+    end
+    return type(value) == "number" and show_number(value) or type(value) == "table" and "table" or tostring(value)
+end
+
+-- All results of a call as one text, such as `nil, "timeout", "abc"`.
+function luasocket.results(...)
+    local shown = {}
+    for i = 1, select("#", ...) do
+        shown[i] = show((select(i, ...)))
+    end
+    return table.concat(shown, ", ")
+end
+
+-- A call gave these results, no fewer and no more, as luasocket.results has them.
+function luasocket.is(expected, ...)
+    assert.equal(expected, luasocket.results(...))
+end
+
+-- f(...) raises an argument error with this text, the part that lauxlib puts into parentheses.
+function luasocket.raises(text, f, ...)
+    local ok, err = pcall(f, ...)
+    assert.is_false(ok, "no error was raised")
+    assert.equal(text, tostring(err):match "%((.*)%)$" or err)
+end
+
+-- ---- what tests begin with ----
+
+-- Both ends of a TCP connection: client, and what was accepted.
+function luasocket.pair(socket, host)
+    local server = assert(socket.bind(host or "127.0.0.1", 0))
+    local address, port = server:getsockname()
+    local client = assert(socket.connect(address, port))
+    local accepted = assert(server:accept())
+    server:close()
+    return client, accepted
+end
+
+-- A port at which nobody listens.
+function luasocket.closed_port(socket)
+    local server = assert(socket.bind("127.0.0.1", 0))
+    local _, port = server:getsockname()
+    server:close()
+    return port
+end
+
+local function nap(seconds)
+    local near = assert(sys.socketpair(sys.SOCK_STREAM))
+    sys.read(near, 1, seconds)
+end
+
+-- Calls f after so many seconds in another process, which has copies of all descriptors of this one; f may call testsys
+-- alone. The process ends after it.
+function luasocket.later(seconds, f)
+    local pid = assert(sys.fork())
+    if pid == 0 then
+        sys.watchdog(30)
+        nap(seconds)
+        pcall(f)
+        sys._exit(0)
+    end
+    children[#children + 1] = pid
+end
+
+return luasocket
