@@ -69,6 +69,20 @@ function luasocket.describe(title, body)
     end
 end
 
+-- The same for each kind of stream; body is called with a function that gives both ends of a connection.
+function luasocket.describe_streams(title, body)
+    for _, kind in ipairs { "TCP", "Unix" } do
+        luasocket.describe(title .. " over " .. kind, function(socket, entry)
+            body(function()
+                if kind == "TCP" then
+                    return luasocket.pair(socket)
+                end
+                return luasocket.unix_pair(entry.unix)
+            end, kind == "TCP")
+        end)
+    end
+end
+
 -- ---- checks ----
 
 -- The bridge's numbers are integers where LuaSocket's are floats.
@@ -109,13 +123,35 @@ function luasocket.raises(text, f, ...)
     assert.equal(text, tostring(err):match "%((.*)%)$" or err)
 end
 
+-- f(...) takes about so many seconds; LuaSocket, which counts milliseconds, may be one early. Returns its results.
+function luasocket.takes(seconds, f, ...)
+    return t.takes(tested.real and seconds - 0.002 or seconds, f, ...)
+end
+
 -- ---- what tests begin with ----
+
+-- A client that is connected to a server, which has not accepted it yet.
+function luasocket.dial(socket, server)
+    local host, port = server:getsockname()
+    return assert(socket.connect(host, port))
+end
 
 -- Both ends of a TCP connection: client, and what was accepted.
 function luasocket.pair(socket, host)
     local server = assert(socket.bind(host or "127.0.0.1", 0))
-    local address, port = server:getsockname()
-    local client = assert(socket.connect(address, port))
+    local client = luasocket.dial(socket, server)
+    local accepted = assert(server:accept())
+    server:close()
+    return client, accepted
+end
+
+-- The same of a Unix stream; unix is the module of Unix sockets.
+function luasocket.unix_pair(unix)
+    local path = t.tmpdir() .. "/s"
+    local server, client = unix.stream(), unix.stream()
+    assert(server:bind(path))
+    assert(server:listen())
+    assert(client:connect(path))
     local accepted = assert(server:accept())
     server:close()
     return client, accepted
