@@ -157,6 +157,15 @@ function luasocket.unix_pair(unix)
     return client, accepted
 end
 
+-- Sends until there is no more room, and leaves no time. TCP finds some more later on.
+function luasocket.fill(s)
+    local much = ("x"):rep(1024 * 1024)
+    assert(s:settimeout(0))
+    repeat
+        local _, _, last = s:send(much)
+    until last == 0
+end
+
 -- A port at which nobody listens.
 function luasocket.closed_port(socket)
     local server = assert(socket.bind("127.0.0.1", 0))
