@@ -96,7 +96,6 @@ local errors = {
         { "string expected, got table", "connect", "127.0.0.1", 1, {} },
         { "string expected, got table", "connect", "127.0.0.1", 1, "127.0.0.1", {} },
         { "invalid option 'x'", "connect", "127.0.0.1", 1, nil, nil, "x" },
-        { "string expected, got table", "connect", "127.0.0.1", 1, nil, nil, {} },
     },
 }
 

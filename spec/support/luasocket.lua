@@ -95,7 +95,7 @@ end
 
 local function show(value)
     if type(value) == "string" then
-        return '"' .. value:gsub("[^%g ]", function(c)
+        return '"' .. value:gsub("[^ -~]", function(c)
             return ("\\%d"):format(c:byte())
         end) .. '"'
     end
