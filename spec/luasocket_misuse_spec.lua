@@ -12,14 +12,14 @@ local function close_all(...)
     end
 end
 
--- The values at the end of a row, nils included.
+-- The values at the end of a row. Where nils are among them, row.n says how long it is.
 local function arguments(row)
     return (unpack or table.unpack)(row, 3, row.n or #row)
 end
 
 -- ---- argument errors ----
 
--- Text, method, arguments; n says how many there are where the last is nil.
+-- Text, method, arguments.
 local errors = {
     ["tcp{master}"] = {
         { "string expected, got no value", "connect" },
@@ -95,7 +95,7 @@ local errors = {
         { "string expected, got table", "connect", {}, 1 },
         { "string expected, got table", "connect", "127.0.0.1", 1, {} },
         { "string expected, got table", "connect", "127.0.0.1", 1, "127.0.0.1", {} },
-        { "invalid option 'x'", "connect", "127.0.0.1", 1, nil, nil, "x" },
+        { "invalid option 'x'", "connect", "127.0.0.1", 1, nil, nil, "x", n = 7 },
     },
 }
 
