@@ -1,4 +1,5 @@
--- Signals during calls of LuaSocket's streams: they end no call, and where a handler raises an error no byte is lost.
+-- Signals during calls of LuaSocket's streams: they end no call. Where a handler raises an error, or a task is cancelled
+-- in a call, no byte is lost.
 
 local luasocket = require "support.luasocket"
 local t = require "support.t"
@@ -34,6 +35,27 @@ local TIMEOUTS = { { nil, nil }, { 20, nil }, { nil, 20 }, { 20, 20 } }
 
 local function shown(timeouts)
     return (", with block %s, total %s"):format(tostring(timeouts[1]), tostring(timeouts[2]))
+end
+
+-- Calls f for each pair of time-outs and pattern with a pattern that "ab\rcdef\r" does not end, and a function that sends
+-- the rest and checks what comes then.
+local function each_call(f)
+    for _, timeouts in ipairs(TIMEOUTS) do
+        for _, row in ipairs {
+            { "*l", "*l", "abcdefghi" },
+            { "*a", "*a", "ab\rcdef\rghi\n" },
+            { 100, 15, "ab\rcdef\rghi\n" },
+        } do
+            f(row[1] .. shown(timeouts), timeouts, row[1], function(s, other)
+                assert(other:send "ghi\n")
+                close_all(other)
+                assert.equal("pre" .. row[3], s:receive(row[2], "pre"))
+                assert.equal(12, (s:getstats()))
+                is('nil, "closed", ""', s:receive())
+                close_all(s)
+            end)
+        end
+    end
 end
 
 luasocket.describe("a signal", function(socket, tested)
@@ -92,28 +114,16 @@ luasocket.describe("an error that a signal raises in receive", function(socket, 
         luasocket.end_children()
     end
 
-    for _, timeouts in ipairs(TIMEOUTS) do
-        for _, row in ipairs {
-            { "*l", "abcdefghi" },
-            { "*a", "ab\rcdef\rghi\n" },
-            { 12, "ab\rcdef\rghi\n" },
-        } do
-            it("loses no byte of " .. row[1] .. shown(timeouts), function()
-                t.only_in_main "a hook belongs to one coroutine"
-                local s, other = luasocket.pair(socket)
-                settimeouts(s, timeouts[1], timeouts[2])
-                local unending = type(row[1]) == "number" and 100 or row[1]
-                interrupt(s, other, "ab\rc", unending)
-                interrupt(s, other, "def\r", unending, "gone")
-                assert(other:send "ghi\n")
-                close_all(other)
-                assert.equal("pre" .. row[2], s:receive(type(row[1]) == "number" and 15 or row[1], "pre"))
-                assert.equal(12, (s:getstats()))
-                is('nil, "closed", ""', s:receive())
-                close_all(s)
-            end)
-        end
-    end
+    each_call(function(title, timeouts, unending, check)
+        it("loses no byte of " .. title, function()
+            t.only_in_main "a hook belongs to one coroutine"
+            local s, other = luasocket.pair(socket)
+            settimeouts(s, timeouts[1], timeouts[2])
+            interrupt(s, other, "ab\rc", unending)
+            interrupt(s, other, "def\r", unending, "gone")
+            check(s, other)
+        end)
+    end)
 
     it("leaves what has come to any other receive, and dirty says so", function()
         t.only_in_main "a hook belongs to one coroutine"
@@ -133,4 +143,43 @@ luasocket.describe("an error that a signal raises in receive", function(socket, 
         end
         close_all(s, other)
     end)
+end)
+
+luasocket.describe("a task that is cancelled in receive", function(socket, tested)
+    if tested.real then
+        return -- has no tasks
+    end
+    local spawn, sleep = t.socket.spawn, t.socket.sleep
+    t.socket.loop():pollfd() -- the descriptor of all tasks is there before any are counted
+
+    -- Data comes while a task waits for more, and the task is cancelled. Returns what it has got.
+    local function cancel(s, other, data, ...)
+        local task = spawn(s.receive, s, ...)
+        sleep(0)
+        assert(other:send(data))
+        for _ = 1, 10 do
+            sleep(0)
+        end
+        task:cancel()
+        local ok, none, err, partial = task:wait()
+        is('true, nil, "Task cancelled"', ok, none, err)
+        return partial
+    end
+
+    for _, timeouts in ipairs(TIMEOUTS) do
+        for _, pattern in ipairs { "*l", "*a", 100 } do
+            it("gives what has come to it, and the rest to others, of " .. pattern .. shown(timeouts), function()
+                local s, other = luasocket.pair(socket)
+                settimeouts(s, timeouts[1], timeouts[2])
+                local first = cancel(s, other, "abc", pattern)
+                local second = cancel(s, other, "def", pattern, "pre")
+                assert.equal("pre", second:sub(1, 3))
+                assert(other:send "ghi")
+                close_all(other)
+                assert.equal("abcdefghi", first .. second:sub(4) .. assert(s:receive "*a"))
+                assert.equal(9, (s:getstats()))
+                close_all(s)
+            end)
+        end
+    end
 end)
