@@ -1,5 +1,5 @@
--- Signals during calls of LuaSocket's streams: they end no call. Where a handler raises an error, or a task is cancelled
--- in a call, no byte is lost.
+-- Signals during calls of LuaSocket's streams: they end no call. Where a handler raises an error, or a task is
+-- cancelled in a call, no byte is lost.
 
 local luasocket = require "support.luasocket"
 local t = require "support.t"
@@ -37,8 +37,8 @@ local function shown(timeouts)
     return (", with block %s, total %s"):format(tostring(timeouts[1]), tostring(timeouts[2]))
 end
 
--- Calls f for each pair of time-outs and pattern with a pattern that "ab\rcdef\r" does not end, and a function that sends
--- the rest and checks what comes then.
+-- Calls f for each pair of time-outs and pattern with a pattern that "ab\rcdef\r" does not end, and a function that
+-- sends the rest and checks what comes then.
 local function each_call(f)
     for _, timeouts in ipairs(TIMEOUTS) do
         for _, row in ipairs {
@@ -65,6 +65,7 @@ luasocket.describe("a signal", function(socket, tested)
         sys.caught()
     end)
     after_each(function()
+        luasocket.end_children() -- before the signal would end this process
         sys.disposition(sys.SIGUSR1, before)
     end)
 

@@ -435,10 +435,11 @@ luasocket.describe("without descriptors", function(socket, tested)
         local host, port = server:getsockname()
         local client = assert(socket.connect(host, port))
         local kept = {}
-        local soft = sys.nofile(#sys.fds() + 8)
+        local soft = sys.nofile()
         finally(function()
             sys.nofile(soft)
         end)
+        sys.nofile(#sys.fds() + 8)
         local s, err
         repeat
             s, err = socket.tcp4()

@@ -41,6 +41,7 @@ end
 -- ---- tests ----
 
 local children = {} -- that luasocket.later has made
+local reserved = {} -- sockets that keep their ports
 local tested -- the entry of luasocket.modules whose test runs
 
 -- Ends what luasocket.later has started, as after each test.
@@ -52,19 +53,27 @@ function luasocket.end_children()
     end
 end
 
+local function release_ports()
+    for i = #reserved, 1, -1 do
+        reserved[i]:close()
+        reserved[i] = nil
+    end
+end
+
 -- A block of tests for each module, guarded (t.guard); body is called with the module and its entry.
 function luasocket.describe(title, body)
     for _, entry in ipairs(luasocket.modules) do
         busted.describe(title .. " of " .. entry.name, function()
-            t.guard()
             busted.before_each(function()
                 tested = entry
                 sys.disposition(sys.SIGPIPE, entry.real and "ignore" or "default")
             end)
             busted.after_each(function()
                 luasocket.end_children()
+                release_ports()
                 sys.disposition(sys.SIGPIPE, "default")
             end)
+            t.guard() -- which looks after the rest, when all of this has been closed
             body(entry.socket, entry)
         end)
     end
@@ -173,12 +182,12 @@ function luasocket.fill(s)
     until last == 0
 end
 
--- A port at which nobody listens.
-function luasocket.closed_port(socket)
-    local server = assert(socket.bind("127.0.0.1", 0))
-    local _, port = server:getsockname()
-    server:close()
-    return port
+-- A port of 127.0.0.1 at which nobody listens while the test runs.
+function luasocket.closed_port()
+    local bound = t.socket.tcp()
+    assert(bound:bind("127.0.0.1", 0))
+    reserved[#reserved + 1] = bound
+    return tostring(bound:getsockname()[2])
 end
 
 local function nap(seconds)
