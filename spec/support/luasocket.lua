@@ -33,10 +33,7 @@ luasocket.modules = {}
 if not world.in_tasks and not weather.is_bad then
     luasocket.modules[1] = load_real()
 end
-local found, bridge = pcall(load_bridge)
-if found then
-    table.insert(luasocket.modules, bridge)
-end
+table.insert(luasocket.modules, load_bridge())
 
 -- ---- tests ----
 
