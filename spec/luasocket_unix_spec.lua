@@ -223,7 +223,7 @@ luasocket.describe("a Unix stream", function(_, tested)
         local s = unix.stream()
         is("1", s:bind "")
         local name = s:getsockname()
-        assert.is_truthy(name == "" or not tested.real and name:find "^%z%x+$") -- LuaSocket sees the NUL as its end
+        assert.is_truthy(name == "" or not tested.real and name:byte() == 0) -- LuaSocket sees the NUL as its end
         is("1", s:listen())
         close_all(s)
     end)
