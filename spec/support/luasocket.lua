@@ -149,12 +149,14 @@ function luasocket.dial(socket, server)
     return assert(socket.connect(host, port))
 end
 
--- Both ends of a TCP connection: client, and what was accepted.
+-- Both ends of a TCP connection: client, and what was accepted. What is sent is there when send returns.
 function luasocket.pair(socket, host)
     local server = assert(socket.bind(host or "127.0.0.1", 0))
     local client = luasocket.dial(socket, server)
     local accepted = assert(server:accept())
     server:close()
+    assert(client:setoption("tcp-nodelay", true))
+    assert(accepted:setoption("tcp-nodelay", true))
     return client, accepted
 end
 
