@@ -1,8 +1,8 @@
 -- Sending and receiving on connected streams of every kind: TCP, Unix, TLS.
 --
--- `ready` is the object's socket while nothing stands between the object and it, and `next_line` the iterator over its
--- lines. They are nil for an object that is no client, has both time-outs, has to tell of a failed connect (`fault`) or
--- has kept bytes (`left`); then the calls go the long way.
+-- `ready` is the object's socket while nothing stands between the object and it. It is nil for an object that is no
+-- client, has both time-outs, has to tell of a failed connect (`fault`) or has kept bytes (`left`, `taken`): then the
+-- calls go the long way. `lines` is the iterator over the socket's lines, once it has been needed.
 
 local object = require "ssocket.luasocket.object"
 local piecewise = require "ssocket.luasocket.piecewise"
@@ -12,7 +12,7 @@ local timeouts = require "ssocket.luasocket.timeouts"
 local CLOSED = socket.ERROR_CLOSED
 local MOST = 2 ^ 46 -- bytes; more than there is memory
 local text, system = object.text, object.system
-local find, gsub = string.find, string.gsub
+local find, gsub, sub = string.find, string.gsub, string.sub
 
 local sample = socket.tcp()
 local write, read, readall, peek, pending = sample.write, sample.read, sample.readall, sample.peek, sample.pending
@@ -25,7 +25,6 @@ local stream = {}
 function stream.changed(self)
     local plain = self.client and not (self.both or self.fault or self.left or self.taken)
     self.ready = plain and self.sock or nil
-    self.next_line = plain and self.lines or nil
 end
 
 function stream.init(self)
@@ -116,14 +115,13 @@ local function failure(self, err, part, prefix)
     return nil, text_of(self, err), prefix .. part
 end
 
+local function lines_of(self)
+    self.lines = self.lines or self.sock:readuntil "\n"
+    return self.lines
+end
+
 local function receive_line(self, prefix)
-    local lines = self.lines
-    if not lines then
-        lines = self.sock:readuntil "\n"
-        self.lines = lines
-        stream.changed(self)
-    end
-    local line, err, part = lines()
+    local line, err, part = lines_of(self)()
     if not line then
         self.received = self.received + #part
         return nil, text_of(self, err), prefix .. without_cr(part)
@@ -158,7 +156,7 @@ local function receive_bytes(self, count, prefix)
     if not data then
         return failure(self, err, part, prefix)
     end
-    self.received = self.received + count
+    self.received = self.received + #data
     return prefix .. data, nil, nil
 end
 
@@ -250,18 +248,29 @@ function stream.methods(client, any)
     end
 
     function methods.receive(self, pattern, prefix)
-        local next_line = self and self.next_line
-        if next_line and not prefix and (pattern == nil or pattern == "*l") then
-            local line, err, part = next_line()
-            if line then
-                self.received = self.received + #line + 1
-                if find(line, "\r", 1, true) then
-                    line = gsub(line, "\r", "")
+        local sock = self and self.ready
+        if sock and not prefix then
+            if pattern == nil or pattern == "*l" then
+                local line, err, part = (self.lines or lines_of(self))()
+                if line then
+                    local size = #line
+                    self.received = self.received + size + 1
+                    local cr = find(line, "\r", 1, true)
+                    if cr then
+                        line = cr == size and sub(line, 1, -2) or without_cr(line)
+                    end
+                    return line, nil, nil
                 end
-                return line, nil, nil
+                self.received = self.received + #part
+                return nil, text_of(self, err), without_cr(part)
+            elseif type(pattern) == "number" and pattern > 0 and pattern % 1 == 0 then
+                local data, err, part = read(sock, pattern)
+                if data then
+                    self.received = self.received + #data
+                    return data, nil, nil
+                end
+                return failure(self, err, part, "")
             end
-            self.received = self.received + #part
-            return nil, text_of(self, err), without_cr(part)
         end
         object.check(self, client)
         prefix = prefix == nil and "" or object.check_string(prefix, 3)
