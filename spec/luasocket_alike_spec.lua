@@ -4,7 +4,7 @@
 local luasocket = require "support.luasocket"
 local t = require "support.t"
 
-local PROGRAMS, LENGTH = 60, 40
+local PROGRAMS, LENGTH = 100, 40
 
 -- Numbers by chance that are the same on every Lua.
 local function generator(seed)
@@ -54,23 +54,23 @@ local function choose(random, pieces)
     end
 end
 
--- What is not asked: LuaSocket gives away after close what it has read before; the system's answer to connect on a
--- connection that ends; how much of a long text goes before the system tells that nobody reads it.
+-- What is not asked: connect on a connection that ends, which the system has to answer; and, after a close, what depends
+-- on how far LuaSocket has read ahead: the rest of it, and whether the system has dropped bytes.
 local function is_asked(method, ending, closed)
-    return not (ending and method == "connect" or closed and method == "receive")
+    return not (ending and method == "connect" or closed and (method == "receive" or method == "send"))
 end
 
 -- A program: {which end, method and arguments}.
 local function program(seed)
     local random = generator(seed)
-    local calls, closed, pieces = {}, {}, LONG
+    local calls, closed, pieces = {}, false, LONG
     while #calls < LENGTH do
         local which = random(2)
         local method = choose(random, pieces)
-        if is_asked(method[1], pieces == SHORT, closed[which]) then
+        if is_asked(method[1], pieces == SHORT, closed) then
             calls[#calls + 1] = { which, method }
         end
-        closed[which] = closed[which] or method[1] == "close"
+        closed = closed or method[1] == "close"
         if method[1] == "close" or method[1] == "shutdown" then
             pieces = SHORT
         end
@@ -80,16 +80,16 @@ end
 
 local unpack = unpack or table.unpack -- luacheck: ignore
 
--- Long runs of one letter as their length.
-local function count_runs(told)
-    return (told:gsub("[xy]+", function(run)
+-- Long runs of one letter as their length; LuaSocket's numbers are no integers.
+local function abridge(told)
+    return (told:gsub("%.0%f[%D]", ""):gsub("[xy]+", function(run)
         return #run > 9 and ("%s*%d"):format(run:sub(1, 1), #run) or nil
     end))
 end
 
 local function shown(call, ...)
     local method = call[2]
-    return count_runs(("%d:%s(%s) = %s, %s, %s"):format(
+    return abridge(("%d:%s(%s) = %s, %s, %s"):format(
         call[1],
         method[1],
         luasocket.results(unpack(method, 2, method.n)),
@@ -116,24 +116,25 @@ local function told_by(socket, calls)
     return told
 end
 
-if #luasocket.modules == 2 then
-    luasocket.describe("the bridge's streams and those", function(socket, tested)
-        if not tested.real then
-            return
-        end
-        local bridge = luasocket.modules[2].socket
+-- Where LuaSocket is not there, the bridge still must tell the same each time, and raise nothing.
+luasocket.describe("programs by chance", function(socket, tested)
+    if tested.real then
+        return
+    end
+    local other = luasocket.modules[1].socket
+
+    it("are told the same by both modules", function()
+        t.sys.disposition(t.sys.SIGPIPE, "ignore") -- which LuaSocket wants
         local wanted = tonumber(os.getenv "SEED")
         for seed = wanted or 1, wanted or PROGRAMS do
-            it("tell the same, with seed " .. seed, function()
-                local calls = program(seed)
-                local real, ours = told_by(socket, calls), told_by(bridge, calls)
-                for i, told in ipairs(real) do
-                    if wanted then
-                        io.write("# ", told, "\n")
-                    end
-                    assert.equal(told, ours[i])
+            local calls = program(seed)
+            local ours = told_by(socket, calls)
+            for i, told in ipairs(told_by(other, calls)) do
+                if wanted then
+                    io.write("# ", told, "\n")
                 end
-            end)
+                assert.equal(told, ours[i], "SEED=" .. seed)
+            end
         end
     end)
-end
+end)
