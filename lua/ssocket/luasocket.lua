@@ -35,8 +35,10 @@ function luasocket.sleep(seconds)
 end
 
 function luasocket.skip(count, ...)
-    count = object.truncate(object.check_number(count, 1), 32)
-    return select(math.max(count, 0) + 1, ...)
+    if type(count) ~= "number" or count < 0 or count % 1 ~= 0 then
+        count = math.max(object.truncate(object.check_number(count, 1), 32), 0)
+    end
+    return select(count + 1, ...)
 end
 
 function luasocket.__unload() end

@@ -78,12 +78,12 @@ end
 
 function object.check_string(value, position)
     local kind = type(value)
-    if kind == "number" then
-        return tostring(value)
-    elseif kind ~= "string" then
+    if kind == "string" then
+        return value
+    elseif kind ~= "number" then
         type_error(2, position, "string", value)
     end
-    return value
+    return tostring(value)
 end
 
 function object.check_number(value, position)
@@ -143,8 +143,8 @@ end
 
 -- Called by a method whose first argument must be an object of the class or group.
 function object.check(self, group)
-    local class = getmetatable(self)
-    if type(class) ~= "table" or not class[group] then
+    local class = getmetatable(self) -- a string for ssocket's sockets
+    if not class or class == true or not class[group] then
         misuse(2, 1, ("%.35s expected"):format(group))
     end
 end

@@ -4,6 +4,7 @@
 -- client, has both time-outs, has to tell of a failed connect (`fault`) or has kept bytes (`left`, `taken`): then the
 -- calls go the long way. `lines` is the iterator over the socket's lines, once it has been needed.
 
+local descriptor = require "ssocket.luasocket.descriptor"
 local object = require "ssocket.luasocket.object"
 local piecewise = require "ssocket.luasocket.piecewise"
 local socket = require "ssocket"
@@ -21,14 +22,39 @@ local stream = {}
 
 -- ---- the state ----
 
--- Called when a client's socket, time-outs, class, `fault` or `left` has changed.
+-- Called when the object's socket, time-outs, class, `fault` or `left` has changed.
 function stream.changed(self)
-    local plain = self.client and not (self.both or self.fault or self.left or self.taken)
-    self.ready = plain and self.sock or nil
+    descriptor.changed(self)
+    self.ready = self.client and not self.fault and self.plain or nil
 end
 
-function stream.init(self)
+-- `is_client`: whether it is connected already.
+function stream.init(self, is_client)
     self.sent, self.received, self.birthday = 0, 0, socket.now()
+    self.client = is_client
+    stream.changed(self)
+end
+
+-- A new object over ssocket's socket. All fields stand here, so that the table does not grow later.
+function stream.new(class, sock, is_client)
+    local self = {
+        sock = sock,
+        block = -1,
+        total = -1,
+        both = false,
+        sent = 0,
+        received = 0,
+        birthday = 0,
+        client = is_client,
+        plain = nil,
+        ready = nil,
+        lines = nil,
+        family = nil,
+        attempt = nil,
+        goal = nil,
+    }
+    stream.init(self, is_client)
+    return setmetatable(self, class)
 end
 
 -- Makes a stream of ssocket the object's own. `left`: bytes that come before what it has, or nil.
@@ -40,7 +66,8 @@ function stream.attach(self, sock, left)
 end
 
 function stream.close(self)
-    self.attempt, self.fault, self.left, self.taken, self.number = nil, nil, nil, nil, nil
+    self.attempt, self.fault, self.left, self.taken = nil, nil, nil, nil
+    descriptor.close_number(self)
     self.sock:close()
     stream.changed(self)
 end
