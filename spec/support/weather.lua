@@ -22,6 +22,7 @@ weather.spared = {
     { "task", "need not wait", "short", "they would have to wait for the rest" },
     { "task_socket", "that is cut as one", "short", "pieces take more room than the buffer has, and nobody reads yet" },
     { "write", "time-out 0 sends what there is room for", "short", "what is cut had no room" },
+    { "luasocket_waits", "is room as well", "short", "the same" },
     { "bounds", "1024 datagrams a call", "few", "it counts what one call gives" },
     { "pool", "", "false spurious", "what has come on a connection is asked once, and believed" },
     { "task_select", "", "spurious", "select passes on what the system says, and the tests believe it" },
@@ -43,6 +44,7 @@ weather.spared = {
     { "tls_keep", "is closed in between", "false short", "what has come is dropped in one receive" },
     { "passing", "is closed by readsome", "short", "it knows what one call gets" },
     { "seldom", "is not left on one that is given away", "refused", "to take the time back is refused" },
+    { "luasocket_setfd", "has no time-outs of the system", "refused", "the same" },
     { "passing", "hands a socket over, which is then", "refused", "the same" },
 }
 
