@@ -30,14 +30,6 @@ local function drip(s, seconds, n)
     end)
 end
 
--- Sends without waiting until there is no more room.
-local function fill(s)
-    settimeouts(s, 0, nil)
-    local much = ("x"):rep(1024 * 1024)
-    repeat
-    until not s:send(much)
-end
-
 -- ---- settimeout, gettimeout ----
 
 luasocket.describe("settimeout", function(socket)
@@ -108,8 +100,8 @@ end)
 
 luasocket.describe_streams("a call for which nothing comes", function(connected)
     for _, row in ipairs {
-        { 0.03, nil, 0.03 }, { nil, 0.03, 0.03 }, { 0.03, 5, 0.03 }, { 5, 0.03, 0.03 }, { 0.03, 0.03, 0.03 },
-        { 0, nil, 0 }, { nil, 0, 0 }, { 0, 5, 0 }, { 5, 0, 0 }, { -2, 0.03, 0.03 }, { 0.03, -2, 0.03 },
+        { 0.01, nil, 0.01 }, { nil, 0.01, 0.01 }, { 0.01, 5, 0.01 }, { 5, 0.01, 0.01 }, { 0.01, 0.01, 0.01 },
+        { 0, nil, 0 }, { nil, 0, 0 }, { 0, 5, 0 }, { 5, 0, 0 }, { -2, 0.01, 0.01 }, { 0.01, -2, 0.01 },
     } do
         local block, total, seconds = row[1], row[2], row[3]
         it(("ends after %g s, with block %s, total %s"):format(seconds, tostring(block), tostring(total)), function()
@@ -121,23 +113,28 @@ luasocket.describe_streams("a call for which nothing comes", function(connected)
         end)
     end
 
-    it("that sends ends after the time, with what is sent", function()
+    it("that sends ends after the time", function()
         local s, other = connected()
-        fill(s)
-        for _, row in ipairs { { 0.03, nil }, { nil, 0.03 }, { 0.03, 5 }, { 5, 0.03 } } do
+        local much = ("x"):rep(4 * 1024 * 1024)
+        luasocket.fill(s)
+        for _, row in ipairs { { 0.02, nil }, { nil, 0.02 }, { 0.02, 5 }, { 5, 0.02 } } do
             settimeouts(s, row[1], row[2])
-            is('nil, "timeout", 0', takes(0.03, s.send, s, ("x"):rep(1024 * 1024)))
+            local ok, err, last = takes(0.02, s.send, s, much)
+            is('nil, "timeout"', ok, err)
+            assert.is_true(last >= 0 and last < 4 * 1024 * 1024)
         end
         close_all(s, other)
     end)
+end)
 
+luasocket.describe("a call that waits in vain", function(socket)
     it("computes nothing in the meantime", function()
-        local s, other = connected()
-        for _, row in ipairs { { 0.2, nil }, { nil, 0.2 }, { 0.2, 5 }, { 5, 0.2 } } do
+        local s, other = luasocket.pair(socket)
+        for _, row in ipairs { { nil, 0.1 }, { 0.1, 5 } } do
             settimeouts(s, row[1], row[2])
             local began = os.clock()
-            is('nil, "timeout", ""', takes(0.2, s.receive, s))
-            assert.is_true(os.clock() - began < 0.1 * t.slow)
+            is('nil, "timeout", ""', takes(0.1, s.receive, s))
+            assert.is_true(os.clock() - began < 0.05 * t.slow)
         end
         close_all(s, other)
     end)
@@ -146,9 +143,9 @@ end)
 luasocket.describe("accept for which nobody comes", function(socket)
     it("ends after the time", function()
         local server = assert(socket.bind("127.0.0.1", 0))
-        for _, row in ipairs { { 0.03, nil }, { nil, 0.03 }, { 0.03, 5 }, { 5, 0.03 } } do
+        for _, row in ipairs { { 0.02, nil }, { nil, 0.02 }, { 0.02, 5 }, { 5, 0.02 } } do
             settimeouts(server, row[1], row[2])
-            is('nil, "timeout"', takes(0.03, server.accept, server))
+            is('nil, "timeout"', takes(0.02, server.accept, server))
         end
         for _, row in ipairs { { 0, nil }, { nil, 0 }, { 0, 0 } } do
             settimeouts(server, row[1], row[2])
@@ -162,27 +159,35 @@ end)
 
 luasocket.describe_streams("a call for which some comes again and again", function(connected)
     for title, row in pairs {
-        ["block alone is of all the call"] = { 0.1, nil },
-        ["total alone is of all the call"] = { nil, 0.1 },
-        ["total is of all the call, beside block"] = { 5, 0.1 },
+        ["block alone is of all the call"] = { 0.05, nil },
+        ["total alone is of all the call"] = { nil, 0.05 },
+        ["total is of all the call, beside block"] = { 5, 0.05 },
     } do
         it("ends: " .. title, function()
             local s, other = connected()
             drip(other, 0.01, 800)
             settimeouts(s, row[1], row[2])
-            local data, err, partial = takes(0.1, s.receive, s, 1000)
+            local data, err, partial = takes(0.05, s.receive, s, 1000)
             is('nil, "timeout"', data, err)
             assert.is_truthy(partial:find "^x*$")
             close_all(s, other)
         end)
     end
+end)
 
-    it("goes on: block beside total is of each wait", function()
-        local s, other = connected()
-        settimeouts(s, 1, 30)
-        drip(other, 0.25, 5)
-        is('"xxxxx", nil, nil', takes(1.2, s.receive, s, 5))
-        close_all(s, other)
+luasocket.describe("block beside total", function(socket)
+    it("is of each wait: a call goes on for longer while some comes in time", function()
+        local data
+        local tries = 0
+        repeat -- what comes late, on a busy machine, ends the call; were block of all the call, it never got through
+            tries = tries + 1
+            local s, other = luasocket.pair(socket)
+            settimeouts(s, 0.25, 30)
+            drip(other, 0.1, 4)
+            data = takes(0.1, s.receive, s, 4)
+            close_all(s, other)
+        until data or tries == 10
+        is('"xxxx"', data)
     end)
 end)
 
@@ -206,7 +211,7 @@ luasocket.describe_streams("a call that waits", function(connected)
         it(("sends when there is room, with block %s, total %s"):format(tostring(row[1]), tostring(row[2])), function()
             local s, other = connected()
             local fd = other:getfd()
-            fill(s)
+            luasocket.fill(s)
             settimeouts(s, row[1], row[2])
             luasocket.later(0.02, function()
                 repeat
@@ -222,7 +227,9 @@ end)
 
 luasocket.describe_streams("what is there", function(connected)
     -- A time that is over before anything is done.
-    for _, row in ipairs { { 0, nil }, { nil, 0 }, { 0, 0 }, { 1e-9, nil }, { nil, 1e-9 }, { 1e-9, 1e-9 }, { 5, 1e-9 } } do
+    for _, row in ipairs {
+        { 0, nil }, { nil, 0 }, { 0, 0 }, { 1e-9, nil }, { nil, 1e-9 }, { 1e-9, 1e-9 }, { 5, 1e-9 },
+    } do
         it(("is taken, with block %s, total %s"):format(tostring(row[1]), tostring(row[2])), function()
             local s, other = connected()
             settimeouts(s, row[1], row[2])
@@ -263,11 +270,11 @@ end)
 luasocket.describe("the time of a call", function(socket)
     it("begins anew with each", function()
         local s, other = luasocket.pair(socket)
-        settimeouts(s, nil, 0.05)
+        settimeouts(s, nil, 0.02)
         for _ = 1, 3 do
-            is('nil, "timeout", ""', takes(0.05, s.receive, s))
+            is('nil, "timeout", ""', takes(0.02, s.receive, s))
         end
-        is("-1, 0.05", s:gettimeout())
+        is("-1, 0.02", s:gettimeout())
         close_all(s, other)
     end)
 end)

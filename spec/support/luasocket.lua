@@ -95,7 +95,7 @@ end
 
 local function show(value)
     if type(value) == "string" then
-        return '"' .. value:gsub("[^%g ]", function(c)
+        return '"' .. value:gsub("[^ -~]", function(c)
             return ("\\%d"):format(c:byte())
         end) .. '"'
     end
@@ -155,6 +155,15 @@ function luasocket.unix_pair(unix)
     local accepted = assert(server:accept())
     server:close()
     return client, accepted
+end
+
+-- Sends until there is no more room, and leaves no time. TCP finds some more later on.
+function luasocket.fill(s)
+    local much = ("x"):rep(1024 * 1024)
+    assert(s:settimeout(0))
+    repeat
+        local _, _, last = s:send(much)
+    until last == 0
 end
 
 -- A port at which nobody listens.
