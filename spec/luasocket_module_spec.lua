@@ -256,7 +256,8 @@ describe("install", function()
             for name in pairs(_G) do globals[name] = true end
             bridge.install()
             local s = bridge.bind("127.0.0.1", 0)
-            local a = assert(bridge.connect(s:getsockname()))
+            local host, port = s:getsockname()
+            local a = assert(bridge.connect(host, port))
             local b = s:accept()
             b:close()
             a:send "x"
