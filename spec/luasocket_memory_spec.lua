@@ -51,16 +51,19 @@ luasocket.describe("dropped objects", function(socket, tested)
         end,
     }
 
+    local function make_many(make, before)
+        local kept = {}
+        for i = 1, 20 do
+            kept[i] = make()
+        end
+        assert.is_true(t.fds() >= before + #kept)
+    end
+
     for name, make in pairs(makers) do
         it("are collected, and their descriptors closed, such as " .. name, function()
             local before = t.fds()
             for _ = 1, 5 do
-                local kept = {}
-                for i = 1, 20 do
-                    kept[i] = make()
-                end
-                assert.is_true(t.fds() >= before + 20)
-                kept = nil -- luacheck: ignore 311
+                make_many(make, before)
                 t.collect()
                 if jit then
                     jit.flush()
@@ -147,11 +150,11 @@ luasocket.describe("an object", function(socket, tested)
 
     -- Bytes of Lua's accounts for each of the objects that make gives.
     local function cost(n, make)
-        local all, before = {}, count()
+        local all = {}
         for i = 1, n do
             all[i] = 0
         end
-        before = count()
+        local before = count()
         for i = 1, n do
             all[i] = make()
         end

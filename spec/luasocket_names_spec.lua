@@ -104,7 +104,9 @@ end)
 
 -- Programs hand on what users, headers and redirects say.
 luasocket.describe("a host from outside", function(socket)
-    local HOSTS = { "", "\0", NOWHERE, ("x"):rep(5000), ("x."):rep(500), "a..b", ("%s"):rep(300), ("\255"):rep(70), "%" }
+    local HOSTS = {
+        "", "\0", NOWHERE, ("x"):rep(5000), ("x."):rep(500), "a..b", ("%s"):rep(300), ("\255"):rep(70), "%",
+    }
 
     -- No address of the machine is that.
     local function check(first, err, ...)

@@ -7,8 +7,10 @@ local is, raises = luasocket.is, luasocket.raises
 
 local CLASSES = { "tcp4", "tcp6", "udp4", "udp6" }
 
+local V4 = { set = "udp4", get = "udp4" }
+
 -- A name, the classes that it can be set on and read from, and the values to set, if those are values of their own.
--- A class stands for both families unless one is given with it.
+-- A class stands for both families unless one is given with it. `fails`: where the system refuses.
 local OPTIONS = {
     { "keepalive", set = "tcp", get = "tcp", values = { true, false } },
     { "reuseaddr", set = "tcp udp", get = "tcp udp", values = { true, false } },
@@ -21,16 +23,19 @@ local OPTIONS = {
     { "recv-buffer-size", set = "tcp udp", get = "tcp udp" },
     { "send-buffer-size", set = "tcp udp", get = "tcp udp" },
     { "error", set = "", get = "tcp udp" },
-    { "ipv6-v6only", set = "tcp6 udp6", get = "udp6", values = { true, false }, fails = { set = "tcp4 udp4", get = "udp4" } },
+    {
+        "ipv6-v6only", set = "tcp6 udp6", get = "udp6", values = { true, false },
+        fails = { set = "tcp4 udp4", get = "udp4" },
+    },
     { "tcp-defer-accept", set = "tcp", get = "", values = { 5, 0 } },
     { "tcp-fastopen", set = "tcp", get = "", values = { 5 } },
     { "tcp-fastopen-connect", set = "tcp", get = "", values = { 1, 0 } },
     { "dontroute", set = "udp", get = "udp", values = { true, false } },
     { "broadcast", set = "udp", get = "udp", values = { true, false } },
     { "ip-multicast-loop", set = "udp", get = "udp", values = { false, true } },
-    { "ipv6-multicast-loop", set = "udp6", get = "udp6", values = { false, true }, fails = { set = "udp4", get = "udp4" } },
-    { "ipv6-unicast-hops", set = "udp6", get = "udp6", values = { 5, 64 }, fails = { set = "udp4", get = "udp4" } },
-    { "ipv6-multicast-hops", set = "udp6", get = "udp6", values = { 5, 1 }, fails = { set = "udp4", get = "udp4" } },
+    { "ipv6-multicast-loop", set = "udp6", get = "udp6", values = { false, true }, fails = V4 },
+    { "ipv6-unicast-hops", set = "udp6", get = "udp6", values = { 5, 64 }, fails = V4 },
+    { "ipv6-multicast-hops", set = "udp6", get = "udp6", values = { 5, 1 }, fails = V4 },
     { "ip-multicast-if", set = "udp", get = "udp" },
     { "ip-multicast-ttl", set = "udp", get = "", values = { 5, 1 } },
     { "ip-add-membership", set = "udp", get = "" },
@@ -288,7 +293,8 @@ luasocket.describe("setoption and getoption", function(socket, tested)
     end)
 
     -- LuaSocket's own programs set options on such a socket: there they have worked once, with version 2.
-    it("on a socket without a descriptor " .. (tested.real and "fail" or "keep the option until there is one"), function()
+    local do_what = tested.real and "fail" or "keep the option until there is one"
+    it("on a socket without a descriptor " .. do_what, function()
         local s, u = socket.tcp(), socket.udp()
         local expected = tested.real and 'nil, "setsockopt failed"' or "1"
         is(expected, s:setoption("keepalive", true))

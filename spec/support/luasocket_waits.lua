@@ -9,10 +9,15 @@ local t = require "support.t"
 
 local bridge = require "ssocket.luasocket"
 
-local keep = {} -- the ends that nobody looks at, until the next situation is made
+local keep = {} -- the ends that nobody looks at: the last eight of them
 
 local function kept(...)
-    keep = { ... }
+    for _, s in ipairs { ... } do
+        table.insert(keep, s)
+        if #keep > 8 then
+            table.remove(keep, 1)
+        end
+    end
     return ...
 end
 
