@@ -2,28 +2,18 @@
 --   call(seconds)  waits, for at most so long (nil: without end)
 --   failed         its results when it fails, as luasocket.results has them, with %s for the error
 --   wake()         makes the call succeed; `good` are its results then, as text
---   closes         the object on which it waits, if closing that ends the call
+--   keep           the ends that nobody looks at, lest they are collected
+--   closes         the object on which it waits, if closing that ends the call; as_closed: it then gives what it gives of a
+--                  socket that is closed already, and not a failure
 
 local luasocket = require "support.luasocket"
 local t = require "support.t"
 
 local bridge = require "ssocket.luasocket"
 
-local keep = {} -- the ends that nobody looks at: the last eight of them
-
-local function kept(...)
-    for _, s in ipairs { ... } do
-        table.insert(keep, s)
-        if #keep > 8 then
-            table.remove(keep, 1)
-        end
-    end
-    return ...
-end
-
 local function receiving(pair, pattern, prefix, sent, good, partial)
     return function()
-        local a, b = kept(pair())
+        local a, b = pair()
         if partial then
             a:send(partial)
         end
@@ -41,6 +31,7 @@ local function receiving(pair, pattern, prefix, sent, good, partial)
             end,
             good = ('"%s", nil, nil'):format(good),
             closes = b,
+            keep = a,
         }
     end
 end
@@ -55,7 +46,7 @@ end
 
 local function sending(pair)
     return function()
-        local a, b = kept(pair())
+        local a, b = pair()
         luasocket.fill(a)
         return {
             call = function(seconds)
@@ -70,12 +61,14 @@ local function sending(pair)
             end,
             good = "1000, nil, nil",
             closes = a,
+            keep = b,
         }
     end
 end
 
 local function accepting()
     local server = assert(bridge.bind("127.0.0.1", 0))
+    local keep = {}
     return {
         call = function(seconds)
             server:settimeout(seconds)
@@ -88,10 +81,11 @@ local function accepting()
         end,
         failed = "nil, %s",
         wake = function()
-            kept(luasocket.dial(bridge, server))
+            keep[1] = luasocket.dial(bridge, server)
         end,
         good = '"tcp{client}"',
         closes = server,
+        keep = keep,
     }
 end
 
@@ -100,7 +94,7 @@ local function connecting()
     local server = bridge.tcp4()
     assert(server:bind("127.0.0.1", 0))
     assert(server:listen(0))
-    kept(server, luasocket.dial(bridge, server))
+    local client = luasocket.dial(bridge, server)
     local s = bridge.tcp()
     return {
         call = function(seconds)
@@ -109,6 +103,7 @@ local function connecting()
         end,
         failed = "nil, %s",
         closes = s,
+        keep = client,
     }
 end
 
@@ -120,7 +115,6 @@ local function datagram(name, connected)
         if connected then
             assert(a:setpeername(b:getsockname()))
         end
-        kept(b)
         return {
             call = function(seconds)
                 a:settimeout(seconds)
@@ -136,6 +130,7 @@ local function datagram(name, connected)
             end,
             good = '"hello"',
             closes = a,
+            as_closed = true,
         }
     end
 end
@@ -154,12 +149,13 @@ local function unix_datagram()
         end,
         good = '"hello"',
         closes = a,
+        as_closed = true,
     }
 end
 
 local function selecting(reading)
     return function()
-        local a, b = kept(tcp_pair())
+        local a, b = tcp_pair()
         if not reading then
             luasocket.fill(a)
         end
@@ -179,6 +175,7 @@ local function selecting(reading)
                 end
             end,
             good = reading and "1, 0, nil" or "0, 1, nil",
+            keep = { a, b },
         }
     end
 end
@@ -194,7 +191,7 @@ local function selecting_nothing()
 end
 
 local function sourcing()
-    local a, b = kept(tcp_pair())
+    local a, b = tcp_pair()
     return {
         call = function(seconds)
             b:settimeout(seconds)
@@ -212,7 +209,7 @@ end
 -- Both times are set, and the shorter one ends the call.
 local function both_times(mode)
     return function()
-        local _, b = kept(tcp_pair())
+        local a, b = tcp_pair()
         return {
             call = function(seconds)
                 b:settimeout(seconds and mode == "t" and seconds * 100 or seconds)
@@ -221,6 +218,7 @@ local function both_times(mode)
             end,
             failed = 'nil, %s, ""',
             closes = b,
+            keep = a,
         }
     end
 end
