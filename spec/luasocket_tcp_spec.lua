@@ -54,7 +54,7 @@ luasocket.describe("the class of a TCP socket", function(socket)
 
     it("is client after a connect that failed as well", function()
         local s = socket.tcp()
-        is('nil, "connection refused"', s:connect("127.0.0.1", luasocket.closed_port(socket)))
+        is('nil, "connection refused"', s:connect("127.0.0.1", luasocket.closed_port()))
         assert.equal("tcp{client}", s.class)
         s:close()
         assert.equal("tcp{client}", s.class)
@@ -64,7 +64,7 @@ luasocket.describe("the class of a TCP socket", function(socket)
         local s = socket.tcp()
         local address = tostring(s):match "^tcp{master}: (0x%x+)$"
         assert.is_string(address)
-        s:connect("127.0.0.1", luasocket.closed_port(socket))
+        s:connect("127.0.0.1", luasocket.closed_port())
         assert.equal("tcp{client}: " .. address, tostring(s))
         s:close()
         assert.equal("tcp{client}: " .. address, tostring(s))
@@ -168,13 +168,13 @@ luasocket.describe("a TCP server", function(socket)
     end)
 
     it("takes a port as a number, a numeral or the name of a service", function()
-        local probe = assert(socket.bind("127.0.0.1", 0))
+        local probe = assert(socket.bind("127.0.0.4", 0)) -- nobody else uses ports of this address
         local _, port = probe:getsockname()
         probe:close()
         for _, given in ipairs { port, tonumber(port) } do
             local s = socket.tcp4()
             assert(s:setoption("reuseaddr", true))
-            is("1", s:bind("127.0.0.1", given))
+            is("1", s:bind("127.0.0.4", given))
             assert.equal(port, (select(2, s:getsockname())))
             s:close()
         end
@@ -194,14 +194,18 @@ luasocket.describe("a TCP server", function(socket)
     end)
 
     it("of IPv6 leaves the port of IPv4 to others", function()
-        local s6, s4 = socket.tcp6(), socket.tcp4()
-        is("1", s6:bind("::", 0))
-        is("1", s6:listen())
-        local _, port = s6:getsockname()
-        is("1", s4:bind("0.0.0.0", port))
-        is("1", s4:listen())
-        s4:close()
-        s6:close()
+        local ok
+        local tries = 0
+        repeat -- somebody else may have it
+            tries = tries + 1
+            local s6, s4 = socket.tcp6(), socket.tcp4()
+            is("1", s6:bind("::", 0))
+            is("1", s6:listen())
+            ok = s4:bind("0.0.0.0", select(2, s6:getsockname()))
+            s4:close()
+            s6:close()
+        until ok or tries == 10
+        is("1", ok)
     end)
 
     it("is refused an address that is none of ours, or is taken, or comes twice", function()
