@@ -47,6 +47,13 @@ local function sockets(socket)
     return server, a, b, c, d, all
 end
 
+-- Waits until each of them has something to read.
+local function await(socket, ...)
+    for _, s in ipairs { ... } do
+        assert.equal(s, socket.select({ s }, nil, 10)[1])
+    end
+end
+
 local function close_all(list)
     for _, s in ipairs(list) do
         s:close()
@@ -59,6 +66,7 @@ luasocket.describe("select", function(socket)
         a:send "x"
         c:send "y"
         local late = luasocket.dial(socket, server)
+        await(socket, server, b, d)
         local ready, writable = {}, {}
         for _, s in ipairs(all) do
             ready[#ready + 1] = (s == server or s == b or s == d) and s or nil
@@ -122,9 +130,11 @@ luasocket.describe("select", function(socket)
         u:setsockname("127.0.0.1", 0)
         v:setpeername(u:getsockname())
         v:send "x"
+        await(socket, u)
         gives({ u }, { u }, nil, socket.select({ u }, { u }, 5))
         u:close()
         v:send "x"
+        await(socket, v)
         gives({ v }, { v }, nil, socket.select({ v }, { v }, 5))
         v:close()
         late:close()
@@ -136,6 +146,7 @@ luasocket.describe("the lists of select", function(socket)
     it("take whatever has a method getfd", function()
         local _, a, b, _, _, all = sockets(socket)
         a:send "x"
+        await(socket, b)
         for _, fd in ipairs { b:getfd(), tostring(b:getfd()), b:getfd() + 0.5 } do
             local object = with_fd(fd)
             gives({ object }, { object }, nil, socket.select({ object }, { object }, 0))
@@ -152,6 +163,7 @@ luasocket.describe("the lists of select", function(socket)
     it("ignore what has no descriptor", function()
         local _, a, b, _, _, all = sockets(socket)
         a:send "x"
+        await(socket, b)
         local closed = socket.tcp4()
         closed:close()
         for _, other in ipairs {
@@ -231,6 +243,7 @@ luasocket.describe("the lists of select", function(socket)
         local other = with_fd(b:getfd())
         gives({}, { b }, nil, socket.select({ b }, { b }, 0))
         a:send "x"
+        await(socket, b)
         gives({ b }, { b }, nil, socket.select({ b }, { b }, 0))
         gives({ other }, { other }, nil, socket.select({ b }, { other }, 0)) -- the last one stands for both
         gives({ b }, { b }, nil, socket.select({ other }, { b }, 0))
@@ -242,6 +255,7 @@ luasocket.describe("the lists of select", function(socket)
     it("take sinks and sources", function()
         local _, a, b, _, _, all = sockets(socket)
         a:send "x"
+        await(socket, b)
         local sink, source = socket.sink("keep-open", b), socket.source("until-closed", b)
         assert.equal(b:getfd(), sink:getfd())
         assert.equal(b:getfd(), source:getfd())

@@ -16,6 +16,7 @@ local function receiving(pair, pattern, prefix, sent, good, partial)
         local a, b = pair()
         if partial then
             a:send(partial)
+            assert(bridge.select({ b }, nil, 10)[1])
         end
         return {
             call = function(seconds)
