@@ -165,7 +165,7 @@ luasocket.describe("an object", function(socket, tested)
     end
 
     it("costs little", function()
-        for name, most in pairs { tcp = 1500, udp = 1500, tcp4 = 1500, udp4 = 1500 } do
+        for name, most in pairs { tcp = 1000, udp = 1000, tcp4 = 1000, udp4 = 1000 } do
             local each = cost(100, socket[name])
             assert.is_true(each < most, name .. " " .. each)
         end
@@ -182,7 +182,7 @@ luasocket.describe("an object", function(socket, tested)
             peers[#peers]:receive()
             return a
         end)
-        assert.is_true(each < 2 * 2500, each)
+        assert.is_true(each < 2 * 1500, each)
         server:close()
     end)
 end)
