@@ -1,5 +1,5 @@
 -- Every public call of ssocket, described once. script/gen-docs.lua makes docs/reference.md,
--- types/ssocket.lua, types/ssocket/pool.lua, types/ssocket/tls.lua and the table of calls in README.md from it, and
+-- types/ssocket.lua and the files under types/ssocket, and the table of calls in README.md from it, and
 -- checks that the modules have exactly these calls and constants.
 --
 -- An entry says: call (signatures), text, takes, gives, errors, raises, partial, waits, by (what
@@ -3477,6 +3477,129 @@ local tls_module = {
     },
 }
 
-api.sections = { module, both, tcp, udp, task, group, channel, loop, sig, pool_module, pool_object, tls_module }
+-- ---- LuaSocket -------------------------------------------------------------------------------------
+
+local luasocket_module = {
+    id = "luasocket",
+    title = "LuaSocket's programs",
+    class = "ssocket.luasocket",
+    module = "ssocket.luasocket",
+    static = true,
+    prefix = "luasocket.",
+    text = [[
+        `local socket = require "ssocket.luasocket"`: LuaSocket's module `socket` (and `socket.core`, which is the same
+        table) on this one, in Lua, for programs that are written for LuaSocket 3. All names, arguments, results and
+        error texts are those of LuaSocket's manual: `tcp`, `tcp4`, `tcp6`, `udp`, `udp4`, `udp6`, `connect`, `bind`,
+        `select`, `dns`, `sleep`, `gettime`, `try`, `newtry`, `protect`, `skip`, `sink`, `source`, and the objects with
+        their methods. `socket.unix` is in it as `unix`. LuaSocket's modules in Lua (`socket.http`, `socket.ftp`,
+        `socket.smtp`, `socket.url`, `ltn12`, `mime`) run on it as they are, where they are installed.
+
+        What is better: in [tasks](#tasks) each call that waits suspends its task alone, `select` has no limit of 1,024
+        descriptors, and look-ups let the tasks run.
+
+        What differs: objects are tables. Numbers that come back are integers. An option that is set before there is a
+        descriptor is kept. Descriptors are close-on-exec, and in blocking mode where LuaSocket has made them
+        non-blocking. SIGPIPE stays as the program has set it. `_SETSIZE` is large, and not enforced. Hosts such as
+        `"127.1"`, and those with a NUL, are unknown. UDP over IPv6 has no options of IPv4. A Unix name that begins
+        with NUL is one of Linux's abstract namespace, `receive` on a stream may leave bytes in the system that
+        LuaSocket has in its buffer, and `setfd` of a descriptor that is no socket of the kind is good for `select`
+        alone. `ERROR_BUSY` and `ERROR_CANCELLED` come as texts that LuaSocket does not have.]],
+    entries = {
+        {
+            name = "install",
+            call = { "socket = luasocket.install()" },
+            brief = "take LuaSocket's place",
+            text = [[
+                Puts this module in the place of `socket` and `socket.core`, and `ssocket.luasocket.unix` in that of
+                `socket.unix`, for all that is required from now on. What has required LuaSocket's own before keeps
+                it.]],
+            takes = {},
+            gives = { { "socket", "ssocket.luasocket", "the module" } },
+            raises = "nothing",
+            waits = "never",
+            by = { "Lua 5.4 Reference Manual, `package.loaded`" },
+            example = [[
+                require("ssocket.luasocket").install()
+                local http = require "socket.http" -- LuaSocket's file, on ssocket]],
+        },
+    },
+}
+
+local unix_object = "with the methods of LuaSocket's manual"
+
+local luasocket_unix = {
+    id = "unix",
+    title = "LuaSocket's Unix sockets",
+    class = "ssocket.luasocket.unix",
+    module = "ssocket.luasocket.unix",
+    static = true,
+    prefix = "unix.",
+    text = [[
+        `local unix = require "ssocket.luasocket.unix"`: LuaSocket's module `socket.unix`. The table may be called: that
+        is `unix.stream`.]],
+    entries = {
+        {
+            name = "stream",
+            call = { "object, err = unix.stream()" },
+            brief = "a stream Unix socket",
+            text = "A `unixstream{master}`, with its descriptor. `unix.tcp` is the same.",
+            takes = {},
+            gives = { { "object", "table?", unix_object } },
+            errors = { { "EMFILE", "the process has no descriptor left" } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never",
+            by = { "unix(7)" },
+        },
+        {
+            name = "tcp",
+            call = { "object, err = unix.tcp()" },
+            brief = "the old name of `unix.stream`",
+            text = "The same function as [`unix.stream`](#unix-stream).",
+            takes = {},
+            gives = { { "object", "table?", unix_object } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never",
+        },
+        {
+            name = "dgram",
+            call = { "object, err = unix.dgram()" },
+            brief = "a datagram Unix socket",
+            text = "A `unixdgram{unconnected}`, with its descriptor. `unix.udp` is the same.",
+            takes = {},
+            gives = { { "object", "table?", unix_object } },
+            errors = { { "EMFILE", "the process has no descriptor left" } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never",
+            by = { "unix(7)" },
+        },
+        {
+            name = "udp",
+            call = { "object, err = unix.udp()" },
+            brief = "the old name of `unix.dgram`",
+            text = "The same function as [`unix.dgram`](#unix-dgram).",
+            takes = {},
+            gives = { { "object", "table?", unix_object } },
+            raises = "nothing but Lua's own error when memory is short",
+            waits = "never",
+        },
+    },
+}
+
+api.sections = {
+    module,
+    both,
+    tcp,
+    udp,
+    task,
+    group,
+    channel,
+    loop,
+    sig,
+    pool_module,
+    pool_object,
+    tls_module,
+    luasocket_module,
+    luasocket_unix,
+}
 
 return api

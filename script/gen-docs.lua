@@ -1,4 +1,4 @@
--- Makes docs/reference.md, types/ssocket.lua, types/ssocket/pool.lua, types/ssocket/tls.lua and the table of calls in
+-- Makes docs/reference.md, types/ssocket.lua, the files under types/ssocket, and the table of calls in
 -- README.md from docs/api.lua.
 --
 --   lua script/gen-docs.lua             writes the files
@@ -619,12 +619,11 @@ local function types()
     return define_module(out, nil)
 end
 
-local function pool_types()
-    return define_module({ "---@meta ssocket.pool", "-- " .. NOTE .. "\n" }, "ssocket.pool")
-end
-
-local function tls_types()
-    return define_module({ "---@meta ssocket.tls", "-- " .. NOTE .. "\n" }, "ssocket.tls")
+-- What makes the file of a module of its own.
+local function types_of(module)
+    return function()
+        return define_module({ "---@meta " .. module, "-- " .. NOTE .. "\n" }, module)
+    end
 end
 
 -- ---- files ----
@@ -647,8 +646,10 @@ end
 local files = {
     { "docs/reference.md", reference },
     { "types/ssocket.lua", types },
-    { "types/ssocket/pool.lua", pool_types },
-    { "types/ssocket/tls.lua", tls_types },
+    { "types/ssocket/pool.lua", types_of "ssocket.pool" },
+    { "types/ssocket/tls.lua", types_of "ssocket.tls" },
+    { "types/ssocket/luasocket.lua", types_of "ssocket.luasocket" },
+    { "types/ssocket/luasocket/unix.lua", types_of "ssocket.luasocket.unix" },
     { "README.md", readme },
 }
 
@@ -787,7 +788,7 @@ local function check_module()
     local socket = require "ssocket"
     local pool = require "ssocket.pool"
     local tls = load_tls()
-    local both, tcp, udp, task, group, channel, loop, sig, pool_module, pool_object, tls_module =
+    local both, tcp, udp, task, group, channel, loop, sig, pool_module, pool_object, tls_module, luasocket, unix =
         (table.unpack or _G.unpack)(api.sections, 2)
     local lists = {
         check_module_table(socket),
@@ -800,6 +801,8 @@ local function check_module()
         check_methods(sig, socket.signals "URG"),
         differences(pool_module.prefix, names_of(pool_module.entries), pool),
         check_methods(pool_object, pool.new()),
+        differences(luasocket.prefix, names_of(luasocket.entries), { install = require("ssocket.luasocket").install }),
+        differences(unix.prefix, names_of(unix.entries), require "ssocket.luasocket.unix"),
         tls and check_tls(tls_module, tls),
     }
     local good = true

@@ -1,7 +1,7 @@
 -- Connecting as LuaSocket does: one address after another, on a descriptor that stays whatever becomes of the attempt.
 --
--- `family` is the family that is known to the program: after a successful attempt, a bind, or one that did not wait. The
--- descriptor may have another one, or `family` may be nil; then the next connect makes a new descriptor.
+-- `family` is what the program knows: after a bind, a connect that succeeded, or one that did not wait. The descriptor
+-- may have another one, or `family` may be nil; then the next connect makes a new descriptor.
 --
 -- `attempt` says what a connect(2) on the descriptor would tell of the last attempt, of which ssocket tells at once:
 -- "going": it has not ended, as far as is known; `goal` is its address

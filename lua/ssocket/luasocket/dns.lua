@@ -87,8 +87,8 @@ local function names_of(address)
     if name then
         return name, service
     end
-    _, service = socket.nameinfo { "127.0.0.1", address[2], family = "inet" }
-    return address[1], service
+    local _, at_port = socket.nameinfo { "127.0.0.1", address[2], family = "inet" }
+    return address[1], at_port
 end
 
 function dns.getnameinfo(host, service)

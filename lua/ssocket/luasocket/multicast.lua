@@ -1,5 +1,5 @@
--- Options of UDP sockets for multicast: the interface that datagrams leave by, and membership in groups. What the fields
--- of an option are, options.lua says.
+-- Options of UDP sockets for multicast: the interface that datagrams leave by, and membership in groups. options.lua
+-- says what the fields of an option are.
 
 local lookup = require "ssocket.luasocket.lookup"
 local object = require "ssocket.luasocket.object"

@@ -9,8 +9,8 @@ local options = {}
 
 local LINUX_TCP, LINUX_TCP_FASTOPEN_CONNECT = 6, 30 -- tcp(7); ssocket has no name for the option
 
--- An option has `check`, by which setoption checks and turns its argument, `set` and `get`, as far as LuaSocket has them,
--- and `family` if it fails on sockets of the other one.
+-- An option has `check`, by which setoption checks and turns its argument, `set` and `get`, as far as LuaSocket has
+-- them, and `family` if it fails on sockets of the other one.
 
 -- ---- kinds of options ----
 

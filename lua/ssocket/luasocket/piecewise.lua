@@ -1,8 +1,8 @@
 -- Reading and writing one wait at a time: for objects with both time-outs, each of whose waits may take `block` seconds
 -- and all together `total`, and for bytes that a call had taken when an error was raised in it.
 --
--- `taken` has the pieces of the call under way. When a wait raises an error (a hook's) they are still there, and the next
--- call finds them; it puts them into `left`, a string that comes before what the socket has.
+-- `taken` has the pieces of the call under way. When a wait raises an error (a hook's) they are still there, and the
+-- next call finds them; it puts them into `left`, a string that comes before what the socket has.
 
 local object = require "ssocket.luasocket.object"
 local socket = require "ssocket"
