@@ -166,7 +166,7 @@ luasocket.describe("the option linger", function(socket)
                 is("1", s:setoption("linger", { on = true, timeout = 3 }))
                 assert.same({ on = true, timeout = 3 }, (s:getoption "linger"))
                 is("1", s:setoption("linger", { on = false, timeout = 5, other = {} }))
-                assert.is_false(s:getoption("linger").on)
+                assert.same({ on = false, timeout = 3 }, (s:getoption "linger")) -- as socket(7)'s kernel has it
             end
         end)
     end)

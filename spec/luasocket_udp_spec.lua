@@ -277,6 +277,9 @@ luasocket.describe("datagrams", function(socket)
                 is('nil, "timeout"', luasocket.takes(0.02, s[name], s))
                 s:settimeout(0, mode)
                 is('nil, "timeout"', luasocket.takes(0, s[name], s))
+                s:settimeout(10, mode == "b" and "t" or "b") -- the shorter one counts
+                s:settimeout(0.02, mode)
+                is('nil, "timeout"', luasocket.takes(0.02, s[name], s))
                 s:close()
             end
         end
