@@ -45,7 +45,8 @@ local function run(...)
 end
 
 local inputs = { "script/gen-docs.lua", "docs/api.lua", "docs/reference.md", "types/ssocket.lua",
-    "types/ssocket/pool.lua", "types/ssocket/tls.lua", "README.md" }
+    "types/ssocket/pool.lua", "types/ssocket/tls.lua", "types/ssocket/luasocket.lua", "types/ssocket/luasocket/unix.lua",
+    "README.md" }
 
 -- OpenSSL may be missing.
 local has_tls = tls_support.is_built()
@@ -54,7 +55,7 @@ local NOT_BUILT = "ssocket.tls was not built: its entries are not checked\n"
 -- A copy of all that gen-docs.lua reads and writes, in which one file has been changed.
 local function copy_with(path, from, to)
     local dir = t.tmpdir()
-    assert(os.execute(("mkdir -p %s/script %s/docs %s/types/ssocket"):format(dir, dir, dir)))
+    assert(os.execute(("mkdir -p %s/script %s/docs %s/types/ssocket/luasocket"):format(dir, dir, dir)))
     for _, name in ipairs(inputs) do
         local data = read_file(name)
         if name == path then
@@ -97,6 +98,8 @@ describe("script/gen-docs.lua", function()
         { "types/ssocket.lua", "function tcpsock:read(" },
         { "types/ssocket/pool.lua", "function pool:get(" },
         { "types/ssocket/tls.lua", "function tlsmodule.client(" },
+        { "types/ssocket/luasocket.lua", "function luasocket.install(" },
+        { "types/ssocket/luasocket/unix.lua", "function unix.stream(" },
         { "README.md", "[`tcpsock:read(size)`]" },
     }
     for _, case in ipairs(lines) do

@@ -28,12 +28,44 @@ local connect = {}
 function connect.open(self, family)
     local sock = self.sock
     sock:close()
-    self.attempt, self.fault, self.goal = nil, nil, nil
+    self.attempt, self.fault, self.goal, self.number = nil, nil, nil, nil
     local ok, err = sock:open(family)
     if ok and family == "inet6" then
         sock:setopt(socket.OPT_IPV6_V6ONLY, true)
     end
     return ok, err
+end
+
+-- `family`: that of the descriptor, as far as LuaSocket would know it.
+local function have_descriptor(self, address, family)
+    if family == address.family and self.sock:fileno() >= 0 then
+        return true
+    end
+    return connect.open(self, address.family)
+end
+
+local function call_for_address(self, address, family, call)
+    local ok, err = have_descriptor(self, address, family)
+    if not ok then
+        return nil, err, family
+    end
+    ok, err = call(self.sock, address)
+    return ok, err, address.family
+end
+
+-- Calls call(sock, address), which binds a socket or sets its peer, for one address after the other until it succeeds.
+-- Returns 1, or nil and LuaSocket's text.
+function connect.first(self, addresses, call)
+    local family = self.family
+    local ok, err
+    for _, address in ipairs(addresses) do
+        ok, err, family = call_for_address(self, address, family, call)
+        if ok then
+            self.family = family
+            return 1
+        end
+    end
+    return nil, text[err]
 end
 
 local function forget_attempt(self)
@@ -90,17 +122,14 @@ local function begin_attempt(self, address)
 end
 
 local function connect_address(self, address, family)
-    if family ~= address.family or self.sock:fileno() < 0 then
-        local ok, err = connect.open(self, address.family)
-        if not ok then
-            return nil, err, family
-        end
+    local ok, err = have_descriptor(self, address, family)
+    if not ok then
+        return nil, err, family
+    elseif self.attempt then
+        ok, err = repeat_attempt(self)
+    else
+        ok, err = begin_attempt(self, address)
     end
-    if self.attempt then
-        local ok, err = repeat_attempt(self)
-        return ok, err, address.family
-    end
-    local ok, err = begin_attempt(self, address)
     return ok, err, address.family
 end
 

@@ -1,5 +1,6 @@
 -- Sending and receiving of datagram sockets of both kinds, UDP and Unix.
 
+local descriptor = require "ssocket.luasocket.descriptor"
 local object = require "ssocket.luasocket.object"
 local socket = require "ssocket"
 local timeouts = require "ssocket.luasocket.timeouts"
@@ -9,6 +10,25 @@ local datagram = { SIZE = 8192 }
 local MOST = 2 ^ 24 -- bytes; longer than any datagram
 local sample = socket.udp()
 local send, recv, recvfrom = sample.send, sample.recv, sample.recvfrom
+
+function datagram.new(class)
+    local self = setmetatable({ sock = socket.udp(), block = -1, total = -1, both = false }, class)
+    descriptor.changed(self)
+    return self
+end
+
+-- Gives the object another socket of ssocket.
+function datagram.attach(self, sock)
+    self.sock = sock
+    timeouts.apply(self)
+    descriptor.changed(self)
+end
+
+function datagram.close(self)
+    descriptor.close_number(self)
+    self.sock:close()
+    descriptor.changed(self)
+end
 
 -- LuaSocket's text for an error of a call that sends or receives.
 function datagram.text_of(err)

@@ -6,12 +6,24 @@
 local object = require "ssocket.luasocket.object"
 local socket = require "ssocket"
 
--- getfd_of: which function is a getfd of ours, and of which kind of socket.
-local descriptor = { getfd_of = {} }
+-- kind_of: which function is a getfd of ours, and of which kind of socket.
+local descriptor = { kind_of = {} }
 
 -- Which object has told its number, and how many objects have a socket of ssocket, if several.
 local lent = setmetatable({}, { __mode = "v" })
 local holders = setmetatable({}, { __mode = "k" })
+
+-- Whether two objects may have one socket.
+function descriptor.are_shared()
+    return next(holders) ~= nil
+end
+
+-- `plain` is the object's socket while select may take it for the object. It is nil while the object stands for a
+-- `number` that is no socket of its kind, or may have bytes of its own. Called when one of these has changed.
+function descriptor.changed(self)
+    local is_plain = not (self.number or self.both or self.left or self.taken)
+    self.plain = is_plain and self.sock or nil
+end
 
 -- The bytes that the socket has read ahead, which would keep it from giving the descriptor up.
 local function take_pending(self)
@@ -26,7 +38,7 @@ local function give_up(self)
     local sock = self.sock
     local count = holders[sock] or 1
     if count > 1 then
-        holders[sock] = count - 1
+        holders[sock] = count > 2 and count - 1 or nil
         return nil
     end
     local left = take_pending(self)
@@ -34,10 +46,10 @@ local function give_up(self)
     return left
 end
 
-local function shared_with_lender(fd)
+local function shared_with_lender(fd, kind)
     local lender = lent[fd]
     local sock = lender and lender.sock
-    if sock and sock:fileno() == fd then
+    if sock and getmetatable(sock) == kind and sock:fileno() == fd then
         holders[sock] = (holders[sock] or 1) + 1
         return sock
     end
@@ -47,13 +59,21 @@ end
 local function adopt(fd, kind)
     local sock, err = socket.fromfd(fd)
     if err == object.system.EBUSY then
-        sock = shared_with_lender(fd)
-    end
-    if sock and getmetatable(sock) ~= kind then
+        return shared_with_lender(fd, kind)
+    elseif sock and getmetatable(sock) ~= kind then
         sock:detach()
         return nil
     end
     return sock
+end
+
+-- Closes a descriptor that is a socket of another kind. One that is no socket stays open.
+function descriptor.close_number(self)
+    local sock = self.number and socket.fromfd(self.number)
+    if sock then
+        sock:close()
+    end
+    self.number = nil
 end
 
 -- The methods of a class's group over sockets that `make` makes; attach(object, sock, left) gives it another one.
@@ -65,11 +85,12 @@ function descriptor.methods(group, make, attach)
     function methods.getfd(self)
         object.check(self, group)
         local fd = self.number or self.sock:fileno()
-        lent[fd] = self
+        if fd >= 0 then
+            lent[fd] = self
+        end
         return fd
     end
-
-    descriptor.getfd_of[methods.getfd] = kind
+    descriptor.kind_of[methods.getfd] = kind
 
     function methods.setfd(self, fd)
         object.check(self, group)

@@ -15,7 +15,7 @@ local write, readsome, peek = sample.write, sample.readsome, sample.peek
 local piecewise = {}
 
 -- The seconds for all waits of a call.
-local function limit_of(self)
+local function seconds_for_all(self)
     local block, total = self.block, self.total
     local limit = self.both and total or math.max(block, total)
     return (limit < 0 or limit ~= limit) and math.huge or limit
@@ -125,7 +125,7 @@ function piecewise.read(self, what)
     end
     local taken = { bytes = 0 }
     self.taken = taken
-    local err = socket.within(limit_of(self), read, self, taken, what)
+    local err = socket.within(seconds_for_all(self), read, self, taken, what)
     if self.taken == taken then
         self.taken = nil
     end
@@ -161,7 +161,7 @@ end
 
 -- As ssocket's write.
 function piecewise.write(self, data, first, last)
-    return socket.within(limit_of(self), write_all, self, data, first, last)
+    return socket.within(seconds_for_all(self), write_all, self, data, first, last)
 end
 
 return piecewise

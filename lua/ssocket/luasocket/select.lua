@@ -1,16 +1,22 @@
 -- LuaSocket's select: over anything that has a method `getfd`, and `dirty` if it has bytes of its own.
+--
+-- Where all elements are objects of ours with a `plain` socket, see descriptor.lua, ssocket's select gets these.
+-- Everything else is selected by the numbers of descriptors.
 
 local descriptor = require "ssocket.luasocket.descriptor"
 local object = require "ssocket.luasocket.object"
 local socket = require "ssocket"
 
+local pending = socket.tcp().pending
 local fileno = { tcpsock = socket.tcp().fileno, udpsock = socket.udp().fileno }
-local getfd_of = descriptor.getfd_of
+local kind_of = descriptor.kind_of
+
+-- ---- by numbers ----
 
 -- The descriptor of an element, or nil: it is passed over. Numbers and booleans raise Lua's error for indexing.
 local function descriptor_of(element)
     local getfd = element.getfd
-    local own = getfd_of[getfd]
+    local own = kind_of[getfd]
     local fd
     if own then
         fd = element.number or fileno[own](element.sock)
@@ -19,7 +25,7 @@ local function descriptor_of(element)
     else
         fd = tonumber((getfd(element)))
     end
-    return fd and fd >= 0 and fd - fd % 1 or nil
+    return fd and fd >= 0 and fd < 2 ^ 31 and fd - fd % 1 or nil
 end
 
 -- Adds a list's descriptors to `fds`, each once, and says in `objects` which element each one stands for.
@@ -73,14 +79,14 @@ local function collect_dirty(list, fds)
     return found, watched
 end
 
--- Appends the elements for the descriptors that are ready, by their numbers, and the positions of all elements.
-local function add_ready(result, ready, objects)
-    if ready[2] then
-        table.sort(ready)
+-- Appends to `result` what `by_fd` has for these descriptors, by their numbers, and adds the positions of all elements.
+local function add_ready(result, fds, by_fd)
+    if fds[2] then
+        table.sort(fds)
     end
     local n = #result
-    for i = 1, #ready do
-        result[n + i] = objects[ready[i]]
+    for i = 1, #fds do
+        result[n + i] = by_fd[fds[i]]
     end
     for i = 1, #result do
         result[result[i]] = i
@@ -117,6 +123,70 @@ local function look(readers, writers, seconds)
     return add_ready(dirty, ready_reads or {}, objects), add_ready({}, ready_writes or {}, objects)
 end
 
+-- ---- by sockets ----
+
+-- The sockets of objects, and the objects, or nil: there is something else in the list.
+local function sockets_of(list)
+    local socks, elements = {}, {}
+    local i = 1
+    local element = list and list[1]
+    while element ~= nil do
+        local sock = element.plain
+        if not sock then
+            return nil
+        end
+        socks[i], elements[i] = sock, element
+        i = i + 1
+        element = list[i]
+    end
+    return socks, elements
+end
+
+-- The results for the sockets that are ready, which are in the order of `socks`. Of several elements with one socket the
+-- last is meant.
+local function elements_ready(ready, socks, elements)
+    local dirty, fds, by_fd = {}, {}, {}
+    local at = 1
+    for i = 1, #ready do
+        local sock = ready[i]
+        while socks[at] ~= sock do
+            at = at + 1
+        end
+        local element = elements[at]
+        at = at + 1
+        local kind = getmetatable(sock)
+        local fd = fileno[kind](sock)
+        if kind == "tcpsock" and pending(sock) > 0 then
+            dirty[#dirty + 1] = element
+        else
+            fds[#fds + 1] = not by_fd[fd] and fd or nil
+            by_fd[fd] = element
+        end
+    end
+    return add_ready(dirty, fds, by_fd)
+end
+
+-- As look, or nil: the sockets have to be selected by their numbers.
+local function look_at_sockets(readers, writers, seconds)
+    local reads, readable = sockets_of(readers)
+    local writes, writable
+    if reads and not descriptor.are_shared() then
+        writes, writable = sockets_of(writers)
+    end
+    if not writes then
+        return nil
+    end
+    local ready_reads, ready_writes, err = socket.select(reads, writes, seconds)
+    if err == object.system.EBADF then
+        return nil
+    elseif err then
+        return {}, {}, object.text[err]
+    end
+    return elements_ready(ready_reads, reads, readable), elements_ready(ready_writes, writes, writable)
+end
+
+-- ---- select ----
+
 local function check_list(list, position)
     if list ~= nil and type(list) ~= "table" then
         object.misuse(2, position, ("table expected, got %s"):format(type(list)))
@@ -131,15 +201,15 @@ return function(readers, writers, seconds)
         seconds = 0
     end
     local deadline = seconds >= 0 and socket.now() + seconds or nil
-    while true do
-        local reads, writes, err = look(readers, writers, seconds)
-        if reads and err then
-            return reads, writes, err
-        elseif reads then
-            return reads, writes
-        elseif not writes then
+    local reads, writes, err = look_at_sockets(readers, writers, seconds)
+    while not reads do
+        reads, writes, err = look(readers, writers, seconds_left(deadline))
+        if not reads and not writes then
             error("select failed", 2)
         end
-        seconds = seconds_left(deadline)
     end
+    if err then
+        return reads, writes, err
+    end
+    return reads, writes
 end

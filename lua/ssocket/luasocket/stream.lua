@@ -1,9 +1,10 @@
 -- Sending and receiving on connected streams of every kind: TCP, Unix, TLS.
 --
--- `ready` is the object's socket while nothing stands between the object and it, and `next_line` the iterator over its
--- lines. They are nil for an object that is no client, has both time-outs, has to tell of a failed connect (`fault`) or
--- has kept bytes (`left`); then the calls go the long way.
+-- `ready` is the object's socket while nothing stands between the object and it. It is nil for an object that is no
+-- client, has both time-outs, has to tell of a failed connect (`fault`) or has kept bytes (`left`, `taken`): then the
+-- calls go the long way. `lines` is the iterator over the socket's lines, once it has been needed.
 
+local descriptor = require "ssocket.luasocket.descriptor"
 local object = require "ssocket.luasocket.object"
 local piecewise = require "ssocket.luasocket.piecewise"
 local socket = require "ssocket"
@@ -12,7 +13,7 @@ local timeouts = require "ssocket.luasocket.timeouts"
 local CLOSED = socket.ERROR_CLOSED
 local MOST = 2 ^ 46 -- bytes; more than there is memory
 local text, system = object.text, object.system
-local find, gsub = string.find, string.gsub
+local find, gsub, sub = string.find, string.gsub, string.sub
 
 local sample = socket.tcp()
 local write, read, readall, peek, pending = sample.write, sample.read, sample.readall, sample.peek, sample.pending
@@ -21,15 +22,17 @@ local stream = {}
 
 -- ---- the state ----
 
--- Called when a client's socket, time-outs, class, `fault` or `left` has changed.
+-- Called when the object's socket, time-outs, class, `fault` or `left` has changed.
 function stream.changed(self)
-    local plain = self.client and not (self.both or self.fault or self.left or self.taken)
-    self.ready = plain and self.sock or nil
-    self.next_line = plain and self.lines or nil
+    descriptor.changed(self)
+    self.ready = self.client and not self.fault and self.plain or nil
 end
 
-function stream.init(self)
+-- `is_client`: whether it is connected already.
+function stream.init(self, is_client)
     self.sent, self.received, self.birthday = 0, 0, socket.now()
+    self.client = is_client
+    stream.changed(self)
 end
 
 -- Makes a stream of ssocket the object's own. `left`: bytes that come before what it has, or nil.
@@ -41,7 +44,8 @@ function stream.attach(self, sock, left)
 end
 
 function stream.close(self)
-    self.attempt, self.fault, self.left, self.taken, self.number = nil, nil, nil, nil, nil
+    self.attempt, self.fault, self.left, self.taken = nil, nil, nil, nil
+    descriptor.close_number(self)
     self.sock:close()
     stream.changed(self)
 end
@@ -116,14 +120,13 @@ local function failure(self, err, part, prefix)
     return nil, text_of(self, err), prefix .. part
 end
 
+local function lines_of(self)
+    self.lines = self.lines or self.sock:readuntil "\n"
+    return self.lines
+end
+
 local function receive_line(self, prefix)
-    local lines = self.lines
-    if not lines then
-        lines = self.sock:readuntil "\n"
-        self.lines = lines
-        stream.changed(self)
-    end
-    local line, err, part = lines()
+    local line, err, part = lines_of(self)()
     if not line then
         self.received = self.received + #part
         return nil, text_of(self, err), prefix .. without_cr(part)
@@ -158,7 +161,7 @@ local function receive_bytes(self, count, prefix)
     if not data then
         return failure(self, err, part, prefix)
     end
-    self.received = self.received + count
+    self.received = self.received + #data
     return prefix .. data, nil, nil
 end
 
@@ -250,18 +253,29 @@ function stream.methods(client, any)
     end
 
     function methods.receive(self, pattern, prefix)
-        local next_line = self and self.next_line
-        if next_line and not prefix and (pattern == nil or pattern == "*l") then
-            local line, err, part = next_line()
-            if line then
-                self.received = self.received + #line + 1
-                if find(line, "\r", 1, true) then
-                    line = gsub(line, "\r", "")
+        local sock = self and self.ready
+        if sock and not prefix then
+            if pattern == nil or pattern == "*l" then
+                local line, err, part = (self.lines or lines_of(self))()
+                if line then
+                    local size = #line
+                    self.received = self.received + size + 1
+                    local cr = find(line, "\r", 1, true)
+                    if cr then
+                        line = cr == size and sub(line, 1, -2) or without_cr(line)
+                    end
+                    return line, nil, nil
                 end
-                return line, nil, nil
+                self.received = self.received + #part
+                return nil, text_of(self, err), without_cr(part)
+            elseif type(pattern) == "number" and pattern > 0 and pattern % 1 == 0 then
+                local data, err, part = read(sock, pattern)
+                if data then
+                    self.received = self.received + #data
+                    return data, nil, nil
+                end
+                return failure(self, err, part, "")
             end
-            self.received = self.received + #part
-            return nil, text_of(self, err), without_cr(part)
         end
         object.check(self, client)
         prefix = prefix == nil and "" or object.check_string(prefix, 3)

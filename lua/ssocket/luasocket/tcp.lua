@@ -21,14 +21,11 @@ local classes = {}
 -- An object over ssocket's socket, of a class and family.
 function tcp.wrap(sock, class, family)
     local self = setmetatable({ sock = sock, family = family, block = -1, total = -1, both = false }, classes[class])
-    stream.init(self)
-    if class == CLIENT then
-        stream.set_client(self)
-    end
+    stream.init(self, class == CLIENT)
     return self
 end
 
-local function new(family)
+local function new_tcp(family)
     local self = tcp.wrap(socket.tcp(), MASTER, family)
     if family then
         local ok, err = connect.open(self, family)
@@ -43,40 +40,19 @@ end
 
 local methods = stream.methods(CLIENT, ANY)
 
-local function bind_address(self, address, family)
-    if family ~= address.family or self.sock:fileno() < 0 then
-        local ok, err = connect.open(self, address.family)
-        if not ok then
-            return nil, err, family
-        end
-    end
-    local ok, err = self.sock:bind(address)
-    return ok, err, address.family
-end
-
--- Binds to the first address of the host, in that family, that can be had.
-local function bind(self, host, port, wanted)
-    local addresses, err = lookup.here(host, port, wanted)
+local function bind_here(self, host, port, family)
+    local addresses, err = lookup.here(host, port, family)
     if not addresses then
         return nil, err
     end
-    local ok
-    local family = self.family
-    for _, address in ipairs(addresses) do
-        ok, err, family = bind_address(self, address, family)
-        if ok then
-            self.family = family
-            return 1
-        end
-    end
-    return nil, text[err]
+    return connect.first(self, addresses, sample.bind)
 end
 
 function methods.bind(self, host, port)
     object.check(self, MASTER)
     host = object.check_string(host, 2)
     port = object.check_string(port, 3)
-    return bind(self, host, port, self.family)
+    return bind_here(self, host, port, self.family)
 end
 
 local function connect_to(self, host, port)
@@ -154,7 +130,7 @@ local function connected(host, port, here, here_port, family)
     local self = tcp.wrap(socket.tcp(), MASTER)
     local ok, err = 1, nil
     if here then
-        ok, err = bind(self, here, here_port, family ~= "unspec" and family or nil)
+        ok, err = bind_here(self, here, here_port, family ~= "unspec" and family or nil)
     end
     if ok then
         ok, err = connect_to(self, host, port)
@@ -172,15 +148,15 @@ tcp.functions = {}
 local functions = tcp.functions
 
 function functions.tcp()
-    return new()
+    return new_tcp()
 end
 
 function functions.tcp4()
-    return new "inet"
+    return new_tcp "inet"
 end
 
 function functions.tcp6()
-    return new "inet6"
+    return new_tcp "inet6"
 end
 
 function functions.connect(host, port, here, here_port, family)

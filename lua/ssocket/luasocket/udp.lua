@@ -11,21 +11,21 @@ local socket = require "ssocket"
 local timeouts = require "ssocket.luasocket.timeouts"
 
 local ANY, UNCONNECTED, CONNECTED = "udp{any}", "udp{unconnected}", "udp{connected}"
+
 -- gai_strerror's own texts, which LuaSocket passes on here.
 local NOT_NUMERIC = socket.ERROR_NOTFOUND
 local NO_SERVICE = "Servname not supported for ai_socktype"
 
 local text = object.text
-local sendto_sock = socket.udp().sendto
+local sample = socket.udp()
 
 local udp = {}
 local classes = {}
 local methods = {}
 
-local function new(family)
-    local sock = socket.udp()
-    local self = { sock = sock, family = family, block = -1, total = -1, both = false }
-    setmetatable(self, classes[UNCONNECTED])
+local function new_udp(family)
+    local self = datagram.new(classes[UNCONNECTED])
+    self.family = family
     if family then
         local ok, err = connect.open(self, family)
         if not ok then
@@ -75,7 +75,7 @@ function methods.sendto(self, data, host, port)
     elseif self.sock:fileno() < 0 then
         return nil, "refused"
     end
-    local ok, err = timeouts.call(self, sendto_sock, self.sock, data, address, number)
+    local ok, err = timeouts.call(self, sample.sendto, self.sock, data, address, number)
     if not ok then
         return nil, err == NOT_NUMERIC and err or datagram.text_of(err)
     end
@@ -102,31 +102,6 @@ end
 
 -- ---- addresses ----
 
-local function set_address(self, address, call)
-    if self.tried ~= address.family or self.sock:fileno() < 0 then
-        local ok, err = connect.open(self, address.family)
-        if not ok then
-            return nil, err
-        end
-        self.tried = address.family
-    end
-    return self.sock[call](self.sock, address)
-end
-
--- Binds or connects to the first of the addresses that can be had.
-local function set_first(self, addresses, call)
-    local ok, err
-    self.tried = self.family
-    for _, address in ipairs(addresses) do
-        ok, err = set_address(self, address, call)
-        if ok then
-            self.family = address.family
-            return 1
-        end
-    end
-    return nil, text[err]
-end
-
 local function dissolve(self)
     self.sock:connect()
     setmetatable(self, classes[UNCONNECTED])
@@ -143,7 +118,7 @@ function methods.setpeername(self, host, port)
     local addresses, err = lookup.remote(host, port, self.family)
     local ok = addresses
     if addresses then
-        ok, err = set_first(self, addresses, "connect")
+        ok, err = connect.first(self, addresses, sample.connect)
     end
     if not ok then
         return nil, err
@@ -160,7 +135,7 @@ function methods.setsockname(self, host, port)
     if not addresses then
         return nil, err
     end
-    return set_first(self, addresses, "bind")
+    return connect.first(self, addresses, sample.bind)
 end
 
 names.add_methods(methods, ANY, CONNECTED)
@@ -174,8 +149,7 @@ end
 
 function methods.close(self)
     object.check(self, ANY)
-    self.number = nil
-    self.sock:close()
+    datagram.close(self)
     return 1
 end
 
@@ -184,13 +158,8 @@ function methods.dirty(self)
     return false
 end
 
-local function attach(self, sock)
-    self.sock = sock
-    timeouts.apply(self)
-end
-
-object.add(methods, timeouts.methods(ANY))
-object.add(methods, descriptor.methods(ANY, socket.udp, attach))
+object.add(methods, timeouts.methods(ANY, descriptor.changed))
+object.add(methods, descriptor.methods(ANY, socket.udp, datagram.attach))
 options.add_methods(methods, ANY, options.udp, true)
 
 for _, name in ipairs { UNCONNECTED, CONNECTED } do
@@ -200,15 +169,15 @@ end
 udp.functions = { _DATAGRAMSIZE = datagram.SIZE }
 
 function udp.functions.udp()
-    return new()
+    return new_udp()
 end
 
 function udp.functions.udp4()
-    return new "inet"
+    return new_udp "inet"
 end
 
 function udp.functions.udp6()
-    return new "inet6"
+    return new_udp "inet6"
 end
 
 return udp

@@ -16,16 +16,11 @@ local sendto_sock = socket.udp().sendto
 local classes = {}
 local methods = {}
 
-local function close(self)
-    self.number = nil
-    self.sock:close()
-end
-
 -- Binds or connects. A failure closes the descriptor.
 local function set_address(self, address, call)
     local ok, err = self.sock[call](self.sock, address)
     if not ok then
-        close(self)
+        datagram.close(self)
         return nil, text[err]
     end
     return 1
@@ -112,7 +107,7 @@ end
 
 function methods.close(self)
     object.check(self, ANY)
-    close(self)
+    datagram.close(self)
     return 1
 end
 
@@ -121,13 +116,8 @@ function methods.dirty(self)
     return false
 end
 
-local function attach(self, sock)
-    self.sock = sock
-    timeouts.apply(self)
-end
-
-object.add(methods, timeouts.methods(ANY))
-object.add(methods, descriptor.methods(ANY, socket.udp, attach))
+object.add(methods, timeouts.methods(ANY, descriptor.changed))
+object.add(methods, descriptor.methods(ANY, socket.udp, datagram.attach))
 options.add_methods(methods, ANY, options.unixdgram)
 
 for _, name in ipairs { UNCONNECTED, CONNECTED } do
@@ -136,10 +126,10 @@ end
 
 -- A new object.
 return function()
-    local self = { sock = socket.udp(), block = -1, total = -1, both = false }
+    local self = datagram.new(classes[UNCONNECTED])
     local ok, err = self.sock:open "unix"
     if not ok then
         return nil, text[err]
     end
-    return setmetatable(self, classes[UNCONNECTED])
+    return self
 end

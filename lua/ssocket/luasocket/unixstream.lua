@@ -20,10 +20,7 @@ local methods = stream.methods(CLIENT, ANY)
 
 local function wrap(sock, class)
     local self = setmetatable({ sock = sock, block = -1, total = -1, both = false }, classes[class])
-    stream.init(self)
-    if class == CLIENT then
-        stream.set_client(self)
-    end
+    stream.init(self, class == CLIENT)
     return self
 end
 

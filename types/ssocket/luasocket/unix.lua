@@ -12,6 +12,7 @@ function unix.stream() end
 
 ---The same function as `unix.stream`.
 ---@return table? object # with the methods of LuaSocket's manual
+---@return string? err
 function unix.tcp() end
 
 ---A `unixdgram{unconnected}`, with its descriptor. `unix.udp` is the same.
@@ -21,6 +22,7 @@ function unix.dgram() end
 
 ---The same function as `unix.dgram`.
 ---@return table? object # with the methods of LuaSocket's manual
+---@return string? err
 function unix.udp() end
 
 return unix
