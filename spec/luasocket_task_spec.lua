@@ -144,7 +144,7 @@ describe_bridge("a wait", function()
             local ls = require "ssocket.luasocket"
             local turns = 0
             local ticker = socket.spawn(function()
-                while socket.sleep(0.001) do turns = turns + 1 end
+                while socket.sleep(0) do turns = turns + 1 end
             end)
             for _, call in ipairs {
                 function() return ls.dns.getaddrinfo "late-40.test." end,
@@ -155,7 +155,7 @@ describe_bridge("a wait", function()
                 local before = turns
                 local ok, err = socket.spawn(call):wait(10)
                 assert(ok, err)
-                assert(turns - before >= 5, turns - before)
+                assert(turns - before >= 2, turns - before)
             end
             ticker:cancel()
         ]]
