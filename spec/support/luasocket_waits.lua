@@ -3,8 +3,8 @@
 --   failed         its results when it fails, as luasocket.results has them, with %s for the error
 --   wake()         makes the call succeed; `good` are its results then, as text
 --   keep           the ends that nobody looks at, lest they are collected
---   closes         the object on which it waits, if closing that ends the call; as_closed: it then gives what it gives of a
---                  socket that is closed already, and not a failure
+--   closes         the object on which it waits, if closing that ends the call
+--   as_closed      the call then gives what it gives of a socket that is closed already, and no failure
 
 local luasocket = require "support.luasocket"
 local t = require "support.t"
