@@ -45,8 +45,8 @@ local function run(...)
 end
 
 local inputs = { "script/gen-docs.lua", "docs/api.lua", "docs/reference.md", "types/ssocket.lua",
-    "types/ssocket/pool.lua", "types/ssocket/tls.lua", "types/ssocket/luasocket.lua", "types/ssocket/luasocket/unix.lua",
-    "README.md" }
+    "types/ssocket/pool.lua", "types/ssocket/tls.lua", "types/ssocket/luasocket.lua",
+    "types/ssocket/luasocket/unix.lua", "README.md" }
 
 -- OpenSSL may be missing.
 local has_tls = tls_support.is_built()

@@ -142,8 +142,8 @@ local function sockets_of(list)
     return socks, elements
 end
 
--- The results for the sockets that are ready, which are in the order of `socks`. Of several elements with one socket the
--- last is meant.
+-- The results for the sockets that are ready, which are in the order of `socks`. Of several elements with one socket
+-- the last is meant.
 local function elements_ready(ready, socks, elements)
     local dirty, fds, by_fd = {}, {}, {}
     local at = 1

@@ -35,6 +35,28 @@ function stream.init(self, is_client)
     stream.changed(self)
 end
 
+-- A new object over ssocket's socket. All fields stand here, so that the table does not grow later.
+function stream.new(class, sock, is_client)
+    local self = {
+        sock = sock,
+        block = -1,
+        total = -1,
+        both = false,
+        sent = 0,
+        received = 0,
+        birthday = 0,
+        client = is_client,
+        plain = nil,
+        ready = nil,
+        lines = nil,
+        family = nil,
+        attempt = nil,
+        goal = nil,
+    }
+    stream.init(self, is_client)
+    return setmetatable(self, class)
+end
+
 -- Makes a stream of ssocket the object's own. `left`: bytes that come before what it has, or nil.
 function stream.attach(self, sock, left)
     self.sock, self.lines, self.left, self.taken = sock, nil, left, nil

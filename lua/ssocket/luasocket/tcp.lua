@@ -20,8 +20,8 @@ local classes = {}
 
 -- An object over ssocket's socket, of a class and family.
 function tcp.wrap(sock, class, family)
-    local self = setmetatable({ sock = sock, family = family, block = -1, total = -1, both = false }, classes[class])
-    stream.init(self, class == CLIENT)
+    local self = stream.new(classes[class], sock, class == CLIENT)
+    self.family = family
     return self
 end
 

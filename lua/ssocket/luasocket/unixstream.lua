@@ -18,12 +18,6 @@ local connect_sock, accept_sock = sample.connect, sample.accept
 local classes = {}
 local methods = stream.methods(CLIENT, ANY)
 
-local function wrap(sock, class)
-    local self = setmetatable({ sock = sock, block = -1, total = -1, both = false }, classes[class])
-    stream.init(self, class == CLIENT)
-    return self
-end
-
 function methods.bind(self, path)
     object.check(self, MASTER)
     local address = unix_address.of(object.check_string(path, 2))
@@ -77,7 +71,7 @@ function methods.accept(self)
     if not sock then
         return nil, text[err]
     end
-    return wrap(sock, CLIENT)
+    return stream.new(classes[CLIENT], sock, true)
 end
 
 function methods.getsockname(self)
@@ -106,7 +100,7 @@ end
 
 -- A new object.
 return function()
-    local self = wrap(socket.tcp(), MASTER)
+    local self = stream.new(classes[MASTER], socket.tcp(), false)
     local ok, err = self.sock:open "unix"
     if not ok then
         return nil, text[err]
