@@ -248,8 +248,6 @@ luasec.each("ssl.wrap", function(socket, ssl, kind)
         local a, x = luasec.sockets(socket)
         local y, b = luasec.sockets(socket)
         local client, server = assert(ssl.wrap(a, luasec.client())), assert(ssl.wrap(b, luasec.server()))
-        x:setoption("tcp-nodelay", true)
-        y:setoption("tcp-nodelay", true)
         for _, s in ipairs { client, server, x, y } do
             s:settimeout(0)
         end
