@@ -56,12 +56,16 @@ authority other
 sign a ca 3650 'subjectAltName=DNS:a.test,IP:127.0.0.1'
 sign b ca 3650 'subjectAltName=DNS:b.test'
 sign client ca 3650 'extendedKeyUsage=clientAuth' 'subjectAltName=DNS:client.test'
+sign serving ca 3650 'extendedKeyUsage=serverAuth' 'subjectAltName=DNS:a.test'
 sign stranger other 3650 'subjectAltName=DNS:a.test'
 sign expired ca -1 'subjectAltName=DNS:a.test'
 sign revoked ca 3650 'subjectAltName=DNS:a.test'
 sign middle ca 3650 'basicConstraints=critical,CA:TRUE' 'keyUsage=critical,keyCertSign'
 sign leaf middle 3650 'subjectAltName=DNS:a.test'
 cat leaf.crt middle.crt >chain.crt
+mkdir authorities
+cp ca.crt authorities/ca.pem
+openssl rehash authorities
 cat a.crt a.key >a.pem
 cat client.crt client.key >client.pem
 revoke revoked
