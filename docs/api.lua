@@ -2920,6 +2920,25 @@ local not_handshaken = [[
     of them can be read as plain text later; iterators of [`readuntil`](#tcpsock-readuntil) go on in the decrypted
     stream. After a failure they are dropped with the socket]]
 
+local keep = {
+    name = "keep",
+    type = "boolean",
+    optional = true,
+    default = "false",
+    text = [[`true`: a handshake that is not over in time goes on with the next call, for
+    [a loop of your own](tls.md#in-a-loop-of-your-own)]],
+}
+local kept_reason = {
+    "reason",
+    "string?",
+    [[with an error of TLS: more of it, for people; it changes with OpenSSL, so compare `err` alone. With
+    `ERROR_TIMEOUT` and `keep`: `"read"` or `"write"`, what the handshake waits for]],
+}
+local other_handshake = {
+    "tls.ERROR_HANDSHAKE",
+    "a handshake with other arguments is kept: another end, `ctx` or `name`; it stays as it is",
+}
+
 local function handshake_errors(certificate)
     return errors({
         { "tls.ERROR_CERTIFICATE", certificate },
@@ -2930,6 +2949,7 @@ local function handshake_errors(certificate)
         { "ERROR_CLOSED", "the socket is not open, or another task has closed it" },
     }, reset, {
         already_tls,
+        other_handshake,
         { "ERROR_BUSY", "another task's call waits on the socket, to read or to write; it stays as it is" },
         { "ENOTCONN", "the socket is open and not connected; a Unix socket says `EINVAL`" },
     })
@@ -3005,7 +3025,7 @@ local tls_module = {
         },
         {
             name = "client",
-            call = { "ok, err, reason = tls.client(s, name[, ctx])" },
+            call = { "ok, err, reason = tls.client(s, name[, ctx[, keep]])" },
             brief = "make a connection TLS, as a client",
             text = [[
                 Shakes hands as a client. The server's certificate must lead to one that `ctx` trusts, be within its
@@ -3017,6 +3037,11 @@ local tls_module = {
                 Whatever goes wrong, a time-out or [`task:cancel`](#task-cancel) too, *the socket is closed*, after an
                 alert if that needs no waiting: a program that overlooks the result cannot go on in plain text. After
                 misuse and after `ERROR_BUSY` and `EISCONN`, where nothing was begun, it is as it was.
+
+                With `keep` a time-out, and it alone, leaves the socket open in mid-handshake: the results are `nil`,
+                `ERROR_TIMEOUT` and what the handshake waits for, and the same call goes on with it. Until it has
+                succeeded, every other call that reads or writes there is [`tls.ERROR_HANDSHAKE`](#tls-errors): no
+                plain byte is sent or taken. `close` ends it.
 
                 In TLS 1.3 a server judges our certificate after our handshake has succeeded. If it refuses, the
                 first call that reads says `tls.ERROR_ALERT`.]],
@@ -3035,16 +3060,17 @@ local tls_module = {
                     text = [[see [`tls.context`](#tls-context); without it the system's authorities are trusted, no
                     certificate is sent, and no protocol (ALPN) is offered]],
                 },
+                keep,
             },
             gives = {
                 { "ok", "true?", "the connection is encrypted, and the server verified" },
                 { "err", "string?", "" },
-                reason,
+                kept_reason,
             },
             errors = handshake_errors [[the server's certificate is refused; the reason says why, and of which one:
                 depth 0 is the server's own, 1 the one that has signed it]],
             raises = [[a socket of another kind; a `name` that is empty, too long, or has a NUL or other characters;
-                another thing than a context]],
+                another thing than a context; a `keep` that is no boolean]],
             partial = not_handshaken,
             waits = "for the whole handshake, within the socket's deadline; it counts as reading and writing",
             by = {
@@ -3067,25 +3093,27 @@ local tls_module = {
         },
         {
             name = "server",
-            call = { "ok, err, reason = tls.server(s, ctx)" },
+            call = { "ok, err, reason = tls.server(s, ctx[, keep])" },
             brief = "make a connection TLS, as a server",
             text = [[
                 Shakes hands as a server. With `client_ca` in the context it asks the client for a certificate, and
                 refuses one that is bad, and the lack of one unless `client_optional` is set.
 
-                Whatever goes wrong the socket is closed, as with [`tls.client`](#tls-client). Set a timeout, and
-                call it in the task that serves the client: one that is silent then delays nobody.]],
+                Whatever goes wrong the socket is closed, as with [`tls.client`](#tls-client); `keep` is as there. Set
+                a timeout, and call it in the task that serves the client: one that is silent then delays nobody.]],
             takes = {
                 tls_sock,
                 { name = "ctx", type = "ssocket.tls.context", text = "one with a certificate, `cert`" },
+                keep,
             },
             gives = {
                 { "ok", "true?", "the connection is encrypted" },
                 { "err", "string?", "" },
-                reason,
+                kept_reason,
             },
             errors = handshake_errors "the client's certificate is refused, or it has given none; the reason says why",
-            raises = "a socket of another kind; another thing than a context; one without a certificate",
+            raises = [[a socket of another kind; another thing than a context; one without a certificate; a `keep`
+                that is no boolean]],
             partial = not_handshaken,
             waits = "for the whole handshake, within the socket's deadline; it counts as reading and writing",
             by = {
@@ -3164,6 +3192,7 @@ local tls_module = {
                 { "ERROR_CLOSED", "the stream ended before it was complete, or the socket is not open" },
             }, reset, {
                 { "EISCONN", "the socket is TLS already" },
+                { "tls.ERROR_HANDSHAKE", "it is in the middle of a handshake that is kept" },
                 { "ENOTCONN", "the socket is open and not connected; a Unix socket says `EINVAL`" },
             }),
             raises = "a socket of another kind",
@@ -3278,6 +3307,11 @@ local tls_module = {
             "ERROR_EOF",
             "TLS stream truncated",
             "the connection has ended, and the peer had not said that it would (close_notify)",
+        },
+        {
+            "ERROR_HANDSHAKE",
+            "TLS handshake not finished",
+            "a call comes in the middle of a handshake that is kept (`keep` of `tls.client` and `tls.server`)",
         },
     },
     version = {

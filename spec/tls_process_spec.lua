@@ -85,6 +85,7 @@ local function misuse(a)
     for _ = 1, 2 do
         t.fails(refused, 0, a:write "of the child")
         t.fails(refused, 0, a:write { "of the ", "child" })
+        t.fails(refused, 0, a:write "")
         t.fails(refused, "", a:read(1))
         assert.is_nil((a:shutdown(socket.SHUT_WR)))
         assert.is_nil((a:shutdown(socket.SHUT_RDWR)))

@@ -36,7 +36,7 @@ describe("ssocket.tls", function()
     tasks.guard()
     support.certificates()
 
-    it("has eight functions, four errors and a version", function()
+    it("has eight functions, five errors and a version", function()
         for _, name in ipairs { "binding", "client", "connect", "context", "export", "hello", "info", "server" } do
             assert.is_function(tls[name], name)
         end
@@ -44,6 +44,7 @@ describe("ssocket.tls", function()
         assert.equal("TLS alert received", tls.ERROR_ALERT)
         assert.equal("TLS protocol error", tls.ERROR_PROTOCOL)
         assert.equal("TLS stream truncated", tls.ERROR_EOF)
+        assert.equal("TLS handshake not finished", tls.ERROR_HANDSHAKE)
         assert.is_truthy(tls._OPENSSL:find "^OpenSSL %d")
     end)
 

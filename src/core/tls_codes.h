@@ -10,6 +10,7 @@ enum ss_tls_code {
     SS_TLS_ALERT,       /* the peer has refused us */
     SS_TLS_PROTOCOL,    /* no TLS, nothing in common, a bad record, a flood; a connection of another process */
     SS_TLS_EOF,         /* the connection has ended without the peer's close_notify */
+    SS_TLS_HANDSHAKE,   /* a call comes before the end of the handshake */
     SS_TLS_CODES        /* the number of codes */
 };
 

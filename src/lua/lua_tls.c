@@ -45,6 +45,8 @@ static int push_unfit(lua_State *L, const struct lss_socket *s)
     const struct sstls_conn *conn = sstls_conn_of(&s->sock);
     if (!conn)
         return 0;
+    if (conn->kept)
+        return lss_push_failure(L, 1, SS_ERROR, &sstls_unfinished);
     return lss_push_failure(L, 1, conn->established ? SS_ERROR : SS_BUSY, &sstls_already);
 }
 
@@ -73,11 +75,13 @@ static void end_failed_shake(struct shake *shake, bool begun)
         return;
     bool owns = !op->installed, same = op->sock->in.stream == op->stream;
     struct sstls_conn *conn = op->conn;
+    if (!begun && !owns && sstls_shake_leave(op))
+        return;
     op->conn = NULL;
     if (owns)
         sstls_conn_free(conn);
-    if (!begun || !same || op->sock->io.fd < 0)
-        return;
+    if (!begun || !same || op->sock->io.fd < 0 || (owns && ss_io_has_layer(&op->sock->io)))
+        return; /* the layer: of another call, in the turn before the first step of this one */
     if (ss_io_has_layer(&op->sock->io))
         op->sock->io.via->leave(&op->sock->io); /* or unread bytes would have the kernel drop the alert */
     ss_sock_close_quietly(op->sock, &ignored);
@@ -95,6 +99,16 @@ static int shake_gc(lua_State *L)
     return 0;
 }
 
+/* A handshake whose time is over, and with which a later call goes on. The results first, as below. */
+static int leave_shake(lua_State *L, struct shake *shake)
+{
+    lss_push_failure(L, 1, SS_TIMEOUT, NULL);
+    lua_pushstring(L, sstls_shake_awaits(&shake->op) == SS_WRITABLE ? "write" : "read");
+    if (!sstls_shake_leave(&shake->op))
+        end_failed_shake(shake, true);
+    return 3;
+}
+
 /* The results first: an error in making them leaves the operation for a second attempt. */
 static int finish_shake_call(lua_State *L, struct ss_op *base, enum ss_status st)
 {
@@ -104,6 +118,8 @@ static int finish_shake_call(lua_State *L, struct ss_op *base, enum ss_status st
         lua_pushboolean(L, 1);
         return 1;
     }
+    if (st == SS_TIMEOUT && shake->op.keeps)
+        return leave_shake(L, shake);
     const struct sstls_conn *conn = shake->op.conn ? sstls_shake_conn(&shake->op) : NULL;
     int results = lss_push_failure(L, 1, st, &base->error);
     if (st == SS_ERROR && conn && *conn->reason) {
@@ -163,42 +179,85 @@ static bool name_peer(struct sstls_conn *conn, const struct lss_server_name *nam
     return true;
 }
 
-/* Runs the handshake of a client, or of a server where `name` is NULL, in the context on top of the stack, nil: none. The arguments
- * stay on the stack. */
-static int run_handshake(lua_State *L, struct sstls_state *state, struct lss_socket *s,
-                         const struct lss_server_name *name)
+/* What a call of tls.client or tls.server is to do. */
+struct wish {
+    const struct lss_server_name *name; /* NULL: as a server */
+    int ctx;                            /* the argument; nil: none */
+    bool keeps;
+};
+
+/* The handshake that an earlier call with the same wish has kept, or NULL. */
+static struct sstls_conn *kept_handshake(lua_State *L, const struct lss_socket *s, const struct wish *wish)
+{
+    struct sstls_conn *conn = sstls_conn_of(&s->sock);
+    const struct sstls_ctx *ctx = lss_opt_context(L, wish->ctx);
+    const struct lss_server_name *name = wish->name;
+    if (!conn || !conn->kept || conn->server != !name || !(ctx ? ctx == conn->ctx : conn->ctx->is_standard))
+        return NULL;
+    bool same = !name || (conn->is_address == name->is_address && strcmp(conn->name, name->text) == 0);
+    return same ? conn : NULL;
+}
+
+/* Begins a handshake. 0, or the number of results: it has failed. */
+static int begin_handshake(lua_State *L, struct lss_socket *s, struct shake *shake, const struct wish *wish)
+{
+    struct sstls_state *state = lss_tls_state(L);
+    struct sstls_problem problem;
+    struct sstls_ctx *ctx = lss_opt_context(L, wish->ctx);
+    if (!ctx && (ctx = sstls_ctx_standard(state, &problem)) == NULL)
+        return fail_at_once(L, s, problem.text);
+    struct sstls_conn *conn = sstls_conn_new(&s->sock, ctx, !wish->name);
+    if (!conn)
+        return fail_without_memory(L, s);
+    sstls_shake_init(&shake->op, conn);
+    if (!wish->name || name_peer(conn, wish->name))
+        return 0;
+    end_failed_shake(shake, false);
+    return fail_without_memory(L, s);
+}
+
+/* The operation is on top of the stack, and the arguments stay below it: finalizers may have closed the socket, or begun a handshake. */
+static int run_handshake(lua_State *L, struct lss_socket *s, struct shake *shake, const struct wish *wish)
 {
     static const struct lss_call call = { .finish = finish_shake_call,
                                           .drop = drop_shake,
                                           .directions = LSS_READING | LSS_WRITING };
-    struct sstls_problem problem;
-    const int arg = lua_gettop(L);
-    account_connection(L);
-    struct shake *shake = push_shake(L, state);
-    lss_recheck_self(L, s);
-    struct sstls_ctx *ctx = lss_opt_context(L, arg);
-    int unfit = push_unfit(L, s); /* finalizers may have closed it, or begun a handshake */
+    struct sstls_conn *kept = kept_handshake(L, s, wish);
+    int failed = kept ? 0 : push_unfit(L, s);
+    if (failed == 0 && is_busy(&s->sock))
+        failed = lss_push_failure(L, 1, SS_BUSY, NULL);
+    if (failed == 0 && kept)
+        sstls_shake_resume(&shake->op, kept);
+    else if (failed == 0)
+        failed = begin_handshake(L, s, shake, wish);
+    shake->op.keeps = wish->keeps;
+    return failed > 0 ? failed : lss_run(L, s, &shake->op.op, &call);
+}
+
+static int shake_hands(lua_State *L, struct lss_socket *s, const struct wish *wish)
+{
+    const struct sstls_state *state = lss_tls_state(L);
+    bool fresh = !kept_handshake(L, s, wish);
+    int unfit = fresh ? push_unfit(L, s) : 0;
     if (unfit > 0)
         return unfit;
-    if (is_busy(&s->sock))
-        return lss_push_failure(L, 1, SS_BUSY, NULL);
-    if (!ctx && (ctx = sstls_ctx_standard(state, &problem)) == NULL)
-        return fail_at_once(L, s, problem.text);
-    struct sstls_conn *conn = sstls_conn_new(&s->sock, ctx, !name);
-    if (!conn)
-        return fail_without_memory(L, s);
-    sstls_shake_init(&shake->op, conn);
-    if (name && !name_peer(conn, name)) {
-        end_failed_shake(shake, false);
-        return fail_without_memory(L, s);
-    }
-    return lss_run(L, s, &shake->op.op, &call);
+    if (fresh)
+        account_connection(L);
+    struct shake *shake = push_shake(L, state);
+    lss_recheck_self(L, s);
+    return run_handshake(L, s, shake, wish);
+}
+
+static bool check_keep(lua_State *L, int arg)
+{
+    if (!lua_isnoneornil(L, arg) && !lua_isboolean(L, arg))
+        lss_type_error(L, arg, "keep (a boolean)");
+    return lua_toboolean(L, arg);
 }
 
 static int tls_client(lua_State *L)
 {
-    struct sstls_state *state = lss_tls_state(L);
-    struct lss_socket *s = lss_check_stream(L, state);
+    struct lss_socket *s = lss_check_stream(L, lss_tls_state(L));
     struct lss_server_name name;
     size_t len;
     if (lua_type(L, 2) != LUA_TSTRING)
@@ -208,20 +267,19 @@ static int tls_client(lua_State *L)
     if (wrong)
         luaL_argerror(L, 2, wrong);
     lss_opt_context(L, 3);
+    const struct wish wish = { .name = &name, .ctx = 3, .keeps = check_keep(L, 4) };
     lua_settop(L, 3);
-    int unfit = push_unfit(L, s);
-    return unfit > 0 ? unfit : run_handshake(L, state, s, &name);
+    return shake_hands(L, s, &wish);
 }
 
 static int tls_server(lua_State *L)
 {
-    struct sstls_state *state = lss_tls_state(L);
-    struct lss_socket *s = lss_check_stream(L, state);
-    struct sstls_ctx *ctx = lss_check_context(L, 2);
+    struct lss_socket *s = lss_check_stream(L, lss_tls_state(L));
+    const struct sstls_ctx *ctx = lss_check_context(L, 2);
     luaL_argcheck(L, ctx->ncerts > 0, 2, "a server needs a context with a certificate: tls.context{ cert = path }");
+    const struct wish wish = { .ctx = 2, .keeps = check_keep(L, 3) };
     lua_settop(L, 2);
-    int unfit = push_unfit(L, s);
-    return unfit > 0 ? unfit : run_handshake(L, state, s, NULL);
+    return shake_hands(L, s, &wish);
 }
 
 /* The ClientHello */

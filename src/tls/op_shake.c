@@ -8,14 +8,50 @@
 
 /* The handshake */
 
-void sstls_shake_init(struct sstls_shake *op, struct sstls_conn *conn)
+static void begin_shake(struct sstls_shake *op, struct sstls_conn *conn, bool installed)
 {
     op->sock = conn->sock;
     op->conn = conn;
     op->stream = conn->sock->in.stream;
-    op->installed = false;
+    op->installed = installed;
     op->op = (struct ss_op){ .step = sstls_shake_step, .io = &conn->sock->io, .kernel_timeout = SS_BY_RCVTIMEO };
     ss_op_want(&op->op, SS_READABLE | SS_WRITABLE); /* after a wait for a turn alone */
+}
+
+void sstls_shake_init(struct sstls_shake *op, struct sstls_conn *conn)
+{
+    begin_shake(op, conn, false);
+}
+
+void sstls_shake_resume(struct sstls_shake *op, struct sstls_conn *conn)
+{
+    conn->kept = false;
+    begin_shake(op, conn, true);
+}
+
+/* False: the socket has been closed, or another call has made it a TLS connection. */
+static bool install_connection(struct sstls_shake *op)
+{
+    if (op->sock->in.stream != op->stream || op->sock->io.fd < 0 || ss_io_has_layer(&op->sock->io))
+        return false;
+    sstls_conn_install(op->conn);
+    op->installed = true;
+    return true;
+}
+
+bool sstls_shake_leave(struct sstls_shake *op)
+{
+    struct sstls_conn *conn = op->conn;
+    if (!conn || (!op->installed && !install_connection(op)) || !sstls_shake_conn(op))
+        return false;
+    conn->kept = true;
+    op->conn = NULL;
+    return true;
+}
+
+int sstls_shake_awaits(const struct sstls_shake *op)
+{
+    return op->op.want.events & SS_WRITABLE ? SS_WRITABLE : SS_READABLE;
 }
 
 struct sstls_conn *sstls_shake_conn(const struct sstls_shake *op)
@@ -130,11 +166,8 @@ enum ss_status sstls_shake_step(struct ss_op *base)
 {
     struct sstls_shake *op = (struct sstls_shake *)base;
     struct sstls_conn *conn = op->conn;
-    if (!op->installed && ss_io_has_layer(base->io))
+    if (!op->installed && !install_connection(op))
         return SS_BUSY; /* by code of the program that has run in the turn before this step */
-    if (!op->installed)
-        sstls_conn_install(conn);
-    op->installed = true;
     if (sstls_is_foreign(conn))
         return sstls_fail(conn, SS_TLS_PROTOCOL, "the connection belongs to the process that has made it",
                           &base->error);

@@ -13,10 +13,21 @@ struct sstls_shake {
     struct sstls_conn *conn; /* owned until it is `installed`; then valid as long as the socket's stream is `stream` */
     unsigned stream;
     bool installed;
+    bool keeps; /* for the caller's use: what is not over in time goes on later */
 };
 
 /* `conn` is the operation's then. */
 void sstls_shake_init(struct sstls_shake *op, struct sstls_conn *conn);
+
+/* Goes on with a handshake that is `kept`. */
+void sstls_shake_resume(struct sstls_shake *op, struct sstls_conn *conn);
+
+/* Leaves the handshake to a later operation: the connection is `kept` then, and the socket's transport in any case. False: the
+ * socket has been closed, or has another connection. */
+bool sstls_shake_leave(struct sstls_shake *op);
+
+/* What an operation waits for that is left: SS_READABLE or SS_WRITABLE. One that has made no step yet needs no wait. */
+int sstls_shake_awaits(const struct sstls_shake *op);
 
 /* Its first step makes the connection the socket's transport. SS_OK: done, and sent | SS_WANT | SS_ERROR: conn->reason tells more |
  * SS_BUSY: the socket has become a TLS connection meanwhile, and stays it. */

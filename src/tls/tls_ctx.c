@@ -356,6 +356,8 @@ struct sstls_ctx *sstls_ctx_standard(struct sstls_state *state, struct sstls_pro
     }
     if (!state->standard)
         state->standard = sstls_ctx_new(state, &options, problem);
+    if (state->standard)
+        state->standard->is_standard = true;
     return state->standard;
 }
 

@@ -49,6 +49,7 @@ struct sstls_ctx {
     unsigned users;                 /* the program's object, and each connection */
     SSL_CTX *ssl;
     X509_STORE *client_store; /* what a server trusts; NULL: it asks for no certificate */
+    bool is_standard;         /* sstls_ctx_standard has made it */
     bool verify;
     bool client_optional;
     size_t ncerts;

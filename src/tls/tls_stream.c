@@ -3,7 +3,7 @@
 #include "tls/tls_compat.h"
 #include "tls/tls_failure.h"
 
-#include <errno.h> /* EPIPE, EBUSY, EISCONN, ENOMEM, ENOBUFS, ENOTCONN, ECONNRESET */
+#include <errno.h> /* EPIPE, EISCONN, ENOMEM, ENOBUFS, ENOTCONN, ECONNRESET */
 #include <openssl/err.h>
 #include <string.h>     /* memcpy */
 #include <sys/socket.h> /* SHUT_RD, SHUT_WR */
@@ -15,6 +15,7 @@ enum {
 };
 
 const struct ss_error sstls_already = { SS_SYSTEM, EISCONN };
+const struct ss_error sstls_unfinished = { SS_TLS, SS_TLS_HANDSHAKE };
 
 static struct sstls_conn *conn_of(const struct ss_io *io)
 {
@@ -33,14 +34,14 @@ static enum ss_status fail_with(struct ss_error *err, enum ss_space space, int c
     return SS_ERROR;
 }
 
-/* Two processes with one key would use sequence numbers twice. Before the end of the handshake only a finalizer or a hook gets here. */
+/* Two processes with one key would use sequence numbers twice. */
 static enum ss_status check_usable(const struct sstls_conn *conn, struct ss_error *err)
 {
     if (sstls_is_foreign(conn))
         return fail_with(err, SS_TLS, SS_TLS_PROTOCOL);
     if (!conn->established)
-        return fail_with(err, SS_SYSTEM, EBUSY);
-    return SS_OK;
+        *err = sstls_unfinished;
+    return conn->established ? SS_OK : SS_ERROR;
 }
 
 static enum ss_status check_not_failed(const struct sstls_conn *conn, struct ss_error *err)
@@ -393,9 +394,8 @@ static enum ss_status tls_send(struct ss_io *io, const struct iovec *iov, size_t
 static enum ss_status tls_flush(struct ss_io *io, struct ss_error *err)
 {
     struct sstls_conn *conn = conn_of(io);
-    if (ss_inbuf_len(&conn->out) == 0)
-        return SS_OK;
-    return sstls_is_foreign(conn) ? fail_with(err, SS_TLS, SS_TLS_PROTOCOL) : sstls_flush(conn, err);
+    enum ss_status st = check_usable(conn, err);
+    return st == SS_OK ? sstls_flush(conn, err) : st;
 }
 
 /* Ending */

@@ -15,8 +15,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The socket is a TLS connection already. */
-extern const struct ss_error sstls_already;
+/* The socket is a TLS connection already; its handshake is not over. */
+extern const struct ss_error sstls_already, sstls_unfinished;
 
 enum { SSTLS_REASON = 160 };
 
@@ -40,6 +40,7 @@ struct sstls_conn {
     bool server : 1, verifies : 1;
     bool is_address : 1;        /* `name` is an address */
     bool established : 1;       /* the handshake is over */
+    bool kept : 1;              /* the handshake is not, and no call runs it: a later one goes on */
     bool has_failed : 1;        /* `failure` ends the connection */
     bool starved : 1;           /* set by the BIO: there is no input for now */
     bool fed : 1;               /* set by the BIO: it has given input */

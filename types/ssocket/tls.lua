@@ -60,6 +60,7 @@
 ---@field ERROR_ALERT "TLS alert received" the peer has refused, or broken off; the reason is the alert's name
 ---@field ERROR_PROTOCOL "TLS protocol error" the bytes are not TLS, nothing is in common, a record is bad, messages come without end, or the connection is another process's
 ---@field ERROR_EOF "TLS stream truncated" the connection has ended, and the peer had not said that it would (close_notify)
+---@field ERROR_HANDSHAKE "TLS handshake not finished" a call comes in the middle of a handshake that is kept (`keep` of `tls.client` and `tls.server`)
 local tlsmodule = {}
 
 ---`socket.tcp`, `connect` and `tls.client` in one call, which verifies the server for the name `host`. A
@@ -83,27 +84,34 @@ function tlsmodule.connect(host, port, ctx, timeout) end
 ---no waiting: a program that overlooks the result cannot go on in plain text. After misuse and after
 ---`ERROR_BUSY` and `EISCONN`, where nothing was begun, it is as it was.
 ---
+---With `keep` a time-out, and it alone, leaves the socket open in mid-handshake: the results are `nil`,
+---`ERROR_TIMEOUT` and what the handshake waits for, and the same call goes on with it. Until it has
+---succeeded, every other call that reads or writes there is `tls.ERROR_HANDSHAKE`: no plain byte is sent or
+---taken. `close` ends it.
+---
 ---In TLS 1.3 a server judges our certificate after our handshake has succeeded. If it refuses, the first call
 ---that reads says `tls.ERROR_ALERT`.
 ---@param s tcpsock a connected stream socket of any kind, TCP or Unix
 ---@param name string the server's: a host name in ASCII (an international one as `xn--...`), of which one dot at its end is dropped, or a numeric address, of which the zone is dropped
 ---@param ctx? ssocket.tls.context see `tls.context`; without it the system's authorities are trusted, no certificate is sent, and no protocol (ALPN) is offered
+---@param keep? boolean `true`: a handshake that is not over in time goes on with the next call, for a loop of your own
 ---@return true? ok # the connection is encrypted, and the server verified
 ---@return string? err
----@return string? reason # with an error of TLS: more of it, for people; it changes with OpenSSL, so compare `err` alone
-function tlsmodule.client(s, name, ctx) end
+---@return string? reason # with an error of TLS: more of it, for people; it changes with OpenSSL, so compare `err` alone. With `ERROR_TIMEOUT` and `keep`: `"read"` or `"write"`, what the handshake waits for
+function tlsmodule.client(s, name, ctx, keep) end
 
 ---Shakes hands as a server. With `client_ca` in the context it asks the client for a certificate, and refuses
 ---one that is bad, and the lack of one unless `client_optional` is set.
 ---
----Whatever goes wrong the socket is closed, as with `tls.client`. Set a timeout, and call it in the task that
----serves the client: one that is silent then delays nobody.
+---Whatever goes wrong the socket is closed, as with `tls.client`; `keep` is as there. Set a timeout, and call
+---it in the task that serves the client: one that is silent then delays nobody.
 ---@param s tcpsock a connected stream socket of any kind, TCP or Unix
 ---@param ctx ssocket.tls.context one with a certificate, `cert`
+---@param keep? boolean `true`: a handshake that is not over in time goes on with the next call, for a loop of your own
 ---@return true? ok # the connection is encrypted
 ---@return string? err
----@return string? reason # with an error of TLS: more of it, for people; it changes with OpenSSL, so compare `err` alone
-function tlsmodule.server(s, ctx) end
+---@return string? reason # with an error of TLS: more of it, for people; it changes with OpenSSL, so compare `err` alone. With `ERROR_TIMEOUT` and `keep`: `"read"` or `"write"`, what the handshake waits for
+function tlsmodule.server(s, ctx, keep) end
 
 ---What connections have in common: whom they trust, their own certificates, settings. It has no methods and
 ---never changes; any number of clients and servers of this Lua state share it. `tostring(ctx)` is

@@ -1,0 +1,274 @@
+-- LuaSec's contexts, the functions of `ssl.context`. A context has settings, which may change until it is used: in which order they
+-- come is no matter. Each is tried when it comes.
+
+local alpn = require "ssocket.luasec.alpn"
+local arguments = require "ssocket.luasec.arguments"
+local config = require "ssocket.luasec.config"
+local files = require "ssocket.luasec.files"
+local native = require "ssocket.luasec.native"
+
+local CONTEXT = "SSL:Context"
+local PROTOCOLS = { any = true, sslv23 = true, tlsv1_2 = true, tlsv1_3 = true }
+local MODES = { client = true, server = true, both = true }
+local VERIFY = { none = true, peer = true, client_once = true, fail_if_no_peer_cert = true }
+local VERIFYEXT = { lsec_continue = true, lsec_ignore_purpose = true, crl_check = true, crl_check_chain = true }
+
+local context = {}
+local methods = {}
+local class = { __index = methods, __name = CONTEXT }
+
+function class.__tostring(ctx)
+    return "SSL context: " .. ctx.address
+end
+
+function context.is(value)
+    return getmetatable(value) == class
+end
+
+local function check_settings(ctx, call)
+    if getmetatable(ctx) ~= class then
+        error(("bad argument #1 to '%s' (%s expected, got %s)"):format(call, CONTEXT, type(ctx)), 3)
+    end
+    ctx.built = {} -- a setting changes what is built
+    return ctx
+end
+
+function context.create(protocol)
+    protocol = arguments.text(protocol, 1, "create")
+    if not PROTOCOLS[protocol] then
+        return nil, "invalid protocol (" .. protocol .. ")"
+    end
+    local ctx = { protocol = protocol, identities = {}, verify = {}, verifyext = {}, options = {}, built = {} }
+    ctx.address = tostring(ctx):match "0x%x+" or tostring(ctx)
+    return setmetatable(ctx, class)
+end
+
+function context.setmode(ctx, mode)
+    check_settings(ctx, "setmode")
+    mode = arguments.text(mode, 2, "setmode")
+    if not MODES[mode] then
+        return false, "invalid mode (" .. mode .. ")"
+    end
+    ctx.mode = mode
+    return true
+end
+
+-- ---- certificates and keys ----
+
+-- The identity that lacks the field, or a new one.
+local function identity_without(ctx, field)
+    local identity = ctx.identities[#ctx.identities]
+    if not identity or identity[field] then
+        identity = {}
+        table.insert(ctx.identities, identity)
+    end
+    return identity
+end
+
+-- Tries key and certificate together, once both are there.
+local function check_identity(identity)
+    if not identity.key or not identity.certificate then
+        return true
+    end
+    local ok, why = native.try { cert = identity.certificate, key = identity.key, password = identity.password }
+    identity.fits = ok
+    return ok or why == files.NO_FIT, why
+end
+
+function context.loadkey(ctx, path, password)
+    check_settings(ctx, "loadkey")
+    path = arguments.text(path, 2, "loadkey")
+    local text, why = files.key(path)
+    if not text then
+        return false, ("error loading private key (%s)"):format(why)
+    end
+    if type(password) == "function" then
+        password = files.is_encrypted(text) and password() or nil
+    end
+    local identity = identity_without(ctx, "key")
+    identity.key, identity.password = text, password ~= nil and tostring(password) or nil
+    local ok
+    ok, why = check_identity(identity)
+    return ok, not ok and ("error loading private key (%s)"):format(why) or nil
+end
+
+function context.loadcert(ctx, path)
+    check_settings(ctx, "loadcert")
+    path = arguments.text(path, 2, "loadcert")
+    local text, why = files.certificates(path)
+    if not text then
+        return false, ("error loading certificate (%s)"):format(why)
+    end
+    local identity = identity_without(ctx, "certificate")
+    identity.certificate = text
+    local ok
+    ok, why = check_identity(identity)
+    local what = why and why:find("key", 1, true) and "private key" or "certificate"
+    return ok, not ok and ("error loading %s (%s)"):format(what, why) or nil
+end
+
+function context.checkkey(ctx)
+    check_settings(ctx, "checkkey")
+    local identity = ctx.identities[#ctx.identities]
+    return identity ~= nil and identity.fits == true
+end
+
+-- ---- whom to trust ----
+
+-- A directory that has no authorities is no error in LuaSec: nobody is trusted for it.
+local function usable_directory(path)
+    return path and native.try { ca = path } and path or nil
+end
+
+function context.locations(ctx, cafile, capath)
+    check_settings(ctx, "locations")
+    cafile = arguments.optional_text(cafile, 2, "locations")
+    capath = arguments.optional_text(capath, 3, "locations")
+    if cafile then
+        local ok, why = native.try { ca = cafile }
+        if not ok then
+            return false, ("error loading CA locations (%s)"):format(why)
+        end
+    end
+    ctx.cafile, ctx.capath = cafile, usable_directory(capath)
+    ctx.crl = cafile and files.revocations(cafile)
+    return true
+end
+
+-- The names as a set; nil and the first that is unknown.
+local function set_of(known, call, ...)
+    local set = {}
+    for i = 1, select("#", ...) do
+        local name = arguments.text((select(i, ...)), i + 1, call)
+        if not known[name] then
+            return nil, name
+        end
+        set[name] = true
+    end
+    return set
+end
+
+function context.setverify(ctx, ...)
+    check_settings(ctx, "setverify")
+    local set, unknown = set_of(VERIFY, "setverify", ...)
+    if not set then
+        return false, "invalid verify option (" .. unknown .. ")"
+    end
+    ctx.verify = set
+    return true
+end
+
+function methods.setverifyext(ctx, ...)
+    check_settings(ctx, "setverifyext")
+    local set, unknown = set_of(VERIFYEXT, "setverifyext", ...)
+    if not set then
+        return false, "invalid verify option (" .. unknown .. ")"
+    end
+    ctx.verifyext = set
+    return true
+end
+
+function context.setdepth(ctx, depth)
+    check_settings(ctx, "setdepth")
+    ctx.depth = math.max(0, arguments.integer(depth, 2, "setdepth"))
+    return true
+end
+
+-- ---- settings of TLS ----
+
+function context.setoptions(ctx, ...)
+    check_settings(ctx, "setoptions")
+    local set, unknown = set_of(config.options, "setoptions", ...)
+    if not set then
+        return false, "invalid option (" .. unknown .. ")"
+    end
+    ctx.options = set
+    return true
+end
+
+local function refused(text, why)
+    return false, ("error setting cipher list (%s)"):format(text or why)
+end
+
+function context.setcipher(ctx, list)
+    check_settings(ctx, "setcipher")
+    list = arguments.text(list, 2, "setcipher")
+    if not native.try { conf = { CipherString = list } } then
+        return refused "no cipher match"
+    end
+    ctx.ciphers = list
+    return true
+end
+
+function context.setciphersuites(ctx, list)
+    check_settings(ctx, "setciphersuites")
+    list = arguments.text(list, 2, "setciphersuites")
+    if not native.try { conf = { Ciphersuites = list } } then
+        return refused "no cipher match"
+    end
+    ctx.ciphersuites = list
+    return true
+end
+
+function context.setcurve(ctx, name)
+    check_settings(ctx, "setcurve")
+    name = arguments.text(name, 2, "setcurve")
+    if name:find("[:,?*/]") or not native.try { conf = { Groups = name } } then
+        return false, ("elliptic curve '%s' not supported"):format(name)
+    end
+    ctx.groups = name
+    return true
+end
+
+function context.setcurveslist(ctx, list)
+    check_settings(ctx, "setcurveslist")
+    list = arguments.text(list, 2, "setcurveslist")
+    if not native.try { conf = { Groups = list } } then
+        return false, ('unknown elliptic curve in "%s"'):format(list)
+    end
+    ctx.groups = list
+    return true
+end
+
+-- OpenSSL chooses groups for DHE by itself.
+function context.setdhparam(ctx)
+    check_settings(ctx, "setdhparam")
+end
+
+-- ---- protocols ----
+
+function context.setalpn(ctx, list)
+    check_settings(ctx, "setalpn")
+    ctx.protocols = alpn.decode(arguments.text(list, 2, "setalpn"))
+    return true
+end
+
+function context.setalpncb(ctx, callback)
+    check_settings(ctx, "setalpncb")
+    ctx.choose_protocols = callback
+    return true
+end
+
+-- ---- use ----
+
+-- The context of ssocket.tls for one side, made once for each list of protocols.
+function context.native(ctx, server, protocols)
+    local key = (server and "server " or "client ") .. table.concat(protocols or {}, "\0")
+    local built, err = ctx.built[key], nil
+    if not built then
+        built, err = native.build(ctx, server, protocols)
+        ctx.built[key] = built
+    end
+    return built, err
+end
+
+function context.can_serve(ctx)
+    for _, identity in ipairs(ctx.identities) do
+        if identity.key and identity.certificate then
+            return true
+        end
+    end
+    return false
+end
+
+return context
