@@ -3029,10 +3029,10 @@ local tls_module = {
             brief = "make a connection TLS, as a client",
             text = [[
                 Shakes hands as a client. The server's certificate must lead to one that `ctx` trusts, be within its
-                dates, be one for servers, and be for `name`; else the handshake fails, unless `ctx` has `verify =
-                false`. Names match the subject alternative names alone, never the common name; `*` stands for the
-                whole first label; an address matches an address. The name is sent to the server (SNI), an address is
-                not. It need not be what the socket is connected to.
+                dates, be one for servers, and be for `name`; else the handshake fails, unless `ctx` has another
+                `verify` or `verify_name`. Names match the subject alternative names alone, never the common name;
+                `*` stands for the whole first label; an address matches an address. The name is sent to the server
+                (SNI), an address is not. It need not be what the socket is connected to.
 
                 Whatever goes wrong, a time-out or [`task:cancel`](#task-cancel) too, *the socket is closed*, after an
                 alert if that needs no waiting: a program that overlooks the result cannot go on in plain text. After
@@ -3272,13 +3272,14 @@ local tls_module = {
                 {
                     name = "kind",
                     type = "string",
-                    range = '`"tls-exporter"`, `"tls-server-end-point"`, `"tls-unique"`',
+                    range = '`"tls-exporter"`, `"tls-server-end-point"`, `"tls-unique"`, `"finished"`, `"peer-finished"`',
                     text = [[the first is for TLS 1.3, and for 1.2 with the extended master secret; the second a
                     digest of the server's certificate, which a server with several does not have after a resumption;
-                    the last for TLS 1.2 alone, and after a resumption with that secret alone]],
+                    the third for TLS 1.2 alone, and after a resumption with that secret alone. The last two are the
+                    Finished messages of this end and of the peer, for protocols that name one of them]],
                 },
             },
-            gives = { { "bytes", "string?", "32 bytes; of the second kind as its digest has; of the last 12" } },
+            gives = { { "bytes", "string?", "32 bytes; of the second kind as its digest has; of the others 12, or a digest" } },
             errors = { closed, not_tls, { "EOPNOTSUPP", "or this connection has no binding of the kind" } },
             raises = "a socket of another kind; a wrong type; another kind of binding",
             waits = "never; no system call is made",
@@ -3338,9 +3339,29 @@ local tls_module = {
                 },
                 {
                     "verify",
-                    "boolean?",
-                    "default `true`; `false`: a client takes any certificate from anybody. For tests",
-                    "SSL_CTX_set_verify(3)",
+                    'boolean|"report"|nil',
+                    [[default `true`; `false`: a client takes any certificate from anybody. For tests. `"report"`: the
+                    handshake of a client, and of a server with `client_ca`, goes on whatever is wrong with the
+                    peer's certificate, and [`info`](#tls-info-fields) says that as `unverified`: whoever does not
+                    look there trusts anybody. A server still wants a certificate, unless `client_optional` is set.
+                    No context that refuses resumes such a session]],
+                    "SSL_CTX_set_verify(3); X509_STORE_CTX_set_verify_cb(3)",
+                },
+                {
+                    "verify_name",
+                    "string|false|nil",
+                    [[the name or address that a client verifies, in the form of `name` of
+                    [`tls.client`](#tls-client), instead of that one, which is still sent (SNI). `false`: no name is
+                    verified, and whoever has any certificate of a trusted authority can be the server. Not with
+                    `verify = false`]],
+                    "X509_VERIFY_PARAM_set1_host(3)",
+                },
+                {
+                    "depth",
+                    "integer?",
+                    [[0 to 65536: how many authorities may stand between the peer's certificate and the anchor, which
+                    is not counted; 0: the anchor has signed it. Default: OpenSSL's, 100]],
+                    "SSL_CTX_set_verify_depth(3)",
                 },
                 {
                     "cert",
@@ -3386,6 +3407,13 @@ local tls_module = {
                     [[names of protocols, 1 to 255 bytes each, the preferred one first. The server's order decides;
                     nothing in common ends the handshake on both sides; a peer without ALPN is taken]],
                     "RFC 7301",
+                },
+                {
+                    "alpn_optional",
+                    "boolean?",
+                    [[default `false`; `true`: with nothing in common a server goes on without ALPN, as servers with
+                    plain OpenSSL do, and has to expect a client that speaks another protocol. Only with `alpn`]],
+                    "SSL_CTX_set_alpn_select_cb(3), `SSL_TLSEXT_ERR_NOACK`; RFC 7301 section 3.2",
                 },
                 { "min", '"1.2"|"1.3"|nil', 'the lowest version; default `"1.2"`', "RFC 8446 section 4.2.1" },
                 {
@@ -3461,8 +3489,17 @@ local tls_module = {
                 {
                     "verified",
                     "boolean",
-                    "whether the peer has given a certificate, and it was checked (a client: for the name as well)",
+                    [[whether the peer has given a certificate, and it was checked and is good (a client: for the name
+                    as well, unless `verify_name` is `false`)]],
                     "SSL_get_verify_result(3)",
+                },
+                {
+                    "unverified",
+                    "string?",
+                    [[with `verify = "report"`: what is wrong with the peer's certificate, the first thing that was
+                    found, or that it has given none; for people. Nil: it is `verified`, or nothing was asked of the
+                    peer. Of a resumed session the depth is not told]],
+                    "X509_verify_cert_error_string(3)",
                 },
                 { "reason", "string?", "why an error has ended the connection, for people; nil: none has", "" },
                 {

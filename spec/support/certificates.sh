@@ -3,7 +3,7 @@
 #
 #   spec/support/certificates.sh DIR
 #
-# ca.pem has signed the others; NAME.pem is a chain with its key behind it.
+# ca.pem has signed the others, deep.pem through middle.crt; NAME.pem is a chain with its key behind it.
 set -eu
 cd "$1"
 
@@ -19,7 +19,7 @@ sign() { # NAME SUBJECT-ALTERNATIVE-NAMES DAYS [EXTENSION...]
     [ $# -eq 0 ] || printf '%s\n' "$@" >>"$name.ext"
     [ -e "$name.key" ] || key "$name"
     openssl req -new -key "$name.key" -subj "/CN=$name" -out "$name.csr"
-    openssl x509 -req -in "$name.csr" -CA ca.crt -CAkey ca.key -set_serial "0x$(openssl rand -hex 8)" -days "$days" \
+    openssl x509 -req -in "$name.csr" -CA "$by.crt" -CAkey "$by.key" -set_serial "0x$(openssl rand -hex 8)" -days "$days" \
         -extfile "$name.ext" -out "$name.crt"
     cat "$name.crt" "$name.key" >"$name.pem"
 }
@@ -32,6 +32,7 @@ authority() { # NAME
 
 exec 3>&2 >log 2>&1
 trap '[ $? -eq 0 ] || cat log >&3' EXIT # the exit status stays
+by=ca
 authority ca
 cp ca.crt ca.pem
 authority other
@@ -44,6 +45,14 @@ openssl genpkey -algorithm ED25519 -out ed25519.key
 sign ed25519 'DNS:a.test,IP:127.0.0.1' 3650
 sign expired 'DNS:a.test' -1
 sign client 'DNS:client.test' 3650 'extendedKeyUsage=clientAuth'
+sign old_client 'DNS:client.test' -1 'extendedKeyUsage=clientAuth'
+key middle
+openssl req -new -key middle.key -subj /CN=middle -out middle.csr
+printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n' >middle.ext
+openssl x509 -req -in middle.csr -CA ca.crt -CAkey ca.key -set_serial 5 -days 3650 -extfile middle.ext -out middle.crt
+by=middle
+sign deep 'DNS:a.test' 3650
+cat deep.crt middle.crt deep.key >deep.pem
 key self
 openssl req -x509 -new -key self.key -subj /CN=self -addext 'subjectAltName=DNS:a.test' -days 3650 -out self.crt
 cat self.crt self.key >self.pem

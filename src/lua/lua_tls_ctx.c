@@ -182,17 +182,20 @@ static bool check_min(lua_State *L)
     return min && is_text(min, "1.3");
 }
 
-static size_t check_session_count(lua_State *L)
+/* False: the option is not set. */
+static bool check_count(lua_State *L, const char *name, size_t *count)
 {
-    enum { USUAL = 64, MOST = 65536 };
-    int type = push_option(L, "sessions");
-    lua_Number n = type == LUA_TNIL ? USUAL : lua_tonumber(L, -1);
+    enum { MOST = 65536 };
+    int type = push_option(L, name);
+    lua_Number n = type == LUA_TNIL ? 0 : lua_tonumber(L, -1);
     if (type != LUA_TNIL && type != LUA_TNUMBER)
-        raise_option_type(L, "sessions", "number", -1);
+        raise_option_type(L, name, "number", -1);
     if (!(n >= 0 && n <= MOST && n == floor(n)))
-        raise_option(L, "sessions", "a whole number from 0 to 65536 expected");
+        raise_option(L, name, "a whole number from 0 to 65536 expected");
     lua_pop(L, 1);
-    return (size_t)n;
+    if (type != LUA_TNIL)
+        *count = (size_t)n;
+    return type != LUA_TNIL;
 }
 
 /* RFC 7301 section 3.1: at most 255 bytes a name, and 65,535 in all. */
@@ -263,9 +266,10 @@ static void check_conf(lua_State *L, struct sstls_options *options)
 
 static void check_names_of_options(lua_State *L)
 {
-    static const char *const names[] = { "alpn",     "ca",       "cert",        "client_ca", "client_optional",
-                                         "conf",     "crl",      "key",         "keylog",    "min",
-                                         "password", "sessions", "ticket_keys", "verify" };
+    static const char *const names[] = {
+        "alpn", "alpn_optional", "ca",  "cert",     "client_ca", "client_optional", "conf",   "crl",        "depth",
+        "key",  "keylog",        "min", "password", "sessions",  "ticket_keys",     "verify", "verify_name"
+    };
     lua_pushnil(L);
     for (; lua_next(L, OPTIONS); lua_pop(L, 1)) {
         size_t i = 0, n = sizeof names / sizeof *names;
@@ -280,6 +284,45 @@ static void check_names_of_options(lua_State *L)
     }
 }
 
+/* A boolean or "report". */
+static void check_verify(lua_State *L, struct sstls_options *options)
+{
+    int type = push_option(L, "verify");
+    options->reports = type == LUA_TSTRING && lua_rawlen(L, -1) == 6 && strcmp(lua_tostring(L, -1), "report") == 0;
+    if (type == LUA_TSTRING && !options->reports)
+        raise_option(L, "verify", "a boolean or \"report\" expected");
+    if (type != LUA_TNIL && type != LUA_TSTRING && type != LUA_TBOOLEAN)
+        raise_option_type(L, "verify", "boolean or \"report\"", -1);
+    options->verify = type == LUA_TNIL || lua_toboolean(L, -1);
+    lua_pop(L, 1);
+}
+
+/* The string on top of the stack. */
+static void check_name_to_verify(lua_State *L, struct sstls_options *options)
+{
+    size_t len;
+    const char *text = lua_tolstring(L, -1, &len);
+    struct lss_server_name *name = anchored_memory(L, sizeof *name);
+    const char *wrong = lss_read_server_name(name, text, len);
+    if (wrong)
+        raise_option(L, "verify_name", wrong);
+    if (!options->verify)
+        raise_option(L, "verify_name", "option 'verify' is false");
+    options->verify_name = name->text;
+    options->verify_name_is_address = name->is_address;
+}
+
+static void check_verify_name(lua_State *L, struct sstls_options *options)
+{
+    int type = push_option(L, "verify_name");
+    options->any_name = type == LUA_TBOOLEAN && !lua_toboolean(L, -1);
+    if (type == LUA_TSTRING)
+        check_name_to_verify(L, options);
+    else if (type != LUA_TNIL && !options->any_name)
+        raise_option_type(L, "verify_name", "string or false", -1);
+    lua_pop(L, 1);
+}
+
 static void check_trust(lua_State *L, struct sstls_options *options)
 {
     static const struct sstls_source system = { "system", 6 };
@@ -288,7 +331,9 @@ static void check_trust(lua_State *L, struct sstls_options *options)
         options->ca = (struct sstls_sources){ &system, 1 };
     options->client_ca = check_files(L, "client_ca");
     options->crl = check_files(L, "crl");
-    options->verify = check_flag(L, "verify", true);
+    check_verify(L, options);
+    check_verify_name(L, options);
+    options->limits_depth = check_count(L, "depth", &options->depth);
     options->client_optional = check_flag(L, "client_optional", false);
     if (options->client_optional && options->client_ca.n == 0)
         raise_option(L, "client_optional", "there is no option 'client_ca'");
@@ -311,8 +356,11 @@ static void check_options(lua_State *L, struct sstls_options *options)
     options->key = check_files(L, "key");
     options->password = check_string(L, "password");
     options->alpn = check_alpn(L);
+    options->alpn_optional = check_flag(L, "alpn_optional", false);
+    if (options->alpn_optional && options->alpn.n == 0)
+        raise_option(L, "alpn_optional", "there is no option 'alpn'");
     options->min13 = check_min(L);
-    options->sessions = check_session_count(L);
+    check_count(L, "sessions", &options->sessions);
     options->ticket_keys = check_ticket_keys(L);
     options->keylog = check_path(L, "keylog");
     check_conf(L, options);
@@ -331,7 +379,7 @@ static struct context *push_context(lua_State *L, const struct sstls_state *stat
 
 int lss_tls_context(lua_State *L)
 {
-    struct sstls_options options = { .verify = true };
+    struct sstls_options options = { .verify = true, .sessions = 64 };
     struct sstls_problem problem;
     struct sstls_state *state = lss_tls_state(L);
     check_options(L, &options);

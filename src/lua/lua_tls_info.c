@@ -117,6 +117,7 @@ static void push_info(lua_State *L, const struct sstls_info *info)
     set_flag_field(L, "server", info->server);
     set_flag_field(L, "resumed", info->resumed);
     set_flag_field(L, "verified", info->verified);
+    set_text(L, "unverified", *info->unverified ? info->unverified : NULL);
     if (!info->has_peer)
         return;
     set_peer_table(L, &info->peer);
@@ -159,13 +160,16 @@ static enum sstls_binding check_kind(lua_State *L, int arg)
 {
     static const char *const kinds[] = { [SSTLS_EXPORTER] = "tls-exporter",
                                          [SSTLS_SERVER_END_POINT] = "tls-server-end-point",
-                                         [SSTLS_UNIQUE] = "tls-unique" };
+                                         [SSTLS_UNIQUE] = "tls-unique",
+                                         [SSTLS_FINISHED] = "finished",
+                                         [SSTLS_PEER_FINISHED] = "peer-finished" };
     if (lua_type(L, arg) != LUA_TSTRING)
         lss_type_error(L, arg, "kind (a string)");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kinds[i], lua_tostring(L, arg)) == 0 && strlen(kinds[i]) == lua_rawlen(L, arg))
             return (enum sstls_binding)i;
-    luaL_argerror(L, arg, "kind must be \"tls-exporter\", \"tls-server-end-point\" or \"tls-unique\"");
+    luaL_argerror(L, arg, "kind must be \"tls-exporter\", \"tls-server-end-point\", \"tls-unique\", \"finished\" or "
+                         "\"peer-finished\"");
     return SSTLS_EXPORTER;
 }
 

@@ -62,16 +62,25 @@ struct sstls_conn *sstls_shake_conn(const struct sstls_shake *op)
 }
 
 /* OpenSSL does not look at the dates again when a session is resumed. */
+static enum ss_status refuse_expired(struct sstls_conn *conn, struct ss_error *err)
+{
+    if (!conn->ctx->reports)
+        return sstls_fail_certificate(conn, X509_V_ERR_CERT_HAS_EXPIRED, 0, err);
+    if (SSL_get_verify_result(conn->ssl) == X509_V_OK)
+        conn->verify_error = X509_V_ERR_CERT_HAS_EXPIRED;
+    return SS_OK;
+}
+
 static enum ss_status check_peer(struct sstls_conn *conn, struct ss_error *err)
 {
     enum ss_status st = SS_OK;
     if (!conn->verifies)
         return SS_OK;
     X509 *cert = sstls_peer_certificate(conn->ssl);
-    if (!cert && !conn->server)
-        st = sstls_fail(conn, SS_TLS_CERTIFICATE, "the peer has given no certificate", err);
+    if (!cert && !conn->server && !conn->ctx->reports)
+        st = sstls_fail(conn, SS_TLS_CERTIFICATE, sstls_no_certificate, err);
     if (cert && SSL_session_reused(conn->ssl) && sstls_has_expired(cert))
-        st = sstls_fail_certificate(conn, X509_V_ERR_CERT_HAS_EXPIRED, 0, err);
+        st = refuse_expired(conn, err);
     X509_free(cert);
     return st;
 }

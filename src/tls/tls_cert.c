@@ -1,5 +1,6 @@
 #include "tls/tls_cert.h"
 #include "tls/tls_compat.h"
+#include "tls/tls_failure.h"
 
 #include <openssl/bn.h>
 #include <openssl/err.h>
@@ -209,6 +210,25 @@ static void describe_protocol(struct sstls_info *info, const struct sstls_conn *
         memcpy(info->alpn, alpn, len);
 }
 
+/* Of a resumed session OpenSSL knows the error, and not its depth. */
+static void report_verification(struct sstls_info *info, const struct sstls_conn *conn, int error)
+{
+    const char *text = info->has_peer ? X509_verify_cert_error_string(error) : sstls_no_certificate;
+    if (info->has_peer && conn->verify_error != 0)
+        snprintf(info->unverified, sizeof info->unverified, "%s (depth %d)", text, conn->verify_depth);
+    else
+        snprintf(info->unverified, sizeof info->unverified, "%s", text);
+}
+
+static void describe_verification(struct sstls_info *info, const struct sstls_conn *conn)
+{
+    const bool reports = conn->verifies && conn->ctx->reports;
+    const int error = reports ? sstls_verify_error(conn) : (int)SSL_get_verify_result(conn->ssl);
+    info->verified = conn->verifies && info->has_peer && error == X509_V_OK;
+    if (reports && !info->verified)
+        report_verification(info, conn, error);
+}
+
 bool sstls_info_init(struct sstls_info *info, struct sstls_conn *conn)
 {
     const char *group = sstls_group(conn->ssl);
@@ -223,7 +243,7 @@ bool sstls_info_init(struct sstls_info *info, struct sstls_conn *conn)
     describe_server_name(info, conn);
     describe_protocol(info, conn);
     bool done = describe_peer(info, conn);
-    info->verified = conn->verifies && info->has_peer && SSL_get_verify_result(conn->ssl) == X509_V_OK;
+    describe_verification(info, conn);
     ERR_clear_error();
     return done;
 }
@@ -309,6 +329,12 @@ bool sstls_binding(struct sstls_conn *conn, enum sstls_binding kind, unsigned ch
         break;
     case SSTLS_UNIQUE:
         done = bind_unique(conn, bytes, len);
+        break;
+    case SSTLS_FINISHED:
+        done = (*len = SSL_get_finished(conn->ssl, bytes, SSTLS_BINDING_MAX)) > 0;
+        break;
+    case SSTLS_PEER_FINISHED:
+        done = (*len = SSL_get_peer_finished(conn->ssl, bytes, SSTLS_BINDING_MAX)) > 0;
         break;
     }
     ERR_clear_error();

@@ -27,8 +27,9 @@ struct sstls_info {
     char group[64];               /* "": none */
     char name[SS_HOST_MAX + 1];   /* SNI; "": none */
     char alpn[256];
-    size_t alpn_len;           /* 0: none */
-    char reason[SSTLS_REASON]; /* "": the connection has not failed */
+    size_t alpn_len;               /* 0: none */
+    char reason[SSTLS_REASON];     /* "": the connection has not failed */
+    char unverified[SSTLS_REASON]; /* why the peer is not `verified`, where that is reported; "": it is, or it is not */
     bool server, resumed, verified;
     bool has_peer;
     struct sstls_cert peer;
@@ -43,7 +44,7 @@ void sstls_info_fini(struct sstls_info *info);
 /* The text in a BIO's memory. */
 const char *sstls_text_of(BIO *bio, size_t *len);
 
-enum sstls_binding { SSTLS_EXPORTER, SSTLS_SERVER_END_POINT, SSTLS_UNIQUE };
+enum sstls_binding { SSTLS_EXPORTER, SSTLS_SERVER_END_POINT, SSTLS_UNIQUE, SSTLS_FINISHED, SSTLS_PEER_FINISHED };
 enum { SSTLS_BINDING_MAX = 64 }; /* bytes: EVP_MAX_MD_SIZE */
 
 /* Channel binding (RFC 9266, RFC 5929). False: the kind does not apply to this connection. */

@@ -7,16 +7,22 @@
 #include <openssl/x509v3.h>
 #include <string.h> /* memcpy, memset, strlen */
 
-/* Keeps for the reason what OpenSSL has only in this callback. */
+/* Keeps for the reason what OpenSSL has only in this callback: the first error, which is the session's result as well where others
+ * follow it. */
 static int note_verification(int ok, X509_STORE_CTX *store)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct sstls_conn *conn = ssl ? SSL_get_app_data(ssl) : NULL;
-    if (!ok && conn && conn->verify_error == 0) {
+    if (ok || !conn)
+        return ok;
+    if (conn->verify_error == 0) {
         conn->verify_error = X509_STORE_CTX_get_error(store);
         conn->verify_depth = X509_STORE_CTX_get_error_depth(store);
     }
-    return ok;
+    if (!conn->verifies || !conn->ctx->reports)
+        return 0;
+    X509_STORE_CTX_set_error(store, conn->verify_error);
+    return 1;
 }
 
 static void set_verification(struct sstls_conn *conn)
@@ -78,12 +84,19 @@ struct sstls_conn *sstls_conn_new(struct ss_sock *sock, struct sstls_ctx *ctx, b
 
 static bool set_name_to_verify(struct sstls_conn *conn)
 {
+    const struct sstls_ctx *ctx = conn->ctx;
+    const char *name = ctx->verify_name ? ctx->verify_name : conn->name;
+    const bool is_address = ctx->verify_name ? ctx->verify_name_is_address : conn->is_address;
     X509_VERIFY_PARAM *param = SSL_get0_param(conn->ssl);
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-    if (conn->is_address)
-        return X509_VERIFY_PARAM_set1_ip_asc(param, conn->name) == 1;
-    return X509_VERIFY_PARAM_set1_host(param, conn->name, 0) == 1 &&
-           SSL_set_tlsext_host_name(conn->ssl, conn->name) == 1;
+    if (ctx->any_name)
+        return true;
+    return (is_address ? X509_VERIFY_PARAM_set1_ip_asc(param, name) : X509_VERIFY_PARAM_set1_host(param, name, 0)) == 1;
+}
+
+static bool set_name_to_send(struct sstls_conn *conn)
+{
+    return conn->is_address || SSL_set_tlsext_host_name(conn->ssl, conn->name) == 1;
 }
 
 bool sstls_conn_set_name(struct sstls_conn *conn, const char *name, bool is_address)
@@ -94,7 +107,7 @@ bool sstls_conn_set_name(struct sstls_conn *conn, const char *name, bool is_addr
     memcpy(conn->name, name, len + 1);
     conn->is_address = is_address;
     sstls_forget_errors();
-    bool done = set_name_to_verify(conn);
+    bool done = set_name_to_verify(conn) && set_name_to_send(conn);
     sstls_forget_errors();
     return done;
 }

@@ -67,9 +67,11 @@ static int choose_protocol(SSL *ssl, const unsigned char **name, unsigned char *
     const struct sstls_conn *conn = SSL_get_app_data(ssl);
     unsigned char *found;
     (void)unused;
-    if (!conn || SSL_select_next_proto(&found, len, conn->ctx->alpn, (unsigned)conn->ctx->alpn_len, offered,
-                                       offered_len) != OPENSSL_NPN_NEGOTIATED)
+    if (!conn)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
+    if (SSL_select_next_proto(&found, len, conn->ctx->alpn, (unsigned)conn->ctx->alpn_len, offered, offered_len) !=
+        OPENSSL_NPN_NEGOTIATED)
+        return conn->ctx->alpn_optional ? SSL_TLSEXT_ERR_NOACK : SSL_TLSEXT_ERR_ALERT_FATAL;
     *name = found;
     return SSL_TLSEXT_ERR_OK;
 }
@@ -190,12 +192,25 @@ static void apply_defaults(SSL_CTX *ssl)
     raise_version(ssl, TLS1_2_VERSION);
 }
 
-static void set_verify_flags(SSL_CTX *ssl, bool has_crl)
+static void set_verify_param(SSL_CTX *ssl, const struct sstls_options *options)
 {
     unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST;
-    if (has_crl)
+    if (options->crl.n > 0)
         flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl), flags);
+    if (options->limits_depth)
+        SSL_CTX_set_verify_depth(ssl, (int)options->depth);
+}
+
+static bool set_verify_name(struct sstls_ctx *ctx, const char *name)
+{
+    const size_t size = name ? strlen(name) + 1 : 0;
+    if (!name)
+        return true;
+    ctx->verify_name = ss_mem_resize(&ctx->state->env->pool.mem, NULL, 0, size);
+    if (ctx->verify_name)
+        memcpy(ctx->verify_name, name, size);
+    return ctx->verify_name != NULL;
 }
 
 /* Trust */
@@ -225,8 +240,9 @@ static bool set_ca(struct sstls_ctx *ctx, const struct sstls_options *options, s
     return true;
 }
 
-/* The session id context: sessions of one context are not resumed in another one that trusts others. With given ticket keys it
- * is a digest of whom the server trusts, so that several processes agree. The keys are no part of it: old ones open tickets. */
+/* The session id context: sessions of one context are not resumed in another one that trusts others, or is stricter. With given
+ * ticket keys it is a digest of whom the server trusts, so that several processes agree. The keys are no part of it: old ones open
+ * tickets. */
 
 static bool add_bytes(EVP_MD_CTX *digest, const char *bytes, size_t len)
 {
@@ -255,14 +271,26 @@ static bool add_sources(EVP_MD_CTX *digest, const struct ss_mem *mem, const stru
     return done;
 }
 
+/* What is not set adds nothing. */
+static bool add_strictness(EVP_MD_CTX *digest, const struct sstls_options *options)
+{
+    enum { OPTIONAL = 1, REPORTS = 2, LIMITS_DEPTH = 4 };
+    const unsigned char flags[] = { (unsigned char)((options->client_optional ? OPTIONAL : 0) |
+                                                    (options->reports ? REPORTS : 0) |
+                                                    (options->limits_depth ? LIMITS_DEPTH : 0)),
+                                    options->min13 };
+    const size_t depth_len = options->limits_depth ? sizeof options->depth : 0;
+    return EVP_DigestUpdate(digest, flags, sizeof flags) == 1 &&
+           EVP_DigestUpdate(digest, &options->depth, depth_len) == 1;
+}
+
 static bool digest_trust(const struct ss_mem *mem, const struct sstls_options *options,
                          unsigned char id[EVP_MAX_MD_SIZE])
 {
-    const unsigned char flags[] = { options->client_optional, options->min13 };
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    bool done = digest && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 &&
-                EVP_DigestUpdate(digest, flags, sizeof flags) == 1 && add_sources(digest, mem, &options->client_ca) &&
-                add_sources(digest, mem, &options->crl) && EVP_DigestFinal_ex(digest, id, NULL) == 1;
+    bool done = digest && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 && add_strictness(digest, options) &&
+                add_sources(digest, mem, &options->client_ca) && add_sources(digest, mem, &options->crl) &&
+                EVP_DigestFinal_ex(digest, id, NULL) == 1;
     EVP_MD_CTX_free(digest);
     return done;
 }
@@ -295,11 +323,12 @@ static bool set_up_ctx(struct sstls_ctx *ctx, const struct sstls_options *option
     apply_settings(ssl, options->min13);
     if (!has_version(ssl))
         return sstls_say(problem, "context", NULL, "no version of TLS is left between the least and MaxProtocol");
-    set_verify_flags(ssl, options->crl.n > 0);
+    set_verify_param(ssl, options);
     if (!sstls_use_certificates(ctx->state, ssl, options, problem) || !set_ca(ctx, options, problem) ||
         !set_client_ca(ctx, options, problem) || !set_keylog(ctx, options->keylog, problem))
         return false;
-    if (!set_alpn(ctx, &options->alpn) || !set_session_context(ctx, options) || !sstls_sessions_set_up(ctx, options))
+    if (!set_verify_name(ctx, options->verify_name) || !set_alpn(ctx, &options->alpn) ||
+        !set_session_context(ctx, options) || !sstls_sessions_set_up(ctx, options))
         return say_incomplete(problem);
     return true;
 }
@@ -324,7 +353,11 @@ static struct sstls_ctx *allocate_ctx(struct sstls_state *state, const struct ss
     ctx->users = 1;
     ctx->keylog = -1;
     ctx->verify = options->verify;
+    ctx->reports = options->reports;
     ctx->client_optional = options->client_optional;
+    ctx->any_name = options->any_name;
+    ctx->verify_name_is_address = options->verify_name_is_address;
+    ctx->alpn_optional = options->alpn_optional;
     ctx->ncerts = options->cert.n;
     return ctx;
 }
@@ -379,6 +412,7 @@ static void free_ctx(struct sstls_ctx *ctx)
     X509_STORE_free(ctx->client_store);
     if (ctx->keylog >= 0)
         os_close(ctx->keylog, &ignored);
+    ss_mem_free(mem, ctx->verify_name, ctx->verify_name ? strlen(ctx->verify_name) + 1 : 0);
     ss_mem_free(mem, ctx->alpn, ctx->alpn_len);
     ss_mem_free(mem, ctx, sizeof *ctx);
     ERR_clear_error();

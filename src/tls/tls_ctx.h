@@ -51,8 +51,13 @@ struct sstls_ctx {
     X509_STORE *client_store; /* what a server trusts; NULL: it asks for no certificate */
     bool is_standard;         /* sstls_ctx_standard has made it */
     bool verify;
+    bool reports; /* what verification finds ends no handshake */
     bool client_optional;
+    bool any_name; /* a client verifies no name */
+    bool verify_name_is_address;
+    char *verify_name; /* owned; what a client verifies instead of the name of the connection; NULL: nothing */
     size_t ncerts;
+    bool alpn_optional;  /* a server goes on without a protocol in common */
     unsigned char *alpn; /* owned; each name behind a byte with its length */
     size_t alpn_len;
     struct sstls_session *sessions; /* owned; the oldest first */
@@ -81,9 +86,14 @@ struct sstls_setting {
 
 struct sstls_options {
     struct sstls_sources ca, cert, key, client_ca, crl; /* `ca`: "system" as well */
-    bool verify, client_optional, min13;
+    bool verify, reports, client_optional, min13;
+    const char *verify_name; /* NULL: that of each connection, unless `any_name` */
+    bool verify_name_is_address, any_name;
+    bool limits_depth;
+    size_t depth;                        /* valid with `limits_depth` */
     const struct sstls_source *password; /* NULL: none */
     struct sstls_sources alpn;
+    bool alpn_optional;
     size_t sessions;
     struct sstls_sources ticket_keys;
     const char *keylog; /* NULL: none */

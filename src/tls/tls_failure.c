@@ -115,7 +115,9 @@ static const char *text_of(unsigned long cause)
     return text ? text : "the library gives no reason";
 }
 
-static int verify_error_of(const struct sstls_conn *conn)
+const char sstls_no_certificate[] = "the peer has given no certificate";
+
+int sstls_verify_error(const struct sstls_conn *conn)
 {
     return conn->verify_error != 0 ? conn->verify_error : (int)SSL_get_verify_result(conn->ssl);
 }
@@ -128,9 +130,9 @@ static enum ss_status fail_by_cause(struct sstls_conn *conn, unsigned long cause
     if (ERR_GET_LIB(cause) != ERR_LIB_SSL)
         return sstls_fail(conn, SS_TLS_PROTOCOL, text_of(cause), err);
     if (number == SSL_R_CERTIFICATE_VERIFY_FAILED)
-        return sstls_fail_certificate(conn, verify_error_of(conn), conn->verify_depth, err);
+        return sstls_fail_certificate(conn, sstls_verify_error(conn), conn->verify_depth, err);
     if (number == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
-        return sstls_fail(conn, SS_TLS_CERTIFICATE, "the peer has given no certificate", err);
+        return sstls_fail(conn, SS_TLS_CERTIFICATE, sstls_no_certificate, err);
     if (number >= SSL_AD_REASON_OFFSET && number < SSL_AD_REASON_OFFSET + 256)
         return fail_by_alert(conn, number - SSL_AD_REASON_OFFSET, err);
     return sstls_fail(conn, SS_TLS_PROTOCOL, text_of(cause), err);

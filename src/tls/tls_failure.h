@@ -16,6 +16,12 @@ static inline void sstls_forget_errors(void)
         ERR_clear_error();
 }
 
+/* The reason where there is none. */
+extern const char sstls_no_certificate[];
+
+/* What verification has found, as X509_STORE_CTX_get_error(3) has it. */
+int sstls_verify_error(const struct sstls_conn *conn);
+
 /* The first failure stays. Return SS_ERROR, with conn->failure in *err. */
 enum ss_status sstls_fail(struct sstls_conn *conn, int code, const char *reason, struct ss_error *err);
 enum ss_status sstls_fail_system(struct sstls_conn *conn, const struct ss_error *cause, struct ss_error *err);

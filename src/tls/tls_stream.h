@@ -34,7 +34,7 @@ struct sstls_conn {
     enum ss_status received; /* SS_WANT, SS_EOF or SS_ERROR */
     struct ss_error received_error;
     struct ss_error failure;        /* each later call has it; valid with `has_failed` */
-    int verify_error, verify_depth; /* of the certificate that was refused; 0: none */
+    int verify_error, verify_depth; /* of the certificate that was refused, or reported; 0: none */
     uint16_t port;                  /* the peer's; 0: none */
     uint8_t idle;                   /* records in a row that brought no data */
     bool server : 1, verifies : 1;
@@ -63,7 +63,8 @@ extern const struct ss_transport sstls_transport;
 /* A connection of `sock` that is not its transport yet. NULL: no memory. */
 struct sstls_conn *sstls_conn_new(struct ss_sock *sock, struct sstls_ctx *ctx, bool server);
 
-/* Before the handshake of a client: whom to verify, and to tell by SNI, unless it is an address. False: no memory. */
+/* Before the handshake of a client: whom to verify, unless the context tells, and to tell by SNI, unless it is an address. False:
+ * no memory. */
 bool sstls_conn_set_name(struct sstls_conn *conn, const char *name, bool is_address);
 
 /* Makes it the socket's transport. What the socket has received is the beginning of the peer's bytes. */

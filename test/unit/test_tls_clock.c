@@ -1,6 +1,7 @@
 /* What time does to tickets and sessions: keys that are replaced, and certificates that expire after the first handshake. The clocks
  * are this program's: os_now_ns is wrapped, and libcrypto finds its time(3) here. */
 #include "check.h"
+#include "tls/tls_cert.h"
 #include "tls_rig.h"
 
 #include <openssl/pem.h>
@@ -233,6 +234,30 @@ static void test_a_client_that_has_expired(void)
     }
 }
 
+/* The same where verification reports: the connection goes on, and says so. */
+static void test_a_client_whose_expiry_is_reported(void)
+{
+    for (size_t k = 0; k < 2; k++) {
+        const struct tls_kind kind = { .server = true, .client_ca = true, .sessions = 4, .tls12 = k == 1 };
+        struct tls_rig rig;
+        struct sstls_info info;
+        SSL_SESSION *session;
+        open_rig(&rig, &kind);
+        rig.ctx->reports = true;
+        CHECK(!is_resumed(&rig, NULL, &session));
+        date_ahead_s = last_hour_s + LATER;
+        tls_rig_connect(&rig);
+        SSL_set_session(rig.peer, session);
+        CHECK(tls_rig_shake(&rig) == SS_OK && SSL_session_reused(rig.conn->ssl));
+        CHECK(sstls_info_init(&info, rig.conn) && !info.verified);
+        CHECKF(strcmp(info.unverified, "certificate has expired (depth 0)") == 0, "%s", info.unverified);
+        sstls_info_fini(&info);
+        tls_rig_disconnect(&rig);
+        SSL_SESSION_free(session);
+        tls_rig_close(&rig);
+    }
+}
+
 /* A connection in which we are the client, and get a session. */
 static bool resumes(struct tls_rig *rig)
 {
@@ -292,6 +317,7 @@ int main(void)
     RUN(test_an_old_ticket_is_replaced);
     RUN(test_given_keys_stay);
     RUN(test_a_client_that_has_expired);
+    RUN(test_a_client_whose_expiry_is_reported);
     RUN(test_a_server_that_has_expired);
     return check_end();
 }

@@ -5,7 +5,9 @@
 ---any other is a path. An array of them, or of names, may be a single one instead.
 ---@class ssocket.tls.options
 ---@field ca? string|(string)[] what a client trusts: files, directories with hashed names, texts in PEM, `"system"`; default `"system"`, the system's authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR`, or else where they are found). Each certificate in it is an anchor, self-signed or not: a server's own is trusted alone
----@field verify? boolean default `true`; `false`: a client takes any certificate from anybody. For tests
+---@field verify? boolean|"report" default `true`; `false`: a client takes any certificate from anybody. For tests. `"report"`: the handshake of a client, and of a server with `client_ca`, goes on whatever is wrong with the peer's certificate, and `info` says that as `unverified`: whoever does not look there trusts anybody. A server still wants a certificate, unless `client_optional` is set. No context that refuses resumes such a session
+---@field verify_name? string|false the name or address that a client verifies, in the form of `name` of `tls.client`, instead of that one, which is still sent (SNI). `false`: no name is verified, and whoever has any certificate of a trusted authority can be the server. Not with `verify = false`
+---@field depth? integer 0 to 65536: how many authorities may stand between the peer's certificate and the anchor, which is not counted; 0: the anchor has signed it. Default: OpenSSL's, 100
 ---@field cert? string|(string)[] our certificate, and behind it in the same file those that have signed it; several for several types of key, one for each
 ---@field key? string|(string)[] the private key of each `cert`, in the same order; default: the one in `cert`. It must fit
 ---@field password? string of keys that are encrypted; without it such a key is an error: nobody is ever asked
@@ -13,6 +15,7 @@
 ---@field client_optional? boolean default `false`; `true`: clients without a certificate are let in, those with a bad one are not
 ---@field crl? string|(string)[] revocation lists; one must be there then for each authority of a chain
 ---@field alpn? string|(string)[] names of protocols, 1 to 255 bytes each, the preferred one first. The server's order decides; nothing in common ends the handshake on both sides; a peer without ALPN is taken
+---@field alpn_optional? boolean default `false`; `true`: with nothing in common a server goes on without ALPN, as servers with plain OpenSSL do, and has to expect a client that speaks another protocol. Only with `alpn`
 ---@field min? "1.2"|"1.3" the lowest version; default `"1.2"`
 ---@field sessions? integer 0 to 65536, default 64: how many sessions of servers a client keeps, to resume them by itself for the same name and port; 0: none, and a server issues no tickets. A certificate that has expired since is refused all the same
 ---@field ticket_keys? string|(string)[] keys of a server's tickets, 80 random bytes each, for processes behind one address: the first one seals, all open. Default: keys of this context's own, renewed every 12 hours. Secret
@@ -34,7 +37,8 @@
 ---@field name? string the name that the client has sent (SNI), in lower case; nil: none
 ---@field server boolean whether this end is the server
 ---@field resumed boolean whether a session was resumed
----@field verified boolean whether the peer has given a certificate, and it was checked (a client: for the name as well)
+---@field verified boolean whether the peer has given a certificate, and it was checked and is good (a client: for the name as well, unless `verify_name` is `false`)
+---@field unverified? string with `verify = "report"`: what is wrong with the peer's certificate, the first thing that was found, or that it has given none; for people. Nil: it is `verified`, or nothing was asked of the peer. Of a resumed session the depth is not told
 ---@field reason? string why an error has ended the connection, for people; nil: none has
 ---@field peer? ssocket.tls.certificate the peer's certificate; nil: it has given none
 ---@field chain? string[] the peer's certificate and the others that it has sent, in PEM; after a resumption perhaps the first alone. Only what leads to an anchor was verified; nil with `peer`
@@ -75,10 +79,10 @@ local tlsmodule = {}
 function tlsmodule.connect(host, port, ctx, timeout) end
 
 ---Shakes hands as a client. The server's certificate must lead to one that `ctx` trusts, be within its dates,
----be one for servers, and be for `name`; else the handshake fails, unless `ctx` has `verify = false`. Names
----match the subject alternative names alone, never the common name; `*` stands for the whole first label; an
----address matches an address. The name is sent to the server (SNI), an address is not. It need not be what
----the socket is connected to.
+---be one for servers, and be for `name`; else the handshake fails, unless `ctx` has another `verify` or
+---`verify_name`. Names match the subject alternative names alone, never the common name; `*` stands for the
+---whole first label; an address matches an address. The name is sent to the server (SNI), an address is not.
+---It need not be what the socket is connected to.
 ---
 ---Whatever goes wrong, a time-out or `task:cancel` too, *the socket is closed*, after an alert if that needs
 ---no waiting: a program that overlooks the result cannot go on in plain text. After misuse and after

@@ -6,6 +6,7 @@ local arguments = require "ssocket.luasec.arguments"
 local config = require "ssocket.luasec.config"
 local files = require "ssocket.luasec.files"
 local native = require "ssocket.luasec.native"
+local x509 = require "ssocket.luasec.x509"
 
 local CONTEXT = "SSL:Context"
 local PROTOCOLS = { any = true, sslv23 = true, tlsv1_2 = true, tlsv1_3 = true }
@@ -27,7 +28,8 @@ end
 
 local function check_settings(ctx, call)
     if getmetatable(ctx) ~= class then
-        error(("bad argument #1 to '%s' (%s expected, got %s)"):format(call, CONTEXT, type(ctx)), 3)
+        local got = ctx == nil and "no value" or type(ctx)
+        error(("bad argument #1 to '%s' (%s expected, got %s)"):format(call, CONTEXT, got), 3)
     end
     ctx.built = {} -- a setting changes what is built
     return ctx
@@ -148,12 +150,14 @@ local function set_of(known, call, ...)
     return set
 end
 
+-- Whoever says how to verify wants it. OpenSSL would overlook the others without "peer".
 function context.setverify(ctx, ...)
     check_settings(ctx, "setverify")
     local set, unknown = set_of(VERIFY, "setverify", ...)
     if not set then
         return false, "invalid verify option (" .. unknown .. ")"
     end
+    set.peer = set.peer or set.client_once or set.fail_if_no_peer_cert
     ctx.verify = set
     return true
 end
@@ -260,6 +264,16 @@ function context.native(ctx, server, protocols)
         ctx.built[key] = built
     end
     return built, err
+end
+
+-- The certificates of our own, as objects.
+function context.certificates(ctx)
+    for _, identity in ipairs(ctx.identities) do
+        if identity.key and identity.certificate then
+            return x509.load_all(identity.certificate)
+        end
+    end
+    return {}
 end
 
 function context.can_serve(ctx)

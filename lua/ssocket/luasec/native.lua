@@ -47,22 +47,12 @@ local function authorities(ctx)
     local list = {}
     list[#list + 1] = ctx.cafile
     list[#list + 1] = ctx.capath
-    return list[1] and list or nobody
-end
-
--- Whether the handshake is to go on, and its errors are judged by `judge` of a connection.
-function native.judges(ctx)
-    local ext = ctx.verifyext
-    return ext.lsec_continue or ext.lsec_ignore_purpose or ext.crl_check and not ext.crl_check_chain
+    return list[1] and list or nobody.CERTIFICATE
 end
 
 local function add_client_trust(ctx, options)
     options.ca = authorities(ctx)
-    if ctx.verify.peer and not native.judges(ctx) then
-        options.verify = true
-    else
-        options.verify = "report"
-    end
+    options.verify = ctx.verify.peer and not ctx.verifyext.lsec_continue or "report"
     if not (ctx.verify.peer and ctx.verify_name) then
         options.verify_name = false
     end
@@ -70,14 +60,15 @@ local function add_client_trust(ctx, options)
 end
 
 local function add_server_trust(ctx, options)
-    options.ca = nobody
+    options.ca = nobody.CERTIFICATE
     if ctx.verify.peer then
         options.client_ca = authorities(ctx)
         options.client_optional = not ctx.verify.fail_if_no_peer_cert
-        options.verify = native.judges(ctx) and "report" or true
+        options.verify = not ctx.verifyext.lsec_continue or "report"
     end
 end
 
+-- With revocation lists each authority of a chain needs one: where the program has given none, nobody's make that so.
 local function add_trust(ctx, options, server)
     if server then
         add_server_trust(ctx, options)
@@ -85,8 +76,8 @@ local function add_trust(ctx, options, server)
         add_client_trust(ctx, options)
     end
     options.depth = ctx.depth
-    if ctx.verify.peer and (ctx.verifyext.crl_check or ctx.verifyext.crl_check_chain) then
-        options.crl = ctx.crl
+    if ctx.verifyext.crl_check or ctx.verifyext.crl_check_chain then
+        options.crl = ctx.crl or nobody.REVOCATIONS
     end
 end
 
@@ -121,7 +112,7 @@ end
 
 -- Whether OpenSSL accepts an option, and otherwise why not. Nobody need be trusted for that.
 function native.try(options)
-    options.ca = options.ca or nobody
+    options.ca = options.ca or nobody.CERTIFICATE
     options.verify = false
     local ctx, err = tls.context(options)
     return ctx ~= nil, err and native.cause(err)

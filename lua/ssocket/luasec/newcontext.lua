@@ -144,7 +144,10 @@ local STEPS = {
 -- What only all of them together can be refused for is found when the context of ssocket.tls is made.
 local function check_whole(ctx)
     local built, err = context.native(ctx, ctx.mode == "server", ctx.protocols)
-    return built and ctx, err
+    if not built then
+        return nil, err:find("no version of TLS", 1, true) and "no protocols available" or err
+    end
+    return ctx
 end
 
 local function newcontext(params)

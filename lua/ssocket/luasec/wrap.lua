@@ -1,0 +1,58 @@
+-- ssl.wrap: a connection on a socket that is connected.
+
+local connection = require "ssocket.luasec.connection"
+local context = require "ssocket.luasec.context"
+local newcontext = require "ssocket.luasec.newcontext"
+local socket = require "ssocket"
+
+local NATIVE = "tcpsock" -- what getmetatable says of a stream socket
+
+-- Takes the descriptor of an object with getfd and setfd, such as LuaSocket's own.
+local function take_descriptor(object)
+    local fd = object:getfd()
+    local sock, err = socket.fromfd(fd)
+    if sock then
+        object:setfd(-1)
+    end
+    return sock, err
+end
+
+-- Takes the socket out of an object of the bridge, which is as closed from then on.
+local function take_socket(object)
+    local sock = object.sock
+    object.sock = nil
+    return sock
+end
+
+local function take(object)
+    if getmetatable(object) == NATIVE then
+        return object
+    elseif type(object) == "table" and getmetatable(object.sock) == NATIVE then
+        return take_socket(object)
+    end
+    return take_descriptor(object)
+end
+
+local function wrap(object, params)
+    local ctx, err = params, nil
+    if type(params) == "table" and not context.is(params) then
+        ctx, err = newcontext(params)
+        if not ctx then
+            return nil, err
+        end
+    end
+    local conn
+    conn, err = connection.create(ctx)
+    if not conn then
+        return nil, err
+    end
+    local sock
+    sock, err = take(object)
+    if not sock then
+        return nil, err
+    end
+    conn.transport = sock
+    return conn
+end
+
+return wrap

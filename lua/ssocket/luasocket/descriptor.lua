@@ -1,0 +1,83 @@
+-- getfd and setfd. setfd closes nothing: it changes which descriptor the object works on, and who closes it.
+--
+-- Two objects can have one descriptor for a while, as when a program writes new:setfd(old:getfd()) and then
+-- old:setfd(-1). ssocket knows one owner only, so they share its socket.
+
+local object = require "ssocket.luasocket.object"
+local socket = require "ssocket"
+
+local descriptor = {}
+
+-- Which object has told its number, and how many objects have a socket of ssocket, if several.
+local lent = setmetatable({}, { __mode = "v" })
+local holders = setmetatable({}, { __mode = "k" })
+
+-- The bytes that the socket has read ahead, which would keep it from giving the descriptor up.
+local function take_pending(self)
+    local sock = self.sock
+    local count = sock.pending and sock:pending() or 0
+    local left = self.left or ""
+    return count > 0 and left .. (sock:read(count) or "") or self.left
+end
+
+-- Returns what was read and not handed out.
+local function give_up(self)
+    local sock = self.sock
+    local count = holders[sock] or 1
+    if count > 1 then
+        holders[sock] = count - 1
+        return nil
+    end
+    local left = take_pending(self)
+    sock:detach()
+    return left
+end
+
+local function shared_with_lender(fd)
+    local lender = lent[fd]
+    local sock = lender and lender.sock
+    if sock and sock:fileno() == fd then
+        holders[sock] = (holders[sock] or 1) + 1
+        return sock
+    end
+end
+
+-- ssocket's socket for the descriptor, or nil: it is none of that kind.
+local function adopt(fd, kind)
+    local sock, err = socket.fromfd(fd)
+    if err == object.system.EBUSY then
+        sock = shared_with_lender(fd)
+    end
+    if sock and getmetatable(sock) ~= kind then
+        sock:detach()
+        return nil
+    end
+    return sock
+end
+
+-- The methods of a class's group over sockets that `make` makes; attach(object, sock, left) gives it another one.
+-- `number` is a descriptor that is no socket of this kind: good for select only.
+function descriptor.methods(group, make, attach)
+    local methods = {}
+    local kind = getmetatable(make())
+
+    function methods.getfd(self)
+        object.check(self, group)
+        local fd = self.number or self.sock:fileno()
+        lent[fd] = self
+        return fd
+    end
+
+    function methods.setfd(self, fd)
+        object.check(self, group)
+        fd = object.truncate(object.check_number(fd, 2), 32)
+        local left = give_up(self)
+        local sock = fd >= 0 and adopt(fd, kind) or nil
+        self.number = fd >= 0 and not sock and fd or nil
+        attach(self, sock or make(), left)
+    end
+
+    return methods
+end
+
+return descriptor
