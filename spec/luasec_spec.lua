@@ -77,7 +77,9 @@ luasec.each("ssl.wrap", function(socket, ssl, kind)
         local a, b = luasec.sockets(socket)
         local fd = a:getfd()
         gives({ nil, "invalid protocol (foo)", n = 2 }, ssl.wrap(a, { mode = "client", protocol = "foo" }))
-        gives({ nil, "invalid mode", n = 2 }, ssl.wrap(a, { mode = "foo", protocol = "any" }))
+        local s, err = ssl.wrap(a, { mode = "foo", protocol = "any" })
+        assert.is_nil(s)
+        assert.matches("^invalid mode", err)
         for _, wrong in ipairs { "any", 5, true, { n = 0 } } do
             assert.is_false(pcall(ssl.wrap, a, wrong))
         end

@@ -8,6 +8,7 @@ local luasec = {
     now = t.now,
     path = tls.path,
     text = tls.text,
+    python = tls.python,
 }
 
 -- ---- what is tested ----
