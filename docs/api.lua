@@ -3196,7 +3196,8 @@ local tls_module = {
                 { "ENOTCONN", "the socket is open and not connected; a Unix socket says `EINVAL`" },
             }),
             raises = "a socket of another kind",
-            partial = "in any case all bytes stay in the socket's buffer, where `pending` counts them",
+            partial = [[in any case all bytes stay in the socket's buffer, where `pending` counts them; those that were too
+                few do not make it readable for [`select`](#socket-select), until more come]],
             waits = "for the whole message, within the socket's deadline; it counts as reading",
             by = {
                 "SSL_CTX_set_client_hello_cb(3)",

@@ -430,6 +430,28 @@ describe("a handshake that is kept", function()
         talk(a, b)
     end)
 
+    it("stays kept where the turn before a call makes its socket busy", function()
+        t.only_in_main "in a task a call that waits for its turn keeps others off its socket"
+        local a, b, client, server = ends()
+        is_kept(client())
+        local reader = tasks.spawn(function()
+            for _ = 1, 100 do -- one of them waits for a turn first
+                t.fails(UNFINISHED, "", a:read(1))
+            end
+        end)
+        local calls, results = 1, t.pack(client())
+        while results[2] == socket.ERROR_TIMEOUT and calls < 100 do
+            calls, results = calls + 1, t.pack(client())
+        end
+        assert.same({ nil, socket.ERROR_BUSY, n = 2 }, results)
+        t.fails(socket.ERROR_BUSY, nil, client())
+        tasks.join(reader)
+        local first, second = alternate(client, server)
+        assert.is_true(first[1])
+        assert.is_true(second[1])
+        talk(a, b)
+    end)
+
     it("is closed by a call that is cancelled", function()
         local a, b, client = ends()
         is_kept(client())

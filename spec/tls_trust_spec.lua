@@ -169,8 +169,11 @@ describe("verification that reports", function()
         assert.is_false(again.verified)
         assert.equal("hostname mismatch", again.unverified)
         assert.equal("hostname mismatch (depth 0)", first.unverified)
-        first = is_done(shake({ ca = "other.pem", verify = "report" }, { cert = "expired.pem" }, "b.test"))
-        assert.is_truthy(first.unverified:find "issuer" or first.unverified:find "verify", first.unverified)
+        client, server = support.context { ca = "other.pem", verify = "report" }, support.context { cert = "a.pem" }
+        first = is_done(shake(client, server)) -- OpenSSL finds then that it cannot check the signature
+        again = is_done(shake(client, server))
+        assert.equal("unable to get local issuer certificate (depth 0)", first.unverified)
+        assert.equal("unable to get local issuer certificate", again.unverified)
     end)
 
     it("does not make a certificate good for another context", function()

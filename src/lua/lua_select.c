@@ -44,7 +44,7 @@ static int check_descriptor(lua_State *L, int list, int i)
 
 static bool is_sock_ready(const struct ss_sock *sock)
 {
-    return sock && ss_sock_is_ready(sock);
+    return sock && ss_sock_is_worth_a_call(sock);
 }
 
 static struct pollfd *entry_of(const struct select_call *sel, int list, size_t i)
@@ -321,7 +321,7 @@ static enum ss_status check_lists_again(lua_State *L, struct ss_op *base)
         lua_rawgeti(L, reading ? writers - 1 : writers, (int)(reading ? i : i - sel->n[READERS]) + 1);
         const struct lss_socket *s = lss_test_socket(L, -1, sel->env);
         bool is_same = s ? s->sock.io.fd == fd : !lss_test_signals(L, -1, &fd) || fd == sel->pollfds[i].fd;
-        sel->buffered = sel->buffered || (reading && s && ss_sock_is_ready(&s->sock));
+        sel->buffered = sel->buffered || (reading && s && ss_sock_is_worth_a_call(&s->sock));
         lua_pop(L, 1);
         base->error = ss_not_open;
         if (!is_same)

@@ -160,8 +160,8 @@ function tlsmodule.export(s, label, length, context) end
 ---Channel binding: bytes by which a log-in above TLS (SCRAM-SHA-256-PLUS) proves that both ends are those of
 ---the same connection.
 ---@param s tcpsock the connection
----@param kind string `"tls-exporter"`, `"tls-server-end-point"`, `"tls-unique"`; the first is for TLS 1.3, and for 1.2 with the extended master secret; the second a digest of the server's certificate, which a server with several does not have after a resumption; the last for TLS 1.2 alone, and after a resumption with that secret alone
----@return string? bytes # 32 bytes; of the second kind as its digest has; of the last 12
+---@param kind string `"tls-exporter"`, `"tls-server-end-point"`, `"tls-unique"`, `"finished"`, `"peer-finished"`; the first is for TLS 1.3, and for 1.2 with the extended master secret; the second a digest of the server's certificate, which a server with several does not have after a resumption; the third for TLS 1.2 alone, and after a resumption with that secret alone. The last two are the Finished messages of this end and of the peer, for protocols that name one of them
+---@return string? bytes # 32 bytes; of the second kind as its digest has; of the others 12, or a digest
 ---@return string? err
 function tlsmodule.binding(s, kind) end
 

@@ -8,7 +8,7 @@ local altnames = {}
 
 altnames.OID = "2.5.29.17"
 
-local OTHER_NAME, IP_ADDRESS = 0xA0, 0x87
+local OTHER_NAME, DIRECTORY_NAME, IP_ADDRESS, REGISTERED_ID = 0xA0, 0xA4, 0x87, 0x88
 local IA5 = 0x16
 local TEXTS = { [0x81] = "rfc822Name", [0x82] = "dNSName", [0x86] = "uniformResourceIdentifier" }
 local CONSTRUCTED = 0x20
@@ -80,14 +80,37 @@ local function other_value(element, encoding)
     return strings.decode(der.contents(element), element.tag, encoding)
 end
 
-local function add_other(names, element, encoding)
+-- Type and value of another name, or nil.
+local function read_other(element)
     local parts = der.children(element)
-    local wrapped = parts and parts[2] and parts[2].tag == OTHER_NAME and der.children(parts[2])
-    local oid = wrapped and wrapped[1] and parts[1].tag == der.OID and der.oid(parts[1])
-    if oid then
-        append(names, oid, other_value(wrapped[1], encoding))
-        names[oid].name = oids.long[oid] or oid
-    end
+    local wrapped = parts and #parts == 2 and parts[2].tag == OTHER_NAME and der.children(parts[2])
+    local oid = wrapped and #wrapped == 1 and parts[1].tag == der.OID and der.oid(parts[1])
+    return oid, oid and wrapped[1]
+end
+
+local function add_other(names, element, encoding)
+    local oid, value = read_other(element)
+    append(names, oid, other_value(value, encoding))
+    names[oid].name = oids.long[oid] or oid
+end
+
+-- Names of the other forms are for nobody here, but must be sound.
+local FORMS = {
+    [OTHER_NAME] = function(element)
+        return read_other(element) and true
+    end,
+    [0xA3] = der.children, -- x400Address
+    [DIRECTORY_NAME] = function(element)
+        local inner = der.children(element)
+        return inner and #inner == 1 and inner[1].tag == der.SEQUENCE and der.children(inner[1])
+    end,
+    [0xA5] = der.children, -- ediPartyName
+    [REGISTERED_ID] = der.oid,
+}
+
+local function is_sound(element)
+    local form = FORMS[element.tag]
+    return TEXTS[element.tag] or element.tag == IP_ADDRESS or form and form(element)
 end
 
 local function add_name(names, element, encoding)
@@ -101,11 +124,20 @@ local function add_name(names, element, encoding)
     end
 end
 
--- Adds the names of the extension's value, which is DER, to `names`.
-function altnames.add(names, value, encoding)
+-- The general names in the extension's value, which is DER; nil if a single one is bent: none is to be trusted then.
+function altnames.read(value)
     local sequence = der.element(value, 1, #value)
     local list = sequence and sequence.tag == der.SEQUENCE and der.children(sequence)
     for _, element in ipairs(list or {}) do
+        if not is_sound(element) then
+            return nil
+        end
+    end
+    return list or nil
+end
+
+function altnames.add(names, list, encoding)
+    for _, element in ipairs(list) do
         add_name(names, element, encoding)
     end
 end

@@ -1,8 +1,10 @@
 -- UTCTime and GeneralizedTime, X.680, as OpenSSL reads and prints them.
 
+local der = require "ssocket.luasec.der"
+
 local dates = {}
 
-local UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
+local UTC_TIME, GENERALIZED_TIME = der.UTC_TIME, der.GENERALIZED_TIME
 local MONTHS = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" }
 local DAYS = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
 

@@ -5,6 +5,7 @@
 local der = {}
 
 der.BOOLEAN, der.INTEGER, der.BIT_STRING, der.OCTET_STRING, der.OID = 0x01, 0x02, 0x03, 0x04, 0x06
+der.UTC_TIME, der.GENERALIZED_TIME = 0x17, 0x18
 der.SEQUENCE, der.SET = 0x30, 0x31
 
 local MAX_LENGTH_BYTES = 4

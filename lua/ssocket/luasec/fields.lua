@@ -52,9 +52,63 @@ function fields.read(bytes)
     local parts = parts_of(whole, der.SEQUENCE, 3)
     local list = parts and signed_part(parts[1])
     if list and list.issuer and list.notafter and list.subject and list.pubkey and list.extensions then
-        list.last = whole.last
+        list.last, list.signature_algorithm, list.signature = whole.last, parts[2], parts[3]
         return list
     end
+end
+
+-- ---- what OpenSSL demands as well before it takes a certificate from a file ----
+
+local function is_algorithm(element)
+    local parts = parts_of(element, der.SEQUENCE, 1)
+    return parts ~= nil and #parts <= 2 and parts[1].tag == der.OID and der.oid(parts[1]) ~= nil
+end
+
+local function is_attribute(element)
+    local parts = parts_of(element, der.SEQUENCE, 2)
+    return parts ~= nil and #parts == 2 and parts[1].tag == der.OID and der.oid(parts[1]) ~= nil
+end
+
+local function all(elements, test)
+    for _, element in ipairs(elements) do
+        if not test(element) then
+            return false
+        end
+    end
+    return true
+end
+
+local function is_name_part(element)
+    local attributes = parts_of(element, der.SET, 0)
+    return attributes ~= nil and all(attributes, is_attribute)
+end
+
+local function is_extension(element)
+    local parts = parts_of(element, der.SEQUENCE, 2)
+    local value = parts and parts[#parts]
+    return parts ~= nil and #parts <= 3 and parts[1].tag == der.OID and value.tag == der.OCTET_STRING
+end
+
+local function is_date(element)
+    return element.tag == der.UTC_TIME or element.tag == der.GENERALIZED_TIME
+end
+
+local function is_key(element)
+    local parts = parts_of(element, der.SEQUENCE, 2)
+    return #parts == 2 and is_algorithm(parts[1]) and parts[2].tag == der.BIT_STRING and parts[2].last >= parts[2].first
+end
+
+function fields.are_sound(list)
+    return is_algorithm(list.algorithm)
+        and is_algorithm(list.signature_algorithm)
+        and list.signature.tag == der.BIT_STRING
+        and list.serial.last >= list.serial.first
+        and all(list.issuer, is_name_part)
+        and all(list.subject, is_name_part)
+        and is_date(list.notbefore)
+        and is_date(list.notafter)
+        and is_key(list.pubkey)
+        and all(list.extensions, is_extension)
 end
 
 fields.parts_of = parts_of

@@ -73,7 +73,10 @@ function keys.describe(element)
         return nil
     end
     local oid = algorithm[1].tag == der.OID and der.oid(algorithm[1]) or nil
-    local bits = oid and key_bits(oid, algorithm[2], parts[2]) or 0
+    local bits = oid and key_bits(oid, algorithm[2], parts[2])
+    if not bits then
+        return nil -- of a kind that OpenSSL does not read, or bent
+    end
     return pem.armour("PUBLIC KEY", der.whole(element)), type_of(oid, algorithm[2]), bits
 end
 

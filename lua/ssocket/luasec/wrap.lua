@@ -4,6 +4,7 @@ local connection = require "ssocket.luasec.connection"
 local context = require "ssocket.luasec.context"
 local newcontext = require "ssocket.luasec.newcontext"
 local socket = require "ssocket"
+local stream = require "ssocket.luasocket.stream"
 
 local NATIVE = "tcpsock" -- what getmetatable says of a stream socket
 
@@ -17,10 +18,13 @@ local function take_descriptor(object)
     return sock, err
 end
 
--- Takes the socket out of an object of the bridge, which is as closed from then on.
+-- Takes the socket out of an object of the bridge, which has none from then on, as after setfd(-1).
 local function take_socket(object)
     local sock = object.sock
-    object.sock = nil
+    if object.left or object.taken then
+        return nil, "bytes of the connection have been read already"
+    end
+    stream.attach(object, socket.tcp())
     return sock
 end
 

@@ -11,7 +11,7 @@ local pem = require "ssocket.luasec.pem"
 local strings = require "ssocket.luasec.strings"
 
 local CERTIFICATE = "SSL:Certificate"
-local LABELS = { CERTIFICATE = true, ["X509 CERTIFICATE"] = true, ["TRUSTED CERTIFICATE"] = true }
+local LABELS = { CERTIFICATE = true, ["X509 CERTIFICATE"] = true }
 local DIGESTS = { sha1 = true, sha256 = true, sha512 = true }
 
 local x509 = {}
@@ -66,10 +66,11 @@ function methods:extensions()
     local list = {}
     for _, element in ipairs(check_certificate(self).extensions) do
         local parts = fields.parts_of(element, der.SEQUENCE, 2)
-        if parts and parts[1].tag == der.OID and der.oid(parts[1]) == altnames.OID then
-            local names = list[altnames.OID] or { name = "X509v3 Subject Alternative Name" }
-            list[altnames.OID] = names
-            altnames.add(names, der.contents(parts[#parts]), self.encoding)
+        local is_names = parts and parts[1].tag == der.OID and der.oid(parts[1]) == altnames.OID
+        local names = is_names and altnames.read(der.contents(parts[#parts]))
+        if names then
+            list[altnames.OID] = list[altnames.OID] or { name = "X509v3 Subject Alternative Name" }
+            altnames.add(list[altnames.OID], names, self.encoding)
         end
     end
     return list
@@ -138,10 +139,10 @@ function methods:digest(name)
     name = name == nil and "sha1" or name
     if type(name) ~= "string" then
         error(("bad argument #2 to '?' (string expected, got %s)"):format(type(name)), 2)
-    elseif not DIGESTS[name:lower()] then
+    elseif not DIGESTS[name] then
         return nil, "digest algorithm not supported (" .. name .. ")"
     end
-    return digest[name:lower()](self.der)
+    return digest[name](self.der)
 end
 
 function methods:pem()
@@ -154,16 +155,16 @@ function methods:pubkey()
 end
 
 function methods:getsignaturename()
-    local parts = fields.parts_of(check_certificate(self).algorithm, der.SEQUENCE, 1)
+    local parts = fields.parts_of(check_certificate(self).signature_algorithm, der.SEQUENCE, 1)
     local oid = parts and parts[1].tag == der.OID and der.oid(parts[1])
     return oid and oids.signature[oid] or "UNDEF"
 end
 
 function methods:setencode(encoding)
     check_certificate(self)
-    local known = encoding == "ai5" or encoding == "utf8"
-    self.encoding = known and encoding or self.encoding
-    return known
+    local known = type(encoding) == "string" and (encoding:match "^ai5" or encoding:match "^utf8")
+    self.encoding = known or self.encoding
+    return known ~= nil and known ~= false
 end
 
 -- ---- making them ----
@@ -183,7 +184,8 @@ function x509.load(text)
         error(("bad argument #1 to 'ssl.loadcertificate' (string expected, got %s)"):format(got), 2)
     end
     local bytes = pem.each(tostring(text), LABELS)()
-    if bytes and fields.read(bytes) then
+    local list = bytes and fields.read(bytes)
+    if list and fields.are_sound(list) then
         return x509.from_der(bytes)
     end
 end

@@ -6,7 +6,8 @@
 local object = require "ssocket.luasocket.object"
 local socket = require "ssocket"
 
-local descriptor = {}
+-- getfd_of: which function is a getfd of ours, and of which kind of socket.
+local descriptor = { getfd_of = {} }
 
 -- Which object has told its number, and how many objects have a socket of ssocket, if several.
 local lent = setmetatable({}, { __mode = "v" })
@@ -67,6 +68,8 @@ function descriptor.methods(group, make, attach)
         lent[fd] = self
         return fd
     end
+
+    descriptor.getfd_of[methods.getfd] = kind
 
     function methods.setfd(self, fd)
         object.check(self, group)

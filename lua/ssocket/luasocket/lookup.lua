@@ -14,12 +14,16 @@ lookup.OTHER_FAMILY = "Address family for hostname not supported" -- gai_strerro
 lookup.NO_SERVICE = "service not supported for socket type"
 
 -- A host that ssocket would take for something else, or refuse as misuse.
-local function is_no_host(host)
+function lookup.is_no_host(host)
     return host == "" or host:find "[%[%]/]" or host:find("\0", 1, true) or host:find "^unix:"
 end
 
-local function is_numeric(host)
-    return host:find(":", 1, true) or host:find "^%d+%.%d+%.%d+%.%d+$"
+function lookup.is_v4(host)
+    return host:find "^%d+%.%d+%.%d+%.%d+$" ~= nil
+end
+
+function lookup.is_numeric(host)
+    return host:find(":", 1, true) ~= nil or lookup.is_v4(host)
 end
 
 -- The port of a string, or nil, as glibc's getaddrinfo reads it: too large a number wraps round.
@@ -47,13 +51,13 @@ end
 
 -- All addresses of a host, of one family or of both, or nil and LuaSocket's text.
 function lookup.resolve(host, port, family)
-    if is_no_host(host) then
+    if lookup.is_no_host(host) then
         return nil, lookup.UNKNOWN
     end
     local found, err, exists = socket.resolve(host, port, -1, family)
     if found then
         return found
-    elseif exists and family and is_numeric(host) then
+    elseif exists and family and lookup.is_numeric(host) then
         return nil, lookup.OTHER_FAMILY
     end
     return nil, object.text[err]

@@ -116,6 +116,12 @@ end
 
 -- ---- classes ----
 
+function object.add(methods, others)
+    for name, f in pairs(others) do
+        methods[name] = f
+    end
+end
+
 -- Tables have no address that can be printed while their metatable has a __tostring.
 local function tostring_object(self)
     local class = getmetatable(self)
@@ -127,9 +133,7 @@ end
 -- A class with that name and a copy of the methods, which belongs to the groups.
 function object.class(name, methods, ...)
     local index = { class = name }
-    for method, f in pairs(methods) do
-        index[method] = f
-    end
+    object.add(index, methods)
     local class = { __index = index, __tostring = tostring_object, [name] = true }
     for _, group in ipairs { ... } do
         class[group] = true

@@ -40,6 +40,12 @@ function stream.attach(self, sock, left)
     stream.changed(self)
 end
 
+function stream.close(self)
+    self.attempt, self.fault, self.left, self.taken, self.number = nil, nil, nil, nil, nil
+    self.sock:close()
+    stream.changed(self)
+end
+
 function stream.set_client(self)
     self.client = true
     stream.changed(self)

@@ -1,6 +1,7 @@
 -- LuaSocket's tcp{master}, tcp{client} and tcp{server}.
 
 local connect = require "ssocket.luasocket.connect"
+local descriptor = require "ssocket.luasocket.descriptor"
 local lookup = require "ssocket.luasocket.lookup"
 local names = require "ssocket.luasocket.names"
 local object = require "ssocket.luasocket.object"
@@ -123,9 +124,7 @@ end
 
 function methods.close(self)
     object.check(self, ANY)
-    self.attempt, self.fault, self.left, self.taken = nil, nil, nil, nil
-    self.sock:close()
-    stream.changed(self)
+    stream.close(self)
     return 1
 end
 
@@ -138,14 +137,8 @@ names.add_methods(methods, ANY, ANY)
 
 -- ---- classes ----
 
-local function add_methods(source)
-    for name, f in pairs(source) do
-        methods[name] = f
-    end
-end
-
-add_methods(timeouts.methods(ANY, stream.changed))
-add_methods(require("ssocket.luasocket.descriptor").methods(ANY, socket.tcp, stream.attach))
+object.add(methods, timeouts.methods(ANY, stream.changed))
+object.add(methods, descriptor.methods(ANY, socket.tcp, stream.attach))
 options.add_methods(methods, ANY, options.tcp, true)
 
 for _, name in ipairs { MASTER, CLIENT, SERVER } do

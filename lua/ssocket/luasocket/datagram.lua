@@ -1,0 +1,67 @@
+-- Sending and receiving of datagram sockets of both kinds, UDP and Unix.
+
+local object = require "ssocket.luasocket.object"
+local socket = require "ssocket"
+local timeouts = require "ssocket.luasocket.timeouts"
+
+local datagram = { SIZE = 8192 }
+
+local MOST = 2 ^ 24 -- bytes; longer than any datagram
+local sample = socket.udp()
+local send, recv, recvfrom = sample.send, sample.recv, sample.recvfrom
+
+-- LuaSocket's text for an error of a call that sends or receives.
+function datagram.text_of(err)
+    return err == socket.ERROR_CLOSED and "refused" or object.text[err]
+end
+
+-- How many bytes of a datagram are wanted, or nil: so much memory cannot be had.
+local function check_size(size, level)
+    if size == nil then
+        return datagram.SIZE
+    end
+    local number = type(size) ~= "table" and tonumber(size)
+    if not number then
+        object.misuse(level + 1, 2, ("number expected, got %s"):format(type(size)))
+    end
+    number = object.truncate(number, 53)
+    return number >= 0 and math.min(number, MOST) or nil
+end
+
+function datagram.send_to_peer(self, data)
+    local ok, err = timeouts.call(self, send, self.sock, data)
+    if not ok then
+        return nil, datagram.text_of(err)
+    end
+    return #data
+end
+
+-- Called by `receive` of the class. A closed object gives "".
+function datagram.receive(self, size)
+    size = check_size(size, 2)
+    if not size then
+        return nil, "out of memory"
+    end
+    local data, err = timeouts.call(self, recv, self.sock, math.max(size, 1))
+    if not data and err == socket.ERROR_CLOSED then
+        return ""
+    elseif not data then
+        return nil, datagram.text_of(err)
+    end
+    return size == 0 and "" or data
+end
+
+-- Called by `receivefrom` of the class. Returns the data and ssocket's address, or nil and the text.
+function datagram.receive_from(self, size)
+    size = check_size(size, 2)
+    if not size then
+        return nil, "out of memory"
+    end
+    local data, address, err = timeouts.call(self, recvfrom, self.sock, math.max(size, 1))
+    if not data then
+        return nil, err == socket.ERROR_CLOSED and err or datagram.text_of(err)
+    end
+    return size == 0 and "" or data, address
+end
+
+return datagram
