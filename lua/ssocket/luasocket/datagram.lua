@@ -15,17 +15,17 @@ function datagram.text_of(err)
     return err == socket.ERROR_CLOSED and "refused" or object.text[err]
 end
 
--- How many bytes of a datagram are wanted, or nil: so much memory cannot be had.
-local function check_size(size, level)
+-- Called by a method whose second argument says how many bytes of a datagram are wanted. Negative: LuaSocket would want
+-- more than there is memory.
+function datagram.check_size(size)
     if size == nil then
         return datagram.SIZE
     end
     local number = type(size) ~= "table" and tonumber(size)
     if not number then
-        object.misuse(level + 1, 2, ("number expected, got %s"):format(type(size)))
+        object.misuse(2, 2, ("number expected, got %s"):format(type(size)))
     end
-    number = object.truncate(number, 53)
-    return number >= 0 and math.min(number, MOST) or nil
+    return math.min(object.truncate(number, 53), MOST)
 end
 
 function datagram.send_to_peer(self, data)
@@ -36,10 +36,9 @@ function datagram.send_to_peer(self, data)
     return #data
 end
 
--- Called by `receive` of the class. A closed object gives "".
+-- A closed object gives "".
 function datagram.receive(self, size)
-    size = check_size(size, 2)
-    if not size then
+    if size < 0 then
         return nil, "out of memory"
     end
     local data, err = timeouts.call(self, recv, self.sock, math.max(size, 1))
@@ -51,10 +50,9 @@ function datagram.receive(self, size)
     return size == 0 and "" or data
 end
 
--- Called by `receivefrom` of the class. Returns the data and ssocket's address, or nil and the text.
+-- Returns the data and ssocket's address, or nil and the text, or ERROR_CLOSED for a closed object.
 function datagram.receive_from(self, size)
-    size = check_size(size, 2)
-    if not size then
+    if size < 0 then
         return nil, "out of memory"
     end
     local data, address, err = timeouts.call(self, recvfrom, self.sock, math.max(size, 1))

@@ -97,7 +97,8 @@ function dns.getnameinfo(host, service)
     if not host and not service then
         error("host and serv cannot be both nil", 2)
     end
-    local found, err = lookup.remote(host or "127.0.0.1", service or "0")
+    local find = service and lookup.remote or lookup.resolve
+    local found, err = find(host or "127.0.0.1", service or 0)
     if not found then
         return nil, err
     end

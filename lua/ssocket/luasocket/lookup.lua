@@ -19,7 +19,15 @@ function lookup.is_no_host(host)
 end
 
 function lookup.is_v4(host)
-    return host:find "^%d+%.%d+%.%d+%.%d+$" ~= nil
+    if not host:find "^%d+%.%d+%.%d+%.%d+$" then
+        return false
+    end
+    for part in host:gmatch "%d+" do
+        if tonumber(part) > 255 then
+            return false
+        end
+    end
+    return true
 end
 
 function lookup.is_numeric(host)

@@ -9,31 +9,30 @@ local options = {}
 
 local LINUX_TCP, LINUX_TCP_FASTOPEN_CONNECT = 6, 30 -- tcp(7); ssocket has no name for the option
 
-local function got(value)
-    if value == nil then
-        return nil, "getsockopt failed"
-    end
-    return value
-end
+-- An option has `check`, by which setoption checks and turns its argument, `set` and `get`, as far as LuaSocket has them,
+-- and `family` if it fails on sockets of the other one.
 
--- ---- kinds of options: what each has to set, a function that checks the value, and to get ----
+-- ---- kinds of options ----
 
-local function setter(opt, checked)
+local function setter(opt)
     return function(self, value)
-        value = checked(value)
         return opt ~= nil and self.sock:setopt(opt, value)
     end
 end
 
 local function getter(opt)
     return function(self)
-        return got((self.sock:getopt(opt)))
+        local value = opt ~= nil and self.sock:getopt(opt)
+        if value == nil then
+            return nil, "getsockopt failed"
+        end
+        return value
     end
 end
 
 local function check_boolean(value)
     if type(value) ~= "boolean" then
-        object.misuse(3, 3, ("boolean expected, got %s"):format(value == nil and "no value" or type(value)))
+        object.misuse(2, 3, ("boolean expected, got %s"):format(value == nil and "no value" or type(value)))
     end
     return value
 end
@@ -45,38 +44,39 @@ end
 
 local function check_device(value)
     if type(value) ~= "string" then
-        object.misuse(3, 3, ("string expected, got %s"):format(value == nil and "no value" or type(value)))
+        object.misuse(2, 3, ("string expected, got %s"):format(value == nil and "no value" or type(value)))
     end
     return value:match "^%Z*"
 end
 
-local function boolean(opt)
-    return { set = setter(opt, check_boolean), get = getter(opt) }
+local function boolean(opt, family)
+    return { check = check_boolean, set = setter(opt), get = getter(opt), family = family }
 end
 
-local function integer(opt)
-    return { set = setter(opt, to_int), get = getter(opt) }
+local function integer(opt, family)
+    return { check = to_int, set = setter(opt), get = getter(opt), family = family }
 end
 
 local function set_only(option)
-    return { set = option.set }
+    return { check = option.check, set = option.set, family = option.family }
 end
 
 -- ---- options of a kind of their own ----
 
-local function set_linger(self, value)
+local function check_linger(value)
     if type(value) ~= "table" then
         object.misuse(2, 3, ("table expected, got %s"):format(value == nil and "no value" or type(value)))
-    end
-    local on, seconds = value.on, tonumber(value.timeout)
-    if type(on) ~= "boolean" then
+    elseif type(value.on) ~= "boolean" then
         object.misuse(2, 3, "boolean 'on' field expected")
-    elseif not seconds then
+    elseif not tonumber(value.timeout) then
         object.misuse(2, 3, "number 'timeout' field expected")
     end
-    seconds = object.truncate(seconds, 53) % 65536
-    self.linger = on and seconds or self.linger
-    return self.sock:setopt(socket.OPT_LINGER, on and seconds)
+    return { on = value.on, seconds = object.truncate(tonumber(value.timeout), 53) % 65536 }
+end
+
+local function set_linger(self, value)
+    self.linger = value.on and value.seconds or self.linger
+    return self.sock:setopt(socket.OPT_LINGER, value.on and value.seconds)
 end
 
 -- When it is off, the system still tells the time that was set before.
@@ -89,8 +89,14 @@ local function get_linger(self)
 end
 
 local function set_fastopen_connect(self, value)
-    return socket.OPT_TCP_FASTOPEN and self.sock:setopt(LINUX_TCP, LINUX_TCP_FASTOPEN_CONNECT, to_int(value))
+    return socket.OPT_TCP_FASTOPEN and self.sock:setopt(LINUX_TCP, LINUX_TCP_FASTOPEN_CONNECT, value)
 end
+
+local device = {
+    check = check_device,
+    set = setter(socket.OPT_BINDTODEVICE),
+    get = getter(socket.OPT_BINDTODEVICE),
+}
 
 -- ---- the tables ----
 
@@ -99,7 +105,7 @@ local reuseport = boolean(socket.OPT_REUSEPORT)
 local keepalive = boolean(socket.OPT_TCP_KEEPALIVE)
 local v6only = boolean(socket.OPT_IPV6_V6ONLY)
 local receive_buffer, send_buffer = integer(socket.OPT_RCVBUF), integer(socket.OPT_SNDBUF)
-local linger = { set = set_linger, get = get_linger }
+local linger = { check = check_linger, set = set_linger, get = get_linger }
 local pending_error = { get = connect.take_error }
 
 options.tcp = {
@@ -112,11 +118,11 @@ options.tcp = {
     ["tcp-keepintvl"] = integer(socket.OPT_TCP_KEEPINTVL),
     ["tcp-defer-accept"] = set_only(integer(socket.OPT_TCP_DEFER_ACCEPT)),
     ["tcp-fastopen"] = set_only(integer(socket.OPT_TCP_FASTOPEN)),
-    ["tcp-fastopen-connect"] = { set = set_fastopen_connect },
+    ["tcp-fastopen-connect"] = { check = to_int, set = set_fastopen_connect },
     ["ipv6-v6only"] = set_only(v6only),
     ["recv-buffer-size"] = receive_buffer,
     ["send-buffer-size"] = send_buffer,
-    ["bindtodevice"] = { set = setter(socket.OPT_BINDTODEVICE, check_device), get = getter(socket.OPT_BINDTODEVICE) },
+    ["bindtodevice"] = device,
     ["linger"] = linger,
     ["error"] = pending_error,
 }
@@ -127,15 +133,15 @@ options.udp = {
     ["reuseaddr"] = reuseaddr,
     ["reuseport"] = reuseport,
     ["ip-multicast-if"] = multicast.interface,
-    ["ip-multicast-ttl"] = set_only(multicast.of_family("inet", integer(socket.OPT_IP_MULTICAST_TTL))),
-    ["ip-multicast-loop"] = multicast.of_family("inet", boolean(socket.OPT_IP_MULTICAST_LOOP)),
-    ["ip-add-membership"] = { set = multicast.member("inet", "join") },
-    ["ip-drop-membership"] = { set = multicast.member("inet", "leave") },
-    ["ipv6-unicast-hops"] = multicast.of_family("inet6", integer(socket.OPT_IP_TTL)),
-    ["ipv6-multicast-hops"] = multicast.of_family("inet6", integer(socket.OPT_IP_TTL)), -- a fault of LuaSocket's
-    ["ipv6-multicast-loop"] = multicast.of_family("inet6", boolean(socket.OPT_IP_MULTICAST_LOOP)),
-    ["ipv6-add-membership"] = { set = multicast.member("inet6", "join") },
-    ["ipv6-drop-membership"] = { set = multicast.member("inet6", "leave") },
+    ["ip-multicast-ttl"] = set_only(integer(socket.OPT_IP_MULTICAST_TTL, "inet")),
+    ["ip-multicast-loop"] = boolean(socket.OPT_IP_MULTICAST_LOOP, "inet"),
+    ["ip-add-membership"] = multicast.member("inet", "join"),
+    ["ip-drop-membership"] = multicast.member("inet", "leave"),
+    ["ipv6-unicast-hops"] = integer(socket.OPT_IP_TTL, "inet6"),
+    ["ipv6-multicast-hops"] = integer(socket.OPT_IP_TTL, "inet6"), -- a fault of LuaSocket's
+    ["ipv6-multicast-loop"] = boolean(socket.OPT_IP_MULTICAST_LOOP, "inet6"),
+    ["ipv6-add-membership"] = multicast.member("inet6", "join"),
+    ["ipv6-drop-membership"] = multicast.member("inet6", "leave"),
     ["ipv6-v6only"] = v6only,
     ["recv-buffer-size"] = receive_buffer,
     ["send-buffer-size"] = send_buffer,
@@ -143,62 +149,57 @@ options.udp = {
 }
 
 -- Unix sockets take these and do nothing about them.
-local function ignored_by_unix(option)
-    return {
-        set = function(self, value)
-            value = check_boolean(value)
-            return self.sock:fileno() >= 0
-        end,
-    }
-end
+local ignored_by_unix = {
+    check = check_boolean,
+    set = function(self)
+        return self.sock:fileno() >= 0
+    end,
+}
 
 options.unixstream = {
-    ["keepalive"] = ignored_by_unix(keepalive),
-    ["reuseaddr"] = ignored_by_unix(reuseaddr),
+    ["keepalive"] = ignored_by_unix,
+    ["reuseaddr"] = ignored_by_unix,
     ["linger"] = set_only(linger),
 }
 
-options.unixdgram = { ["reuseaddr"] = ignored_by_unix(reuseaddr) }
+options.unixdgram = { ["reuseaddr"] = ignored_by_unix }
 
 -- ---- the methods ----
 
--- The row of an option, or nil and what is wrong with the name.
-local function find_option(list, name, way)
-    local option = list[name]
-    if option and option[way] then
-        return option
-    end
-    return nil, ("unsupported option `%.35s'"):format(name)
+local function is_other_family(self, family)
+    return family and self.family and self.family ~= family
 end
 
 -- Adds setoption for the class's group, and getoption for kinds that have it.
 function options.add_methods(methods, group, list, with_get)
+    local function find_option(name, way)
+        local option = list[name]
+        if not option or not option[way] then
+            object.misuse(2, 2, ("unsupported option `%.35s'"):format(name))
+        end
+        return option
+    end
+
     function methods.setoption(self, name, value)
         object.check(self, group)
-        name = object.check_string(name, 2)
-        local option, why = find_option(list, name, "set")
-        if not option then
-            object.misuse(1, 2, why)
-        end
-        local ok = option.set(self, value)
-        if not ok then
+        local option = find_option(object.check_string(name, 2), "set")
+        value = option.check(value)
+        if is_other_family(self, option.family) or not option.set(self, value) then
             return nil, "setsockopt failed"
         end
         return 1
     end
 
-    if not with_get then
-        return
-    end
     function methods.getoption(self, name)
         object.check(self, group)
-        name = object.check_string(name, 2)
-        local option, why = find_option(list, name, "get")
-        if not option then
-            object.misuse(1, 2, why)
+        local option = find_option(object.check_string(name, 2), "get")
+        if is_other_family(self, option.family) then
+            return nil, "getsockopt failed"
         end
         return option.get(self)
     end
+
+    methods.getoption = with_get and methods.getoption or nil
 end
 
 return options

@@ -11,7 +11,10 @@ local socket = require "ssocket"
 local timeouts = require "ssocket.luasocket.timeouts"
 
 local ANY, UNCONNECTED, CONNECTED = "udp{any}", "udp{unconnected}", "udp{connected}"
-local NOT_NUMERIC = socket.ERROR_NOTFOUND -- gai_strerror's own text
+-- gai_strerror's own texts, which LuaSocket passes on here.
+local NOT_NUMERIC = socket.ERROR_NOTFOUND
+local NO_SERVICE = "Servname not supported for ai_socktype"
+
 local text = object.text
 local sendto_sock = socket.udp().sendto
 
@@ -48,7 +51,7 @@ local function numeric(self, host, port)
     local number = lookup.port_number(port)
     local family = lookup.is_v4(host) and "inet" or host:find "^[%x.]*:[%x:.]*%%?[%w._-]*$" and "inet6"
     if not family or not number then
-        return nil, NOT_NUMERIC
+        return nil, port:find "^%s*%-%d+$" and NO_SERVICE or NOT_NUMERIC
     elseif self.family and self.family ~= family then
         return nil, lookup.OTHER_FAMILY
     end
@@ -83,12 +86,13 @@ end
 
 function methods.receive(self, size)
     object.check(self, ANY)
-    local data, err = datagram.receive(self, size)
-    return data, err
+    size = datagram.check_size(size)
+    return datagram.receive(self, size)
 end
 
 function methods.receivefrom(self, size)
     object.check(self, UNCONNECTED)
+    size = datagram.check_size(size)
     local data, address = datagram.receive_from(self, size)
     if not data then
         return nil, address == socket.ERROR_CLOSED and "ai_family not supported" or address

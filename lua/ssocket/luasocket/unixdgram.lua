@@ -51,10 +51,11 @@ function methods.connect(self, path)
         return nil, "closed"
     end
     local ok, err = set_address(self, address, "connect")
-    if ok then
-        setmetatable(self, classes[CONNECTED])
+    if not ok then
+        return nil, err
     end
-    return ok, err
+    setmetatable(self, classes[CONNECTED])
+    return 1
 end
 
 methods.setsockname, methods.setpeername = methods.bind, methods.connect
@@ -83,13 +84,14 @@ end
 
 function methods.receive(self, size)
     object.check(self, ANY)
-    local data, err = datagram.receive(self, size)
-    return data, err
+    size = datagram.check_size(size)
+    return datagram.receive(self, size)
 end
 
 -- On a closed object LuaSocket tells of an empty datagram from nobody.
 function methods.receivefrom(self, size)
     object.check(self, UNCONNECTED)
+    size = datagram.check_size(size)
     local data, address = datagram.receive_from(self, size)
     if data then
         return data, unix_address.path(address)
