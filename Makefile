@@ -83,7 +83,8 @@ LINK = $(CC) $(CFLAGS) -pthread $(1) $(LDFLAGS) -o $@ $(filter %.o,$^) $(2) $(LD
 
 DIR := $(BUILD)/$(VARIANT)$(LUA_NAME)
 MODULE := $(DIR)/ssocket.so
-LUA_MODULES := $(notdir $(wildcard lua/ssocket/*.lua))
+LUA_MODULES := $(patsubst lua/%,%,$(wildcard lua/ssocket/*.lua lua/ssocket/*/*.lua))
+LUA_FOLDERS := $(patsubst %/,%,$(sort $(dir $(LUA_MODULES))))
 SOURCES := $(filter-out src/tls/% src/lua/lua_tls% src/os/os_file.c,$(wildcard src/*/*.c))
 OBJECTS := $(SOURCES:src/%.c=$(DIR)/obj/%.o)
 
@@ -306,11 +307,14 @@ ifdef TLS_MODULE
 	$(INSTALL) -d '$(DESTDIR)$(LUA_CMOD)/ssocket'
 	$(INSTALL) -m 755 $(TLS_MODULE) '$(DESTDIR)$(LUA_CMOD)/ssocket/tls.so'
 endif
-	$(INSTALL) -d '$(DESTDIR)$(LUA_LMOD)/ssocket'
-	$(INSTALL) -m 644 $(LUA_MODULES:%=lua/ssocket/%) '$(DESTDIR)$(LUA_LMOD)/ssocket'
+	for folder in $(LUA_FOLDERS); do \
+	    $(INSTALL) -d "$(DESTDIR)$(LUA_LMOD)/$$folder" && \
+	    $(INSTALL) -m 644 "lua/$$folder"/*.lua "$(DESTDIR)$(LUA_LMOD)/$$folder" || exit 1; \
+	done
 
 uninstall: # remove what install laid there
-	rm -f '$(DESTDIR)$(LUA_CMOD)/ssocket.so' '$(DESTDIR)$(LUA_CMOD)/ssocket/tls.so' $(LUA_MODULES:%='$(DESTDIR)$(LUA_LMOD)/ssocket/%')
+	rm -f '$(DESTDIR)$(LUA_CMOD)/ssocket.so' '$(DESTDIR)$(LUA_CMOD)/ssocket/tls.so' $(LUA_MODULES:%='$(DESTDIR)$(LUA_LMOD)/%')
+	rmdir $(patsubst %,'$(DESTDIR)$(LUA_LMOD)/%',$(filter-out ssocket,$(LUA_FOLDERS))) 2>/dev/null || :
 	rmdir '$(DESTDIR)$(LUA_CMOD)/ssocket' '$(DESTDIR)$(LUA_LMOD)/ssocket' 2>/dev/null || : # gone already, or somebody else has a file in it
 
 # --- tests -----------------------------------------------------------------------------------------

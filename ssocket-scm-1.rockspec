@@ -114,7 +114,31 @@ build = {
                 -- sources end
             },
         },
+        -- modules begin (script/check-sources --fix)
+        ["ssocket.luasocket"] = "lua/ssocket/luasocket.lua",
+        ["ssocket.luasocket.connect"] = "lua/ssocket/luasocket/connect.lua",
+        ["ssocket.luasocket.datagram"] = "lua/ssocket/luasocket/datagram.lua",
+        ["ssocket.luasocket.descriptor"] = "lua/ssocket/luasocket/descriptor.lua",
+        ["ssocket.luasocket.dns"] = "lua/ssocket/luasocket/dns.lua",
+        ["ssocket.luasocket.lookup"] = "lua/ssocket/luasocket/lookup.lua",
+        ["ssocket.luasocket.multicast"] = "lua/ssocket/luasocket/multicast.lua",
+        ["ssocket.luasocket.names"] = "lua/ssocket/luasocket/names.lua",
+        ["ssocket.luasocket.object"] = "lua/ssocket/luasocket/object.lua",
+        ["ssocket.luasocket.options"] = "lua/ssocket/luasocket/options.lua",
+        ["ssocket.luasocket.piecewise"] = "lua/ssocket/luasocket/piecewise.lua",
+        ["ssocket.luasocket.select"] = "lua/ssocket/luasocket/select.lua",
+        ["ssocket.luasocket.sources"] = "lua/ssocket/luasocket/sources.lua",
+        ["ssocket.luasocket.stream"] = "lua/ssocket/luasocket/stream.lua",
+        ["ssocket.luasocket.tcp"] = "lua/ssocket/luasocket/tcp.lua",
+        ["ssocket.luasocket.timeouts"] = "lua/ssocket/luasocket/timeouts.lua",
+        ["ssocket.luasocket.try"] = "lua/ssocket/luasocket/try.lua",
+        ["ssocket.luasocket.udp"] = "lua/ssocket/luasocket/udp.lua",
+        ["ssocket.luasocket.unix"] = "lua/ssocket/luasocket/unix.lua",
+        ["ssocket.luasocket.unix_address"] = "lua/ssocket/luasocket/unix_address.lua",
+        ["ssocket.luasocket.unixdgram"] = "lua/ssocket/luasocket/unixdgram.lua",
+        ["ssocket.luasocket.unixstream"] = "lua/ssocket/luasocket/unixstream.lua",
         ["ssocket.pool"] = "lua/ssocket/pool.lua",
+        -- modules end
     },
     platforms = {
         linux = { modules = { ssocket = { libraries = { "pthread", "dl" } } } }, -- dladdr(3), before glibc 2.34

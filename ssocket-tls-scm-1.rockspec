@@ -133,6 +133,8 @@ build = {
                 -- sources end
             },
         },
+        -- modules begin (script/check-sources --fix)
+        -- modules end
     },
     platforms = {
         -- dladdr(3), before glibc 2.34

@@ -1,6 +1,6 @@
--- Every public call of ssocket, described once. script/gen-docs.lua makes docs/reference.md,
--- types/ssocket.lua, types/ssocket/pool.lua, types/ssocket/tls.lua and the table of calls in README.md from it, and
--- checks that the modules have exactly these calls and constants.
+-- Every public call of ssocket, described once. script/gen-docs.lua makes docs/reference.md, types/ssocket.lua, the
+-- files in types/ssocket and the table of calls in README.md from it, and checks that the modules have exactly these
+-- calls and constants.
 --
 -- An entry says: call (signatures), text, takes, gives, errors, raises, partial, waits, by (what
 -- decides), tls (what is different when the stream is TLS), example. A parameter of type "address" stands for the
@@ -3196,8 +3196,8 @@ local tls_module = {
                 { "ENOTCONN", "the socket is open and not connected; a Unix socket says `EINVAL`" },
             }),
             raises = "a socket of another kind",
-            partial = [[in any case all bytes stay in the socket's buffer, where `pending` counts them; those that were too
-                few do not make it readable for [`select`](#socket-select), until more come]],
+            partial = [[in any case all bytes stay in the socket's buffer, where `pending` counts them; those that were
+                too few do not make it readable for [`select`](#socket-select), until more come]],
             waits = "for the whole message, within the socket's deadline; it counts as reading",
             by = {
                 "SSL_CTX_set_client_hello_cb(3)",
@@ -3273,14 +3273,17 @@ local tls_module = {
                 {
                     name = "kind",
                     type = "string",
-                    range = '`"tls-exporter"`, `"tls-server-end-point"`, `"tls-unique"`, `"finished"`, `"peer-finished"`',
+                    range = '`"tls-exporter"`, `"tls-server-end-point"`, `"tls-unique"`, `"finished"`, '
+                        .. '`"peer-finished"`',
                     text = [[the first is for TLS 1.3, and for 1.2 with the extended master secret; the second a
                     digest of the server's certificate, which a server with several does not have after a resumption;
                     the third for TLS 1.2 alone, and after a resumption with that secret alone. The last two are the
                     Finished messages of this end and of the peer, for protocols that name one of them]],
                 },
             },
-            gives = { { "bytes", "string?", "32 bytes; of the second kind as its digest has; of the others 12, or a digest" } },
+            gives = {
+                { "bytes", "string?", "32 bytes; of the second kind as its digest has; of the others 12, or a digest" },
+            },
             errors = { closed, not_tls, { "EOPNOTSUPP", "or this connection has no binding of the kind" } },
             raises = "a socket of another kind; a wrong type; another kind of binding",
             waits = "never; no system call is made",
@@ -3549,6 +3552,82 @@ local tls_module = {
     },
 }
 
-api.sections = { module, both, tcp, udp, task, group, channel, loop, sig, pool_module, pool_object, tls_module }
+-- ---- LuaSec ----------------------------------------------------------------------------------------
+
+local luasec_module = {
+    id = "luasec",
+    title = "LuaSec's module",
+    class = "ssocket.luasecmodule",
+    module = "ssocket.luasec",
+    static = true,
+    prefix = "luasec.",
+    text = [[
+        `local luasec = require "ssocket.luasec"`: the module `ssl` of LuaSec 1.2, in Lua, on `ssocket.tls`. LuaSec's
+        manual tells what its calls do; [from-luasec.md](from-luasec.md) tells what is different here. By default
+        *nobody is verified*, as in LuaSec. It needs `ssocket.tls`.
+
+        Beside the calls below there are `luasec.config`, the tables of what there is, `luasec._VERSION` and
+        `luasec._COPYRIGHT`.]],
+    entries = {
+        {
+            name = "install",
+            call = { "luasec = luasec.install()" },
+            brief = "take the place of LuaSec",
+            text = [[
+                Puts the module in the place of `ssl`, `ssl.core`, `ssl.context`, `ssl.config` and `ssl.x509`, for all
+                that is required later. LuaSec's own `ssl.https` then runs on it.]],
+            takes = {},
+            gives = { { "luasec", "ssocket.luasecmodule", "the module" } },
+            raises = "nothing",
+            waits = "never",
+        },
+        {
+            name = "newcontext",
+            call = { "ctx, err = luasec.newcontext(params)" },
+            brief = "LuaSec's context",
+            text = [[
+                A context of a table with LuaSec's parameters, and one of ours: `verify_name = true` has a client with
+                `verify = "peer"` verify the name of `conn:sni(name)` as well.]],
+            takes = { { name = "params", type = "table", text = "as LuaSec's manual has them" } },
+            gives = { { "ctx", "table?", "for `luasec.wrap`" } },
+            errors = { { '"error loading certificate (cause)"', "and the other texts of LuaSec" } },
+            raises = "a parameter of a wrong type; an array with holes, or with names in it",
+            waits = "never; while it reads files no task runs",
+            by = { "LuaSec 1.2" },
+        },
+        {
+            name = "wrap",
+            call = { "conn, err = luasec.wrap(sock, params)" },
+            brief = "LuaSec's connection on a socket",
+            text = [[
+                A connection that takes the socket over: an object of `ssocket.luasocket`, which has none from then on,
+                a stream socket of this module, or an object with `getfd` and `setfd`. `conn:dohandshake()` comes
+                next.]],
+            takes = {
+                { name = "sock", type = "any", text = "a connected socket" },
+                { name = "params", type = "table", text = "a context, or the table for one" },
+            },
+            gives = { { "conn", "table?", "with LuaSec's methods" } },
+            errors = { { '"invalid mode"', "the context has none; and what `newcontext` has" } },
+            raises = "another thing than a socket; what `newcontext` raises",
+            waits = "never",
+            by = { "LuaSec 1.2" },
+        },
+        {
+            name = "loadcertificate",
+            call = { "cert = luasec.loadcertificate(text)" },
+            brief = "LuaSec's certificate",
+            text = "The first certificate of a text in PEM, as an object with LuaSec's methods.",
+            takes = { { name = "text", type = "string", text = "in PEM" } },
+            gives = { { "cert", "table?", "`nil` where there is none" } },
+            raises = "another thing than a string",
+            waits = "never",
+            by = { "RFC 5280 section 4", "RFC 7468" },
+        },
+    },
+}
+
+api.sections =
+    { module, both, tcp, udp, task, group, channel, loop, sig, pool_module, pool_object, tls_module, luasec_module }
 
 return api

@@ -1,5 +1,5 @@
--- Makes docs/reference.md, types/ssocket.lua, types/ssocket/pool.lua, types/ssocket/tls.lua and the table of calls in
--- README.md from docs/api.lua.
+-- Makes docs/reference.md, types/ssocket.lua, types/ssocket/pool.lua, types/ssocket/tls.lua, types/ssocket/luasec.lua
+-- and the table of calls in README.md from docs/api.lua.
 --
 --   lua script/gen-docs.lua             writes the files
 --   lua script/gen-docs.lua --check     exits with 1 if a file is not what it would write
@@ -627,6 +627,10 @@ local function tls_types()
     return define_module({ "---@meta ssocket.tls", "-- " .. NOTE .. "\n" }, "ssocket.tls")
 end
 
+local function luasec_types()
+    return define_module({ "---@meta ssocket.luasec", "-- " .. NOTE .. "\n" }, "ssocket.luasec")
+end
+
 -- ---- files ----
 
 local function read(path)
@@ -649,6 +653,7 @@ local files = {
     { "types/ssocket.lua", types },
     { "types/ssocket/pool.lua", pool_types },
     { "types/ssocket/tls.lua", tls_types },
+    { "types/ssocket/luasec.lua", luasec_types },
     { "README.md", readme },
 }
 
@@ -772,6 +777,13 @@ local function check_tls(section, tls)
     return compare_values(differences(section.prefix, described, tls), section.prefix, values, tls)
 end
 
+-- It needs ssocket.tls. Its section's text tells of the fields.
+local function check_luasec(section)
+    local described = names_of(section.entries)
+    described.config, described._VERSION, described._COPYRIGHT = true, true, true
+    return differences(section.prefix, described, require "ssocket.luasec")
+end
+
 -- The metatable is protected, and its __index holds the methods, those of `base` too.
 local function check_methods(section, object, base)
     local described = names_of(section.entries)
@@ -787,7 +799,7 @@ local function check_module()
     local socket = require "ssocket"
     local pool = require "ssocket.pool"
     local tls = load_tls()
-    local both, tcp, udp, task, group, channel, loop, sig, pool_module, pool_object, tls_module =
+    local both, tcp, udp, task, group, channel, loop, sig, pool_module, pool_object, tls_module, luasec_module =
         (table.unpack or _G.unpack)(api.sections, 2)
     local lists = {
         check_module_table(socket),
@@ -801,6 +813,7 @@ local function check_module()
         differences(pool_module.prefix, names_of(pool_module.entries), pool),
         check_methods(pool_object, pool.new()),
         tls and check_tls(tls_module, tls),
+        tls and check_luasec(luasec_module),
     }
     local good = true
     for _, list in ipairs(lists) do

@@ -45,7 +45,8 @@ local function run(...)
 end
 
 local inputs = { "script/gen-docs.lua", "docs/api.lua", "docs/reference.md", "types/ssocket.lua",
-    "types/ssocket/pool.lua", "types/ssocket/tls.lua", "README.md" }
+    "types/ssocket/pool.lua", "types/ssocket/tls.lua",
+    "types/ssocket/luasec.lua", "README.md" }
 
 -- OpenSSL may be missing.
 local has_tls = tls_support.is_built()
@@ -97,6 +98,7 @@ describe("script/gen-docs.lua", function()
         { "types/ssocket.lua", "function tcpsock:read(" },
         { "types/ssocket/pool.lua", "function pool:get(" },
         { "types/ssocket/tls.lua", "function tlsmodule.client(" },
+        { "types/ssocket/luasec.lua", "function luasecmodule.wrap(" },
         { "README.md", "[`tcpsock:read(size)`]" },
     }
     for _, case in ipairs(lines) do

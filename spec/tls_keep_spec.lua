@@ -72,6 +72,17 @@ local function talk(a, b)
     assert.equal(1, b:close())
 end
 
+-- Waits until the system says that of a process (proc(5)).
+local function await_state(pid, wanted)
+    local limit, state = sys.now() + 20 * t.slow, nil
+    repeat
+        assert(sys.now() < limit, "it does not sleep")
+        local file = assert(io.open(("/proc/%d/stat"):format(pid)))
+        state = file:read("*a"):match "%) (%a)"
+        file:close()
+    until state == wanted
+end
+
 -- A pair of sockets without time, contexts for them, and the calls of both ends.
 local function ends(options)
     local a, b = assert(socket.pair())
@@ -503,6 +514,32 @@ describe("a handshake that is kept", function()
             ]]):format(support.path "ca.pem"),
             20
         )
+    end)
+
+    it("is closed by an interrupt", function()
+        local p = t.lua(([[
+            local socket = require "ssocket"
+            local tls = require "ssocket.tls"
+            local a, b = socket.pair()
+            local ctx = assert(tls.context { ca = %q })
+            local function client() return tls.client(a, "a.test", ctx, true) end
+            a:settimeout(0)
+            assert(select(3, client()) == "read")
+            a:settimeout(20)
+            io.stdout:write "waits\n"
+            io.stdout:flush()
+            local ok, why = pcall(client)
+            assert(not ok and tostring(why):find "interrupted!", why)
+            assert(a:fileno() == -1 and select(2, client()) == socket.ERROR_CLOSED)
+            b:settimeout(5)
+            assert(#assert(b:readall()) > 100) -- the ClientHello, and nothing behind it
+            print "fine"
+        ]]):format(support.path "ca.pem"))
+        p:await "waits"
+        await_state(p.pid, "S")
+        assert(sys.kill(p.pid, sys.SIGINT))
+        assert.equal("fine", p:line())
+        p:finish()
     end)
 
     it("is closed in between, without a plain byte", function()

@@ -2,7 +2,6 @@
 #include "lua/lua_tls.h"
 #include "tls/tls_source.h"
 
-#include <math.h>   /* floor */
 #include <string.h> /* memchr, memcmp, strlen */
 
 /* The object. It has no methods. */
@@ -190,7 +189,7 @@ static bool check_count(lua_State *L, const char *name, size_t *count)
     lua_Number n = type == LUA_TNIL ? 0 : lua_tonumber(L, -1);
     if (type != LUA_TNIL && type != LUA_TNUMBER)
         raise_option_type(L, name, "number", -1);
-    if (!(n >= 0 && n <= MOST && n == floor(n)))
+    if (!(n >= 0 && n <= MOST && n == (lua_Number)(int)n))
         raise_option(L, name, "a whole number from 0 to 65536 expected");
     lua_pop(L, 1);
     if (type != LUA_TNIL)

@@ -168,8 +168,9 @@ static enum sstls_binding check_kind(lua_State *L, int arg)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kinds[i], lua_tostring(L, arg)) == 0 && strlen(kinds[i]) == lua_rawlen(L, arg))
             return (enum sstls_binding)i;
-    luaL_argerror(L, arg, "kind must be \"tls-exporter\", \"tls-server-end-point\", \"tls-unique\", \"finished\" or "
-                         "\"peer-finished\"");
+    luaL_argerror(L, arg,
+                  "kind must be \"tls-exporter\", \"tls-server-end-point\", \"tls-unique\", \"finished\" or "
+                  "\"peer-finished\"");
     return SSTLS_EXPORTER;
 }
 

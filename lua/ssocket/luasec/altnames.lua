@@ -1,6 +1,7 @@
 -- The subject alternative names of a certificate, RFC 5280 section 4.2.1.6, in the tables of LuaSec.
 
 local der = require "ssocket.luasec.der"
+local fields = require "ssocket.luasec.fields"
 local oids = require "ssocket.luasec.oids"
 local strings = require "ssocket.luasec.strings"
 
@@ -102,7 +103,8 @@ local FORMS = {
     [0xA3] = der.children, -- x400Address
     [DIRECTORY_NAME] = function(element)
         local inner = der.children(element)
-        return inner and #inner == 1 and inner[1].tag == der.SEQUENCE and der.children(inner[1])
+        local parts = inner and #inner == 1 and fields.parts_of(inner[1], der.SEQUENCE, 0)
+        return parts and fields.are_name_parts(parts)
     end,
     [0xA5] = der.children, -- ediPartyName
     [REGISTERED_ID] = der.oid,

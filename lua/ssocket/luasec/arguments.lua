@@ -3,8 +3,7 @@
 local arguments = {}
 
 local function bad(position, call, expected, value)
-    local got = value == nil and "no value" or type(value)
-    error(("bad argument #%d to '%s' (%s expected, got %s)"):format(position, call, expected, got), 4)
+    error(("bad argument #%d to '%s' (%s expected, got %s)"):format(position, call, expected, type(value)), 4)
 end
 
 -- As luaL_checkstring: a number is its text.

@@ -19,7 +19,8 @@ config.curves = set_of [[
     sect163k1 sect163r1 sect163r2 sect193r1 sect193r2 sect233k1 sect233r1 sect239k1 sect283k1 sect283r1
     sect409k1 sect409r1 sect571k1 sect571r1]]
 
--- All that LuaSec knows. native.lua has those that change something: what the others turn off is off here, or is not there.
+-- All that LuaSec knows. native.lua has those that change something: what the others turn off is off here, or is not
+-- there.
 config.options = set_of [[
     all allow_client_renegotiation allow_no_dhe_kex allow_unsafe_legacy_renegotiation cipher_server_preference
     cisco_anyconnect cleanse_plaintext cookie_exchange cryptopro_tlsext_bug disable_tlsext_ca_names

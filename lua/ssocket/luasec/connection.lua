@@ -1,11 +1,12 @@
 -- LuaSec's connections. The stream half is that of the LuaSocket bridge.
 --
--- `transport` is the socket. It is `sock` as well, on which the stream half works, once it is TLS; until then that is a closed one, so
--- that no plain byte can come or go.
+-- `transport` is the socket. It is `sock` as well, on which the stream half works, once it is TLS; until then that is a
+-- closed one, so that no plain byte can come or go.
 
 local context = require "ssocket.luasec.context"
 local failures = require "ssocket.luasec.failures"
 local handshake = require "ssocket.luasec.handshake"
+local object = require "ssocket.luasocket.object"
 local peer = require "ssocket.luasec.peer"
 local socket = require "ssocket"
 local stream = require "ssocket.luasocket.stream"
@@ -29,7 +30,7 @@ methods.settimeout = timeouts.methods(CONNECTION, stream.changed).settimeout
 methods.shutdown = nil -- LuaSec has none
 
 function class.__tostring(conn)
-    return "SSL connection: " .. conn.address
+    return "SSL connection: " .. conn.address .. (conn.state == "closed" and " (closed)" or "")
 end
 
 local function check_connection(conn)
@@ -59,6 +60,22 @@ function connection.create(ctx)
     return setmetatable(conn, class)
 end
 
+-- A connection that is merely dropped says its close_notify, as LuaSec's do. Tables have no finalizers in Lua 5.1 and
+-- LuaJIT.
+local function close_when_collected(conn)
+    if newproxy then -- luacheck: ignore 113
+        local transport, proxy = conn.transport, newproxy(true) -- luacheck: ignore 113
+        getmetatable(proxy).__gc = function()
+            transport:close()
+        end
+        conn.guard = proxy
+    end
+end
+
+function class.__gc(conn)
+    conn.transport:close()
+end
+
 -- Both time-outs bound the whole of a handshake's call.
 local function handshake_timeout(conn)
     if conn.block >= 0 and conn.total >= 0 then
@@ -71,6 +88,7 @@ local function become_connected(conn)
     stream.attach(conn, conn.transport)
     timeouts.apply(conn)
     stream.set_client(conn)
+    close_when_collected(conn)
 end
 
 -- ---- the handshake ----
@@ -95,32 +113,35 @@ end
 
 -- What tls.client takes for a name.
 local function is_server_name(name)
+    if name:find ":" then
+        return socket.resolve(name, 0, 0) ~= nil -- an address, which needs no look-up
+    end
     local labels = name:gsub("%.$", "")
-    return #labels > 0 and #labels <= 253 and not labels:find "[^%w%.%-_:]" and not ("." .. labels .. "."):find("..", 1, true)
+    local has_empty = ("." .. labels .. "."):find("..", 1, true)
+    return #labels <= 253 and not has_empty and not labels:find "[^%w%.%-_]"
 end
 
-local function set_contexts(conn, list, strict)
-    local contexts = {}
+local function check_contexts(list)
     for name, ctx in pairs(list) do
         if type(name) ~= "string" then
             error("bad argument #2 to '?' (invalid hostname)", 3)
         elseif not context.is(ctx) or ctx.mode ~= "server" then
             error("bad argument #2 to '?' (invalid context)", 3)
         end
-        contexts[name:lower()] = ctx
     end
-    conn.contexts, conn.strict = contexts, strict and true or false
 end
 
--- A client names the server, a server gives its contexts by name.
+-- A client names the server, a server gives its contexts by name: in a table that it may change until a client comes.
 function methods:sni(names, strict)
     check_connection(self)
     local expected = self.server and "table" or "string"
+    names = type(names) == "number" and tostring(names) or names
     if type(names) ~= expected then
         local got = names == nil and "no value" or type(names)
         error(("bad argument #2 to '?' (%s expected, got %s)"):format(expected, got), 2)
     elseif self.server then
-        set_contexts(self, names, strict)
+        check_contexts(names)
+        self.contexts, self.strict = names, strict and true or false
     else
         self.name = is_server_name(names) and names or nil
     end
@@ -148,23 +169,48 @@ local function finish_send(conn, last, err, sent)
         conn.awaited = nil
         return last, nil, nil
     end
-    return nil, explain(conn, err, "write"), sent
+    err = explain(conn, err, "write")
+    conn.owes = err == "wantwrite" or nil
+    return nil, err, sent
+end
+
+-- What the last send has handed to TLS, and the system has not taken yet, goes out first: a program that has nothing to
+-- send behind it must hear of it as well.
+local function send_owed(conn)
+    local ok, err = conn.sock:write ""
+    conn.owes = not ok or nil
+    return ok, err
 end
 
 function methods:send(data, i, j)
-    return finish_send(check_connection(self), half.send(self, data, i, j))
+    check_connection(self)
+    if self.owes then
+        local ok, err = send_owed(self)
+        if not ok then
+            return finish_send(self, nil, object.text[err], math.max(0, (tonumber(i) or 1) - 1))
+        end
+    end
+    return finish_send(self, half.send(self, data, i, j))
 end
 
-local function finish_receive(conn, data, err, partial)
+-- Where the program has chosen so, an end without close_notify is an end.
+local function is_end(conn, pattern, partial)
+    local ignores = conn.ctx.options.ignore_unexpected_eof
+    return ignores and partial ~= "" and type(pattern) == "string" and pattern:find "^%*a"
+end
+
+local function finish_receive(conn, pattern, data, err, partial)
     if data then
         conn.awaited = nil
         return data, nil, nil
+    elseif err == tls.ERROR_EOF and is_end(conn, pattern, partial) then
+        return partial, nil, nil
     end
     return nil, explain(conn, err, "read"), partial
 end
 
 function methods:receive(pattern, prefix)
-    return finish_receive(check_connection(self), half.receive(self, pattern, prefix))
+    return finish_receive(check_connection(self), pattern, half.receive(self, pattern, prefix))
 end
 
 function methods:want()

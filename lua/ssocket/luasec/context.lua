@@ -1,11 +1,12 @@
--- LuaSec's contexts, the functions of `ssl.context`. A context has settings, which may change until it is used: in which order they
--- come is no matter. Each is tried when it comes.
+-- LuaSec's contexts, the functions of `ssl.context`. A context has settings, which may change until it is used: in
+-- which order they come is no matter. Each is tried when it comes.
 
 local alpn = require "ssocket.luasec.alpn"
 local arguments = require "ssocket.luasec.arguments"
 local config = require "ssocket.luasec.config"
 local files = require "ssocket.luasec.files"
 local native = require "ssocket.luasec.native"
+local nobody = require "ssocket.luasec.nobody"
 local x509 = require "ssocket.luasec.x509"
 
 local CONTEXT = "SSL:Context"
@@ -13,6 +14,12 @@ local PROTOCOLS = { any = true, sslv23 = true, tlsv1_2 = true, tlsv1_3 = true }
 local MODES = { client = true, server = true, both = true }
 local VERIFY = { none = true, peer = true, client_once = true, fail_if_no_peer_cert = true }
 local VERIFYEXT = { lsec_continue = true, lsec_ignore_purpose = true, crl_check = true, crl_check_chain = true }
+
+-- OpenSSL's reasons, by those of tls.context.
+local KEY_REASONS = {
+    ["the key cannot be decrypted with this password"] = "bad decrypt",
+    ["the key is encrypted, and there is no password"] = "bad password read",
+}
 
 local context = {}
 local methods = {}
@@ -67,6 +74,15 @@ local function identity_without(ctx, field)
     return identity
 end
 
+-- Whether a key can be read: a certificate of another key tells that as well.
+local function check_key(text, password)
+    local _, why = native.try { cert = nobody.CERTIFICATE, key = text, password = password }
+    if why == files.NO_FIT then
+        return true
+    end
+    return false, ("error loading private key (%s)"):format(KEY_REASONS[why] or why)
+end
+
 -- Tries key and certificate together, once both are there.
 local function check_identity(identity)
     if not identity.key or not identity.certificate then
@@ -89,9 +105,11 @@ function context.loadkey(ctx, path, password)
     end
     local identity = identity_without(ctx, "key")
     identity.key, identity.password = text, password ~= nil and tostring(password) or nil
-    local ok
-    ok, why = check_identity(identity)
-    return ok, not ok and ("error loading private key (%s)"):format(why) or nil
+    local ok, err = check_key(text, identity.password)
+    if ok then
+        check_identity(identity)
+    end
+    return ok, err
 end
 
 function context.loadcert(ctx, path)
@@ -105,8 +123,7 @@ function context.loadcert(ctx, path)
     identity.certificate = text
     local ok
     ok, why = check_identity(identity)
-    local what = why and why:find("key", 1, true) and "private key" or "certificate"
-    return ok, not ok and ("error loading %s (%s)"):format(what, why) or nil
+    return ok, not ok and ("error loading certificate (%s)"):format(why) or nil
 end
 
 function context.checkkey(ctx)
@@ -255,12 +272,45 @@ end
 
 -- ---- use ----
 
--- The context of ssocket.tls for one side, made once for each list of protocols.
-function context.native(ctx, server, protocols)
-    local key = (server and "server " or "client ") .. table.concat(protocols or {}, "\0")
+-- What both of a server's contexts demand of clients: the one that it began with, and the one of the name that the
+-- client has sent. As lenient as both of them are.
+local function joined_demands(ctx, first)
+    if not first or first == ctx then
+        return ctx
+    end
+    local verify, ext = {}, {}
+    for name in pairs(VERIFY) do
+        verify[name] = ctx.verify[name] or first.verify[name]
+    end
+    for name in pairs(VERIFYEXT) do
+        ext[name] = ctx.verifyext[name] or first.verifyext[name]
+    end
+    for _, one in ipairs { ctx, first } do
+        ext.lsec_continue = ext.lsec_continue and (not one.verify.peer or one.verifyext.lsec_continue)
+        ext.lsec_ignore_purpose = ext.lsec_ignore_purpose and (not one.verify.peer or one.verifyext.lsec_ignore_purpose)
+    end
+    return { verify = verify, verifyext = ext }
+end
+
+local function sorted_names(set)
+    local list = {}
+    for name, value in pairs(set) do
+        list[#list + 1] = value and name or nil
+    end
+    table.sort(list)
+    return table.concat(list, " ")
+end
+
+-- The context of ssocket.tls for one side, made once for each list of protocols, and what `first` demands, a server's
+-- other context.
+function context.native(ctx, server, protocols, first)
+    local demands = joined_demands(ctx, first)
+    local role = server and "server" or "client"
+    local names = table.concat(protocols or {}, "\0")
+    local key = table.concat({ role, sorted_names(demands.verify), sorted_names(demands.verifyext), names }, ";")
     local built, err = ctx.built[key], nil
     if not built then
-        built, err = native.build(ctx, server, protocols)
+        built, err = native.build(ctx, demands, server, protocols)
         ctx.built[key] = built
     end
     return built, err

@@ -1,4 +1,5 @@
--- SHA-1, SHA-256 and SHA-512 (FIPS 180-4) of strings of a certificate's size, on any Lua. A word of 64 bits is two of 32.
+-- SHA-1, SHA-256 and SHA-512 (FIPS 180-4) of strings of a certificate's size, on any Lua. A word of 64 bits is two of
+-- 32.
 
 local bits = require "ssocket.luasec.bits"
 

@@ -83,6 +83,11 @@ local function is_name_part(element)
     return attributes ~= nil and all(attributes, is_attribute)
 end
 
+-- The parts of a distinguished name.
+function fields.are_name_parts(list)
+    return all(list, is_name_part)
+end
+
 local function is_extension(element)
     local parts = parts_of(element, der.SEQUENCE, 2)
     local value = parts and parts[#parts]
@@ -103,8 +108,8 @@ function fields.are_sound(list)
         and is_algorithm(list.signature_algorithm)
         and list.signature.tag == der.BIT_STRING
         and list.serial.last >= list.serial.first
-        and all(list.issuer, is_name_part)
-        and all(list.subject, is_name_part)
+        and fields.are_name_parts(list.issuer)
+        and fields.are_name_parts(list.subject)
         and is_date(list.notbefore)
         and is_date(list.notafter)
         and is_key(list.pubkey)

@@ -47,10 +47,11 @@ end
 
 -- True, or the results of the call.
 local function prepare_client(conn)
-    local ctx, err = conn.ctx, nil
+    local ctx = conn.ctx
     if ctx.verify.peer and ctx.verify_name and not conn.name then
         return end_handshake(conn, "there is no name to verify: sni() tells it")
     end
+    local err
     conn.native, err = context.native(ctx, false, ctx.protocols)
     if not conn.native then
         return end_handshake(conn, err)
@@ -70,11 +71,25 @@ end
 
 -- ---- a server ----
 
+-- `name` is in lower case, the program's may be in any.
+local function find_name(contexts, name)
+    if contexts[name] then
+        return contexts[name]
+    end
+    for key, ctx in pairs(contexts) do
+        if type(key) == "string" and key:lower() == name then
+            return ctx
+        end
+    end
+end
+
 -- A context that serves a name of its own, the usual one, or nil: the name is unknown, and the server is strict.
 local function context_for(conn, name)
-    local named = conn.contexts and name and conn.contexts[name]
-    if named or not conn.contexts or not name then
-        return named or conn.ctx
+    local named = conn.contexts and name and find_name(conn.contexts, name)
+    if named then
+        return context.is(named) and named or nil
+    elseif not conn.contexts or not name then
+        return conn.ctx
     end
     return not conn.strict and conn.ctx or nil
 end
@@ -107,8 +122,8 @@ local function choose(conn)
         return refuse(conn, HANDSHAKE_FAILURE, "no shared cipher")
     end
     local err
+    conn.native, err = context.native(ctx, true, offered_protocols(ctx, hello.alpn), conn.ctx)
     conn.ctx = ctx
-    conn.native, err = context.native(ctx, true, offered_protocols(ctx, hello.alpn))
     if not conn.native then
         return end_handshake(conn, err)
     end

@@ -1,4 +1,5 @@
--- From the settings of a LuaSec context to the options of tls.context. docs/reference.md#tls-options says what these are.
+-- From the settings of a LuaSec context to the options of tls.context. docs/reference.md#tls-options says what these
+-- are.
 
 local nobody = require "ssocket.luasec.nobody"
 local tls = require "ssocket.tls"
@@ -50,33 +51,33 @@ local function authorities(ctx)
     return list[1] and list or nobody.CERTIFICATE
 end
 
-local function add_client_trust(ctx, options)
+local function add_client_trust(ctx, demands, options)
     options.ca = authorities(ctx)
-    options.verify = ctx.verify.peer and not ctx.verifyext.lsec_continue or "report"
-    if not (ctx.verify.peer and ctx.verify_name) then
+    options.verify = demands.verify.peer and not demands.verifyext.lsec_continue or "report"
+    if not (demands.verify.peer and ctx.verify_name) then
         options.verify_name = false
     end
     options.sessions = 0 -- LuaSec's clients resume none
 end
 
-local function add_server_trust(ctx, options)
+local function add_server_trust(ctx, demands, options)
     options.ca = nobody.CERTIFICATE
-    if ctx.verify.peer then
+    if demands.verify.peer then
         options.client_ca = authorities(ctx)
-        options.client_optional = not ctx.verify.fail_if_no_peer_cert
-        options.verify = not ctx.verifyext.lsec_continue or "report"
+        options.client_optional = not demands.verify.fail_if_no_peer_cert
+        options.verify = not demands.verifyext.lsec_continue or "report"
     end
 end
 
 -- With revocation lists each authority of a chain needs one: where the program has given none, nobody's make that so.
-local function add_trust(ctx, options, server)
+local function add_trust(ctx, demands, options, server)
     if server then
-        add_server_trust(ctx, options)
+        add_server_trust(ctx, demands, options)
     else
-        add_client_trust(ctx, options)
+        add_client_trust(ctx, demands, options)
     end
     options.depth = ctx.depth
-    if ctx.verifyext.crl_check or ctx.verifyext.crl_check_chain then
+    if demands.verifyext.crl_check or demands.verifyext.crl_check_chain then
         options.crl = ctx.crl or nobody.REVOCATIONS
     end
 end
@@ -93,21 +94,21 @@ local function conf(ctx)
         min
 end
 
--- A context of ssocket.tls for one side, with these protocols; nil and why.
-function native.build(ctx, server, protocols)
+-- A context of ssocket.tls for one side, with these protocols; nil and why. `demands` has the verification of the peer.
+function native.build(ctx, demands, server, protocols)
     local options = {}
     options.conf, options.min = conf(ctx)
     add_identities(ctx, options)
-    add_trust(ctx, options, server)
+    add_trust(ctx, demands, options, server)
     if protocols and protocols[1] then
         options.alpn, options.alpn_optional = protocols, true
     end
     return tls.context(options)
 end
 
--- The cause in an error of tls.context; it begins with the option, and for a file with its path.
+-- The cause in an error of tls.context, which begins with the option, and with the path of a file.
 function native.cause(err)
-    return err:match "^%w+: .*: (.-)$" or err
+    return err:match "^%w+: .*: (.-)$" or err:match "^%w+: (.*)$" or err
 end
 
 -- Whether OpenSSL accepts an option, and otherwise why not. Nobody need be trusted for that.

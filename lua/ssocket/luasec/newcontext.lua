@@ -53,7 +53,10 @@ local function set_curves(ctx, params)
     if params.curveslist then
         return context.setcurveslist(ctx, params.curveslist)
     end
-    return not params.curve or context.setcurve(ctx, params.curve)
+    if not params.curve then
+        return true
+    end
+    return context.setcurve(ctx, params.curve)
 end
 
 local function set_dhparam(ctx, params)
@@ -119,7 +122,10 @@ end
 
 local function single(set, name)
     return function(ctx, params)
-        return not params[name] or set(ctx, params[name])
+        if not params[name] then
+            return true
+        end
+        return set(ctx, params[name])
     end
 end
 

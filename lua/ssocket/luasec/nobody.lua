@@ -1,5 +1,5 @@
--- Where nobody is to be trusted: an authority, since `ssocket.tls` trusts the system where it is told nothing, and its revocation list,
--- since it checks nothing where there is none. Both have expired, and nobody has the key.
+-- Where nobody is to be trusted: an authority, since `ssocket.tls` trusts the system where it is told nothing, and its
+-- revocation list, since it checks nothing where there is none. Both have expired, and nobody has the key.
 
 local nobody = {}
 

@@ -38,14 +38,15 @@ local function split_depth(text)
     return plain or text, tonumber(depth) or 0
 end
 
--- Errors by the position of their certificate in the chain, where the handshake went on in spite of them; otherwise a text.
+-- Errors by the position of their certificate in the chain, where the handshake went on in spite of them; otherwise a
+-- text.
 function peer.verification(conn)
     local info = tls.info(conn.sock)
     if not info or not info.unverified or not info.peer then
         return true
     end
     local text, depth = split_depth(info.unverified)
-    if not (conn.ctx.verify.peer and conn.ctx.verifyext.lsec_continue) then
+    if not conn.ctx.verifyext.lsec_continue then
         return false, text
     end
     return false, { [depth + 1] = { text } }

@@ -11,9 +11,10 @@ local NATIVE = "tcpsock" -- what getmetatable says of a stream socket
 -- Takes the descriptor of an object with getfd and setfd, such as LuaSocket's own.
 local function take_descriptor(object)
     local fd = object:getfd()
+    object:setfd(-1) -- before another one can own it
     local sock, err = socket.fromfd(fd)
-    if sock then
-        object:setfd(-1)
+    if not sock then
+        object:setfd(fd)
     end
     return sock, err
 end
@@ -38,24 +39,21 @@ local function take(object)
 end
 
 local function wrap(object, params)
-    local ctx, err = params, nil
+    local ctx, why = params, nil
     if type(params) == "table" and not context.is(params) then
-        ctx, err = newcontext(params)
-        if not ctx then
-            return nil, err
-        end
+        ctx, why = newcontext(params)
     end
     local conn
-    conn, err = connection.create(ctx)
+    if ctx or params == nil then
+        conn, why = connection.create(ctx)
+    end
     if not conn then
-        return nil, err
+        return nil, why
     end
-    local sock
-    sock, err = take(object)
-    if not sock then
-        return nil, err
+    conn.transport, why = take(object)
+    if not conn.transport then
+        return nil, why
     end
-    conn.transport = sock
     return conn
 end
 

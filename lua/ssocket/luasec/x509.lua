@@ -185,9 +185,7 @@ function x509.load(text)
     end
     local bytes = pem.each(tostring(text), LABELS)()
     local list = bytes and fields.read(bytes)
-    if list and fields.are_sound(list) then
-        return x509.from_der(bytes)
-    end
+    return list and fields.are_sound(list) and x509.from_der(bytes) or nil
 end
 
 -- All certificates of a text in PEM.
