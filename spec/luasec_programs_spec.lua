@@ -177,6 +177,45 @@ local SERVER = [[
     print("served " .. served)
 ]]
 
+-- What ssl.lua itself does, with the modules below it.
+local BELOW = [[
+    local socket = require "socket"
+    local ssl, core, context = require "ssl", require "ssl.core", require "ssl.context"
+    assert(ssl.config == require "ssl.config" and ssl.loadcertificate == require("ssl.x509").load)
+    local function make(mode)
+        local ctx = assert(context.create "tlsv1_2")
+        assert(context.setmode(ctx, mode))
+        if mode == "server" then
+            assert(context.loadkey(ctx, CERTS .. "locked.key", "secret"))
+            assert(context.loadcert(ctx, CERTS .. "a.crt") and context.checkkey(ctx))
+        else
+            assert(context.locations(ctx, CERTS .. "ca.crt") and context.setverify(ctx, "peer"))
+            assert(context.setdepth(ctx, 1) and context.setoptions(ctx, "all", "no_ticket"))
+        end
+        assert(context.setcipher(ctx, "ECDHE-ECDSA-AES128-GCM-SHA256") and context.setcurve(ctx, "prime256v1"))
+        return ctx
+    end
+    local listener = assert(socket.bind("127.0.0.1", 0))
+    local plain = assert(socket.connect("127.0.0.1", (select(2, listener:getsockname()))))
+    local function wrap(sock, ctx)
+        local s = assert(core.create(ctx))
+        core.setfd(s, sock:getfd())
+        sock:setfd(core.SOCKET_INVALID)
+        s:settimeout(0)
+        return s
+    end
+    local a, b = wrap(plain, make "client"), wrap(assert(listener:accept()), make "server")
+    core.setmethod("whoami", function(s) return s == a and "client" or "server" end)
+    local first, second
+    for _ = 1, 1000 do
+        first, second = first or a:dohandshake(), second or b:dohandshake()
+    end
+    assert(first and second)
+    print(core.compression(a), a:whoami(), b:whoami())
+    print((core.info(a):gsub("%s+", " ")))
+    print(select(4, core.info(a)))
+]]
+
 -- What another Lua of the same kind says, which has PORT and CERTS and the modules of `kind` in LuaSec's place.
 local function run(kind, port, code)
     local constants = ("local PORT, CERTS = %d, %q "):format(port, luasec.path "")
@@ -293,6 +332,15 @@ luasec.each("programs of LuaSec", function(_, _, kind)
             end)
         end
     end
+
+    it("use the modules below ssl", function()
+        local said = run(kind, 0, BELOW)
+        assert.equal(
+            "nil\tclient\tserver\n"
+                .. "ECDHE-ECDSA-AES128-GCM-SHA256 TLSv1.2 Kx=ECDH Au=ECDSA Enc=AESGCM(128) Mac=AEAD \nTLSv1.2\n",
+            said
+        )
+    end)
 
     it("serve many clients from a loop on select", function()
         local server = t.lua(INSTALL[kind.name] .. ("local CERTS = %q "):format(luasec.path "") .. SERVER)

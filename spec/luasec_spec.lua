@@ -56,6 +56,23 @@ luasec.each("ssl.wrap", function(socket, ssl, kind)
         closed(s, b)
     end)
 
+    it("takes over a socket that has been in use", function()
+        local a, b = luasec.sockets(socket)
+        a:send "STARTTLS\r\n"
+        assert.equal("STARTTLS", b:receive())
+        b:send "220 go on\r\n"
+        assert.equal("220 go on", a:receive())
+        a, b = assert(ssl.wrap(a, luasec.client())), assert(ssl.wrap(b, luasec.server()))
+        local first, second = luasec.handshakes(socket, a, b)
+        assert.is_true(first[1] and second[1])
+        local received, sent = a:getstats() -- of the connection alone
+        assert.equal(0, received)
+        assert.equal(0, sent)
+        a:send "x\n"
+        assert.equal("x", b:receive())
+        closed(a, b)
+    end)
+
     it("takes parameters or a context, which may serve again", function()
         local client, server = assert(ssl.newcontext(luasec.client())), assert(ssl.newcontext(luasec.server()))
         for _ = 1, 2 do
@@ -438,6 +455,23 @@ luasec.each("ssl.wrap", function(socket, ssl, kind)
         assert.is_nil(names)
         luasec.handshakes(socket, a, b)
         assert.equal("CN=b", luasec.name(a:getpeercertificate()))
+        closed(a, b)
+    end)
+
+    it("looks names up as Lua does", function()
+        local other = assert(ssl.newcontext(luasec.server { certificate = "b.crt", key = "b.key" }))
+        local a, b = luasec.wrapped(socket, ssl, luasec.client(), luasec.server())
+        local asked = {}
+        b:sni(setmetatable({}, {
+            __index = function(_, name)
+                asked[#asked + 1] = name
+                return other
+            end,
+        }))
+        a:sni "any.test"
+        luasec.handshakes(socket, a, b)
+        assert.equal("CN=b", luasec.name(a:getpeercertificate()))
+        assert.same({ "any.test" }, asked)
         closed(a, b)
     end)
 
