@@ -3352,6 +3352,13 @@ local tls_module = {
                     "SSL_CTX_set_verify(3); X509_STORE_CTX_set_verify_cb(3)",
                 },
                 {
+                    "any_purpose",
+                    "boolean?",
+                    [[default `false`; `true`: a peer's certificate is good whatever its extended key usage says it is for,
+                    one for servers alone also in a client's hands]],
+                    "X509_VERIFY_PARAM_set_purpose(3)",
+                },
+                {
                     "verify_name",
                     "string|false|nil",
                     [[the name or address that a client verifies, in the form of `name` of
@@ -3504,6 +3511,13 @@ local tls_module = {
                     found, or that it has given none; for people. Nil: it is `verified`, or nothing was asked of the
                     peer. Of a resumed session the depth is not told]],
                     "X509_verify_cert_error_string(3)",
+                },
+                {
+                    "errors",
+                    "string[]?",
+                    [[all that `unverified` has the first of, in the order in which it was found, at most 8; each with
+                    its depth]],
+                    "X509_STORE_CTX_set_verify_cb(3)",
                 },
                 { "reason", "string?", "why an error has ended the connection, for people; nil: none has", "" },
                 {

@@ -102,9 +102,21 @@ static void set_chain(lua_State *L, const struct sstls_info *info)
     lua_setfield(L, -2, "chain");
 }
 
+static void set_errors(lua_State *L, const struct sstls_info *info)
+{
+    if (info->nerrors == 0)
+        return;
+    lua_createtable(L, (int)info->nerrors, 0);
+    for (size_t i = 0; i < info->nerrors; i++) {
+        lua_pushfstring(L, "%s (depth %d)", sstls_verify_text(info->errors[i].error), info->errors[i].depth);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_setfield(L, -2, "errors");
+}
+
 static void push_info(lua_State *L, const struct sstls_info *info)
 {
-    lua_createtable(L, 0, 12);
+    lua_createtable(L, 0, 13);
     set_text(L, "version", info->version);
     set_text(L, "cipher", info->cipher);
     set_text(L, "group", *info->group ? info->group : NULL);
@@ -118,6 +130,7 @@ static void push_info(lua_State *L, const struct sstls_info *info)
     set_flag_field(L, "resumed", info->resumed);
     set_flag_field(L, "verified", info->verified);
     set_text(L, "unverified", *info->unverified ? info->unverified : NULL);
+    set_errors(L, info);
     if (!info->has_peer)
         return;
     set_peer_table(L, &info->peer);

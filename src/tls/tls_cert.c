@@ -210,6 +210,11 @@ static void describe_protocol(struct sstls_info *info, const struct sstls_conn *
         memcpy(info->alpn, alpn, len);
 }
 
+const char *sstls_verify_text(int error)
+{
+    return X509_verify_cert_error_string(error);
+}
+
 /* Of a resumed session OpenSSL knows the error, and not its depth. */
 static void report_verification(struct sstls_info *info, const struct sstls_conn *conn, int error)
 {
@@ -227,6 +232,8 @@ static void describe_verification(struct sstls_info *info, const struct sstls_co
     info->verified = conn->verifies && info->has_peer && error == X509_V_OK;
     if (reports && !info->verified)
         report_verification(info, conn, error);
+    memcpy(info->errors, conn->verify_errors, sizeof info->errors);
+    info->nerrors = conn->nverify_errors;
 }
 
 bool sstls_info_init(struct sstls_info *info, struct sstls_conn *conn)

@@ -30,6 +30,8 @@ struct sstls_info {
     size_t alpn_len;               /* 0: none */
     char reason[SSTLS_REASON];     /* "": the connection has not failed */
     char unverified[SSTLS_REASON]; /* why the peer is not `verified`, where that is reported; "": it is, or it is not */
+    struct sstls_verify_error errors[SSTLS_VERIFY_ERRORS];
+    size_t nerrors;
     bool server, resumed, verified;
     bool has_peer;
     struct sstls_cert peer;
@@ -40,6 +42,8 @@ struct sstls_info {
 /* Describes a connection, which may be closed then. False: no memory; sstls_info_fini in any case. */
 bool sstls_info_init(struct sstls_info *info, struct sstls_conn *conn);
 void sstls_info_fini(struct sstls_info *info);
+
+const char *sstls_verify_text(int error);
 
 /* The text in a BIO's memory. */
 const char *sstls_text_of(BIO *bio, size_t *len);

@@ -7,6 +7,13 @@
 #include <openssl/x509v3.h>
 #include <string.h> /* memcpy, memset, strlen */
 
+static void note_error(struct sstls_conn *conn, X509_STORE_CTX *store)
+{
+    if (conn->nverify_errors < SSTLS_VERIFY_ERRORS)
+        conn->verify_errors[conn->nverify_errors++] =
+            (struct sstls_verify_error){ X509_STORE_CTX_get_error(store), X509_STORE_CTX_get_error_depth(store) };
+}
+
 /* Keeps for the reason what OpenSSL has only in this callback: the first error, which is the session's result as well where others
  * follow it. */
 static int note_verification(int ok, X509_STORE_CTX *store)
@@ -21,6 +28,7 @@ static int note_verification(int ok, X509_STORE_CTX *store)
     }
     if (!conn->verifies || !conn->ctx->reports)
         return 0;
+    note_error(conn, store);
     X509_STORE_CTX_set_error(store, conn->verify_error);
     return 1;
 }

@@ -11,7 +11,8 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <openssl/x509.h>
-#include <string.h> /* memcpy, memset, strlen */
+#include <openssl/x509v3.h> /* X509_PURPOSE_ANY */
+#include <string.h>         /* memcpy, memset, strlen */
 
 /* The state */
 
@@ -200,6 +201,8 @@ static void set_verify_param(SSL_CTX *ssl, const struct sstls_options *options)
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl), flags);
     if (options->limits_depth)
         SSL_CTX_set_verify_depth(ssl, (int)options->depth);
+    if (options->any_purpose)
+        X509_VERIFY_PARAM_set_purpose(SSL_CTX_get0_param(ssl), X509_PURPOSE_ANY);
 }
 
 static bool set_verify_name(struct sstls_ctx *ctx, const char *name)
@@ -274,11 +277,12 @@ static bool add_sources(EVP_MD_CTX *digest, const struct ss_mem *mem, const stru
 /* What is not set adds nothing. */
 static bool add_strictness(EVP_MD_CTX *digest, const struct sstls_options *options)
 {
-    enum { OPTIONAL = 1, REPORTS = 2, LIMITS_DEPTH = 4 };
-    const unsigned char flags[] = { (unsigned char)((options->client_optional ? OPTIONAL : 0) |
-                                                    (options->reports ? REPORTS : 0) |
-                                                    (options->limits_depth ? LIMITS_DEPTH : 0)),
-                                    options->min13 };
+    enum { OPTIONAL = 1, REPORTS = 2, LIMITS_DEPTH = 4, ANY_PURPOSE = 8 };
+    const unsigned char flags[] = {
+        (unsigned char)((options->client_optional ? OPTIONAL : 0) | (options->reports ? REPORTS : 0) |
+                        (options->limits_depth ? LIMITS_DEPTH : 0) | (options->any_purpose ? ANY_PURPOSE : 0)),
+        options->min13
+    };
     const size_t depth_len = options->limits_depth ? sizeof options->depth : 0;
     return EVP_DigestUpdate(digest, flags, sizeof flags) == 1 &&
            EVP_DigestUpdate(digest, &options->depth, depth_len) == 1;

@@ -18,7 +18,12 @@
 /* The socket is a TLS connection already; its handshake is not over. */
 extern const struct ss_error sstls_already, sstls_unfinished;
 
-enum { SSTLS_REASON = 160 };
+enum { SSTLS_REASON = 160, SSTLS_VERIFY_ERRORS = 8 };
+
+/* What verification has found: X509_STORE_CTX_get_error(3), and of which certificate. */
+struct sstls_verify_error {
+    int error, depth;
+};
 
 struct sstls_conn {
     struct ss_transport calls; /* first: the socket's transport */
@@ -35,8 +40,11 @@ struct sstls_conn {
     struct ss_error received_error;
     struct ss_error failure;        /* each later call has it; valid with `has_failed` */
     int verify_error, verify_depth; /* of the certificate that was refused, or reported; 0: none */
-    uint16_t port;                  /* the peer's; 0: none */
-    uint8_t idle;                   /* records in a row that brought no data */
+    struct sstls_verify_error
+        verify_errors[SSTLS_VERIFY_ERRORS]; /* where they are reported: the first ones, that one too */
+    uint8_t nverify_errors;
+    uint16_t port; /* the peer's; 0: none */
+    uint8_t idle;  /* records in a row that brought no data */
     bool server : 1, verifies : 1;
     bool is_address : 1;        /* `name` is an address */
     bool established : 1;       /* the handshake is over */

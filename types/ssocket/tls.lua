@@ -6,6 +6,7 @@
 ---@class ssocket.tls.options
 ---@field ca? string|(string)[] what a client trusts: files, directories with hashed names, texts in PEM, `"system"`; default `"system"`, the system's authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR`, or else where they are found). Each certificate in it is an anchor, self-signed or not: a server's own is trusted alone
 ---@field verify? boolean|"report" default `true`; `false`: a client takes any certificate from anybody. For tests. `"report"`: the handshake of a client, and of a server with `client_ca`, goes on whatever is wrong with the peer's certificate, and `info` says that as `unverified`: whoever does not look there trusts anybody. A server still wants a certificate, unless `client_optional` is set. No context that refuses resumes such a session
+---@field any_purpose? boolean default `false`; `true`: a peer's certificate is good whatever its extended key usage says it is for, one for servers alone also in a client's hands
 ---@field verify_name? string|false the name or address that a client verifies, in the form of `name` of `tls.client`, instead of that one, which is still sent (SNI). `false`: no name is verified, and whoever has any certificate of a trusted authority can be the server. Not with `verify = false`
 ---@field depth? integer 0 to 65536: how many authorities may stand between the peer's certificate and the anchor, which is not counted; 0: the anchor has signed it. Default: OpenSSL's, 100
 ---@field cert? string|(string)[] our certificate, and behind it in the same file those that have signed it; several for several types of key, one for each
@@ -39,6 +40,7 @@
 ---@field resumed boolean whether a session was resumed
 ---@field verified boolean whether the peer has given a certificate, and it was checked and is good (a client: for the name as well, unless `verify_name` is `false`)
 ---@field unverified? string with `verify = "report"`: what is wrong with the peer's certificate, the first thing that was found, or that it has given none; for people. Nil: it is `verified`, or nothing was asked of the peer. Of a resumed session the depth is not told
+---@field errors? string[] all that `unverified` has the first of, in the order in which it was found, at most 8; each with its depth
 ---@field reason? string why an error has ended the connection, for people; nil: none has
 ---@field peer? ssocket.tls.certificate the peer's certificate; nil: it has given none
 ---@field chain? string[] the peer's certificate and the others that it has sent, in PEM; after a resumption perhaps the first alone. Only what leads to an anchor was verified; nil with `peer`

@@ -77,6 +77,7 @@ local function add_trust(ctx, demands, options, server)
         add_client_trust(ctx, demands, options)
     end
     options.depth = ctx.depth
+    options.any_purpose = demands.verifyext.lsec_ignore_purpose and true or nil
     if demands.verifyext.crl_check or demands.verifyext.crl_check_chain then
         options.crl = ctx.crl or nobody.REVOCATIONS
     end

@@ -38,6 +38,16 @@ local function split_depth(text)
     return plain or text, tonumber(depth) or 0
 end
 
+local function errors_by_certificate(info)
+    local list = {}
+    for _, err in ipairs(info.errors or { info.unverified }) do
+        local text, depth = split_depth(err)
+        list[depth + 1] = list[depth + 1] or {}
+        table.insert(list[depth + 1], text)
+    end
+    return list
+end
+
 -- Errors by the position of their certificate in the chain, where the handshake went on in spite of them; otherwise a
 -- text.
 function peer.verification(conn)
@@ -45,11 +55,10 @@ function peer.verification(conn)
     if not info or not info.unverified or not info.peer then
         return true
     end
-    local text, depth = split_depth(info.unverified)
     if not conn.ctx.verifyext.lsec_continue then
-        return false, text
+        return false, (split_depth(info.unverified))
     end
-    return false, { [depth + 1] = { text } }
+    return false, errors_by_certificate(info)
 end
 
 -- ---- what was agreed on ----
