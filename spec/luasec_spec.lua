@@ -471,7 +471,7 @@ luasec.each("ssl.wrap", function(socket, ssl, kind)
         a:sni "any.test"
         luasec.handshakes(socket, a, b)
         assert.equal("CN=b", luasec.name(a:getpeercertificate()))
-        assert.same({ "any.test" }, asked)
+        assert.equal("any.test", asked[1])
         closed(a, b)
     end)
 
