@@ -3,8 +3,8 @@
 local t = require "support.t"
 local luasec = require "support.luasec"
 
--- What newcontext says of parameters that it does not take. OpenSSL's reasons in parentheses differ from run to run: LuaSec
--- tells of the oldest error that nobody has asked for.
+-- What newcontext says of parameters that it does not take. OpenSSL's reasons in parentheses differ from run to run:
+-- LuaSec tells of the oldest error that nobody has asked for.
 local function fails(ssl, pattern, parameters)
     local ctx, err = ssl.newcontext(parameters)
     assert.is_nil(ctx)
@@ -154,10 +154,12 @@ luasec.each("ssl.newcontext", function(socket, ssl, kind)
     -- ---- ciphers and curves ----
 
     it("speaks with the ciphers that were said", function()
-        local version, cipher = settled(socket, ssl, { protocol = "tlsv1_2", ciphers = "ECDHE-ECDSA-CHACHA20-POLY1305" })
+        local client = { protocol = "tlsv1_2", ciphers = "ECDHE-ECDSA-CHACHA20-POLY1305" }
+        local version, cipher = settled(socket, ssl, client)
         assert.equal("TLSv1.2", version)
         assert.equal("ECDHE-ECDSA-CHACHA20-POLY1305", cipher)
-        _, cipher = settled(socket, ssl, nil, { ciphersuites = "TLS_CHACHA20_POLY1305_SHA256" })
+        version, cipher = settled(socket, ssl, nil, { ciphersuites = "TLS_CHACHA20_POLY1305_SHA256" })
+        assert.equal("TLSv1.3", version)
         assert.equal("TLS_CHACHA20_POLY1305_SHA256", cipher)
     end)
 

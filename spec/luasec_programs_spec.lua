@@ -80,7 +80,7 @@ local TOGETHER = [[
     for thread in threads: thread.join()
 ]]
 
--- Eight clients at once; the lines of each come back, the last of them long. argv: the port, the certificates' directory.
+-- Eight clients at once; the lines of each come back, the last of them long. argv: the port, the certificates.
 local CLIENTS = [[
     import threading
     context = client_context(argv[1] + "ca.crt")
@@ -309,10 +309,12 @@ luasec.each("programs of LuaSec", function(_, _, kind)
                     local tasks = {}
                     for i = 1, 20 do
                         tasks[i] = ssocket.spawn(function()
-                            return https.request { url = "https://localhost:" .. PORT .. "/" .. i, sink = function(chunk)
+                            local function sink(chunk)
                                 if chunk then print(i, chunk) end
                                 return 1
-                            end, verify = "peer", cafile = CERTS .. "ca.crt" }
+                            end
+                            local url = "https://localhost:" .. PORT .. "/" .. i
+                            return https.request { url = url, sink = sink, verify = "peer", cafile = CERTS .. "ca.crt" }
                         end)
                     end
                     for i = 1, 20 do

@@ -1,4 +1,4 @@
--- Bytes over LuaSec's connections: send and receive with all that they take, time-outs, statistics, and streams that are cut.
+-- Bytes over LuaSec's connections: send and receive with all that they take, time-outs, statistics, cut streams.
 
 local t = require "support.t"
 local luasec = require "support.luasec"

@@ -26,7 +26,7 @@ local kinds = {}
 if is_installed() then
     kinds[1] = { name = "LuaSec", socket = require "socket", ssl = require "ssl", is_real = true }
 end
-if tls.is_built() and not os.getenv "REAL" then
+if tls.is_built() then
     kinds[#kinds + 1] = {
         name = "ssocket.luasec",
         socket = require "ssocket.luasocket",
@@ -35,7 +35,8 @@ if tls.is_built() and not os.getenv "REAL" then
 end
 luasec.kinds = kinds
 
--- A describe block with certificates, and in it one for each kind of modules: define(socket, ssl, kind) has its tests.
+-- A describe block with certificates, and in it one for each kind of modules, whose tests define(socket, ssl, kind)
+-- makes.
 function luasec.each(subject, define)
     busted.describe(subject, function()
         t.guard()
@@ -53,8 +54,8 @@ end
 
 -- ---- contexts ----
 
--- The parameters of a server with the certificate NAME (a), or of a client, with `more` in them. Of the values in `more`
--- the names of files are told by their ends; false takes a field away.
+-- The parameters of a server with the certificate NAME, or of a client, with `more` in them: cafile, certificate and
+-- key are names of files in the directory there; false takes a field away.
 local function parameters(mode, name, more)
     local all = {
         mode = mode,

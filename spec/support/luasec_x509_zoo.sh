@@ -3,7 +3,7 @@
 #
 #   spec/support/luasec_x509_zoo.sh DIR
 #
-# What a certificate has is the same each time, but for its key, its signature and its dates; dated ones have given dates.
+# All of it is the same each time but for keys, signatures and, in those that are not called dated, dates.
 set -eu
 cd "$1"
 
@@ -16,19 +16,35 @@ key() { # NAME ALGORITHM [OPTION...]
 # Certifies a key by itself, with lines of a section for its extensions.
 itself() { # NAME KEY SUBJECT EXTENSIONS [OPTION...]
     name=$1 key=$2 subject=$3
-    printf 'oid_section=oids\n[oids]\nfirst=1.2.3.4.5.6\nsecond=2.999.1\n[req]\ndistinguished_name=dn\nstring_mask=%s\nutf8=yes\nprompt=no\nx509_extensions=ext\n' "${mask:-utf8only}" \
-        >"$name.conf"
-    printf '[dn]\nCN=unused\n[dir]\nC=BR\nCN=in a name\n[ext]\n%s\n' "$4" >>"$name.conf"
+    cat >"$name.conf" <<END
+oid_section=oids
+[oids]
+first=1.2.3.4.5.6
+second=2.999.1
+[req]
+distinguished_name=dn
+string_mask=${mask:-utf8only}
+utf8=yes
+prompt=no
+x509_extensions=ext
+[dn]
+CN=unused
+[dir]
+C=BR
+CN=in a name
+[ext]
+$4
+END
     shift 4
-    openssl req -x509 -new -utf8 -key "$key.key" -subj "$subject" -days 365 -set_serial "${serial:-7}" -config "$name.conf" \
-        -out "$name.crt" "$@"
+    openssl req -x509 -new -utf8 -key "$key.key" -subj "$subject" -days 365 -set_serial "${serial:-7}" \
+        -config "$name.conf" -out "$name.crt" "$@"
 }
 
 # Certifies the key of `ec` from one date to another.
 dated() { # NAME FROM TO
     [ -e index ] || : >index
-    openssl ca -config ca.conf -batch -notext -selfsign -keyfile ec.key -in ec.csr -startdate "$2" -enddate "$3" \
-        -out "$1.crt"
+    openssl ca -config ca.conf -batch -notext -selfsign -keyfile ec.key -in ec.csr -startdate "$2" \
+        -enddate "$3" -out "$1.crt"
 }
 
 # Certifies a key that cannot sign.
@@ -63,7 +79,8 @@ for md in sha1 md5 sha224 sha384 sha512 sha3-256; do
 done
 itself ec-sha1 ec /CN=sha1 '' -sha1
 itself rsa-pss rsa /CN=pss '' -sigopt rsa_padding_mode:pss
-for serial in 0 127 128 0x7fffffffffffffff 0xffffffffffffffff 0x123456789abcdef0123456789abcdef012345678 -1 -128 -129 -0x8000; do
+for serial in 0 127 128 0x7fffffffffffffff 0xffffffffffffffff 0x123456789abcdef0123456789abcdef012345678 -1 -128 \
+    -129 -0x8000; do
     itself "serial$serial" ec /CN=serial ''
 done
 serial=7
@@ -73,8 +90,9 @@ itself names ec /CN=names "$names,DNS:c.test,email:you@a.test,otherName:1.3.6.1.
 itself other ec /CN=other "subjectAltName=otherName:1.3.6.1.5.5.7.8.5;UTF8:a,otherName:1.3.6.1.5.5.7.8.5;UTF8:b,\
 otherName:1.3.6.1.5.5.7.8.7;IA5:_xmpp-client.a.test,otherName:1.2.3.4.5;PRINTABLESTRING:p,otherName:1.2.3.4.5;BMP:bmp,\
 otherName:1.3.6.1.4.1.311.20.2.3;UTF8:upn@a.test,otherName:1.2.3.4.6;OCTETSTRING:octets"
-itself addresses ec /CN=addresses "subjectAltName=IP:1.2.3.4,IP:255.0.0.255,IP:::,IP:::1,IP:1::,IP:::ffff:1.2.3.4,IP:::1.2.3.4,\
-IP:2001:db8::1,IP:1:0:0:2:0:0:0:3,IP:1:0:2:0:3:0:4:0,IP:1:2:3:4:5:6:7:8,IP:abcd:EF01::,IP:0:0:1::,IP:::1:0:0:0"
+itself addresses ec /CN=addresses "subjectAltName=IP:1.2.3.4,IP:255.0.0.255,IP:::,IP:::1,IP:1::,IP:::ffff:1.2.3.4,\
+IP:::1.2.3.4,IP:2001:db8::1,IP:1:0:0:2:0:0:0:3,IP:1:0:2:0:3:0:4:0,\
+IP:1:2:3:4:5:6:7:8,IP:abcd:EF01::,IP:0:0:1::,IP:::1:0:0:0"
 itself critical ec / 'subjectAltName=critical,DNS:a.test'
 itself extensions ec /CN=extensions 'basicConstraints=critical,CA:TRUE,pathlen:3
 keyUsage=critical,digitalSignature,keyCertSign,cRLSign
