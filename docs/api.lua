@@ -3352,10 +3352,17 @@ local tls_module = {
                     "SSL_CTX_set_verify(3); X509_STORE_CTX_set_verify_cb(3)",
                 },
                 {
+                    "partial_chain",
+                    "boolean?",
+                    [[default `true`; `false`: of the certificates in `ca` and `client_ca` only those that are
+                    self-signed are anchors]],
+                    "X509_VERIFY_PARAM_set_flags(3), `X509_V_FLAG_PARTIAL_CHAIN`",
+                },
+                {
                     "any_purpose",
                     "boolean?",
-                    [[default `false`; `true`: a peer's certificate is good whatever its extended key usage says it is for,
-                    one for servers alone also in a client's hands]],
+                    [[default `false`; `true`: a peer's certificate is good whatever its extended key usage says it is
+                    for, one for servers alone also in a client's hands]],
                     "X509_VERIFY_PARAM_set_purpose(3)",
                 },
                 {

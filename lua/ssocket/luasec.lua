@@ -24,9 +24,25 @@ local core = {
     SOCKET_INVALID = -1,
     create = connection.create,
     compression = connection.methods.compression,
-    info = connection.methods.info,
     setfd = connection.methods.setfd,
 }
+
+-- The cipher as SSL_CIPHER_description(3) has it, its bits twice, and the version.
+function core.info(conn)
+    local info = conn:info()
+    if not info then
+        return nil
+    end
+    local text = ("%s %s Kx=%s Au=%s Enc=%s Mac=%s\n"):format(
+        info.cipher,
+        info.protocol,
+        info.key,
+        info.authentication,
+        info.encryption,
+        info.mac
+    )
+    return text, info.bits, info.algbits, info.protocol
+end
 
 function core.copyright()
     return luasec._COPYRIGHT

@@ -265,10 +265,11 @@ static void check_conf(lua_State *L, struct sstls_options *options)
 
 static void check_names_of_options(lua_State *L)
 {
-    static const char *const names[] = { "alpn",        "alpn_optional",   "any_purpose", "ca",       "cert",
-                                         "client_ca",   "client_optional", "conf",        "crl",      "depth",
-                                         "key",         "keylog",          "min",         "password", "sessions",
-                                         "ticket_keys", "verify",          "verify_name" };
+    static const char *const names[] = {
+        "alpn",     "alpn_optional", "any_purpose", "ca",     "cert",       "client_ca", "client_optional",
+        "conf",     "crl",           "depth",       "key",    "keylog",     "min",       "partial_chain",
+        "password", "sessions",      "ticket_keys", "verify", "verify_name"
+    };
     lua_pushnil(L);
     for (; lua_next(L, OPTIONS); lua_pop(L, 1)) {
         size_t i = 0, n = sizeof names / sizeof *names;
@@ -333,6 +334,7 @@ static void check_trust(lua_State *L, struct sstls_options *options)
     check_verify(L, options);
     check_verify_name(L, options);
     options->limits_depth = check_count(L, "depth", &options->depth);
+    options->whole_chain = !check_flag(L, "partial_chain", true);
     options->any_purpose = check_flag(L, "any_purpose", false);
     options->client_optional = check_flag(L, "client_optional", false);
     if (options->client_optional && options->client_ca.n == 0)

@@ -195,7 +195,9 @@ static void apply_defaults(SSL_CTX *ssl)
 
 static void set_verify_param(SSL_CTX *ssl, const struct sstls_options *options)
 {
-    unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST;
+    unsigned long flags = X509_V_FLAG_TRUSTED_FIRST;
+    if (!options->whole_chain)
+        flags |= X509_V_FLAG_PARTIAL_CHAIN;
     if (options->crl.n > 0)
         flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl), flags);
@@ -277,10 +279,11 @@ static bool add_sources(EVP_MD_CTX *digest, const struct ss_mem *mem, const stru
 /* What is not set adds nothing. */
 static bool add_strictness(EVP_MD_CTX *digest, const struct sstls_options *options)
 {
-    enum { OPTIONAL = 1, REPORTS = 2, LIMITS_DEPTH = 4, ANY_PURPOSE = 8 };
+    enum { OPTIONAL = 1, REPORTS = 2, LIMITS_DEPTH = 4, ANY_PURPOSE = 8, WHOLE_CHAIN = 16 };
     const unsigned char flags[] = {
         (unsigned char)((options->client_optional ? OPTIONAL : 0) | (options->reports ? REPORTS : 0) |
-                        (options->limits_depth ? LIMITS_DEPTH : 0) | (options->any_purpose ? ANY_PURPOSE : 0)),
+                        (options->limits_depth ? LIMITS_DEPTH : 0) | (options->any_purpose ? ANY_PURPOSE : 0) |
+                        (options->whole_chain ? WHOLE_CHAIN : 0)),
         options->min13
     };
     const size_t depth_len = options->limits_depth ? sizeof options->depth : 0;

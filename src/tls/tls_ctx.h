@@ -89,6 +89,7 @@ struct sstls_options {
     bool verify, reports, client_optional, min13;
     const char *verify_name; /* NULL: that of each connection, unless `any_name` */
     bool verify_name_is_address, any_name;
+    bool whole_chain; /* of `ca` and `client_ca` only certificates that are self-signed are anchors */
     bool any_purpose; /* a certificate is good for whatever its extended key usage says */
     bool limits_depth;
     size_t depth;                        /* valid with `limits_depth` */

@@ -93,14 +93,28 @@ end
 
 -- ---- the handshake ----
 
+-- Takes the descriptor that setfd has told of.
+local function take_number(conn)
+    if conn.number then
+        local sock, err = socket.fromfd(conn.number)
+        if not sock then
+            return nil, err
+        end
+        conn.transport, conn.number = sock, nil
+    end
+    return conn.transport:fileno() >= 0, "Bad file descriptor"
+end
+
 function methods:dohandshake()
     check_connection(self)
     if self.state == "connected" then
         return true
     elseif self.state == "closed" then
         return false, "closed"
-    elseif self.transport:fileno() < 0 then
-        return false, "Bad file descriptor"
+    end
+    local taken, why = take_number(self)
+    if not taken then
+        return false, why
     end
     self.transport:settimeout(handshake_timeout(self))
     local ok, err = handshake.run(self)
@@ -222,10 +236,10 @@ end
 
 function methods:getfd()
     check_connection(self)
-    return self.transport:fileno()
+    return self.number or self.transport:fileno()
 end
 
--- Before the handshake alone.
+-- Before the handshake alone. The number may still be another object's: it is taken with the first use.
 function methods:setfd(fd)
     check_connection(self)
     if self.state ~= "new" then
@@ -233,7 +247,7 @@ function methods:setfd(fd)
     elseif type(fd) ~= "number" then
         error(("bad argument #2 to '?' (number expected, got %s)"):format(fd == nil and "no value" or type(fd)), 2)
     end
-    self.transport = fd >= 0 and assert(socket.fromfd(fd)) or socket.tcp()
+    self.transport, self.number = socket.tcp(), fd >= 0 and fd or nil
 end
 
 function methods:close()

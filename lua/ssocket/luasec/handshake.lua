@@ -73,8 +73,9 @@ end
 
 -- `name` is in lower case, the program's may be in any.
 local function find_name(contexts, name)
-    if contexts[name] then
-        return contexts[name]
+    local found = contexts[name]
+    if found then
+        return found
     end
     for key, ctx in pairs(contexts) do
         if type(key) == "string" and key:lower() == name then

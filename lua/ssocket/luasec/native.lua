@@ -21,8 +21,11 @@ local function openssl_options(ctx)
     for name, value in pairs(OPTIONS) do
         list[#list + 1] = ctx.options[name] and value or nil
     end
+    if not ctx.options.cipher_server_preference then
+        list[#list + 1] = "-ServerPreference" -- ssocket.tls prefers the server's order by itself
+    end
     table.sort(list)
-    return list[1] and table.concat(list, ",")
+    return table.concat(list, ",")
 end
 
 local function versions(ctx)
@@ -77,6 +80,7 @@ local function add_trust(ctx, demands, options, server)
         add_client_trust(ctx, demands, options)
     end
     options.depth = ctx.depth
+    options.partial_chain = false -- as LuaSec has it
     options.any_purpose = demands.verifyext.lsec_ignore_purpose and true or nil
     if demands.verifyext.crl_check or demands.verifyext.crl_check_chain then
         options.crl = ctx.crl or nobody.REVOCATIONS

@@ -162,9 +162,12 @@ end
 
 function methods:setencode(encoding)
     check_certificate(self)
-    local known = type(encoding) == "string" and (encoding:match "^ai5" or encoding:match "^utf8")
+    if type(encoding) ~= "string" then
+        error(("bad argument #2 to '?' (string expected, got %s)"):format(type(encoding)), 2)
+    end
+    local known = encoding:match "^ai5" or encoding:match "^utf8"
     self.encoding = known or self.encoding
-    return known ~= nil and known ~= false
+    return known ~= nil
 end
 
 -- ---- making them ----
