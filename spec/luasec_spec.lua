@@ -201,6 +201,25 @@ luasec.each("ssl.wrap", function(socket, ssl, kind)
         assert.equal(before, t.fds())
     end)
 
+    it("is collected quietly, with the socket of another object", function()
+        local before = t.fds()
+        for _ = 1, 3 do
+            local a, b = luasec.sockets(socket)
+            local other = {}
+            function other.getfd()
+                return a:getfd()
+            end
+            function other.setfd(_, fd)
+                return a:setfd(fd)
+            end
+            local client, server = assert(ssl.wrap(other, luasec.client())), assert(ssl.wrap(b, luasec.server()))
+            luasec.handshakes(socket, client, server)
+        end
+        t.collect()
+        t.collect()
+        assert.equal(before, t.fds())
+    end)
+
     -- ---- handshakes ----
 
     it("tells where a handshake waits", function()
