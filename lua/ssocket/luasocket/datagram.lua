@@ -25,8 +25,7 @@ function datagram.attach(self, sock)
 end
 
 function datagram.close(self)
-    descriptor.close_number(self)
-    self.sock:close()
+    descriptor.close(self)
     descriptor.changed(self)
 end
 

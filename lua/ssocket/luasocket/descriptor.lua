@@ -67,13 +67,25 @@ local function adopt(fd, kind)
     return sock
 end
 
--- Closes a descriptor that is a socket of another kind. One that is no socket stays open.
-function descriptor.close_number(self)
+-- A descriptor that is a socket of another kind is closed, one that is no socket stays open.
+local function close_number(self)
     local sock = self.number and socket.fromfd(self.number)
     if sock then
         sock:close()
     end
     self.number = nil
+end
+
+-- Closes the object's descriptor.
+function descriptor.close(self)
+    close_number(self)
+    self.sock:close()
+    self.lacks_descriptor = true
+end
+
+-- Whether the object has had a descriptor and has none now. One that has had none yet keeps options for it.
+function descriptor.is_gone(self)
+    return self.lacks_descriptor and self.sock:fileno() < 0
 end
 
 -- The methods of a class's group over sockets that `make` makes; attach(object, sock, left) gives it another one.
@@ -98,6 +110,7 @@ function descriptor.methods(group, make, attach)
         local left = give_up(self)
         local sock = fd >= 0 and adopt(fd, kind) or nil
         self.number = fd >= 0 and not sock and fd or nil
+        self.lacks_descriptor = not sock
         attach(self, sock or make(), left)
     end
 

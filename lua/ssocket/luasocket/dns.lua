@@ -27,14 +27,15 @@ end
 local function by_name(host)
     local found, err, exists = socket.resolve(host, 0, -1, "inet")
     if not found then
-        if exists and not lookup.is_numeric(host) then
+        if exists then
             return nil, NO_DATA
         end
         return failure_of(err)
     end
     local info = { name = found.canonical, alias = {}, ip = {} }
-    if found.canonical:lower() ~= host:lower() then
-        info.alias[1] = host
+    local asked = host:gsub("%.$", "")
+    if found.canonical:lower() ~= asked:lower() then
+        info.alias[1] = asked
     end
     for i, address in ipairs(found) do
         info.ip[i] = address[1]
@@ -45,7 +46,7 @@ end
 local function host_info(host)
     if host == "" then
         return nil, "Unknown server error"
-    elseif lookup.is_no_host(host) then
+    elseif lookup.is_no_host(host) or host:find(":", 1, true) then
         return nil, NO_HOST
     elseif lookup.is_v4(host) then
         return by_address(host)

@@ -1,7 +1,9 @@
 -- getoption and setoption. Unlike LuaSocket's, an option that is set before there is a descriptor is kept.
 
 local connect = require "ssocket.luasocket.connect"
+local descriptor = require "ssocket.luasocket.descriptor"
 local multicast = require "ssocket.luasocket.multicast"
+local multicast_on_inet6 = require "ssocket.luasocket.multicast_on_inet6"
 local object = require "ssocket.luasocket.object"
 local socket = require "ssocket"
 
@@ -10,7 +12,7 @@ local options = {}
 local LINUX_TCP, LINUX_TCP_FASTOPEN_CONNECT = 6, 30 -- tcp(7); ssocket has no name for the option
 
 -- An option has `check`, by which setoption checks and turns its argument, `set` and `get`, as far as LuaSocket has
--- them, and `family` if it fails on sockets of the other one.
+-- them, and `family` if sockets of the other one lack it, or have `other_family`, a table with another `set` and `get`.
 
 -- ---- kinds of options ----
 
@@ -98,6 +100,12 @@ local device = {
     get = getter(socket.OPT_BINDTODEVICE),
 }
 
+-- An option of IPv4 that Linux has on IPv6 sockets too.
+local function on_both(option, name)
+    option.other_family = multicast_on_inet6[name]
+    return option
+end
+
 -- ---- the tables ----
 
 local reuseaddr = boolean(socket.OPT_TCP_REUSEADDR)
@@ -132,11 +140,11 @@ options.udp = {
     ["broadcast"] = boolean(socket.OPT_BROADCAST),
     ["reuseaddr"] = reuseaddr,
     ["reuseport"] = reuseport,
-    ["ip-multicast-if"] = multicast.interface,
-    ["ip-multicast-ttl"] = set_only(integer(socket.OPT_IP_MULTICAST_TTL, "inet")),
-    ["ip-multicast-loop"] = boolean(socket.OPT_IP_MULTICAST_LOOP, "inet"),
-    ["ip-add-membership"] = multicast.member("inet", "join"),
-    ["ip-drop-membership"] = multicast.member("inet", "leave"),
+    ["ip-multicast-if"] = on_both(multicast.interface, "interface"),
+    ["ip-multicast-ttl"] = on_both(set_only(integer(socket.OPT_IP_MULTICAST_TTL, "inet")), "ttl"),
+    ["ip-multicast-loop"] = on_both(boolean(socket.OPT_IP_MULTICAST_LOOP, "inet"), "loop"),
+    ["ip-add-membership"] = on_both(multicast.member("inet", "join"), "join"),
+    ["ip-drop-membership"] = on_both(multicast.member("inet", "leave"), "leave"),
     ["ipv6-unicast-hops"] = integer(socket.OPT_IP_TTL, "inet6"),
     ["ipv6-multicast-hops"] = integer(socket.OPT_IP_TTL, "inet6"), -- a fault of LuaSocket's
     ["ipv6-multicast-loop"] = boolean(socket.OPT_IP_MULTICAST_LOOP, "inet6"),
@@ -166,8 +174,19 @@ options.unixdgram = { ["reuseaddr"] = ignored_by_unix }
 
 -- ---- the methods ----
 
-local function is_other_family(self, family)
-    return family and self.family and self.family ~= family
+local unavailable = {
+    set = function() end,
+    get = function()
+        return nil, "getsockopt failed"
+    end,
+}
+
+-- The option as a socket of the object's family has it.
+local function option_of(self, option)
+    if not option.family or not self.family or self.family == option.family then
+        return option
+    end
+    return option.other_family or unavailable
 end
 
 -- Adds setoption for the class's group, and getoption for kinds that have it.
@@ -184,7 +203,7 @@ function options.add_methods(methods, group, list, with_get)
         object.check(self, group)
         local option = find_option(object.check_string(name, 2), "set")
         value = option.check(value)
-        if is_other_family(self, option.family) or not option.set(self, value) then
+        if descriptor.is_gone(self) or not option_of(self, option).set(self, value) then
             return nil, "setsockopt failed"
         end
         return 1
@@ -193,10 +212,7 @@ function options.add_methods(methods, group, list, with_get)
     function methods.getoption(self, name)
         object.check(self, group)
         local option = find_option(object.check_string(name, 2), "get")
-        if is_other_family(self, option.family) then
-            return nil, "getsockopt failed"
-        end
-        return option.get(self)
+        return option_of(self, option).get(self)
     end
 
     methods.getoption = with_get and methods.getoption or nil

@@ -39,11 +39,14 @@ end
 
 local function take(self, most)
     local left = self.left
-    if left then
-        self.left = #left > most and left:sub(most + 1) or nil
-        return left:sub(1, most)
+    if not left then
+        return readsome(self.sock, math.min(most, STEP))
+    elseif #left <= most then
+        self.left = nil
+        return left
     end
-    return readsome(self.sock, math.min(most, STEP))
+    self.left = left:sub(most + 1)
+    return left:sub(1, most)
 end
 
 -- What comes next up to LF, and whether LF is there, which is taken as well.

@@ -1,8 +1,8 @@
 -- Sending and receiving on connected streams of every kind: TCP, Unix, TLS.
 --
--- `ready` is the object's socket while nothing stands between the object and it. It is nil for an object that is no
--- client, has both time-outs, has to tell of a failed connect (`fault`) or has kept bytes (`left`, `taken`): then the
--- calls go the long way. `lines` is the iterator over the socket's lines, once it has been needed.
+-- `ready[object]` is the object's socket while nothing stands between the object and it. There is none for an object
+-- that is no client, has both time-outs, has to tell of a failed connect (`fault`) or has kept bytes (`left`, `taken`):
+-- then the calls go the long way. `lines` is the iterator over the socket's lines, once it has been needed.
 
 local descriptor = require "ssocket.luasocket.descriptor"
 local object = require "ssocket.luasocket.object"
@@ -18,6 +18,9 @@ local find, gsub, sub = string.find, string.gsub, string.sub
 local sample = socket.tcp()
 local write, read, readall, peek, pending = sample.write, sample.read, sample.readall, sample.peek, sample.pending
 
+-- No field of the objects: a program may call the methods with anything as self, and not all values can be indexed.
+local ready = setmetatable({}, { __mode = "kv" })
+
 local stream = {}
 
 -- ---- the state ----
@@ -25,7 +28,7 @@ local stream = {}
 -- Called when the object's socket, time-outs, class, `fault` or `left` has changed.
 function stream.changed(self)
     descriptor.changed(self)
-    self.ready = self.client and not self.fault and self.plain or nil
+    ready[self] = self.client and not self.fault and self.plain or nil
 end
 
 -- `is_client`: whether it is connected already.
@@ -47,7 +50,6 @@ function stream.new(class, sock, is_client)
         birthday = 0,
         client = is_client,
         plain = nil,
-        ready = nil,
         lines = nil,
         family = nil,
         attempt = nil,
@@ -67,8 +69,7 @@ end
 
 function stream.close(self)
     self.attempt, self.fault, self.left, self.taken = nil, nil, nil, nil
-    descriptor.close_number(self)
-    self.sock:close()
+    descriptor.close(self)
     stream.changed(self)
 end
 
@@ -255,7 +256,7 @@ function stream.methods(client, any)
     local methods = {}
 
     function methods.send(self, data, i, j)
-        local sock = self and self.ready
+        local sock = ready[self]
         if sock and not i and not j and type(data) == "string" then
             local sent, err, part = write(sock, data)
             if sent then
@@ -275,7 +276,7 @@ function stream.methods(client, any)
     end
 
     function methods.receive(self, pattern, prefix)
-        local sock = self and self.ready
+        local sock = ready[self]
         if sock and not prefix then
             if pattern == nil or pattern == "*l" then
                 local line, err, part = (self.lines or lines_of(self))()
@@ -321,6 +322,9 @@ function stream.methods(client, any)
             object.misuse(1, 2, ("invalid option '%s'"):format(how))
         end
         self.sock:shutdown(HOW[how])
+        if self.attempt == "made" then
+            self.attempt = nil -- the next connect tells of the socket as it is
+        end
         return 1
     end
 

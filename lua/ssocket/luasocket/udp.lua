@@ -51,7 +51,7 @@ local function numeric(self, host, port)
     local number = lookup.port_number(port)
     local family = lookup.is_v4(host) and "inet" or host:find "^[%x.]*:[%x:.]*%%?[%w._-]*$" and "inet6"
     if not family or not number then
-        return nil, port:find "^%s*%-%d+$" and NO_SERVICE or NOT_NUMERIC
+        return nil, not number and lookup.is_numeral(port) and NO_SERVICE or NOT_NUMERIC
     elseif self.family and self.family ~= family then
         return nil, lookup.OTHER_FAMILY
     end
@@ -115,7 +115,7 @@ function methods.setpeername(self, host, port)
         return dissolve(self)
     end
     port = object.check_string(port, 3)
-    local addresses, err = lookup.remote(host, port, self.family)
+    local addresses, err = lookup.remote(host, port, self.family, "udp")
     local ok = addresses
     if addresses then
         ok, err = connect.first(self, addresses, sample.connect)
@@ -131,7 +131,7 @@ function methods.setsockname(self, host, port)
     object.check(self, UNCONNECTED)
     host = object.check_string(host, 2)
     port = object.check_string(port, 3)
-    local addresses, err = lookup.here(host, port, self.family)
+    local addresses, err = lookup.here(host, port, self.family, "udp")
     if not addresses then
         return nil, err
     end
