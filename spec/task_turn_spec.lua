@@ -426,3 +426,25 @@ describe("a look-up in a task", function()
         check_begins(64)
     end)
 end)
+
+describe("a read without time, after a turn,", function()
+    tasks.guard()
+
+    tasks.everywhere("tells of the end that is there", function()
+        local streams, others = {}, {}
+        for i = 1, 70 do -- the turn comes before one of them
+            streams[i], others[i] = t.connected()
+            assert(others[i]:write "abc")
+            assert(#assert(socket.select({ streams[i] }, nil, 10)) == 1)
+            assert(streams[i]:shutdown(socket.SHUT_RD))
+            streams[i]:settimeout(0)
+        end
+        for _, s in ipairs(streams) do
+            t.fails(socket.ERROR_CLOSED, "abc", s:read(10))
+        end
+        for i, s in ipairs(streams) do
+            s:close()
+            others[i]:close()
+        end
+    end)
+end)

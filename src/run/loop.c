@@ -140,12 +140,13 @@ static void recheck_after_step(struct ss_loop *loop, const struct ss_waiter *w)
         ss_loop_recheck_input(loop, s, w);
 }
 
-/* A parked waiter that is ready has waited for the turn. */
+/* A parked waiter that is ready has waited for the turn. The last step of one that has no time left receives what the poller has
+ * not reported yet, too. */
 static void step_waiter(struct ss_loop *loop, struct ss_waiter *w)
 {
     enum ss_status st = SS_TIMEOUT;
     if (!w->is_parked && can_step(loop, w)) {
-        ss_io_set_mode(w->op->io, SS_NO_WAIT_EDGE);
+        ss_io_set_mode(w->op->io, w->expired ? SS_NO_WAIT : SS_NO_WAIT_EDGE);
         loop->stepping = w;
         st = w->op->step(w->op);
         loop->stepping = NULL;
