@@ -4,7 +4,6 @@
 local luasocket = require "support.luasocket"
 local t = require "support.t"
 
-local in_tasks = require("support.world").in_tasks
 local PROGRAMS, LENGTH = 100, 40
 
 -- Numbers by chance that are the same on every Lua.
@@ -56,12 +55,8 @@ local function choose(random, pieces)
 end
 
 -- What is not asked: connect on a connection that ends, which the system has to answer; after a close, what depends on
--- how far LuaSocket has read ahead: the rest of it, and whether the system has dropped bytes. In a task a call without
--- time may tell of the end of a stream one call later.
+-- how far LuaSocket has read ahead: the rest of it, and whether the system has dropped bytes.
 local function is_asked(method, ending, closed)
-    if in_tasks and (method == "shutdown" or method == "close") then
-        return false
-    end
     return not (ending and method == "connect" or closed and (method == "receive" or method == "send"))
 end
 
@@ -75,8 +70,8 @@ local function program(seed)
         if is_asked(method[1], pieces == SHORT, closed) then
             calls[#calls + 1] = { which, method }
         end
-        closed = closed or not in_tasks and method[1] == "close"
-        if not in_tasks and (method[1] == "close" or method[1] == "shutdown") then
+        closed = closed or method[1] == "close"
+        if method[1] == "close" or method[1] == "shutdown" then
             pieces = SHORT
         end
     end
