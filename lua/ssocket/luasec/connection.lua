@@ -60,8 +60,15 @@ function connection.create(ctx)
     return setmetatable(conn, class)
 end
 
--- A connection that is merely dropped says its close_notify, as LuaSec's do. Tables have no finalizers in Lua 5.1 and
--- LuaJIT.
+local guard_class = {}
+
+function guard_class.__gc(guard)
+    guard.transport:close()
+end
+
+-- A connection that is merely dropped says its close_notify, as LuaSec's do. Finalizers run in the reverse order of their
+-- objects' making: the guard is newer than the transport, which the connection itself need not be. Tables have no
+-- finalizers in Lua 5.1 and LuaJIT.
 local function close_when_collected(conn)
     if newproxy then -- luacheck: ignore 113
         local transport, proxy = conn.transport, newproxy(true) -- luacheck: ignore 113
@@ -69,11 +76,9 @@ local function close_when_collected(conn)
             transport:close()
         end
         conn.guard = proxy
+    else
+        conn.guard = setmetatable({ transport = conn.transport }, guard_class)
     end
-end
-
-function class.__gc(conn)
-    conn.transport:close()
 end
 
 -- Both time-outs bound the whole of a handshake's call.
