@@ -217,6 +217,19 @@ luasocket.describe("a repeated connect", function(socket)
         server:close()
     end)
 
+    it("after a shutdown says so at once", function()
+        local server, port = listening(socket)
+        for _, how in ipairs { "send", "receive", "both" } do
+            local s = socket.tcp4()
+            s:settimeout(5)
+            is("1", s:connect("127.0.0.1", port))
+            is("1", s:shutdown(how))
+            is('nil, "already connected"', s:connect("127.0.0.1", port))
+            close_all(s)
+        end
+        close_all(server)
+    end)
+
     it("of one that was accepted says so at once", function()
         local server, port = listening(socket)
         local client = luasocket.dial(socket, server)

@@ -203,6 +203,37 @@ luasocket.describe("a host or port that makes no sense", function(socket, tested
         end
     end)
 
+    -- As strtoul(3) reads it into an int of C.
+    it("may be a port that wraps round, and none where an int of it is negative", function()
+        local server = assert(socket.bind("127.0.0.1", 0))
+        local _, port = server:getsockname()
+        for _, more in ipairs { "%d", " +%d", "000000000000000000000000000%d" } do
+            close_all((assert(socket.connect("127.0.0.1", more:format(port)))))
+        end
+        for _, more in ipairs { 65536, 2 ^ 31 - 65536, 2 ^ 32, 2 ^ 52 } do
+            close_all((assert(socket.connect("127.0.0.1", ("%.0f"):format(port + more)))))
+        end
+        for _, wrong in ipairs {
+            "2147483648", "4294967295", "9223372036854775807", "18446744073709551616", ("9"):rep(50),
+        } do
+            is('nil, "service not supported for socket type"', socket.connect("127.0.0.1", wrong))
+            is('nil, "service not supported for socket type"', socket.udp():setpeername("127.0.0.1", wrong))
+            is('nil, "Servname not supported for ai_socktype"', socket.udp():sendto("x", "127.0.0.1", wrong))
+        end
+        close_all(server)
+    end)
+
+    it("is a service of the protocol, and of no other", function()
+        local s, u = socket.tcp4(), socket.udp4()
+        is('nil, "service not supported for socket type"', u:setpeername("127.0.0.1", "http"))
+        is('nil, "service not supported for socket type"', u:setsockname("127.0.0.1", "http"))
+        is('nil, "service not supported for socket type"', s:bind("127.0.0.1", "tftp"))
+        is('nil, "service not supported for socket type"', s:connect("127.0.0.1", "tftp"))
+        is("1", u:setpeername("127.0.0.1", "tftp"))
+        is('"127.0.0.1", 69, "inet"', u:getpeername())
+        close_all(s, u)
+    end)
+
     it("is * to which one connects on this machine", function()
         local server = assert(socket.bind("*", 0))
         local _, port = server:getsockname()

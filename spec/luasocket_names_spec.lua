@@ -48,6 +48,10 @@ luasocket.describe("dns.getaddrinfo", function(socket)
         assert.same({ { addr = "::1", family = "inet6" } }, (getaddrinfo "::1"))
         assert.same({ { addr = "0.0.0.0", family = "inet" } }, (getaddrinfo "0.0.0.0"))
         assert.equal(1, t.pack(getaddrinfo "::1").n)
+        for _, mapped in ipairs { "::ffff:127.0.0.1", "0:0::FFFF:7f00:1" } do
+            assert.same({ { addr = "::ffff:127.0.0.1", family = "inet6" } }, (getaddrinfo(mapped)))
+            is('nil, "host not found"', socket.dns.toip(mapped))
+        end
         local found = false
         for _, one in ipairs(assert(getaddrinfo "localhost")) do
             found = found or one.addr == "127.0.0.1" and one.family == "inet"

@@ -364,7 +364,8 @@ end)
 describe("select of a socket from which another call takes bytes", function()
     tasks.guard()
 
-    -- Runs take(a, b) in a task, in the turn in which 100 bytes have come to b, while a task waits in select for `element`.
+    -- Runs take(a, b) in a task, in the turn in which 100 bytes have come to b, while a task waits in select for
+    -- `element`.
     local function is_told(element_of, take)
         local a, b = socket.pair()
         local selecting = begin { element_of(b) }

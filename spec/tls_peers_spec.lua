@@ -479,7 +479,7 @@ describe("a client of other programs", function()
         end))
     end
 
-    it_with("openssl", "tells a select of data that a write has received, with the rest of a message before it", function()
+    it_with("openssl", "tells a select of data that a write has received, with the rest of a message", function()
         local s, relay = begin_ticket()
         local selecting = tasks.spawn(socket.select, { s }, nil, 10)
         tasks.settle()

@@ -66,9 +66,9 @@ function guard_class.__gc(guard)
     guard.transport:close()
 end
 
--- A connection that is merely dropped says its close_notify, as LuaSec's do. Finalizers run in the reverse order of their
--- objects' making: the guard is newer than the transport, which the connection itself need not be. Tables have no
--- finalizers in Lua 5.1 and LuaJIT.
+-- A connection that is merely dropped says its close_notify, as LuaSec's do. Finalizers run in the reverse order in
+-- which their objects were made: the guard is newer than the transport, which the connection itself need not be. Tables
+-- have no finalizers in Lua 5.1 and LuaJIT.
 local function close_when_collected(conn)
     if newproxy then -- luacheck: ignore 113
         local transport, proxy = conn.transport, newproxy(true) -- luacheck: ignore 113
