@@ -20,6 +20,22 @@ static inline size_t ss_inbuf_len(const struct ss_inbuf *in)
     return in->block ? in->block->end - in->block->start : 0;
 }
 
+/* Notes that the unread bytes are too few for an operation, which leaves them there: select waits for more. */
+static inline void ss_inbuf_note_short(struct ss_inbuf *in)
+{
+    if (!in->block)
+        return;
+    in->block->short_start = (uint32_t)in->block->start;
+    in->block->short_end = (uint32_t)in->block->end;
+}
+
+/* Whether the unread bytes are those that were noted. */
+static inline bool ss_inbuf_is_short(const struct ss_inbuf *in)
+{
+    const struct ss_block *block = in->block;
+    return block && block->short_end > 0 && block->short_start == block->start && block->short_end == block->end;
+}
+
 /* The first unconsumed byte; never NULL. Valid until the next call that changes `in`. */
 static inline const unsigned char *ss_inbuf_data(const struct ss_inbuf *in)
 {

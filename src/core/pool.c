@@ -1,12 +1,16 @@
 #include "core/pool.h"
 
-#include <stdint.h> /* SIZE_MAX */
-
 enum { SMALL_USES = 32 };
 
 void ss_pool_init(struct ss_pool *pool, struct ss_mem mem)
 {
     *pool = (struct ss_pool){ .mem = mem };
+}
+
+static void reset_block(struct ss_block *block)
+{
+    block->start = block->end = block->used = 0;
+    block->short_start = block->short_end = 0;
 }
 
 static void free_block(struct ss_pool *pool, struct ss_block *block)
@@ -49,7 +53,7 @@ struct ss_block *ss_pool_make(struct ss_pool *pool, size_t size)
 {
     struct ss_block *block = ss_pool_resize(pool, NULL, size);
     if (block)
-        block->start = block->end = block->used = 0;
+        reset_block(block);
     return block;
 }
 
@@ -60,7 +64,7 @@ static struct ss_block *borrow_spare(struct ss_pool *pool, size_t size)
         if (!block || block->size < size)
             continue;
         pool->spares[i] = NULL;
-        block->start = block->end = block->used = 0;
+        reset_block(block);
         return block;
     }
     return ss_pool_make(pool, size);
@@ -74,7 +78,7 @@ struct ss_block *ss_pool_borrow(struct ss_pool *pool, size_t size)
     if (!block || block->size < size)
         return pool->keeps_spares ? borrow_spare(pool, size) : ss_pool_make(pool, size);
     pool->idle = NULL;
-    block->start = block->end = block->used = 0;
+    reset_block(block);
     return block;
 }
 

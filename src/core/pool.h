@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #pragma GCC visibility push(hidden)
 
@@ -16,9 +17,10 @@ enum {
 };
 
 struct ss_block {
-    size_t size;       /* of `bytes` */
-    size_t start, end; /* [start, end) holds the unconsumed bytes */
-    size_t used;       /* the largest `end` since the block was borrowed */
+    size_t size;                     /* of `bytes` */
+    size_t start, end;               /* [start, end) holds the unconsumed bytes */
+    size_t used;                     /* the largest `end` since the block was borrowed */
+    uint32_t short_start, short_end; /* what ss_inbuf_note_short has noted; both 0: nothing */
     unsigned char bytes[];
 };
 

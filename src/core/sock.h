@@ -62,8 +62,6 @@ struct ss_sock {
     struct ss_addr *goal;         /* of a connect under way that goes on when its call ends; owned; NULL: none */
     int passed;                   /* what came with the first unread byte (os/os_passing.h); owned if a descriptor */
     unsigned passed_epoch;        /* a different in.epoch: that byte is no longer the first */
-    unsigned short_epoch;         /* in.epoch when `short_len` was noted */
-    uint32_t short_len;           /* unread bytes that an operation has seen, and that are too few for it; 0: none */
     int32_t kernel_ms[2];         /* of the descriptor: SO_RCVTIMEO, SO_SNDTIMEO; 0: none, -1: unknown */
     uint16_t spin_us;             /* OPT_SPIN: duration of polling before a call sleeps; at most SS_SPIN_MAX_US */
     uint16_t attempt; /* changes when a dial starts on the descriptor, and when the descriptor is released */
@@ -167,18 +165,10 @@ static inline bool ss_sock_is_ready(const struct ss_sock *s)
     return ss_sock_has_input(s) || (ss_io_has_layer(&s->io) && s->io.via->is_ready(&s->io));
 }
 
-/* Notes that the unread bytes are too few for an operation, which leaves them there: select waits for more. */
-static inline void ss_sock_note_short_input(struct ss_sock *s)
-{
-    s->short_len = (uint32_t)ss_inbuf_len(&s->in);
-    s->short_epoch = s->in.epoch;
-}
-
 /* ss_sock_is_ready, but not for bytes that are too few. */
 static inline bool ss_sock_is_worth_a_call(const struct ss_sock *s)
 {
-    const bool noted = s->short_len > 0 && s->short_epoch == s->in.epoch && s->short_len == ss_inbuf_len(&s->in);
-    return !noted && ss_sock_is_ready(s);
+    return !ss_inbuf_is_short(&s->in) && ss_sock_is_ready(s);
 }
 
 /* Has a layer tell the peer, before the program closes the socket. */

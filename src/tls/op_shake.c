@@ -418,7 +418,7 @@ enum ss_status sstls_hello_step(struct ss_op *base)
         if (st == SS_EOF)
             return fail_hello(op, (struct ss_error){ SS_TLS, SS_TLS_EOF }); /* as from a handshake */
         if (st == SS_WANT)
-            ss_sock_note_short_input(op->sock);
+            ss_inbuf_note_short(in);
         if (st != SS_OK)
             return st == SS_WANT ? ss_op_want(base, SS_READABLE) : st;
     }
