@@ -28,6 +28,7 @@ describe("one deadline holds for a whole call", function()
             it(("when %s gets a drop each 20 ms for %g s"):format(name, seconds), function()
                 local s, p = t.with_python(drip)
                 assert.equal("x", s:read(1)) -- it drips
+                assert.equal("x", s:peek(1))
                 s:settimeout(seconds * t.slow)
                 local data, err, partial = t.takes(seconds * t.slow, call, s)
                 assert.is_nil(data)
