@@ -126,6 +126,51 @@ luasocket.describe("an error that a signal raises in receive", function(socket, 
         end)
     end)
 
+    -- Calls f with a hook that raises an error at the n-th instruction. Returns whether it has, and when.
+    local function raise_at(n, f)
+        local seen, raised = 0, nil
+        local hook, mask, count = debug.gethook()
+        local ok = pcall(function()
+            debug.sethook(function()
+                seen = seen + 1
+                if seen == n then
+                    raised = t.now()
+                    error("interrupted!", 0)
+                end
+            end, "", 1)
+            f()
+        end)
+        debug.sethook(hook, mask, count)
+        return not ok, raised
+    end
+
+    it("loses no byte at whatever instruction it is raised before the last wait", function()
+        t.only_in_main "a hook belongs to one coroutine"
+        local s, other = luasocket.pair(socket)
+        local BLOCK = 0.05
+        for _, what in ipairs { 100, "*l", "*a" } do
+            local n, raised, at = 0, true, nil
+            repeat
+                n = n + 1
+                assert(other:send "abcdef")
+                socket.select({ s }, nil, 10)
+                settimeouts(s, BLOCK, 20)
+                local began = t.now()
+                raised, at = raise_at(n, function()
+                    s:receive(what)
+                end)
+                local is_waiting_over = not raised or at - began >= BLOCK
+                settimeouts(s, is_waiting_over and 0 or 5, nil)
+                local data, _, partial = s:receive(6)
+                if not is_waiting_over then
+                    assert.equal("abcdef", data or partial, "at instruction " .. n)
+                end
+            until is_waiting_over
+            assert.is_true(n > 10)
+        end
+        close_all(s, other)
+    end)
+
     it("leaves what has come to any other receive, and dirty says so", function()
         t.only_in_main "a hook belongs to one coroutine"
         local s, other = luasocket.pair(socket)

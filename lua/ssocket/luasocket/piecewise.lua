@@ -2,7 +2,8 @@
 -- and all together `total`, and for bytes that a call had taken when an error was raised in it.
 --
 -- `taken` has the pieces of the call under way. When a wait raises an error (a hook's) they are still there, and the
--- next call finds them; it puts them into `left`, a string that comes before what the socket has.
+-- next call finds them; it puts them into `left`, a string that comes before what the socket has. The hook may run as
+-- late as after the wait: a piece is put there before the socket gives it up, and `doubt` says so meanwhile.
 
 local object = require "ssocket.luasocket.object"
 local socket = require "ssocket"
@@ -10,7 +11,7 @@ local socket = require "ssocket"
 local STEP = 65536 -- bytes
 
 local sample = socket.tcp()
-local write, readsome, peek = sample.write, sample.readsome, sample.peek
+local write, readsome, peek, pending = sample.write, sample.readsome, sample.peek, sample.pending
 
 local piecewise = {}
 
@@ -37,54 +38,71 @@ local function put_back(self, taken)
     taken.bytes = 0
 end
 
-local function take(self, most)
+local function take_left(self, taken, most)
     local left = self.left
-    if not left then
-        return readsome(self.sock, math.min(most, STEP))
-    elseif #left <= most then
-        self.left = nil
-        return left
-    end
-    self.left = left:sub(most + 1)
-    return left:sub(1, most)
+    taken[#taken + 1] = left:sub(1, math.min(most, #left))
+    self.left = #left > most and left:sub(most + 1) or nil
 end
 
--- What comes next up to LF, and whether LF is there, which is taken as well.
-local function take_line(self)
+local function take_from_socket(self, taken, most)
+    local sock = self.sock
+    local piece, err = peek(sock, math.min(most, STEP))
+    if not piece then
+        return err
+    end
+    local at = #taken + 1
+    taken.doubt = { at = at, pending = pending(sock) }
+    taken[at] = piece
+    readsome(sock, #piece)
+    taken.doubt = nil
+end
+
+-- After an error: drops the piece that the socket still has.
+local function settle_doubt(self, taken)
+    local doubt = taken.doubt
+    if doubt and pending(self.sock) >= doubt.pending then
+        taken[doubt.at] = nil
+    end
+    taken.doubt = nil
+end
+
+-- Puts at most that many bytes into `taken`. Returns the error.
+local function take(self, taken, most)
+    local err
+    if self.left then
+        take_left(self, taken, most)
+    else
+        err = take_from_socket(self, taken, most)
+    end
+    taken.bytes = taken.bytes + (err and 0 or #taken[#taken])
+    return err
+end
+
+-- Takes what comes next up to LF. Returns the error, and whether LF is there, which is taken as well.
+local function take_line(self, taken)
     local seen, err = self.left, nil
     if not seen then
         seen, err = peek(self.sock, STEP)
     end
     if not seen then
-        return nil, err
+        return err
     end
     local lf = seen:find("\n", 1, true)
-    return take(self, lf or #seen), nil, lf
-end
-
-local function add(taken, piece)
-    taken[#taken + 1] = piece
-    taken.bytes = taken.bytes + #piece
+    return take(self, taken, lf or #seen), lf
 end
 
 local function read_line(self, taken)
-    local piece, err, lf
+    local err, lf
     repeat
-        piece, err, lf = take_line(self)
-        if piece then
-            add(taken, piece)
-        end
+        err, lf = take_line(self, taken)
     until lf or err
     return err
 end
 
 local function read_bytes(self, taken, count)
-    local piece, err
+    local err
     repeat
-        piece, err = take(self, count - taken.bytes)
-        if piece then
-            add(taken, piece)
-        end
+        err = take(self, taken, count - taken.bytes)
     until err or taken.bytes >= count
     return err
 end
@@ -121,6 +139,7 @@ end
 -- Reads a "line", "all", or so many bytes. Returns what was read, the error if it is not all, and the number of bytes.
 function piecewise.read(self, what)
     if self.taken then
+        settle_doubt(self, self.taken)
         if is_being_read(self) then
             return "", socket.ERROR_BUSY, 0
         end
