@@ -149,7 +149,7 @@ luasocket.describe("an error that a signal raises in receive", function(socket, 
         local s, other = luasocket.pair(socket)
         local BLOCK = 0.05
         for _, what in ipairs { 100, "*l", "*a" } do
-            local n, is_waiting_over = 0, false
+            local n = 0
             repeat
                 n = n + 1
                 assert(other:send "abcdef")
@@ -159,7 +159,7 @@ luasocket.describe("an error that a signal raises in receive", function(socket, 
                 local raised, at = raise_at(n, function()
                     s:receive(what)
                 end)
-                is_waiting_over = not raised or at - began >= BLOCK
+                local is_waiting_over = not raised or at - began >= BLOCK
                 settimeouts(s, is_waiting_over and 0 or 5, nil)
                 local data, _, partial = s:receive(6)
                 if not is_waiting_over then

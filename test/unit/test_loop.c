@@ -172,7 +172,8 @@ static enum ss_status call_step(struct ss_op *op)
     if (c->script[1] != '\0')
         c->script++;
     note(c->b, c->name, op->due ? "!" : "");
-    CHECK(op->io->mode == (c->waiter.expired ? SS_NO_WAIT : SS_NO_WAIT_EDGE));
+    bool is_last = c->b->loop.stepping == &c->waiter && c->waiter.expired;
+    CHECK(op->io->mode == (is_last ? SS_NO_WAIT : SS_NO_WAIT_EDGE));
     CHECK(op->io->calls_left == SS_CALLS_PER_STEP);
     for (int i = 0; op->wants && i < 2; i++)
         fake_poll_take(c->wants[i].fd, c->wants[i].events);
