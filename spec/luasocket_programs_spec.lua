@@ -335,3 +335,55 @@ luasocket.describe("Copas", function(_, tested)
         p:kill()
     end)
 end)
+
+describe("docs/from-luasocket.md", function()
+    t.guard()
+
+    local file = assert(io.open "docs/from-luasocket.md")
+    local programs = {}
+    for code in file:read("*a"):gmatch "```lua\n(.-)\n```" do
+        programs[#programs + 1] = code
+    end
+    file:close()
+
+    -- What the program prints, with a server's port instead of 8080.
+    local function output_of(code, port)
+        local here, changes = code:gsub("8080", tostring(port))
+        assert.equal(1, changes)
+        local argv = {}
+        for word in ((os.getenv "SSOCKET_LUA" or "lua") .. " -e"):gmatch "%S+" do
+            argv[#argv + 1] = word
+        end
+        argv[#argv + 1] = here
+        return t.spawn(argv, true):finish(20)
+    end
+
+    it("has two programs", function()
+        assert.equal(2, #programs)
+    end)
+
+    it("has a first program that works as it stands", function()
+        local p = t.python [[
+            s = accept(); line = take(s, 6); s.sendall(line.upper()); say(drain(s) == b"")
+        ]]
+        assert.equal("HELLO\n", output_of(programs[1], p:number()))
+        assert.equal("True\n", p:finish())
+    end)
+
+    it("has a program that asks for twenty pages at once", function()
+        need "socket.http"
+        local p, port = serving "http"
+        local lines = {}
+        for line in output_of(programs[2], port):gmatch "[^\n]+" do
+            lines[#lines + 1] = line
+        end
+        table.sort(lines)
+        local expected = {}
+        for i = 1, 20 do
+            expected[i] = ("%d\t200\t%d"):format(i, #("/" .. i))
+        end
+        table.sort(expected)
+        assert.same(expected, lines)
+        p:kill()
+    end)
+end)
