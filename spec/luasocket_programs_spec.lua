@@ -348,13 +348,13 @@ describe("docs/from-luasocket.md", function()
 
     -- What the program prints, with a server's port instead of 8080.
     local function output_of(code, port)
-        local here, changes = code:gsub("8080", tostring(port))
+        local program, changes = code:gsub("8080", tostring(port))
         assert.equal(1, changes)
         local argv = {}
         for word in ((os.getenv "SSOCKET_LUA" or "lua") .. " -e"):gmatch "%S+" do
             argv[#argv + 1] = word
         end
-        argv[#argv + 1] = here
+        argv[#argv + 1] = program
         return t.spawn(argv, true):finish(20)
     end
 
