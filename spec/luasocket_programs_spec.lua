@@ -371,7 +371,7 @@ describe("docs/from-luasocket.md", function()
     end)
 
     it("has a program that asks for twenty pages at once", function()
-        need "socket.http"
+        need("socket.http", "mime.core")
         local p, port = serving "http"
         local lines = {}
         for line in output_of(programs[2], port):gmatch "[^\n]+" do

@@ -146,6 +146,11 @@ local function passing(socket, a, b)
     expect("y", must(one, "read", 1))
 end
 
+-- A loopback address that no other program uses (Linux has all of 127.0.0.0/8): in thousands of runs the system gives
+-- the port of a listener that has ended to somebody else. It is made of where this process has its memory.
+local place = tonumber(tostring({}):match "0x(%x+)" or "0", 16)
+local own_host = ("127.%d.%d.1"):format(math.floor(place / 65536) % 250 + 1, math.floor(place / 4096) % 250)
+
 local function connecting(socket)
     local listener, client = try(socket.tcp), try(socket.tcp)
     must(listener, "setopt", socket.OPT_LINGER, 0) -- no TIME_WAIT for thousands of runs
@@ -154,7 +159,9 @@ local function connecting(socket)
     must(client, "setopt", socket.OPT_TCP_NODELAY, true)
     listener:settimeout(5)
     client:settimeout(5)
-    must(listener, "bind", "127.0.0.1", 0)
+    if not may(listener, "bind", own_host, 0) then
+        must(listener, "bind", "127.0.0.1", 0)
+    end
     must(listener, "listen")
     local addr = must(listener, "getsockname")
     expect("string", type(try(tostring, addr)))

@@ -160,9 +160,9 @@ function luasocket.pair(socket, host)
     return client, accepted
 end
 
--- The same of a Unix stream; unix is the module of Unix sockets.
-function luasocket.unix_pair(unix)
-    local path = t.tmpdir() .. "/s"
+-- The same of a Unix stream, at a path that is free; unix is the module of Unix sockets.
+function luasocket.unix_pair(unix, path)
+    path = path or t.tmpdir() .. "/s"
     local server, client = unix.stream(), unix.stream()
     assert(server:bind(path))
     assert(server:listen())
