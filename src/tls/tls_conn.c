@@ -120,6 +120,17 @@ bool sstls_conn_set_name(struct sstls_conn *conn, const char *name, bool is_addr
     return done;
 }
 
+bool sstls_conn_is_named(struct sstls_conn *conn, const char *name)
+{
+    size_t len = strlen(name);
+    if (len >= sizeof conn->name)
+        return false;
+    if (!conn->named)
+        memcpy(conn->name, name, len + 1);
+    conn->named = true;
+    return strcmp(conn->name, name) == 0;
+}
+
 void sstls_conn_install(struct sstls_conn *conn)
 {
     struct ss_sock *sock = conn->sock;

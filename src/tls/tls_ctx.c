@@ -95,10 +95,18 @@ static bool set_alpn(struct sstls_ctx *ctx, const struct sstls_sources *names)
     return SSL_CTX_set_alpn_protos(ctx->ssl, ctx->alpn, (unsigned)size) == 0; /* 0 is its success */
 }
 
-/* Called by OpenSSL. Without it a session would not remember the name. */
+/* Called by OpenSSL for each ClientHello, also without a name. Without it a session would not remember the name. After a
+ * HelloRetryRequest the second one must not have another name (RFC 8446 section 4.1.2), which OpenSSL would tell from then on: the
+ * program may have chosen this context by the first. */
 static int accept_server_name(SSL *ssl, int *alert, void *unused)
 {
-    (void)ssl, (void)alert, (void)unused;
+    struct sstls_conn *conn = SSL_get_app_data(ssl);
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    (void)unused;
+    if (conn && conn->server && !sstls_conn_is_named(conn, name ? name : "")) {
+        *alert = SSL_AD_ILLEGAL_PARAMETER;
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
     return SSL_TLSEXT_ERR_OK;
 }
 

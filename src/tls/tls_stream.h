@@ -46,21 +46,23 @@ struct sstls_conn {
     uint16_t port; /* the peer's; 0: none */
     uint8_t idle;  /* records in a row that brought no data */
     bool server : 1, verifies : 1;
-    bool is_address : 1;        /* `name` is an address */
-    bool established : 1;       /* the handshake is over */
-    bool kept : 1;              /* the handshake is not, and no call runs it: a later one goes on */
-    bool has_failed : 1;        /* `failure` ends the connection */
-    bool starved : 1;           /* set by the BIO: there is no input for now */
-    bool fed : 1;               /* set by the BIO: it has given input */
-    bool held : 1;              /* the BIO takes what is in memory and receives nothing */
-    bool overflowed : 1;        /* an answer had no room */
-    bool lacks_memory : 1;      /* for the block of bytes to be sent */
-    bool input_ended : 1;       /* by the peer's close_notify */
-    bool reading_ended : 1;     /* by the program */
-    bool output_ended : 1;      /* close_notify is sent, or about to be */
-    bool ticket_due : 1;        /* goes before the first data */
-    char name[SS_HOST_MAX + 1]; /* client: the peer's, in lower case; "": none */
-    char reason[SSTLS_REASON];  /* of the failure, for people; "": none */
+    bool is_address : 1;    /* `name` is an address */
+    bool established : 1;   /* the handshake is over */
+    bool kept : 1;          /* the handshake is not, and no call runs it: a later one goes on */
+    bool has_failed : 1;    /* `failure` ends the connection */
+    bool starved : 1;       /* set by the BIO: there is no input for now */
+    bool fed : 1;           /* set by the BIO: it has given input */
+    bool held : 1;          /* the BIO takes what is in memory and receives nothing */
+    bool overflowed : 1;    /* an answer had no room */
+    bool lacks_memory : 1;  /* for the block of bytes to be sent */
+    bool input_ended : 1;   /* by the peer's close_notify */
+    bool reading_ended : 1; /* by the program */
+    bool output_ended : 1;  /* close_notify is sent, or about to be */
+    bool ticket_due : 1;    /* goes before the first data */
+    bool named : 1;         /* server: `name` is set */
+    char name[SS_HOST_MAX +
+              1]; /* client: the peer's, in lower case; server: as the client's first hello has it; "": none */
+    char reason[SSTLS_REASON]; /* of the failure, for people; "": none */
 };
 
 /* The calls of a connection. */
@@ -74,6 +76,9 @@ struct sstls_conn *sstls_conn_new(struct ss_sock *sock, struct sstls_ctx *ctx, b
 /* Before the handshake of a client: whom to verify, unless the context tells, and to tell by SNI, unless it is an address. False:
  * no memory. */
 bool sstls_conn_set_name(struct sstls_conn *conn, const char *name, bool is_address);
+
+/* A server's client has sent that name, or none (""). False: it has sent another one before. */
+bool sstls_conn_is_named(struct sstls_conn *conn, const char *name);
 
 /* Makes it the socket's transport. What the socket has received is the beginning of the peer's bytes. */
 void sstls_conn_install(struct sstls_conn *conn);

@@ -372,9 +372,47 @@ static void test_the_end_after_each_byte(void)
     close_look(&l);
 }
 
+/* The peer's name in its second hello, which answers a HelloRetryRequest; NULL: the first one's. */
+static const char *second_name;
+
+static void on_message(int sent, int version, int type, const void *bytes, size_t len, SSL *peer, void *unused)
+{
+    const unsigned char *message = bytes;
+    (void)version, (void)unused;
+    if (!sent && type == HANDSHAKE && len > 0 && message[0] == SSL3_MT_SERVER_HELLO && second_name)
+        SSL_set_tlsext_host_name(peer, second_name);
+}
+
+/* The program has chosen its context by the first name. */
+static void check_second_name(struct tls_rig *rig, const char *first, const char *second, enum ss_status expected)
+{
+    tls_rig_connect(rig);
+    if (!SSL_set1_groups_list(rig->peer, "X25519:P-256") || !SSL_set1_groups_list(rig->conn->ssl, "P-256"))
+        abort();
+    SSL_set_tlsext_host_name(rig->peer, first);
+    SSL_set_msg_callback(rig->peer, on_message);
+    second_name = second;
+    enum ss_status st = tls_rig_shake(rig);
+    CHECKF(st == expected, "%s, %s: status %d, %s", first, second ? second : "the same", (int)st, rig->conn->reason);
+    tls_rig_disconnect(rig);
+}
+
+static void test_a_second_name(void)
+{
+    struct tls_rig rig;
+    tls_rig_open(&rig, &server);
+    check_second_name(&rig, "www.test", NULL, SS_OK);
+    check_second_name(&rig, "www.test", "admin.test", SS_ERROR);
+    check_second_name(&rig, "www.test", "www.tes", SS_ERROR);
+    check_second_name(&rig, NULL, NULL, SS_OK);
+    check_second_name(&rig, NULL, "admin.test", SS_ERROR);
+    tls_rig_close(&rig);
+}
+
 int main(void)
 {
     RUN(test_each_split);
+    RUN(test_a_second_name);
     RUN(test_fragments);
     RUN(test_long_hellos);
     RUN(test_what_is_none);
