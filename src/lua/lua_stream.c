@@ -298,7 +298,7 @@ static int push_piece_failure(lua_State *L, struct ss_until *op, enum ss_status 
     bool goes_on = st == SS_TIMEOUT || st == SS_CANCELLED;
     push_partial(L, op->in, st, &op->op.error, until_partial_len(op, st));
     if (st != SS_BUSY)
-        ss_record_advance(&iterator_of(op)->record, stream, lua_rawlen(L, -1), !goes_on);
+        ss_record_advance(&iterator_of(op)->record, stream, (size_t)lua_rawlen(L, -1), !goes_on);
     return 3;
 }
 
