@@ -52,7 +52,7 @@ function arguments.list(value, name)
             error(("bad parameter '%s' (an array expected, and there is a field '%s')"):format(name, tostring(key)), 0)
         end
     end
-    for i = 1, count do
+    for i = 1, math.max(count, #value) do -- a proxy may have more than there is to see
         if value[i] == nil then
             error(("bad parameter '%s' (an array expected, and its element #%d is nil)"):format(name, i), 0)
         end

@@ -137,7 +137,7 @@ local function is_server_name(name)
     end
     local labels = name:gsub("%.$", "")
     local has_empty = ("." .. labels .. "."):find("..", 1, true)
-    return #labels <= 253 and not has_empty and not labels:find "[^%w%.%-_]"
+    return #labels <= 253 and not has_empty and not labels:find "[^A-Za-z0-9%.%-_]"
 end
 
 local function check_contexts(list)

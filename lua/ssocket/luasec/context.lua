@@ -13,6 +13,8 @@ local CONTEXT = "SSL:Context"
 local PROTOCOLS = { any = true, sslv23 = true, tlsv1_2 = true, tlsv1_3 = true }
 local MODES = { client = true, server = true, both = true }
 local VERIFY = { none = true, peer = true, client_once = true, fail_if_no_peer_cert = true }
+local MOST_DEEP = 65536 -- certificates, of tls.context
+local MOST_BUILT = 32 -- contexts of ssocket.tls that are kept: a client may choose the protocols
 local VERIFYEXT = { lsec_continue = true, lsec_ignore_purpose = true, crl_check = true, crl_check_chain = true }
 
 -- OpenSSL's reasons, by those of tls.context.
@@ -38,7 +40,7 @@ local function check_settings(ctx, call)
         local got = ctx == nil and "no value" or type(ctx)
         error(("bad argument #1 to '%s' (%s expected, got %s)"):format(call, CONTEXT, got), 3)
     end
-    ctx.built = {} -- a setting changes what is built
+    ctx.built, ctx.nbuilt = {}, nil -- a setting changes what is built
     return ctx
 end
 
@@ -142,6 +144,7 @@ end
 function context.locations(ctx, cafile, capath)
     check_settings(ctx, "locations")
     cafile = arguments.optional_text(cafile, 2, "locations")
+    cafile = cafile == "system" and "./system" or cafile -- a file here, and all that the system trusts in tls.context
     capath = arguments.optional_text(capath, 3, "locations")
     if cafile then
         local ok, why = native.try { ca = cafile }
@@ -167,9 +170,12 @@ local function set_of(known, call, ...)
     return set
 end
 
--- Whoever says how to verify wants it. OpenSSL would overlook the others without "peer".
+-- Whoever says how to verify wants it. OpenSSL would overlook the others without "peer". No word changes nothing.
 function context.setverify(ctx, ...)
     check_settings(ctx, "setverify")
+    if select("#", ...) == 0 then
+        return true
+    end
     local set, unknown = set_of(VERIFY, "setverify", ...)
     if not set then
         return false, "invalid verify option (" .. unknown .. ")"
@@ -185,13 +191,16 @@ function methods.setverifyext(ctx, ...)
     if not set then
         return false, "invalid verify option (" .. unknown .. ")"
     end
+    for _, name in ipairs { "crl_check", "crl_check_chain" } do -- are added, and stay
+        set[name] = set[name] or ctx.verifyext[name]
+    end
     ctx.verifyext = set
     return true
 end
 
 function context.setdepth(ctx, depth)
     check_settings(ctx, "setdepth")
-    ctx.depth = math.max(0, arguments.integer(depth, 2, "setdepth"))
+    ctx.depth = math.min(math.max(0, arguments.integer(depth, 2, "setdepth")), MOST_DEEP)
     return true
 end
 
@@ -202,6 +211,9 @@ function context.setoptions(ctx, ...)
     local set, unknown = set_of(config.options, "setoptions", ...)
     if not set then
         return false, "invalid option (" .. unknown .. ")"
+    end
+    for name in pairs(ctx.options) do -- they are added
+        set[name] = true
     end
     ctx.options = set
     return true
@@ -289,7 +301,8 @@ local function joined_demands(ctx, first)
         ext.lsec_continue = ext.lsec_continue and (not one.verify.peer or one.verifyext.lsec_continue)
         ext.lsec_ignore_purpose = ext.lsec_ignore_purpose and (not one.verify.peer or one.verifyext.lsec_ignore_purpose)
     end
-    return { verify = verify, verifyext = ext }
+    local depth = math.min(ctx.depth or MOST_DEEP, first.depth or MOST_DEEP)
+    return { verify = verify, verifyext = ext, depth = depth < MOST_DEEP and depth or nil }
 end
 
 local function sorted_names(set)
@@ -301,17 +314,26 @@ local function sorted_names(set)
     return table.concat(list, " ")
 end
 
+local function remember(ctx, key, built)
+    ctx.nbuilt = built and (ctx.nbuilt or 0) + 1 or ctx.nbuilt
+    if ctx.nbuilt and ctx.nbuilt > MOST_BUILT then
+        ctx.built, ctx.nbuilt = {}, 1
+    end
+    ctx.built[key] = built
+end
+
 -- The context of ssocket.tls for one side, made once for each list of protocols, and what `first` demands, a server's
 -- other context.
 function context.native(ctx, server, protocols, first)
     local demands = joined_demands(ctx, first)
     local role = server and "server" or "client"
-    local names = table.concat(protocols or {}, "\0")
-    local key = table.concat({ role, sorted_names(demands.verify), sorted_names(demands.verifyext), names }, ";")
+    local names = alpn.encode(protocols or {}) or ""
+    local verify, ext, depth = sorted_names(demands.verify), sorted_names(demands.verifyext), tostring(demands.depth)
+    local key = table.concat({ role, verify, ext, depth, names }, ";")
     local built, err = ctx.built[key], nil
     if not built then
         built, err = native.build(ctx, demands, server, protocols)
-        ctx.built[key] = built
+        remember(ctx, key, built)
     end
     return built, err
 end

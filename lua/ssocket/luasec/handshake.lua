@@ -48,7 +48,7 @@ end
 -- True, or the results of the call.
 local function prepare_client(conn)
     local ctx = conn.ctx
-    if ctx.verify.peer and ctx.verify_name and not conn.name then
+    if ctx.verify_name and not conn.name then
         return end_handshake(conn, "there is no name to verify: sni() tells it")
     end
     local err
@@ -115,6 +115,7 @@ local function choose(conn)
             return false, err
         end
         hello = hello or {} -- what is wrong with it the handshake says
+        conn.chosen_by = hello.name or ""
     end
     local ctx = context_for(conn, hello.name)
     if not ctx then
@@ -138,7 +139,12 @@ local function shake_server(conn)
             return false, err
         end
     end
-    return finish(conn, tls.server(conn.transport, conn.native, true))
+    local ok, err, reason = tls.server(conn.transport, conn.native, true)
+    local info = ok and conn.chosen_by and tls.info(conn.transport)
+    if info and (info.name or "") ~= conn.chosen_by then -- the look at the greeting had failed, for lack of memory
+        return end_handshake(conn, "the context was chosen without the client's name")
+    end
+    return finish(conn, ok, err, reason)
 end
 
 function handshake.run(conn)

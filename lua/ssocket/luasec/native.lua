@@ -54,10 +54,15 @@ local function authorities(ctx)
     return list[1] and list or nobody.CERTIFICATE
 end
 
+-- Whether a client's context demands a good certificate: to ask for the name's asks for the chain's verification.
+function native.verifies_server(ctx)
+    return ctx.verify.peer or ctx.verify_name
+end
+
 local function add_client_trust(ctx, demands, options)
     options.ca = authorities(ctx)
-    options.verify = demands.verify.peer and not demands.verifyext.lsec_continue or "report"
-    if not (demands.verify.peer and ctx.verify_name) then
+    options.verify = native.verifies_server(ctx) and not demands.verifyext.lsec_continue or "report"
+    if not ctx.verify_name then
         options.verify_name = false
     end
     options.sessions = 0 -- LuaSec's clients resume none
@@ -67,6 +72,7 @@ local function add_server_trust(ctx, demands, options)
     options.ca = nobody.CERTIFICATE
     if demands.verify.peer then
         options.client_ca = authorities(ctx)
+        options.sessions = 0 -- each connection is verified, as LuaSec's are
         options.client_optional = not demands.verify.fail_if_no_peer_cert
         options.verify = not demands.verifyext.lsec_continue or "report"
     end
@@ -79,9 +85,9 @@ local function add_trust(ctx, demands, options, server)
     else
         add_client_trust(ctx, demands, options)
     end
-    options.depth = ctx.depth
+    options.depth = demands.depth
     options.partial_chain = false -- as LuaSec has it
-    options.any_purpose = demands.verifyext.lsec_ignore_purpose and true or nil
+    options.any_purpose = server and demands.verifyext.lsec_ignore_purpose and true or nil -- servers' is the one LuaSec asks for
     if demands.verifyext.crl_check or demands.verifyext.crl_check_chain then
         options.crl = ctx.crl or nobody.REVOCATIONS
     end

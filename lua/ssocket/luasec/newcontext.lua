@@ -168,9 +168,12 @@ local function newcontext(params)
             ok, err = step(ctx, params)
         end
     end
-    ctx.verify_name = params.verify_name and true or false
     if not ok then
         return nil, err
+    end
+    ctx.verify_name = params.verify_name == true
+    if params.verify_name and not ctx.verify_name then
+        error("bad parameter 'verify_name' (true expected: sni() tells the name)", 0)
     end
     return check_whole(ctx)
 end

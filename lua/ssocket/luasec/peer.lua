@@ -52,7 +52,9 @@ end
 -- text.
 function peer.verification(conn)
     local info = tls.info(conn.sock)
-    if not info or not info.unverified or not info.peer then
+    if not info then
+        return false, "closed"
+    elseif not info.unverified or not info.peer then
         return true
     end
     if not conn.ctx.verifyext.lsec_continue then

@@ -4,6 +4,7 @@ local pem = {}
 
 local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 local BEGIN = ("%-"):rep(5) .. "BEGIN ([^\r\n-]+)" .. ("%-"):rep(5)
+local END = ("%-"):rep(5) .. "END ([^\r\n-]+)" .. ("%-"):rep(5)
 local LINE = ("."):rep(64)
 
 local value_of = {}
@@ -39,24 +40,24 @@ end
 -- The bytes of a text in base64, or nil.
 function pem.decode(text)
     local digits = text:gsub("%s", ""):gsub("=?=$", "")
-    if digits:find "[^%w+/]" or #digits % 4 == 1 then
+    if digits:find "[^A-Za-z0-9+/]" or #digits % 4 == 1 then
         return nil
     end
     return (digits:gsub("..?.?.?", decode_group))
 end
 
--- The block that begins at or behind `init`: its label, its inner text, and where the text goes on.
+-- The block that begins at or behind `init`: its label, its inner text, and where the text goes on. One that another label
+-- ends is none.
 function pem.block(text, init)
     while true do
         local _, last, label = text:find(BEGIN, init)
-        if not last then
+        local first_end, last_end, ended = text:find(END, last and last + 1 or #text + 1)
+        if not first_end then
             return nil
-        end
-        local first_end, last_end = text:find("-----END " .. label .. "-----", last + 1, true)
-        if first_end then
+        elseif ended == label then
             return label, text:sub(last + 1, first_end - 1), last_end + 1
         end
-        init = last + 1
+        init = last_end + 1
     end
 end
 
