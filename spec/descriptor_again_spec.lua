@@ -159,6 +159,24 @@ describe("where lost sockets hold the last descriptors", function()
         ]]
     end)
 
+    it("an accept that has waited in its task is ERROR_CLOSED when the socket listens anew since a finalizer", function()
+        run [[
+            assert(listener:accept()):close()
+            local results
+            listener:settimeout(5)
+            local task = socket.spawn(function() results = { listener:accept() } end)
+            socket.sleep(0)
+            SPEND
+            on_collect(function()
+                listener:close()
+                assert(listener:bind("127.0.0.1", 0) and listener:listen())
+            end)
+            assert(client:connect(addr))
+            assert(task:wait(10))
+            fails(socket.ERROR_CLOSED, results[1], results[2])
+        ]]
+    end)
+
     it("an accept that has waited in its task fails when a finalizer cancels that", function()
         run [[
             assert(listener:accept()):close()

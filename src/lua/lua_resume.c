@@ -127,13 +127,10 @@ static int return_to_resumer(lua_State *L, struct lss_task *t, int n)
  * task or ended its coroutine. False: the call has ended. */
 static bool restart_call(lua_State *L, struct lss_task *t)
 {
-    unsigned stream = lss_stream(t->sock);
     struct ss_op *op = t->waiter.op;
     if (!lss_is_suspended(&t->waiter) || !t->call->restart || op->restarted || /* first: the operation may be gone */
         !lss_collect_descriptors(L, t->tasks->loop.env, &op->error))
         return false;
-    if (lss_stream(t->sock) != stream)
-        t->waiter.status = SS_CLOSED;
     if (t->waiter.status != SS_ERROR || t->cancelled || !lss_is_suspended(&t->waiter))
         return false;
     op->restarted = true;

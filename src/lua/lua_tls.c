@@ -186,6 +186,7 @@ static bool name_peer(struct sstls_conn *conn, const struct lss_server_name *nam
 
 /* What a call of tls.client or tls.server is to do. */
 struct wish {
+    struct sstls_state *state;
     const struct lss_server_name *name; /* NULL: as a server */
     int ctx;                            /* the argument; nil: none */
     bool keeps;
@@ -195,9 +196,11 @@ struct wish {
 static struct sstls_conn *kept_handshake(lua_State *L, const struct lss_socket *s, const struct wish *wish)
 {
     struct sstls_conn *conn = sstls_conn_of(&s->sock);
+    if (!conn || !conn->kept)
+        return NULL;
     const struct sstls_ctx *ctx = lss_opt_context(L, wish->ctx);
     const struct lss_server_name *name = wish->name;
-    if (!conn || !conn->kept || conn->server != !name || !(ctx ? ctx == conn->ctx : conn->ctx->is_standard))
+    if (conn->server != !name || !(ctx ? ctx == conn->ctx : conn->ctx->is_standard))
         return NULL;
     bool same = !name || (conn->is_address == name->is_address && strcmp(conn->name, name->text) == 0);
     return same ? conn : NULL;
@@ -206,10 +209,9 @@ static struct sstls_conn *kept_handshake(lua_State *L, const struct lss_socket *
 /* Begins a handshake. 0, or the number of results: it has failed. */
 static int begin_handshake(lua_State *L, struct lss_socket *s, struct shake *shake, const struct wish *wish)
 {
-    struct sstls_state *state = lss_tls_state(L);
     struct sstls_problem problem;
     struct sstls_ctx *ctx = lss_opt_context(L, wish->ctx);
-    if (!ctx && (ctx = sstls_ctx_standard(state, &problem)) == NULL)
+    if (!ctx && (ctx = sstls_ctx_standard(wish->state, &problem)) == NULL)
         return fail_at_once(L, s, problem.text);
     struct sstls_conn *conn = sstls_conn_new(&s->sock, ctx, !wish->name);
     if (!conn)
@@ -241,14 +243,13 @@ static int run_handshake(lua_State *L, struct lss_socket *s, struct shake *shake
 
 static int shake_hands(lua_State *L, struct lss_socket *s, const struct wish *wish)
 {
-    const struct sstls_state *state = lss_tls_state(L);
     bool fresh = !kept_handshake(L, s, wish);
     int unfit = fresh ? push_unfit(L, s) : 0;
     if (unfit > 0)
         return unfit;
     if (fresh)
         account_connection(L);
-    struct shake *shake = push_shake(L, state);
+    struct shake *shake = push_shake(L, wish->state);
     lss_recheck_self(L, s);
     return run_handshake(L, s, shake, wish);
 }
@@ -262,7 +263,8 @@ static bool check_keep(lua_State *L, int arg)
 
 static int tls_client(lua_State *L)
 {
-    struct lss_socket *s = lss_check_stream(L, lss_tls_state(L));
+    struct sstls_state *state = lss_tls_state(L);
+    struct lss_socket *s = lss_check_stream(L, state);
     struct lss_server_name name;
     size_t len;
     if (lua_type(L, 2) != LUA_TSTRING)
@@ -272,17 +274,18 @@ static int tls_client(lua_State *L)
     if (wrong)
         luaL_argerror(L, 2, wrong);
     lss_opt_context(L, 3);
-    const struct wish wish = { .name = &name, .ctx = 3, .keeps = check_keep(L, 4) };
+    const struct wish wish = { .state = state, .name = &name, .ctx = 3, .keeps = check_keep(L, 4) };
     lua_settop(L, 3);
     return shake_hands(L, s, &wish);
 }
 
 static int tls_server(lua_State *L)
 {
-    struct lss_socket *s = lss_check_stream(L, lss_tls_state(L));
+    struct sstls_state *state = lss_tls_state(L);
+    struct lss_socket *s = lss_check_stream(L, state);
     const struct sstls_ctx *ctx = lss_check_context(L, 2);
     luaL_argcheck(L, ctx->ncerts > 0, 2, "a server needs a context with a certificate: tls.context{ cert = path }");
-    const struct wish wish = { .ctx = 2, .keeps = check_keep(L, 3) };
+    const struct wish wish = { .state = state, .ctx = 2, .keeps = check_keep(L, 3) };
     lua_settop(L, 2);
     return shake_hands(L, s, &wish);
 }

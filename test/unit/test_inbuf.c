@@ -533,6 +533,7 @@ static void test_spare_blocks(void)
             blocks[i] = ss_pool_borrow(&rig.pool, i == 3 ? SS_BLOCK + 100 : 1);
         for (int i = 0; i < 4; i++) {
             CHECK(blocks[i]->start == 0 && blocks[i]->end == 0 && blocks[i]->used == 0);
+            CHECKF(blocks[i]->size >= SS_BLOCK + (i == 3 ? 100 : 0), "%d: %zu bytes", i, blocks[i]->size);
             blocks[i]->used = SS_BLOCK;
         }
         for (int i = 0; i < 4; i++)
@@ -541,6 +542,22 @@ static void test_spare_blocks(void)
         CHECKF(size_of(rig.pool.idle) == SS_BLOCK + 100, "%zu bytes", size_of(rig.pool.idle));
     }
     CHECKF(rig.heap.requests <= 4 + 4, "%zu allocations", rig.heap.requests);
+    rig_close(&rig);
+}
+
+static void test_a_spare_block_is_large_enough(void)
+{
+    struct rig rig;
+    rig_open(&rig);
+    ss_pool_keep_spares(&rig.pool);
+    struct ss_block *usual = ss_pool_borrow(&rig.pool, 1), *larger = ss_pool_borrow(&rig.pool, SS_BLOCK + 100);
+    ss_pool_return(&rig.pool, larger);
+    ss_pool_return(&rig.pool, usual);
+    CHECK(ss_pool_borrow(&rig.pool, 1) == larger);
+    struct ss_block *other = ss_pool_borrow(&rig.pool, SS_BLOCK + 100);
+    CHECKF(other->size >= SS_BLOCK + 100, "%zu bytes", other->size);
+    ss_pool_return(&rig.pool, other);
+    ss_pool_return(&rig.pool, larger);
     rig_close(&rig);
 }
 
@@ -793,6 +810,7 @@ int main(void)
     RUN(test_settling_is_not_for_full_blocks);
     RUN(test_the_pool);
     RUN(test_spare_blocks);
+    RUN(test_a_spare_block_is_large_enough);
     RUN(test_blocks_of_other_sizes_are_no_spares);
     RUN(test_the_pool_keeps_nothing_after_its_end);
     RUN(test_the_epoch_changes_when_bytes_leave);
