@@ -3596,7 +3596,7 @@ local luasocket_module = {
         What differs: objects are tables. Numbers that come back are integers. An option that is set before there is a
         descriptor is kept. Descriptors are close-on-exec, and in blocking mode where LuaSocket has made them
         non-blocking. SIGPIPE stays as the program has set it. `_SETSIZE` is large, and not enforced. Hosts such as
-        `"127.1"`, and those with a NUL, are unknown. UDP over IPv6 has no options of IPv4. A Unix name that begins
+        `"127.1"`, and those with a NUL, are unknown. A Unix name that begins
         with NUL is one of Linux's abstract namespace, `receive` on a stream may leave bytes in the system that
         LuaSocket has in its buffer, and `setfd` of a descriptor that is no socket of the kind is good for `select`
         alone. `ERROR_BUSY` and `ERROR_CANCELLED` come as texts that LuaSocket does not have.]],

@@ -159,7 +159,7 @@ describe("where lost sockets hold the last descriptors", function()
         ]]
     end)
 
-    it("an accept that has waited in its task is ERROR_CLOSED when the socket listens anew since a finalizer", function()
+    it("an accept that has waited in its task is ERROR_CLOSED when a finalizer has it listen anew", function()
         run [[
             assert(listener:accept()):close()
             local results

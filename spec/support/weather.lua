@@ -40,7 +40,7 @@ weather.spared = {
     { "task_socket", "among many floods", "false short", "who has to wait has a turn less", over_tls = true },
     { "task_socket", "gives the reader the end, in any order", "false", "the same", over_tls = true },
     { "finish", "has refused", "short", "a peer that is gone refuses the second piece at once" },
-    { "tls", "is not finished when a write came too late", "short false", "the same, and close_notify goes at once or never" },
+    { "tls", "is not finished when a write came too late", "short false", "the same; close_notify goes at once" },
     { "tls", "finished with a peer that has ended and is gone", "short", "the same, of close_notify" },
     { "tls", "ends each direction after", "short false", "close_notify goes at once and whole, or never" },
     { "tls", "when it is closed at once", "short false", "what has come is dropped in one receive" },

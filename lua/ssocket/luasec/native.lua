@@ -87,7 +87,8 @@ local function add_trust(ctx, demands, options, server)
     end
     options.depth = demands.depth
     options.partial_chain = false -- as LuaSec has it
-    options.any_purpose = server and demands.verifyext.lsec_ignore_purpose and true or nil -- servers' is the one LuaSec asks for
+    -- LuaSec asks for a server's purpose instead, which servers' certificates have anyway.
+    options.any_purpose = server and demands.verifyext.lsec_ignore_purpose and true or nil
     if demands.verifyext.crl_check or demands.verifyext.crl_check_chain then
         options.crl = ctx.crl or nobody.REVOCATIONS
     end

@@ -46,8 +46,8 @@ function pem.decode(text)
     return (digits:gsub("..?.?.?", decode_group))
 end
 
--- The block that begins at or behind `init`: its label, its inner text, and where the text goes on. One that another label
--- ends is none.
+-- The block that begins at or behind `init`: its label, its inner text, and where the text goes on. One that another
+-- label ends is none.
 function pem.block(text, init)
     while true do
         local _, last, label = text:find(BEGIN, init)

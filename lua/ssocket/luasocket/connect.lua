@@ -20,6 +20,9 @@ local TIMEOUT = socket.ERROR_TIMEOUT
 -- What a peer answers. Other errors are known without asking one.
 local ANSWERS = { [socket.ERROR_REFUSED] = true, [socket.ERROR_RESET] = true }
 
+-- After which no other address is tried: the task is to end, or another task's call goes on.
+local ENDS = { [socket.ERROR_CANCELLED] = true, [socket.ERROR_BUSY] = true }
+
 local connect_sock = socket.tcp().connect
 
 local connect = {}
@@ -29,8 +32,9 @@ function connect.open(self, family)
     local sock = self.sock
     sock:close()
     self.attempt, self.fault, self.goal, self.number = nil, nil, nil, nil
+    local is_chosen = sock:getopt(socket.OPT_IPV6_V6ONLY) ~= nil -- by the program, before there was a descriptor
     local ok, err = sock:open(family)
-    if ok and family == "inet6" then
+    if ok and family == "inet6" and not is_chosen then
         sock:setopt(socket.OPT_IPV6_V6ONLY, true)
     end
     return ok, err
@@ -141,6 +145,8 @@ function connect.try(self, addresses)
         ok, err, family = connect_address(self, address, family)
         if ok or self.block == 0 and family then
             self.family = family
+            break
+        elseif ENDS[err] then
             break
         end
     end

@@ -122,12 +122,10 @@ function object.add(methods, others)
     end
 end
 
--- Tables have no address that can be printed while their metatable has a __tostring.
+-- A table whose metatable has a __tostring has no address that can be printed: that of another one stands for it.
 local function tostring_object(self)
-    local class = getmetatable(self)
-    local address = tostring(setmetatable(self, nil)):match ":%s*(.*)$"
-    setmetatable(self, class)
-    return ("%s: %s"):format(class.__index.class, address)
+    self.place = self.place or {}
+    return ("%s: %s"):format(getmetatable(self).__index.class, tostring(self.place):match ":%s*(.*)$")
 end
 
 -- A class with that name and a copy of the methods, which belongs to the groups.

@@ -212,6 +212,9 @@ function options.add_methods(methods, group, list, with_get)
     function methods.getoption(self, name)
         object.check(self, group)
         local option = find_option(object.check_string(name, 2), "get")
+        if descriptor.is_gone(self) then
+            return nil, "getsockopt failed"
+        end
         return option_of(self, option).get(self)
     end
 

@@ -143,8 +143,8 @@ local function sockets_of(list)
 end
 
 -- The results for the sockets that are ready, which are in the order of `socks`. Of several elements with one socket
--- the last is meant.
-local function elements_ready(ready, socks, elements)
+-- the last is meant. Those that read and have unread input come first.
+local function elements_ready(ready, socks, elements, are_readers)
     local dirty, fds, by_fd = {}, {}, {}
     local at = 1
     for i = 1, #ready do
@@ -156,7 +156,7 @@ local function elements_ready(ready, socks, elements)
         at = at + 1
         local kind = getmetatable(sock)
         local fd = fileno[kind](sock)
-        if kind == "tcpsock" and pending(sock) > 0 then
+        if are_readers and kind == "tcpsock" and pending(sock) > 0 then
             dirty[#dirty + 1] = element
         else
             fds[#fds + 1] = not by_fd[fd] and fd or nil
@@ -182,7 +182,7 @@ local function look_at_sockets(readers, writers, seconds)
     elseif err then
         return {}, {}, object.text[err]
     end
-    return elements_ready(ready_reads, reads, readable), elements_ready(ready_writes, writes, writable)
+    return elements_ready(ready_reads, reads, readable, true), elements_ready(ready_writes, writes, writable, false)
 end
 
 -- ---- select ----

@@ -312,7 +312,7 @@ function stream.methods(client, any)
 
     function methods.dirty(self)
         object.check(self, any)
-        return pending(self.sock) > 0 or (self.left or self.taken) ~= nil
+        return pending(self.sock) > 0 or self.left ~= nil or self.taken ~= nil and #self.taken > 0
     end
 
     function methods.shutdown(self, how)
