@@ -59,11 +59,19 @@ function pieces.select_in_vain(...)
     return readers, writers, err
 end
 
+-- Whether a write has taken bytes: over TLS those are on their way although its time was over.
+local function has_taken(partial)
+    return type(partial) == "number" and partial > 0
+end
+
 -- f(...), a call without time for which everything is there.
 function pieces.at_once(f, ...)
     local value, err, partial = f(...)
-    while bad and not value and err == socket.ERROR_TIMEOUT do
+    while bad and not value and err == socket.ERROR_TIMEOUT and not has_taken(partial) do
         value, err, partial = f(...)
+    end
+    if bad and has_taken(partial) then
+        return partial
     end
     return value, err, partial
 end
