@@ -1,6 +1,7 @@
 -- What an object knows of itself: options that were set before, whether bytes are there, its name.
 
 local luasocket = require "support.luasocket"
+local space = require "support.space"
 local t = require "support.t"
 
 local is = luasocket.is
@@ -43,6 +44,25 @@ luasocket.describe("what an object knows", function(socket, tested)
         end
     end)
 
+    it("is asked of those that stand before it", function()
+        local a, b = luasocket.pair(socket)
+        local stand_in = setmetatable({ dirty = function() return true end }, {
+            __index = function(_, name)
+                local value = b[name]
+                return type(value) == "function" and function(_, ...) return value(b, ...) end or value
+            end,
+        })
+        local readers = socket.select({ stand_in }, nil, 0)
+        assert.is_true(readers[1] == stand_in)
+        local answering = setmetatable({}, { __index = function() return function() error("asked", 0) end end })
+        assert.same({ false, "asked" }, { pcall(socket.select, { answering }, nil, 0) })
+        local plain = { plain = true, getfd = function() return b:getfd() end }
+        assert(a:send "x")
+        assert.is_true(socket.select({ plain }, nil, 10)[1] == plain)
+        a:close()
+        b:close()
+    end)
+
     if not tested.real then -- LuaSocket keeps no option that was set before there is a descriptor, and has no tasks
         it("of IPv6 alone is what the program has said before", function()
             for _, make in ipairs { socket.udp, socket.tcp } do
@@ -58,6 +78,22 @@ luasocket.describe("what an object knows", function(socket, tested)
                     s:close()
                 end
             end
+        end)
+
+        it("of a connect that is cancelled is that, and no other address is tried", function()
+            local here = space.open "host.test 192.0.2.2 192.0.2.3" or pending(space.why) -- both are silent
+            here:lua [[
+                local bridge = require "ssocket.luasocket"
+                for _, make in ipairs { bridge.tcp, bridge.tcp4 } do
+                    local s = make()
+                    local task = socket.spawn(function() return s:connect("host.test", 80) end)
+                    repeat socket.sleep(0.01) until s:getfd() >= 0 and inside.attempts() > 0
+                    task:cancel()
+                    local _, ok, err = task:wait(10)
+                    inside.equal("nil " .. socket.ERROR_CANCELLED, tostring(ok) .. " " .. tostring(err))
+                    s:close()
+                end
+            ]]
         end)
 
         it("of bytes is nothing while a call with both time-outs waits for the first", function()

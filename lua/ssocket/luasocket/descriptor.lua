@@ -6,8 +6,9 @@
 local object = require "ssocket.luasocket.object"
 local socket = require "ssocket"
 
--- kind_of: which function is a getfd of ours, and of which kind of socket.
-local descriptor = { kind_of = {} }
+-- kind_of: which function is a getfd of ours, and of which kind of socket. plain: the socket of each object for which
+-- select may take it. (A field of the object would be that of whatever stands before it, too.)
+local descriptor = { kind_of = {}, plain = setmetatable({}, { __mode = "kv" }) }
 
 -- Which object has told its number, and how many objects have a socket of ssocket, if several.
 local lent = setmetatable({}, { __mode = "v" })
@@ -18,11 +19,11 @@ function descriptor.are_shared()
     return next(holders) ~= nil
 end
 
--- `plain` is the object's socket while select may take it for the object. It is nil while the object stands for a
--- `number` that is no socket of its kind, or may have bytes of its own. Called when one of these has changed.
+-- An object is not plain while it stands for a `number` that is no socket of its kind, or may have bytes of its own.
+-- Called when one of these has changed.
 function descriptor.changed(self)
     local is_plain = not (self.number or self.both or self.left or self.taken)
-    self.plain = is_plain and self.sock or nil
+    descriptor.plain[self] = is_plain and self.sock or nil
 end
 
 -- The bytes that the socket has read ahead, which would keep it from giving the descriptor up.

@@ -125,13 +125,15 @@ end
 
 -- ---- by sockets ----
 
+local plain = descriptor.plain
+
 -- The sockets of objects, and the objects, or nil: there is something else in the list.
 local function sockets_of(list)
     local socks, elements = {}, {}
     local i = 1
     local element = list and list[1]
     while element ~= nil do
-        local sock = element.plain
+        local sock = plain[element]
         if not sock then
             return nil
         end

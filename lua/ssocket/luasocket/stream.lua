@@ -28,7 +28,7 @@ local stream = {}
 -- Called when the object's socket, time-outs, class, `fault` or `left` has changed.
 function stream.changed(self)
     descriptor.changed(self)
-    ready[self] = self.client and not self.fault and self.plain or nil
+    ready[self] = self.client and not self.fault and descriptor.plain[self] or nil
 end
 
 -- `is_client`: whether it is connected already.
@@ -49,7 +49,6 @@ function stream.new(class, sock, is_client)
         received = 0,
         birthday = 0,
         client = is_client,
-        plain = nil,
         lines = nil,
         family = nil,
         attempt = nil,
