@@ -81,4 +81,24 @@ function datagram.receive_from(self, size)
     return size == 0 and "" or data, address
 end
 
+-- What the objects of a group share that are made of datagrams.
+function datagram.methods(group)
+    local methods = {}
+
+    function methods.close(self)
+        object.check(self, group)
+        datagram.close(self)
+        return 1
+    end
+
+    function methods.dirty(self)
+        object.check(self, group)
+        return false
+    end
+
+    object.add(methods, timeouts.methods(group, descriptor.changed))
+    object.add(methods, descriptor.methods(group, socket.udp, datagram.attach))
+    return methods
+end
+
 return datagram

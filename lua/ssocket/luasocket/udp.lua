@@ -2,7 +2,6 @@
 
 local connect = require "ssocket.luasocket.connect"
 local datagram = require "ssocket.luasocket.datagram"
-local descriptor = require "ssocket.luasocket.descriptor"
 local lookup = require "ssocket.luasocket.lookup"
 local names = require "ssocket.luasocket.names"
 local object = require "ssocket.luasocket.object"
@@ -147,19 +146,7 @@ end
 
 -- ---- the rest ----
 
-function methods.close(self)
-    object.check(self, ANY)
-    datagram.close(self)
-    return 1
-end
-
-function methods.dirty(self)
-    object.check(self, ANY)
-    return false
-end
-
-object.add(methods, timeouts.methods(ANY, descriptor.changed))
-object.add(methods, descriptor.methods(ANY, socket.udp, datagram.attach))
+object.add(methods, datagram.methods(ANY))
 options.add_methods(methods, ANY, options.udp, true)
 
 for _, name in ipairs { UNCONNECTED, CONNECTED } do

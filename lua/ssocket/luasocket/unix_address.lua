@@ -1,5 +1,8 @@
 -- Names of Unix sockets: LuaSocket's paths, and ssocket's addresses "unix:/path", "unix:@name" and "unix:".
 
+local names = require "ssocket.luasocket.names"
+local object = require "ssocket.luasocket.object"
+
 local unix_address = { TOO_LONG = "path too long" }
 
 local LONGEST = 107 -- bytes, see unix(7)
@@ -23,6 +26,18 @@ end
 function unix_address.path(address)
     local name = address:sub(6)
     return name:sub(1, 1) == "@" and "\0" .. name:sub(2) or name
+end
+
+-- The method of a group's objects.
+function unix_address.getsockname(group)
+    return function(self)
+        object.check(self, group)
+        local address, err = self.sock:getsockname()
+        if not address then
+            return nil, names.text_of(err)
+        end
+        return unix_address.path(address)
+    end
 end
 
 return unix_address

@@ -1,8 +1,6 @@
 -- LuaSocket's unixdgram{unconnected} and unixdgram{connected}.
 
 local datagram = require "ssocket.luasocket.datagram"
-local descriptor = require "ssocket.luasocket.descriptor"
-local names = require "ssocket.luasocket.names"
 local object = require "ssocket.luasocket.object"
 local options = require "ssocket.luasocket.options"
 local socket = require "ssocket"
@@ -96,28 +94,9 @@ function methods.receivefrom(self, size)
     return nil, address
 end
 
-function methods.getsockname(self)
-    object.check(self, ANY)
-    local address, err = self.sock:getsockname()
-    if not address then
-        return nil, names.text_of(err)
-    end
-    return unix_address.path(address)
-end
+methods.getsockname = unix_address.getsockname(ANY)
 
-function methods.close(self)
-    object.check(self, ANY)
-    datagram.close(self)
-    return 1
-end
-
-function methods.dirty(self)
-    object.check(self, ANY)
-    return false
-end
-
-object.add(methods, timeouts.methods(ANY, descriptor.changed))
-object.add(methods, descriptor.methods(ANY, socket.udp, datagram.attach))
+object.add(methods, datagram.methods(ANY))
 options.add_methods(methods, ANY, options.unixdgram)
 
 for _, name in ipairs { UNCONNECTED, CONNECTED } do

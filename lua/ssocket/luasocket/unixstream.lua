@@ -74,14 +74,7 @@ function methods.accept(self)
     return stream.new(classes[CLIENT], sock, true)
 end
 
-function methods.getsockname(self)
-    object.check(self, ANY)
-    local address, err = self.sock:getsockname()
-    if not address then
-        return nil, names.text_of(err)
-    end
-    return unix_address.path(address)
-end
+methods.getsockname = unix_address.getsockname(ANY)
 
 function methods.close(self)
     object.check(self, ANY)
